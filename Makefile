@@ -1,0 +1,26 @@
+# Thin: the logic is in xtask.
+.PHONY: run test test-long bench lint bless
+
+run: ## the whole system on this machine, with a demo schema
+	@xtask/install.sh run
+	cargo run --quiet --release --bin ddm -- up --demo $(ARGS)
+
+test: ## every test
+	@xtask/install.sh test
+	cargo run --quiet -p xtask -- test $(ARGS)
+
+test-long: ## the tests that take longer than a change should wait
+	@xtask/install.sh test
+	cargo run --quiet -p xtask -- test-long $(ARGS)
+
+bench: ## ratios against direct access and a TCP relay
+	@xtask/install.sh bench
+	cargo run --quiet -p xtask -- bench $(ARGS)
+
+lint: ## formatting, clippy, dependency edges, purity, tidiness
+	@xtask/install.sh build
+	cargo run --quiet -p xtask -- lint $(ARGS)
+
+bless: ## rewrite the expectations of planner cases and generated files
+	@xtask/install.sh build
+	cargo run --quiet -p xtask -- bless $(ARGS)

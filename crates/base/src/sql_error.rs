@@ -1,0 +1,163 @@
+//! The catalogue of errors that a MySQL client can get from a node itself (a data node's own errors
+//! are passed on as they are): number, SQLSTATE, kind. Where MySQL has a fitting number we use it,
+//! so that drivers and applications react as they do to one server; our own are in 3000–3999.
+
+use crate::error_kind::ErrorKind;
+use std::fmt;
+
+/// An error of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SqlErrorCode {
+    /// The error number on the wire.
+    pub number: u16,
+    /// The SQLSTATE on the wire.
+    pub sqlstate: &'static [u8; 5],
+    /// Whose fault it is.
+    pub kind: ErrorKind,
+    /// The name under which documents and metrics list it.
+    pub name: &'static str,
+}
+
+/// An error with its text, ready for a client. The text never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SqlError {
+    /// Which error of the catalogue.
+    pub code: SqlErrorCode,
+    /// The text for the client.
+    pub message: String,
+}
+
+impl SqlError {
+    /// An error of this code with this text.
+    pub fn new(code: SqlErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl fmt::Display for SqlErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.number, self.name)
+    }
+}
+
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $state:literal, $kind:ident;)*) => {
+        $(
+            $(#[$doc])*
+            pub const $name: SqlErrorCode = SqlErrorCode {
+                number: $number,
+                sqlstate: $state,
+                kind: ErrorKind::$kind,
+                name: stringify!($name),
+            };
+        )*
+        /// Every error of the catalogue, by number.
+        pub const ALL: &[SqlErrorCode] = &[$($name),*];
+    };
+}
+
+catalogue! {
+    /// `max_connections` is reached.
+    TOO_MANY_CONNECTIONS = 1040, b"08004", Limit;
+    /// A packet that the handshake does not allow.
+    HANDSHAKE_ERROR = 1043, b"08S01", User;
+    /// The account has no right on the schema.
+    DB_ACCESS_DENIED = 1044, b"42000", User;
+    /// Unknown account, wrong password.
+    ACCESS_DENIED = 1045, b"28000", User;
+    /// A statement needs a schema and none is chosen.
+    NO_DB_SELECTED = 1046, b"3D000", User;
+    /// A command byte that no server knows.
+    UNKNOWN_COMMAND = 1047, b"08S01", User;
+    /// No such schema.
+    UNKNOWN_DB = 1049, b"42000", User;
+    /// CREATE TABLE of a table that is there.
+    TABLE_EXISTS = 1050, b"42S01", User;
+    /// DROP of a table that is not there.
+    UNKNOWN_TABLE = 1051, b"42S02", User;
+    /// A column name that more than one table has.
+    AMBIGUOUS_COLUMN = 1052, b"23000", User;
+    /// The node is stopping.
+    SERVER_SHUTDOWN = 1053, b"08S01", Dependency;
+    /// No such column.
+    UNKNOWN_COLUMN = 1054, b"42S22", User;
+    /// A column is named twice.
+    DUPLICATE_COLUMN = 1060, b"42S21", User;
+    /// The statement cannot be parsed.
+    SYNTAX_ERROR = 1064, b"42000", User;
+    /// Nothing to run.
+    EMPTY_QUERY = 1065, b"42000", User;
+    /// KILL of a connection that is not there.
+    NO_SUCH_THREAD = 1094, b"HY000", User;
+    /// Something that the catalogue has no better error for.
+    UNKNOWN_ERROR = 1105, b"HY000", Internal;
+    /// More or fewer values than columns.
+    VALUE_COUNT_MISMATCH = 1136, b"21S01", User;
+    /// The account may not run this command on this table.
+    TABLE_ACCESS_DENIED = 1142, b"42000", User;
+    /// No such table.
+    NO_SUCH_TABLE = 1146, b"42S02", User;
+    /// The statement is refused by a rule.
+    NOT_ALLOWED = 1148, b"42000", User;
+    /// A packet longer than `max_allowed_packet`.
+    PACKET_TOO_LARGE = 1153, b"08S01", Limit;
+    /// Packets in a wrong order or of a wrong form.
+    PACKETS_OUT_OF_ORDER = 1156, b"08S01", User;
+    /// No such system variable.
+    UNKNOWN_SYSTEM_VARIABLE = 1193, b"HY000", User;
+    /// A variable that cannot have this value.
+    WRONG_VALUE_FOR_VARIABLE = 1231, b"42000", User;
+    /// A right that the account lacks for the whole statement.
+    SPECIFIC_ACCESS_DENIED = 1227, b"42000", User;
+    /// A kind of statement that is not supported; the text says which and why.
+    NOT_SUPPORTED = 1235, b"42000", User;
+    /// A prepared statement that is not there.
+    UNKNOWN_PREPARED_STATEMENT = 1243, b"HY000", User;
+    /// A data node cannot be reached.
+    DATA_NODE_UNREACHABLE = 1429, b"HY000", Dependency;
+    /// A key that no range of a RANGE rule holds.
+    NO_RANGE_FOR_VALUE = 1526, b"HY000", User;
+    /// The statement was killed or ran too long.
+    QUERY_INTERRUPTED = 1317, b"70100", User;
+    /// A value that does not fit its parameter.
+    WRONG_ARGUMENTS = 1210, b"HY000", User;
+    /// A savepoint that is not there.
+    NO_SUCH_SAVEPOINT = 1305, b"42000", User;
+    /// The transaction would touch a second shard and the policy does not allow it.
+    TRANSACTION_SPANS_SHARDS = 3100, b"HY000", User;
+    /// A temporary result passed `temp_table_size_limit`.
+    TEMP_TABLE_LIMIT = 3101, b"HY000", Limit;
+    /// The control plane cannot be asked, so nothing can be changed.
+    CONTROL_PLANE_AWAY = 3102, b"HY000", Dependency;
+    /// A definition is being changed by another statement.
+    DDL_CONFLICT = 3103, b"HY000", Conflict;
+    /// A DDL statement failed on some shards; the text says where it stands.
+    DDL_INCOMPLETE = 3104, b"HY000", Dependency;
+    /// The rule of a sharded table is wrong; the text says how.
+    WRONG_SHARDING_RULE = 3105, b"HY000", User;
+    /// The schema is being made or deleted.
+    SCHEMA_NOT_READY = 3106, b"HY000", Conflict;
+    /// All connections to a data node are taken.
+    BACKEND_CONNECTIONS_EXHAUSTED = 3107, b"HY000", Limit;
+    /// The connection to a data node was lost while a statement ran.
+    BACKEND_CONNECTION_LOST = 3108, b"HY000", Dependency;
+    /// A statement without its sharding key while `contains_shard_key` is on.
+    SHARDING_KEY_MISSING = 3109, b"HY000", User;
+    /// The node was cut off from the control plane too long to be sure of its definitions.
+    NODE_FENCED = 3110, b"HY000", Dependency;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn numbers_and_names_are_unique() {
+        let numbers: HashSet<u16> = ALL.iter().map(|code| code.number).collect();
+        let names: HashSet<&str> = ALL.iter().map(|code| code.name).collect();
+        assert_eq!(numbers.len(), ALL.len());
+        assert_eq!(names.len(), ALL.len());
+    }
+}

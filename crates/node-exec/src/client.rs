@@ -1,0 +1,206 @@
+//! The writing side of a client's connection. Packets gather in one buffer and leave in one write
+//! for each burst; a data node's frames are appended as they are when their numbers fit, and only
+//! renumbered when something of ours was sent before them in the same answer.
+
+use crate::error::ExecError;
+use mysql_wire::capability::Capabilities;
+use mysql_wire::frame::{FRAME_HEADER_LEN, FrameHeader, begin_packet, end_packet, put_packet};
+use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+/// The buffer is written out when it holds this much, whether the burst is over or not.
+const FLUSH_BYTES: usize = 64 * 1024;
+
+/// A buffer that grew beyond this is given back when it is empty.
+const KEEP_BYTES: usize = 256 * 1024;
+
+/// The writing side of one client.
+pub struct ClientWriter {
+    io: Box<dyn AsyncWrite + Unpin>,
+    out: Vec<u8>,
+    /// The number of the next frame.
+    sequence: u8,
+    /// What the client can do.
+    pub capabilities: Capabilities,
+    relay: Relay,
+}
+
+/// Where the relay stands inside the data node's frames.
+#[derive(Debug, Default)]
+struct Relay {
+    /// Bytes of the present frame's payload that are still to come.
+    left: usize,
+    /// A header of which not all bytes have come yet.
+    header: [u8; FRAME_HEADER_LEN],
+    have: usize,
+    /// Every frame of this answer has passed with its own number.
+    aligned: bool,
+}
+
+impl std::fmt::Debug for ClientWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientWriter").field("buffered", &self.out.len()).field("sequence", &self.sequence).finish()
+    }
+}
+
+impl ClientWriter {
+    /// A writer onto `io`.
+    pub fn new(io: Box<dyn AsyncWrite + Unpin>) -> Self {
+        Self { io, out: Vec::new(), sequence: 0, capabilities: Capabilities(0), relay: Relay::default() }
+    }
+
+    /// Takes the socket out, for the switch to TLS; nothing may be buffered.
+    pub fn replace_io(&mut self, io: Box<dyn AsyncWrite + Unpin>) {
+        debug_assert!(self.out.is_empty(), "what is buffered would go to the wrong socket");
+        self.io = io;
+    }
+
+    /// The next frame has this number: called when a command was read.
+    pub fn begin_answer(&mut self, sequence: u8) {
+        self.sequence = sequence;
+        self.relay = Relay { aligned: true, ..Relay::default() };
+    }
+
+    /// Whether anything was put since the writer was flushed last.
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// The number of the next frame.
+    pub fn sequence(&self) -> u8 {
+        self.sequence
+    }
+
+    /// Appends one packet.
+    pub fn put(&mut self, payload: &[u8]) {
+        put_packet(&mut self.out, &mut self.sequence, payload);
+    }
+
+    /// Appends one packet that `encode` writes.
+    pub fn put_with<R>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let start = begin_packet(&mut self.out);
+        let result = encode(&mut self.out);
+        end_packet(&mut self.out, start, &mut self.sequence);
+        result
+    }
+
+    /// Appends an OK packet.
+    pub fn put_ok(&mut self, ok: &OkPacket) {
+        let capabilities = self.capabilities;
+        self.put_with(|out| ok.encode(capabilities, out));
+    }
+
+    /// Appends an EOF packet.
+    pub fn put_eof(&mut self, eof: &EofPacket) {
+        self.put_with(|out| eof.encode(out));
+    }
+
+    /// Appends an error packet.
+    pub fn put_err(&mut self, error: &ErrPacket) {
+        let capabilities = self.capabilities;
+        self.put_with(|out| error.encode(capabilities, out));
+    }
+
+    /// Appends whole frames of a data node that make one message.
+    pub fn relay_message(&mut self, frames: &[u8]) {
+        let own = frames.get(3).copied();
+        if self.relay.aligned && own == Some(self.sequence) {
+            self.out.extend_from_slice(frames);
+            let count = frames.len() / (FRAME_HEADER_LEN + mysql_wire::frame::MAX_FRAME_PAYLOAD) + 1;
+            self.sequence = self.sequence.wrapping_add(count as u8);
+            return;
+        }
+        self.relay_rows(frames);
+    }
+
+    /// Appends a burst of a data node's frames, of which the first and the last may be parts.
+    pub fn relay_rows(&mut self, burst: &[u8]) {
+        let from = self.out.len();
+        self.out.extend_from_slice(burst);
+        let relay = &mut self.relay;
+        let mut at = 0;
+        while at < burst.len() {
+            if relay.left > 0 {
+                let step = relay.left.min(burst.len() - at);
+                relay.left -= step;
+                at += step;
+                continue;
+            }
+            relay.header[relay.have] = burst[at];
+            relay.have += 1;
+            if relay.have == FRAME_HEADER_LEN {
+                relay.have = 0;
+                relay.left = FrameHeader::parse(relay.header).payload_len;
+                self.out[from + at] = self.sequence;
+                self.sequence = self.sequence.wrapping_add(1);
+            }
+            at += 1;
+        }
+    }
+
+    /// Writes the buffer out when it has become long.
+    pub async fn flush_if_long(&mut self) -> Result<(), ExecError> {
+        if self.out.len() < FLUSH_BYTES {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    /// Writes the buffer out.
+    pub async fn flush(&mut self) -> Result<(), ExecError> {
+        if !self.out.is_empty() {
+            self.io.write_all(&self.out).await.map_err(ExecError::Client)?;
+            self.out.clear();
+            if self.out.capacity() > KEEP_BYTES {
+                self.out = Vec::new();
+            }
+        }
+        self.io.flush().await.map_err(ExecError::Client)
+    }
+
+    /// Ends the stream for the client.
+    pub async fn shutdown(&mut self) {
+        self.io.shutdown().await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn frames(from: u8, payloads: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut sequence = from;
+        for payload in payloads {
+            put_packet(&mut out, &mut sequence, payload);
+        }
+        out
+    }
+
+    #[test]
+    fn every_cut_of_relayed_rows_is_renumbered() {
+        let source = frames(3, &[b"one", b"", b"three", &[7; 300]]);
+        let wanted = frames(254, &[b"one", b"", b"three", &[7; 300]]);
+        for cut in 0..source.len() {
+            let mut writer = ClientWriter::new(Box::new(tokio::io::sink()));
+            writer.begin_answer(254);
+            writer.relay_rows(&source[..cut]);
+            writer.relay_rows(&source[cut..]);
+            assert_eq!(writer.out, wanted, "cut at {cut}");
+            assert_eq!(writer.sequence(), 2);
+        }
+    }
+
+    #[test]
+    fn messages_keep_their_numbers_when_they_fit() {
+        let source = frames(1, &[b"one"]);
+        let mut writer = ClientWriter::new(Box::new(tokio::io::sink()));
+        writer.begin_answer(1);
+        writer.relay_message(&source);
+        writer.relay_message(&frames(9, &[b"two"]));
+        let mut wanted = source;
+        wanted.extend(frames(2, &[b"two"]));
+        assert_eq!(writer.out, wanted);
+    }
+}

@@ -1,0 +1,120 @@
+//! The oracle's judgement of one statement: equal, refused, wrong or crashed.
+
+use crate::observe::{Observed, SeenColumn};
+use base::sql_error;
+
+/// Errors that say clearly that DDM does not do something which one server does.
+const REFUSALS: &[u16] = &[
+    sql_error::NOT_SUPPORTED.number,
+    sql_error::TRANSACTION_SPANS_SHARDS.number,
+    sql_error::TEMP_TABLE_LIMIT.number,
+];
+
+/// How a statement went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A client sees no difference.
+    Equal,
+    /// DDM refuses with a clear error of its own.
+    Refused(String),
+    /// A client sees a difference.
+    Wrong(String),
+    /// The connection was lost.
+    Crashed(String),
+}
+
+/// Judges what DDM showed by what the plain server showed.
+pub fn judge(sql: &str, plain: &Observed, ddm: &Observed) -> Verdict {
+    match (plain, ddm) {
+        (_, Observed::Lost(reason)) => Verdict::Crashed(reason.clone()),
+        (Observed::Error { number: wanted, sqlstate: state, .. }, Observed::Error { number, sqlstate, .. })
+            if wanted == number && state == sqlstate =>
+        {
+            Verdict::Equal
+        }
+        (_, Observed::Error { number, message, .. }) if REFUSALS.contains(number) => {
+            Verdict::Refused(message.clone())
+        }
+        (
+            Observed::Done { affected: a, last_insert_id: i, warnings: w },
+            Observed::Done { affected: b, last_insert_id: j, warnings: v },
+        ) => same_done(sql, (a, i, w), (b, j, v)),
+        (
+            Observed::Rows { columns: a, rows: r, warnings: w },
+            Observed::Rows { columns: b, rows: s, warnings: v },
+        ) => same_rows(sql, (a, r, *w), (b, s, *v)),
+        _ => Verdict::Wrong(format!("plain: {}\n  ddm:   {}", short(plain), short(ddm))),
+    }
+}
+
+fn same_done(sql: &str, plain: (&u64, &u64, &u16), ddm: (&u64, &u64, &u16)) -> Verdict {
+    // Generated ids are unique, not the same: only whether there was one is compared.
+    let same_id = (*plain.1 == 0) == (*ddm.1 == 0);
+    if plain.0 == ddm.0 && same_id && plain.2 == ddm.2 {
+        Verdict::Equal
+    } else {
+        Verdict::Wrong(format!("(affected, last insert id, warnings) plain {plain:?}, ddm {ddm:?}: {sql}"))
+    }
+}
+
+type Seen<'a> = (&'a Vec<SeenColumn>, &'a Vec<Vec<Option<String>>>, u16);
+
+fn same_rows(sql: &str, plain: Seen<'_>, ddm: Seen<'_>) -> Verdict {
+    if plain.0 != ddm.0 {
+        return Verdict::Wrong(format!("columns\n  plain {:?}\n  ddm   {:?}", plain.0, ddm.0));
+    }
+    if plain.2 != ddm.2 {
+        return Verdict::Wrong(format!("warnings plain {}, ddm {}", plain.2, ddm.2));
+    }
+    let ordered = is_ordered(sql);
+    let (a, b) = if ordered {
+        (plain.1.clone(), ddm.1.clone())
+    } else {
+        (sorted(plain.1), sorted(ddm.1))
+    };
+    if a == b {
+        return Verdict::Equal;
+    }
+    let difference = a.iter().zip(&b).position(|(x, y)| x != y).unwrap_or(a.len().min(b.len()));
+    Verdict::Wrong(format!(
+        "{} rows plain, {} ddm, first difference at {difference}\n  plain {:?}\n  ddm   {:?}",
+        a.len(),
+        b.len(),
+        a.get(difference),
+        b.get(difference)
+    ))
+}
+
+/// Whether the statement says in which order its rows come (the cases order totally when they do).
+fn is_ordered(sql: &str) -> bool {
+    let upper = sql.to_uppercase();
+    match upper.rfind("ORDER BY") {
+        // An ORDER BY inside the last parenthesis is not the statement's own.
+        Some(at) => !upper[at..].contains(')') || upper[at..].matches('(').count() >= upper[at..].matches(')').count(),
+        None => false,
+    }
+}
+
+fn sorted(rows: &[Vec<Option<String>>]) -> Vec<Vec<Option<String>>> {
+    let mut rows = rows.to_vec();
+    rows.sort();
+    rows
+}
+
+fn short(observed: &Observed) -> String {
+    let text = format!("{observed:?}");
+    text.chars().take(400).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_outer_order_by_orders() {
+        assert!(is_ordered("SELECT a FROM t ORDER BY a"));
+        assert!(is_ordered("SELECT a FROM t ORDER BY LENGTH(a), b"));
+        assert!(!is_ordered("SELECT ROW_NUMBER() OVER (ORDER BY a) FROM t"));
+        assert!(!is_ordered("SELECT a FROM t"));
+    }
+}

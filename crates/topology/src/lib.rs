@@ -1,0 +1,12 @@
+//! The one document that both planes share: an instance's schemas, shards, tables with their
+//! rules, data nodes, accounts and parameters; and the sharding algorithms that turn a key into a
+//! shard. It is plain, versioned, validated data. It must not know how it travels or is kept.
+
+pub mod account;
+pub mod algorithm;
+mod column;
+pub mod model;
+pub mod parameters;
+pub mod rule;
+pub mod stream;
+pub mod validate;

@@ -1,0 +1,156 @@
+//! What a node and a control plane say to each other over their one internal stream: frames of a
+//! four-byte big-endian length and a JSON message. The node connects (mutual TLS, its certificate's
+//! common name is the node id), says hello, and gets the snapshot and every later one.
+
+use crate::model::{Snapshot, Table};
+use base::id::{InstanceId, NodeId};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// No frame is longer: a snapshot of 10,000 tables with 50 columns each stays below it.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How often a node says that it lives.
+pub const HEARTBEAT_INTERVAL_MS: u64 = 1_000;
+
+/// A node that was not heard for so long is taken as dead.
+pub const HEARTBEAT_TIMEOUT_MS: u64 = 5_000;
+
+/// What a node says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromNode {
+    /// First message of a connection.
+    Hello {
+        /// Who speaks.
+        node_id: NodeId,
+        /// Whose node it is.
+        instance_id: InstanceId,
+        /// The version that it serves now (0: none).
+        at_version: u64,
+        /// The process, for the supervisor.
+        pid: u32,
+    },
+    /// The node serves this version now.
+    AtVersion {
+        /// The snapshot's version.
+        version: u64,
+    },
+    /// The node lives.
+    Heartbeat {
+        /// Client connections now.
+        connections: u64,
+        /// Statements since the start.
+        statements: u64,
+    },
+    /// A statement that changes definitions asks for something; answered by [`ToNode::Answer`] with
+    /// the same `request`.
+    Ask {
+        /// Chosen by the node, unique on this connection.
+        request: u64,
+        /// What it asks.
+        ask: Ask,
+    },
+}
+
+/// What a control plane says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToNode {
+    /// Serve this from now on, then answer [`FromNode::AtVersion`].
+    Snapshot {
+        /// The whole document.
+        snapshot: Arc<Snapshot>,
+    },
+    /// The answer to an [`FromNode::Ask`].
+    Answer {
+        /// The request's number.
+        request: u64,
+        /// What came of it.
+        answer: Answer,
+    },
+    /// The node was not heard in time and must not serve until it has the current snapshot.
+    Refused {
+        /// Why, safe to show.
+        reason: String,
+    },
+}
+
+/// What a node asks of the control plane while it runs a DDL statement. `Begin` is durable before
+/// any data node is touched; `Commit` answers only when every live node serves the new definition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Ask {
+    /// Record a change before it starts and lock the tables for it.
+    DdlBegin {
+        /// The logical schema.
+        schema: String,
+        /// The tables that it changes.
+        changes: Vec<TableChange>,
+    },
+    /// The physical tables are changed; publish.
+    DdlCommit {
+        /// From [`Answer::DdlBegun`].
+        ddl_id: String,
+        /// The tables' definitions after the change, as the data nodes report them.
+        changes: Vec<TableChange>,
+    },
+    /// Nothing was changed, or everything was undone; forget it.
+    DdlAbort {
+        /// From [`Answer::DdlBegun`].
+        ddl_id: String,
+    },
+}
+
+/// A change of one logical table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum TableChange {
+    /// The table comes to be; must not exist at `DdlBegin`.
+    Create {
+        /// Its definition; columns may be empty until `DdlCommit`.
+        table: Table,
+    },
+    /// The definition changes (also TRUNCATE, which changes rows only).
+    Alter {
+        /// The definition after.
+        table: Table,
+    },
+    /// The name changes.
+    Rename {
+        /// The name before.
+        from: String,
+        /// The definition with the new name.
+        table: Table,
+    },
+    /// The table goes.
+    Drop {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What came of an [`Ask`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Answer {
+    /// The change is recorded and its tables are locked.
+    DdlBegun {
+        /// To name it later.
+        ddl_id: String,
+    },
+    /// Every live node serves this version, which has the change.
+    Published {
+        /// The snapshot's version.
+        version: u64,
+    },
+    /// Forgotten.
+    Aborted,
+    /// Refused; nothing was recorded.
+    Refused {
+        /// A number of `base::sql_error`.
+        sql_error: u16,
+        /// Safe to show.
+        message: String,
+    },
+}

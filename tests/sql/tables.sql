@@ -1,0 +1,7 @@
+# The tables of the differential tests. `{name}` is replaced by the layout's clause for that table
+# (nothing on the plain server).
+CREATE TABLE t1 (id INT NOT NULL, grp INT NOT NULL, name VARCHAR(40) NOT NULL, amount DECIMAL(12,2), qty INT UNSIGNED, note VARCHAR(100), born DATE, at DATETIME, ratio DOUBLE, PRIMARY KEY (id), KEY ix_grp (grp)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci {t1};
+CREATE TABLE t2 (id BIGINT NOT NULL, t1_id INT NOT NULL, kind CHAR(3) NOT NULL, score INT, val DECIMAL(20,6), PRIMARY KEY (id, t1_id), KEY ix_t1 (t1_id)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci {t2};
+CREATE TABLE dim (code INT NOT NULL, label VARCHAR(20) NOT NULL, PRIMARY KEY (code)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci {dim};
+CREATE TABLE s1 (id INT NOT NULL AUTO_INCREMENT, tag VARCHAR(20) COLLATE utf8mb4_bin, v INT, PRIMARY KEY (id)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci {s1};
+CREATE TABLE kinds (k INT NOT NULL, c_tiny TINYINT, c_small SMALLINT UNSIGNED, c_big BIGINT, c_ubig BIGINT UNSIGNED, c_float FLOAT, c_dec DECIMAL(30,10), c_bit BIT(9), c_date DATE, c_time TIME(2), c_dt DATETIME(3), c_ts TIMESTAMP NULL DEFAULT NULL, c_year YEAR, c_char CHAR(10), c_bin VARBINARY(20), c_text TEXT, c_blob BLOB, c_enum ENUM('x','y','z'), c_set SET('a','b','c'), PRIMARY KEY (k)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci {kinds};

@@ -1,0 +1,27 @@
+"""Fixtures: one system with a demo for the tests that only look, own systems for those that break."""
+
+import pytest
+from system import System
+
+
+@pytest.fixture(scope="session")
+def demo():
+    system = System("--demo")
+    try:
+        yield system.start()
+    finally:
+        system.remove()
+
+
+@pytest.fixture
+def own():
+    systems = []
+
+    def make(*options):
+        system = System(*options)
+        systems.append(system)
+        return system.start()
+
+    yield make
+    for system in systems:
+        system.remove()

@@ -1,0 +1,27 @@
+//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|bench|bless`.
+//! The Makefile only calls it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod edges;
+mod lint;
+mod process;
+mod purity;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match command.as_str() {
+        "lint" => lint::run(),
+        "test" => test::run(&rest),
+        "test-long" => test::run_long(&rest),
+        "bench" => bench::run(&rest),
+        "bless" => test::bless(),
+        _ => bail!("usage: cargo run -p xtask -- lint|test|test-long|bench|bless"),
+    }
+}

@@ -1,0 +1,59 @@
+//! `make test`: the workspace's tests, then the whole system as its users meet it (Python clients
+//! and the official SDK from their registry, in an environment of the build directory).
+
+use crate::process::{self, cargo, root, target_dir};
+use anyhow::Result;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Every test; with arguments, only `cargo test` with those.
+pub fn run(arguments: &[String]) -> Result<()> {
+    process::run(&mut cargo(&["build", "--bin", "ddm"]))?;
+    process::run(cargo(&["test", "--workspace"]).args(arguments))?;
+    if arguments.is_empty() { system_tests("short") } else { Ok(()) }
+}
+
+/// The long forms of the tests that have one.
+pub fn run_long(arguments: &[String]) -> Result<()> {
+    process::run(&mut cargo(&["build", "--bin", "ddm"]))?;
+    let mut tests = cargo(&["test", "--workspace"]);
+    process::run(tests.env("DDM_TEST_LONG", "1").args(arguments))?;
+    if arguments.is_empty() { system_tests("long") } else { Ok(()) }
+}
+
+/// Rewrites what tests compare with: planner cases and generated documents.
+pub fn bless() -> Result<()> {
+    process::run(cargo(&["test", "-p", "sql-plan", "-p", "control-api"]).env("UPDATE", "1"))
+}
+
+/// Runs `tests/system` with pytest against systems that it starts itself.
+fn system_tests(form: &str) -> Result<()> {
+    let python = environment()?;
+    process::run(
+        Command::new(python)
+            .args(["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/system"])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("DDM_TEST_FORM", form)
+            .env("DDM_BINARY", target_dir().join("debug").join("ddm")),
+    )
+}
+
+/// A Python environment with the clients, made anew when the list of requirements changes.
+fn environment() -> Result<PathBuf> {
+    let venv = target_dir().join("test-venv");
+    let python = venv.join("bin").join("python");
+    let requirements = root().join("tests/system/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    let stamp = venv.join("requirements.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        return Ok(python);
+    }
+    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    process::run(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(&requirements),
+    )?;
+    std::fs::write(&stamp, wanted)?;
+    Ok(python)
+}
