@@ -33,7 +33,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "node",
-        &["base", "node-session", "node-exec", "node-backend", "mysql-wire", "topology", "telemetry"],
+        &[
+            "base",
+            "node-session",
+            "node-exec",
+            "node-backend",
+            "mysql-wire",
+            "topology",
+            "telemetry",
+        ],
     ),
     ("control-api", &["base"]),
     ("job-engine", &["base", "telemetry"]),
@@ -41,7 +49,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("provision", &["base", "topology", "node-backend", "telemetry"]),
     (
         "control-app",
-        &["base", "control-api", "control-store", "job-engine", "provision", "topology", "telemetry"],
+        &[
+            "base",
+            "control-api",
+            "control-store",
+            "job-engine",
+            "provision",
+            "topology",
+            "telemetry",
+        ],
     ),
     (
         "control-plane",

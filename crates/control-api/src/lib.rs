@@ -1,1 +1,26 @@
-//! control-api.
+//! The REST API declared: routes, request and response types, what is checked about them and with
+//! which code a wrong one is answered, and the OpenAPI document. It is pure: it must not know how a
+//! call is carried out, kept or transported.
+
+pub mod account;
+pub mod administrator;
+pub mod data_node;
+pub mod decode;
+pub mod engine;
+pub mod error_body;
+pub mod flavor;
+pub mod instance;
+pub mod instance_v3;
+pub mod job;
+pub mod node;
+pub mod openapi;
+pub mod order;
+pub mod paging;
+pub mod password;
+pub mod query;
+pub mod routes;
+pub mod schema;
+pub mod schema_v3;
+
+pub use base::api_error::{ApiError, Language};
+pub use openapi::openapi;

@@ -224,7 +224,7 @@ mod tests {
     fn long_messages_are_split_and_joined() {
         for extra in [-1i64, 0, 1, MAX_FRAME_PAYLOAD as i64, MAX_FRAME_PAYLOAD as i64 + 7] {
             let size = (MAX_FRAME_PAYLOAD as i64 + extra) as usize;
-            let payload: Vec<u8> = (0..size).map(|i| (i * 31 >> 3) as u8).collect();
+            let payload: Vec<u8> = (0..size).map(|i| ((i * 31) >> 3) as u8).collect();
             let mut out = Vec::new();
             let mut sequence = 255;
             put_packet_parts(&mut out, &mut sequence, &[&payload[..9], &[], &payload[9..]]);

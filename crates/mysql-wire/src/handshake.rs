@@ -16,6 +16,9 @@ const NONCE_HEAD: usize = 8;
 /// Length of an SSLRequest, which is a response cut after its fixed fields.
 const FIXED_LEN: usize = 32;
 
+/// Names and values that describe a client.
+pub type ConnectAttrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The server's greeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandshakeV10 {
@@ -158,7 +161,7 @@ pub struct HandshakeResponse {
     /// The plugin of the proof; empty when the client names none.
     pub auth_plugin: Vec<u8>,
     /// Names and values that describe the client.
-    pub connect_attrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub connect_attrs: ConnectAttrs,
     /// The zstd level, when that compression is wanted.
     pub zstd_level: Option<u8>,
 }
@@ -280,7 +283,7 @@ fn put_attrs(out: &mut Vec<u8>, attrs: &[(Vec<u8>, Vec<u8>)]) {
     out.extend_from_slice(&packed);
 }
 
-fn read_attrs(reader: &mut Reader<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DecodeError> {
+fn read_attrs(reader: &mut Reader<'_>) -> Result<ConnectAttrs, DecodeError> {
     let mut packed = Reader::new(reader.lenenc_bytes()?);
     let mut attrs = Vec::new();
     while !packed.is_empty() {
@@ -396,7 +399,7 @@ pub struct ChangeUser {
     /// The plugin of the proof; empty when the client names none.
     pub auth_plugin: Vec<u8>,
     /// Names and values that describe the client.
-    pub connect_attrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub connect_attrs: ConnectAttrs,
 }
 
 impl fmt::Debug for ChangeUser {

@@ -119,6 +119,7 @@ enum Phase {
     PreparedColumnsEof,
     Fields,
     File,
+    AfterFile,
     Done,
 }
 
@@ -167,6 +168,15 @@ impl ResponseScanner {
     /// Whether the server waits for a file.
     pub fn needs_file(&self) -> bool {
         self.phase == Phase::File
+    }
+
+    /// The file is sent, its closing empty packet included; the answer's next frame carries
+    /// `sequence`.
+    pub fn file_sent(&mut self, sequence: u8) {
+        self.sequence = sequence;
+        if self.phase == Phase::File {
+            self.phase = Phase::AfterFile;
+        }
     }
 
     /// Whether rows of a result are being received.
@@ -248,6 +258,13 @@ impl ResponseScanner {
         Ok(())
     }
 
+    /// Takes one whole frame and checks its number.
+    #[inline]
+    pub fn on_frame(&mut self, header: FrameHeader, payload: &[u8]) -> Result<Event, DecodeError> {
+        self.check_sequence(header.sequence)?;
+        self.on_packet(payload, header.payload_len)
+    }
+
     /// Takes one frame: the first bytes of its payload (all, or at least [`HEAD_LEN`]) and its
     /// payload's length. A frame that continues a row is [`Event::Rows`] like the row.
     pub fn on_packet(&mut self, head: &[u8], payload_len: usize) -> Result<Event, DecodeError> {
@@ -268,7 +285,9 @@ impl ResponseScanner {
             return self.on_error(head);
         }
         match self.phase {
-            Phase::Start | Phase::File => self.on_start(first, head, payload_len),
+            Phase::Start | Phase::File | Phase::AfterFile => {
+                self.on_start(first, head, payload_len)
+            }
             Phase::Columns(left) => Ok(self.on_column(left)),
             Phase::ColumnsEof => self.on_columns_eof(first, head),
             Phase::Rows => {
@@ -313,7 +332,7 @@ impl ResponseScanner {
         head: &[u8],
         payload_len: usize,
     ) -> Result<Event, DecodeError> {
-        let after_file = self.phase == Phase::File;
+        let after_file = self.phase != Phase::Start;
         match (self.kind, first) {
             (ResponseKind::Text, _) => {
                 self.phase = Phase::Done;

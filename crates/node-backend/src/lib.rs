@@ -1,1 +1,31 @@
-//! node-backend.
+//! Connections to data nodes: login, the pipeline of statements and answers, prepared statements,
+//! session state, pools, the choice of a replica, KILL. It moves bytes and follows answers; it
+//! knows nothing of routing, plans or clients.
+//!
+//! [`Connection`] can be used from any runtime. [`Pool`] and what is built of it belong to one
+//! single-threaded runtime, so that taking a connection costs neither a lock nor a hand-over
+//! between threads.
+
+pub mod connection;
+pub mod error;
+pub mod health;
+pub mod kill;
+mod link;
+mod login;
+pub mod members;
+pub mod options;
+pub mod pool;
+pub mod query;
+pub mod session_state;
+pub mod statement;
+
+pub use connection::{Connection, Piece};
+pub use error::BackendError;
+pub use health::{MemberHealth, probe};
+pub use kill::{KillTarget, kill};
+pub use members::{Member, Members};
+pub use options::ConnectOptions;
+pub use pool::{Lease, Pool, PoolOptions, PoolStats};
+pub use query::{QueryResult, ResultSet, Row, StreamHead};
+pub use session_state::SessionState;
+pub use statement::Prepared;

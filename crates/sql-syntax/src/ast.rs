@@ -169,6 +169,8 @@ pub struct Parsed {
     pub stmt: Statement,
     /// From its first to its last token (comments before and after, and `;`, are outside).
     pub span: Span,
+    /// The statement's whole text, comments included, `;` excluded.
+    pub text: Span,
     /// Token index of each `?`, in order: the ordinal of a parameter is its place here.
     pub params: Vec<u32>,
     /// Offset after the closing `;` (or the end of the text) when another statement follows there.

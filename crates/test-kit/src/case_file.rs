@@ -11,7 +11,8 @@ pub fn sql_dir() -> PathBuf {
 
 /// The statements of a file, in order, without their final semicolon.
 pub fn statements(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(split(&text))
 }
 

@@ -27,11 +27,10 @@ pub enum Verdict {
 pub fn judge(sql: &str, plain: &Observed, ddm: &Observed) -> Verdict {
     match (plain, ddm) {
         (_, Observed::Lost(reason)) => Verdict::Crashed(reason.clone()),
-        (Observed::Error { number: wanted, sqlstate: state, .. }, Observed::Error { number, sqlstate, .. })
-            if wanted == number && state == sqlstate =>
-        {
-            Verdict::Equal
-        }
+        (
+            Observed::Error { number: wanted, sqlstate: state, .. },
+            Observed::Error { number, sqlstate, .. },
+        ) if wanted == number && state == sqlstate => Verdict::Equal,
         (_, Observed::Error { number, message, .. }) if REFUSALS.contains(number) => {
             Verdict::Refused(message.clone())
         }
@@ -53,7 +52,9 @@ fn same_done(sql: &str, plain: (&u64, &u64, &u16), ddm: (&u64, &u64, &u16)) -> V
     if plain.0 == ddm.0 && same_id && plain.2 == ddm.2 {
         Verdict::Equal
     } else {
-        Verdict::Wrong(format!("(affected, last insert id, warnings) plain {plain:?}, ddm {ddm:?}: {sql}"))
+        Verdict::Wrong(format!(
+            "(affected, last insert id, warnings) plain {plain:?}, ddm {ddm:?}: {sql}"
+        ))
     }
 }
 
@@ -67,11 +68,8 @@ fn same_rows(sql: &str, plain: Seen<'_>, ddm: Seen<'_>) -> Verdict {
         return Verdict::Wrong(format!("warnings plain {}, ddm {}", plain.2, ddm.2));
     }
     let ordered = is_ordered(sql);
-    let (a, b) = if ordered {
-        (plain.1.clone(), ddm.1.clone())
-    } else {
-        (sorted(plain.1), sorted(ddm.1))
-    };
+    let (a, b) =
+        if ordered { (plain.1.clone(), ddm.1.clone()) } else { (sorted(plain.1), sorted(ddm.1)) };
     if a == b {
         return Verdict::Equal;
     }
@@ -90,7 +88,10 @@ fn is_ordered(sql: &str) -> bool {
     let upper = sql.to_uppercase();
     match upper.rfind("ORDER BY") {
         // An ORDER BY inside the last parenthesis is not the statement's own.
-        Some(at) => !upper[at..].contains(')') || upper[at..].matches('(').count() >= upper[at..].matches(')').count(),
+        Some(at) => {
+            !upper[at..].contains(')')
+                || upper[at..].matches('(').count() >= upper[at..].matches(')').count()
+        }
         None => false,
     }
 }

@@ -17,7 +17,8 @@ impl Layout {
     /// All layouts of `tests/sql/layouts.txt`.
     pub fn all() -> Result<Vec<Layout>> {
         let path = sql_dir().join("layouts.txt");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let mut layouts: Vec<Layout> = Vec::new();
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
@@ -40,8 +41,8 @@ impl Layout {
 
     /// A table definition for the plain server.
     pub fn strip(&self, definition: &str) -> String {
-        self.clauses.keys().fold(definition.to_owned(), |text, table| {
-            text.replace(&format!("{{{table}}}"), "")
-        })
+        self.clauses
+            .keys()
+            .fold(definition.to_owned(), |text, table| text.replace(&format!("{{{table}}}"), ""))
     }
 }

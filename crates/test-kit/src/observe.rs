@@ -105,7 +105,11 @@ async fn run_binary(connection: &mut Connection, sql: &str) -> Result<Observed> 
     collect(connection, head, Protocol::Binary).await
 }
 
-async fn collect(connection: &mut Connection, head: StreamHead, protocol: Protocol) -> Result<Observed> {
+async fn collect(
+    connection: &mut Connection,
+    head: StreamHead,
+    protocol: Protocol,
+) -> Result<Observed> {
     let columns = match head {
         StreamHead::Ok { ok, .. } => {
             return Ok(Observed::Done {
@@ -120,11 +124,12 @@ async fn collect(connection: &mut Connection, head: StreamHead, protocol: Protoc
     let mut rows = Vec::new();
     while let Some(row) = connection.next_row().await? {
         rows.push(match protocol {
-            Protocol::Text => row
-                .fields()
-                .map(|field| Ok(field?.map(shown)))
-                .collect::<Result<Vec<_>>>()?,
-            Protocol::Binary => decode_binary_row(row.bytes(), &columns)?.iter().map(value).collect(),
+            Protocol::Text => {
+                row.fields().map(|field| Ok(field?.map(shown))).collect::<Result<Vec<_>>>()?
+            }
+            Protocol::Binary => {
+                decode_binary_row(row.bytes(), &columns)?.iter().map(value).collect()
+            }
         });
     }
     let warnings = connection.stream_end().map_or(0, |end| end.warnings);

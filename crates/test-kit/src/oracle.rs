@@ -34,7 +34,12 @@ pub struct Oracle<'a> {
 
 impl Oracle<'_> {
     /// Runs one file of statements over fresh tables.
-    pub async fn run_file(&self, layout: &Layout, protocol: Protocol, file: &str) -> Result<Vec<Finding>> {
+    pub async fn run_file(
+        &self,
+        layout: &Layout,
+        protocol: Protocol,
+        file: &str,
+    ) -> Result<Vec<Finding>> {
         let mut plain = self.plain.connect(Some(self.schema)).await?;
         let mut ddm = Connection::connect(self.ddm).await?;
         set_up(layout, &mut plain, &mut ddm).await?;
@@ -75,9 +80,16 @@ async fn set_up(layout: &Layout, plain: &mut Connection, ddm: &mut Connection) -
     Ok(())
 }
 
-async fn both(plain: &mut Connection, ddm: &mut Connection, plain_sql: &str, ddm_sql: &str) -> Result<()> {
+async fn both(
+    plain: &mut Connection,
+    ddm: &mut Connection,
+    plain_sql: &str,
+    ddm_sql: &str,
+) -> Result<()> {
     for (connection, sql, who) in [(plain, plain_sql, "the plain server"), (ddm, ddm_sql, "DDM")] {
-        if let bad @ (Observed::Error { .. } | Observed::Lost(_)) = observe(connection, Protocol::Text, sql).await {
+        if let bad @ (Observed::Error { .. } | Observed::Lost(_)) =
+            observe(connection, Protocol::Text, sql).await
+        {
             bail!("{who} cannot set up: {bad:?}\n{sql}");
         }
     }

@@ -44,7 +44,9 @@ impl PlainServer {
         let init = dir.path().join("init.sql");
         std::fs::write(
             &init,
-            format!("CREATE USER '{USER}'@'127.0.0.1'; GRANT ALL ON *.* TO '{USER}'@'127.0.0.1';\n"),
+            format!(
+                "CREATE USER '{USER}'@'127.0.0.1'; GRANT ALL ON *.* TO '{USER}'@'127.0.0.1';\n"
+            ),
         )?;
         let port = free_port()?;
         let log = std::fs::File::create(dir.path().join("server.log"))?;

@@ -31,7 +31,9 @@ impl System {
         let [a, b] = base::id::random_bytes::<2>();
         let subnet = format!("127.{}.{}.0/24", 64 + a % 190, b);
         let mut arguments: Vec<String> =
-            ["up", "--api-listen", "127.0.0.1:0", "--node-subnet", &subnet].map(String::from).to_vec();
+            ["up", "--api-listen", "127.0.0.1:0", "--node-subnet", &subnet]
+                .map(String::from)
+                .to_vec();
         arguments.extend(["--data-dir".to_owned(), dir.path().join("data").display().to_string()]);
         arguments.extend(options.iter().map(|option| (*option).to_owned()));
         let process = spawn(&arguments, dir.path())?;
@@ -80,7 +82,9 @@ impl System {
     /// How to log in to the demo instance as its administrator, with this schema.
     pub fn administrator(&self, schema: &str) -> Result<ConnectOptions> {
         let demo = &self.endpoints["demo"];
-        let text = |key: &str| demo[key].as_str().with_context(|| format!("no demo.{key} in endpoints.json"));
+        let text = |key: &str| {
+            demo[key].as_str().with_context(|| format!("no demo.{key} in endpoints.json"))
+        };
         let port = u16::try_from(demo["port"].as_u64().context("no demo.port")?)?;
         let password = Secret::new(text("admin_password")?);
         let mut options = ConnectOptions::new(text("host")?, port, text("admin_user")?, password);
@@ -129,9 +133,8 @@ impl Drop for System {
         if let Ok(None) = self.process.try_wait()
             && let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build()
         {
-            let stopped = std::thread::scope(|scope| {
-                scope.spawn(|| runtime.block_on(self.stop())).join()
-            });
+            let stopped =
+                std::thread::scope(|scope| scope.spawn(|| runtime.block_on(self.stop())).join());
             if !matches!(stopped, Ok(Ok(()))) {
                 let _ = self.process.kill();
             }
@@ -156,7 +159,8 @@ pub fn ddm_binary() -> Result<PathBuf> {
         return Ok(PathBuf::from(path));
     }
     let test = std::env::current_exe()?;
-    let profile = test.parent().and_then(Path::parent).context("a test runs from target/<profile>/deps")?;
+    let profile =
+        test.parent().and_then(Path::parent).context("a test runs from target/<profile>/deps")?;
     let binary = profile.join("ddm");
     if !binary.is_file() {
         bail!("no {}; build it first: cargo build --bin ddm", binary.display());

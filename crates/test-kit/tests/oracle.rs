@@ -25,7 +25,12 @@ async fn every_statement_is_as_on_one_server() -> Result<()> {
         let mut admin = plain.connect(None).await?;
         // The oracle's database has the logical schema's name and defaults.
         admin
-            .execute_sql(format!("CREATE DATABASE {schema} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci").as_bytes())
+            .execute_sql(
+                format!(
+                    "CREATE DATABASE {schema} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
+                )
+                .as_bytes(),
+            )
             .await?;
         let ddm = system.administrator(&schema)?;
         let oracle = Oracle { plain: &plain, ddm: &ddm, schema: &schema };
@@ -41,7 +46,9 @@ async fn every_statement_is_as_on_one_server() -> Result<()> {
 fn make_schema(system: &System, schema: &str) -> Result<()> {
     let demo = &system.endpoints()["demo"];
     let instance = demo["instance_id"].as_str().context("no demo instance")?;
-    system.ctl(&["schemas", "create", instance, "--name", schema, "--mode", "cluster", "--shards", SHARDS])?;
+    system.ctl(&[
+        "schemas", "create", instance, "--name", schema, "--mode", "cluster", "--shards", SHARDS,
+    ])?;
     Ok(())
 }
 
@@ -69,11 +76,16 @@ fn report(findings: &[Finding]) -> Result<()> {
             Verdict::Refused(reason) => {
                 refused.insert(line.clone());
                 if !listed.contains(line.as_str()) {
-                    bad.push(format!("[{}] refused, not listed: {line}\n  {reason}", finding.place));
+                    bad.push(format!(
+                        "[{}] refused, not listed: {line}\n  {reason}",
+                        finding.place
+                    ));
                 }
             }
             Verdict::Wrong(how) => bad.push(format!("[{}] WRONG: {line}\n  {how}", finding.place)),
-            Verdict::Crashed(how) => bad.push(format!("[{}] CRASHED: {line}\n  {how}", finding.place)),
+            Verdict::Crashed(how) => {
+                bad.push(format!("[{}] CRASHED: {line}\n  {how}", finding.place))
+            }
         }
     }
     for line in listed.iter().filter(|line| !refused.contains(**line) && !line.is_empty()) {
@@ -81,7 +93,12 @@ fn report(findings: &[Finding]) -> Result<()> {
             bad.push(format!("no longer refused, take it out of refused.txt: {line}"));
         }
     }
-    println!("oracle: {} runs, {equal} equal, {} statements refused, {} bad", findings.len(), refused.len(), bad.len());
+    println!(
+        "oracle: {} runs, {equal} equal, {} statements refused, {} bad",
+        findings.len(),
+        refused.len(),
+        bad.len()
+    );
     anyhow::ensure!(bad.is_empty(), "{} of {}:\n{}", bad.len(), findings.len(), bad.join("\n"));
     Ok(())
 }

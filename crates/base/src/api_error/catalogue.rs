@@ -8,7 +8,7 @@ macro_rules! catalogue {
     ($($name:ident $code:literal $status:literal $kind:ident $english:literal $chinese:literal;)*) => {
         $(
             #[doc = concat!("`", $code, "`: ", $english)]
-            pub static $name: &ApiCode = &ApiCode {
+            pub const $name: &ApiCode = &ApiCode {
                 code: $code,
                 status: $status,
                 kind: $kind as ErrorKind,
@@ -18,7 +18,7 @@ macro_rules! catalogue {
         )*
 
         /// Every error that the API may answer.
-        pub static CATALOGUE: &[&ApiCode] = &[$($name),*];
+        pub const CATALOGUE: &[&ApiCode] = &[$($name),*];
     };
 }
 

@@ -243,7 +243,8 @@ fn a_file_is_asked_for_and_then_the_answer_goes_on() {
         Scan::Piece { len: request.bytes.len(), event: Event::LocalInfile, last: false }
     );
     assert!(scanner.needs_file() && scanner.next_sequence() == 2);
-    scanner.expect_sequence(4);
+    scanner.file_sent(4);
+    assert!(!scanner.needs_file());
     let answer = Answer { sequence: 4, ..Answer::new(true) }.ok(3, PLAIN);
     let scan = scanner.scan(&answer.bytes).unwrap();
     assert_eq!(

@@ -1,0 +1,111 @@
+//! Jobs in the store: the row, its mark among the unfinished ones, and a key for each object that it
+//! locks. Row, mark and locks come in one transaction with what the job's maker writes, and mark and
+//! locks go in one transaction with the job's end.
+
+use crate::error::StoreError;
+use crate::record::Record;
+use crate::store::{Condition, Store, TxnOutcome, Write};
+use crate::typed;
+use async_trait::async_trait;
+use job_engine::{JobRow, JobStore, JobStoreError, StoredJob};
+use std::sync::Arc;
+
+/// What keys of locks begin with.
+pub const LOCK_PREFIX: &str = "locks/";
+/// What keys of unfinished jobs' marks begin with.
+const UNFINISHED_PREFIX: &str = "jobs-unfinished/";
+
+impl Record for JobRow {
+    const PREFIX: &'static str = "jobs/";
+
+    fn key(&self) -> String {
+        key_of(&self.id)
+    }
+}
+
+/// The key of the job of this id.
+pub fn key_of(id: &str) -> String {
+    format!("{}{id}", JobRow::PREFIX)
+}
+
+/// Conditions and writes that make the job; a conflict on a key below [`LOCK_PREFIX`] means that
+/// another job works on the object.
+pub fn creation(row: &JobRow) -> (Vec<Condition>, Vec<Write>) {
+    let locks: Vec<String> =
+        row.locks.iter().map(|object| format!("{LOCK_PREFIX}{object}")).collect();
+    let mut conditions = vec![typed::absent(row)];
+    conditions.extend(locks.iter().cloned().map(Condition::Absent));
+    let mut writes = vec![typed::put(row), mark(row)];
+    writes.extend(locks.into_iter().map(|key| Write::Put {
+        key,
+        value: row.id.clone().into_bytes(),
+        lease: None,
+    }));
+    (conditions, writes)
+}
+
+fn mark(row: &JobRow) -> Write {
+    Write::Put { key: format!("{UNFINISHED_PREFIX}{}", row.id), value: Vec::new(), lease: None }
+}
+
+/// The job that holds an object, if one does.
+pub async fn holder(store: &dyn Store, object: &str) -> Result<Option<String>, StoreError> {
+    let entry = store.get(&format!("{LOCK_PREFIX}{object}")).await?;
+    Ok(entry.map(|entry| String::from_utf8_lossy(&entry.value).into_owned()))
+}
+
+/// Removes jobs that ended before `before_ms`; returns how many.
+pub async fn purge(store: &dyn Store, before_ms: u64) -> Result<usize, StoreError> {
+    let old: Vec<_> = typed::list::<JobRow>(store, JobRow::PREFIX)
+        .await?
+        .into_iter()
+        .filter(|job| job.value.ended_ms.is_some_and(|ended| ended < before_ms))
+        .collect();
+    for job in &old {
+        store.txn(vec![job.unchanged()], vec![typed::delete::<JobRow>(&job.value.key())]).await?;
+    }
+    Ok(old.len())
+}
+
+/// The engine's view of the store.
+#[derive(Debug)]
+pub struct StoreJobs(pub Arc<dyn Store>);
+
+#[async_trait]
+impl JobStore for StoreJobs {
+    async fn load(&self, id: &str) -> Result<Option<StoredJob>, JobStoreError> {
+        let job = typed::get::<JobRow>(&*self.0, &key_of(id)).await.map_err(unavailable)?;
+        Ok(job.map(|job| StoredJob { row: job.value, revision: job.mod_revision }))
+    }
+
+    async fn save(&self, job: &StoredJob) -> Result<u64, JobStoreError> {
+        let row = &job.row;
+        let mut writes = vec![typed::put(row)];
+        if row.state.is_final() {
+            writes.push(Write::Delete { key: format!("{UNFINISHED_PREFIX}{}", row.id) });
+            writes.extend(
+                row.locks
+                    .iter()
+                    .map(|object| Write::Delete { key: format!("{LOCK_PREFIX}{object}") }),
+            );
+        }
+        let conditions = vec![Condition::ModRevision(row.key(), job.revision)];
+        match self.0.txn(conditions, writes).await.map_err(unavailable)? {
+            TxnOutcome::Committed(revision) => Ok(revision),
+            TxnOutcome::Conflict { .. } => Err(JobStoreError::Lost),
+        }
+    }
+
+    async fn unfinished(&self) -> Result<Vec<String>, JobStoreError> {
+        let (marks, _) = self.0.list(UNFINISHED_PREFIX).await.map_err(unavailable)?;
+        Ok(marks
+            .iter()
+            .filter_map(|mark| mark.key.strip_prefix(UNFINISHED_PREFIX))
+            .map(str::to_owned)
+            .collect())
+    }
+}
+
+fn unavailable(error: StoreError) -> JobStoreError {
+    JobStoreError::Unavailable(error.to_string())
+}

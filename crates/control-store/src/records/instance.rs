@@ -1,0 +1,180 @@
+//! Instances. Every change of anything that belongs to an instance also writes its record, so that
+//! the record's revision is the newest of all and serves as the snapshot's version.
+
+use crate::record::Record;
+use base::id::{GroupId, InstanceId, ProjectId};
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// An instance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// Its id.
+    pub id: InstanceId,
+    /// Whose it is.
+    pub project_id: ProjectId,
+    /// Its name.
+    pub name: String,
+    /// What goes on with it.
+    pub status: InstanceStatus,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// When it was made, UNIX milliseconds.
+    pub created_ms: i64,
+    /// When it last changed, UNIX milliseconds.
+    pub updated_ms: i64,
+    /// The code of its node class.
+    pub flavor_code: String,
+    /// Its engine's version.
+    pub engine_version: String,
+    /// The enterprise project.
+    pub enterprise_project_id: String,
+    /// Its AZs.
+    pub availability_zones: Vec<String>,
+    /// Its VPC.
+    pub vpc_id: String,
+    /// Its subnet.
+    pub subnet_id: String,
+    /// Its security group.
+    pub security_group_id: String,
+    /// Its time zone.
+    pub time_zone: String,
+    /// The group of its nodes.
+    pub group_id: GroupId,
+    /// The address that all its nodes share.
+    pub access_ip: Ipv4Addr,
+    /// Its port.
+    pub port: u16,
+    /// Whether clients may use TLS.
+    pub enable_ssl: bool,
+    /// How it is paid.
+    pub charge: ChargeRecord,
+    /// Its order.
+    pub order_id: Option<String>,
+}
+
+/// What goes on with an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum InstanceStatus {
+    /// It is being made, or waits to be paid.
+    Creating,
+    /// It could not be made.
+    #[serde(rename = "CREATEFAILED")]
+    CreateFailed,
+    /// It serves.
+    Running,
+    /// Something about it went wrong.
+    Error,
+    /// Its nodes are being restarted.
+    Restarting,
+    /// It is being deleted.
+    Deleting,
+}
+
+impl InstanceStatus {
+    /// All statuses.
+    pub const ALL: [InstanceStatus; 6] = [
+        InstanceStatus::Creating,
+        InstanceStatus::CreateFailed,
+        InstanceStatus::Running,
+        InstanceStatus::Error,
+        InstanceStatus::Restarting,
+        InstanceStatus::Deleting,
+    ];
+
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            InstanceStatus::Creating => "CREATING",
+            InstanceStatus::CreateFailed => "CREATEFAILED",
+            InstanceStatus::Running => "RUNNING",
+            InstanceStatus::Error => "ERROR",
+            InstanceStatus::Restarting => "RESTARTING",
+            InstanceStatus::Deleting => "DELETING",
+        }
+    }
+
+    /// Whether an instance may go from `self` to `next`.
+    pub fn may_become(self, next: InstanceStatus) -> bool {
+        use InstanceStatus::{CreateFailed, Creating, Deleting, Error, Restarting, Running};
+        matches!(
+            (self, next),
+            (Creating, Running | CreateFailed | Deleting)
+                | (CreateFailed, Deleting)
+                | (Running, Restarting | Deleting)
+                | (Restarting, Running | Error)
+                | (Error, Restarting | Deleting)
+                | (Deleting, Error)
+        )
+    }
+}
+
+/// How an instance is paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum ChargeRecord {
+    /// For its use.
+    PostPaid,
+    /// Before it is made.
+    PrePaid {
+        /// For how many months.
+        months: u32,
+        /// Bought again at the end.
+        auto_renew: bool,
+    },
+}
+
+impl InstanceRecord {
+    /// The key of the instance `id`.
+    pub fn key_of(id: &InstanceId) -> String {
+        format!("{}{id}", Self::PREFIX)
+    }
+}
+
+impl Record for InstanceRecord {
+    const PREFIX: &'static str = "instances/";
+
+    fn key(&self) -> String {
+        Self::key_of(&self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_status_is_kept_under_its_own_name() {
+        for status in InstanceStatus::ALL {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+        }
+    }
+
+    #[test]
+    fn the_legal_moves_are_these_alone() {
+        let legal: Vec<String> = InstanceStatus::ALL
+            .iter()
+            .flat_map(|from| InstanceStatus::ALL.map(|to| (*from, to)))
+            .filter(|(from, to)| from.may_become(*to))
+            .map(|(from, to)| format!("{} {}", from.name(), to.name()))
+            .collect();
+        assert_eq!(
+            legal,
+            [
+                "CREATING CREATEFAILED",
+                "CREATING RUNNING",
+                "CREATING DELETING",
+                "CREATEFAILED DELETING",
+                "RUNNING RESTARTING",
+                "RUNNING DELETING",
+                "ERROR RESTARTING",
+                "ERROR DELETING",
+                "RESTARTING RUNNING",
+                "RESTARTING ERROR",
+                "DELETING ERROR",
+            ]
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! `ddm ctl`: the REST API for people. Objects are named by name or id, lists are tables, calls that
+//! take time are waited for with a progress bar. With `--output json` standard output holds one JSON
+//! document and nothing else.
+
+mod access;
+mod accounts;
+mod catalogue;
+mod data_nodes;
+mod instances;
+mod jobs;
+mod lookup;
+mod nodes;
+mod output;
+mod schemas;
+mod wait;
+
+use access::AccessOptions;
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use output::Printer;
+use std::time::Duration;
+
+/// Options of `ddm ctl`.
+#[derive(Debug, Args)]
+pub struct CtlOptions {
+    #[command(flatten)]
+    access: AccessOptions,
+
+    /// How answers are printed
+    #[arg(long, env = "DDM_OUTPUT", global = true, value_enum, default_value_t = Output::Table)]
+    output: Output,
+
+    /// Return at once and do not wait for jobs
+    #[arg(long, env = "DDM_NO_WAIT", global = true)]
+    no_wait: bool,
+
+    /// How long to wait for a job, in seconds
+    #[arg(long, env = "DDM_TIMEOUT", global = true, default_value_t = 1800, value_name = "SECONDS")]
+    timeout: u64,
+
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Instances: list, show, create, rename, restart, delete
+    #[command(subcommand)]
+    Instances(instances::Verb),
+    /// Nodes of an instance: list, show
+    #[command(subcommand)]
+    Nodes(nodes::Verb),
+    /// Schemas of an instance: list, show, create, delete
+    #[command(subcommand)]
+    Schemas(schemas::Verb),
+    /// Accounts of an instance: list, create, update, delete, reset-password, set-administrator
+    #[command(subcommand)]
+    Accounts(accounts::Verb),
+    /// Jobs: list, show, wait
+    #[command(subcommand)]
+    Jobs(jobs::Verb),
+    /// Data nodes that an instance can make schemas on: list
+    #[command(subcommand)]
+    DataNodes(data_nodes::Verb),
+    /// Node classes: list
+    #[command(subcommand)]
+    Flavors(catalogue::FlavorVerb),
+    /// Engine versions: list
+    #[command(subcommand)]
+    Engines(catalogue::EngineVerb),
+}
+
+/// What a verb works with.
+#[derive(Debug)]
+struct Session {
+    client: crate::rest::Client,
+    /// `endpoints.json`, when there is one: defaults for what a person would have to look up.
+    endpoints: serde_json::Value,
+    printer: Printer,
+    /// How long to wait for jobs; `None`: not at all.
+    wait: Option<Duration>,
+}
+
+/// Runs one call.
+pub fn run(options: CtlOptions) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(call(options))
+}
+
+async fn call(options: CtlOptions) -> Result<()> {
+    let endpoints = options.access.endpoints()?;
+    let session = Session {
+        client: options.access.client(&endpoints)?,
+        endpoints,
+        printer: Printer::new(options.output == Output::Json),
+        wait: (!options.no_wait).then(|| Duration::from_secs(options.timeout)),
+    };
+    match options.noun {
+        Noun::Instances(verb) => instances::run(&session, verb).await,
+        Noun::Nodes(verb) => nodes::run(&session, verb).await,
+        Noun::Schemas(verb) => schemas::run(&session, verb).await,
+        Noun::Accounts(verb) => accounts::run(&session, verb).await,
+        Noun::Jobs(verb) => jobs::run(&session, verb).await,
+        Noun::DataNodes(verb) => data_nodes::run(&session, verb).await,
+        Noun::Flavors(verb) => catalogue::flavors(&session, verb).await,
+        Noun::Engines(verb) => catalogue::engines(&session, verb).await,
+    }
+}

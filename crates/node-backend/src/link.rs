@@ -1,0 +1,200 @@
+//! The socket and its two buffers. Writing and reading are independent: while bytes wait to be
+//! written, what arrives is read, so that a peer that answers early cannot block both sides.
+//! Every step leaves its state here, so that a dropped future loses nothing and tears nothing.
+
+use crate::error::BackendError;
+use bytes::{BufMut, BytesMut};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// First size of the read buffer and least room for a read.
+const READ_CHUNK: usize = 16 * 1024;
+/// Room for a read when answers come in bulk.
+const READ_CHUNK_MAX: usize = 256 * 1024;
+/// An idle connection keeps buffers up to this size.
+const KEEP_BUFFER: usize = 32 * 1024;
+/// So much is read ahead while bytes wait to be written.
+const READ_AHEAD_MAX: usize = 16 << 20;
+/// A peer that takes no bytes for this long is lost.
+const WRITE_STALL: Duration = Duration::from_secs(60);
+/// A peer that says nothing is asked whether it lives after this long.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// A connected socket with buffers.
+#[derive(Debug)]
+pub(crate) struct Link {
+    stream: TcpStream,
+    address: String,
+    /// Bytes that were read and not yet taken.
+    pub(crate) inbox: BytesMut,
+    /// Bytes to write, the first `sent` of which are written.
+    pub(crate) outbox: Vec<u8>,
+    sent: usize,
+    chunk: usize,
+    read_idle: Option<Duration>,
+    broken: bool,
+}
+
+impl Link {
+    /// Connects, without any bound of its own.
+    pub(crate) async fn connect(
+        host: &str,
+        port: u16,
+        address: String,
+    ) -> Result<Self, BackendError> {
+        let unreachable = |source| BackendError::Unreachable { address: address.clone(), source };
+        let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(unreachable)?;
+        Ok(Self {
+            stream,
+            address,
+            inbox: BytesMut::new(),
+            outbox: Vec::new(),
+            sent: 0,
+            chunk: READ_CHUNK,
+            read_idle: None,
+            broken: false,
+        })
+    }
+
+    pub(crate) fn set_read_idle(&mut self, limit: Option<Duration>) {
+        self.read_idle = limit;
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// From now on the connection counts as lost.
+    pub(crate) fn set_broken(&mut self) {
+        self.broken = true;
+    }
+
+    /// Whether all queued bytes are written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Writes all queued bytes.
+    pub(crate) async fn flush(&mut self) -> Result<(), BackendError> {
+        if self.broken {
+            return Err(self.lost(None));
+        }
+        while self.sent < self.outbox.len() {
+            match self.stream.try_write(&self.outbox[self.sent..]) {
+                Ok(0) => return Err(self.lost(None)),
+                Ok(written) => self.sent += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait_to_write().await?
+                }
+                Err(error) => return Err(self.lost(Some(error))),
+            }
+        }
+        self.outbox.clear();
+        self.outbox.shrink_to(KEEP_BUFFER);
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// Waits until the peer takes bytes; meanwhile reads what it sends.
+    async fn wait_to_write(&mut self) -> Result<(), BackendError> {
+        let wait = async {
+            if self.inbox.len() >= READ_AHEAD_MAX {
+                return self.stream.writable().await;
+            }
+            tokio::select! {
+                ready = self.stream.writable() => ready,
+                ready = self.stream.readable() => {
+                    ready?;
+                    self.inbox.reserve(READ_CHUNK);
+                    match self.stream.try_read_buf(&mut self.inbox) {
+                        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                        _ => Ok(()),
+                    }
+                }
+            }
+        };
+        match timeout(WRITE_STALL, wait).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.lost(Some(error))),
+            Err(_) => Err(self.timed_out("take a statement", WRITE_STALL)),
+        }
+    }
+
+    /// Reads some bytes; `need` says how many are missing at least.
+    pub(crate) async fn fill(&mut self, need: usize) -> Result<(), BackendError> {
+        if self.broken {
+            return Err(self.lost(None));
+        }
+        // The buffer may have much more room left from a long row; one bite stays small, so that
+        // what is read is passed on soon.
+        let room = need.clamp(self.chunk, READ_CHUNK_MAX);
+        self.inbox.reserve(room);
+        let mut target = (&mut self.inbox).limit(room);
+        let read = match self.stream.try_read_buf(&mut target) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.read_idle {
+                None => self.stream.read_buf(&mut target).await,
+                Some(limit) => match timeout(limit, self.stream.read_buf(&mut target)).await {
+                    Ok(read) => read,
+                    Err(_) => return Err(self.timed_out("answer", limit)),
+                },
+            },
+            read => read,
+        };
+        match read {
+            Ok(0) => Err(self.lost(None)),
+            Ok(read) => {
+                // A full buffer says that more waits: take larger bites.
+                self.chunk =
+                    if read == room { (self.chunk * 2).min(READ_CHUNK_MAX) } else { READ_CHUNK };
+                Ok(())
+            }
+            Err(error) => Err(self.lost(Some(error))),
+        }
+    }
+
+    /// Gives back large buffers before the connection is put aside.
+    pub(crate) fn shrink(&mut self) {
+        if self.inbox.is_empty() && self.inbox.capacity() > KEEP_BUFFER {
+            self.inbox = BytesMut::new();
+        }
+        self.chunk = READ_CHUNK;
+    }
+
+    /// Whether an idle peer is still there and silent. Anything that it says unasked is a goodbye.
+    pub(crate) fn is_silent(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        match SockRef::from(&self.stream).peek(&mut byte) {
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            Ok(_) => false,
+        }
+    }
+
+    /// Writes without waiting, as far as it goes.
+    pub(crate) fn write_now(&self, bytes: &[u8]) {
+        // The connection is closed right after: nobody is left to tell.
+        let _ = self.stream.try_write(bytes);
+    }
+
+    fn lost(&mut self, source: Option<io::Error>) -> BackendError {
+        self.broken = true;
+        BackendError::Closed { address: self.address.clone(), source }
+    }
+
+    fn timed_out(&mut self, doing: &'static str, after: Duration) -> BackendError {
+        self.broken = true;
+        BackendError::Timeout { address: self.address.clone(), doing, after }
+    }
+}

@@ -1,0 +1,498 @@
+//! Connections to one server, shared by the sessions of one single-threaded runtime.
+//!
+//! A connection comes back only when nothing on it is half done; else it is closed. A server that
+//! cannot be reached is left alone for a while: callers get an error at once, and one of them at a
+//! time may try again.
+
+use crate::connection::Connection;
+use crate::error::BackendError;
+use crate::kill::{KillTarget, kill};
+use crate::options::ConnectOptions;
+use crate::session_state::SessionState;
+use base::backoff::Backoff;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// An idle connection is looked at (one system call) when it was idle for longer than this.
+const LOOK_AFTER: Duration = Duration::from_millis(5);
+/// A ping of an idle connection must be answered within this time.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// So many idle connections are searched for one with the wanted session state.
+const MATCH_SEARCH_MAX: usize = 16;
+
+/// Bounds and times of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOptions {
+    /// At most so many connections.
+    pub max_connections: usize,
+    /// `maintain` keeps so many ready.
+    pub min_idle: usize,
+    /// A connection that was idle for longer is closed by `maintain`.
+    pub idle_timeout: Duration,
+    /// A caller waits this long for a connection when all are in use.
+    pub acquire_timeout: Duration,
+    /// At most so many callers wait.
+    pub waiting_max: usize,
+    /// A connection that was idle for longer is pinged before it is given out.
+    pub validate_after: Duration,
+    /// How long a server that cannot be reached is left alone.
+    pub down_backoff: Backoff,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 64,
+            min_idle: 0,
+            idle_timeout: Duration::from_secs(60),
+            acquire_timeout: Duration::from_secs(10),
+            waiting_max: 10_000,
+            validate_after: Duration::from_secs(30),
+            down_backoff: Backoff {
+                first: Duration::from_millis(100),
+                most: Duration::from_secs(2),
+            },
+        }
+    }
+}
+
+/// Numbers of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Connections that exist or are being made.
+    pub open: usize,
+    /// Those that nobody uses.
+    pub idle: usize,
+    /// Those that are in use or being made.
+    pub in_use: usize,
+    /// Callers that wait.
+    pub waiting: usize,
+}
+
+/// Connections to one server. Clones are the same pool.
+#[derive(Clone, Debug)]
+pub struct Pool(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    connect: Arc<ConnectOptions>,
+    options: Cell<PoolOptions>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: VecDeque<Idle>,
+    open: usize,
+    waiting: VecDeque<oneshot::Sender<Lease>>,
+    closed: bool,
+    down: Down,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// Whether the server can be reached.
+#[derive(Debug, Default)]
+struct Down {
+    failures: u32,
+    until: Option<Instant>,
+    reason: String,
+    probing: bool,
+}
+
+/// A place among the pool's connections; dropping it frees the place.
+#[derive(Debug)]
+struct Slot(Option<Rc<Shared>>);
+
+impl Slot {
+    fn new(shared: &Rc<Shared>) -> Self {
+        Self(Some(shared.clone()))
+    }
+
+    /// The place stays taken, by an idle connection.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some(shared) = self.0.take() else { return };
+        shared.state.borrow_mut().open -= 1;
+        // A place is no connection: whoever waits must make one. Waking is enough.
+        wake_one(&shared);
+    }
+}
+
+/// Wakes the caller that waits longest, without a connection: its channel closes.
+fn wake_one(shared: &Rc<Shared>) {
+    let mut state = shared.state.borrow_mut();
+    while let Some(waiting) = state.waiting.pop_front() {
+        if !waiting.is_closed() {
+            return;
+        }
+    }
+}
+
+/// A connection in one caller's hands. Dropping it gives it back, or closes it when something on
+/// it is half done.
+#[derive(Debug)]
+pub struct Lease {
+    connection: Option<Connection>,
+    slot: Option<Slot>,
+    fresh: bool,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(connect: Arc<ConnectOptions>, options: PoolOptions) -> Self {
+        Self(Rc::new(Shared { connect, options: Cell::new(options), state: RefCell::default() }))
+    }
+
+    /// Where it connects to.
+    pub fn connect_options(&self) -> &Arc<ConnectOptions> {
+        &self.0.connect
+    }
+
+    /// Its bounds.
+    pub fn options(&self) -> PoolOptions {
+        self.0.options.get()
+    }
+
+    /// Other bounds from now on. Connections beyond a smaller bound go when they come back.
+    pub fn set_options(&self, options: PoolOptions) {
+        self.0.options.set(options);
+    }
+
+    /// Its numbers.
+    pub fn stats(&self) -> PoolStats {
+        let state = self.0.state.borrow();
+        let idle = state.idle.len();
+        PoolStats {
+            open: state.open,
+            idle,
+            in_use: state.open - idle,
+            waiting: state.waiting.len(),
+        }
+    }
+
+    /// Whether the server could not be reached when it was tried last.
+    pub fn is_down(&self) -> bool {
+        self.0.state.borrow().down.failures > 0
+    }
+
+    /// Closes idle connections now and the others when they come back; nothing is given out any more.
+    pub fn close(&self) {
+        let (idle, waiting) = {
+            let mut state = self.0.state.borrow_mut();
+            state.closed = true;
+            state.open -= state.idle.len();
+            (std::mem::take(&mut state.idle), std::mem::take(&mut state.waiting))
+        };
+        drop((idle, waiting));
+    }
+
+    /// A connection, in whatever session state it is; a dirty one is reset.
+    pub async fn acquire(&self) -> Result<Lease, BackendError> {
+        let mut lease = self.take(None).await?;
+        if lease.is_dirty() {
+            lease.reset().await?;
+        }
+        Ok(lease)
+    }
+
+    /// A connection with this session state, best one that has it already. A pooled connection
+    /// that turns out dead is replaced by a fresh one, once.
+    pub async fn acquire_for(&self, session: &Arc<SessionState>) -> Result<Lease, BackendError> {
+        let mut lease = self.take(Some(session)).await?;
+        if lease.session_matches(session) {
+            return Ok(lease);
+        }
+        match lease.apply_session(session).await {
+            Err(error) if !lease.fresh && !error.keeps_connection() => {
+                drop(lease);
+                self.forget_idle();
+                let mut lease = self.take(Some(session)).await?;
+                lease.apply_session(session).await?;
+                Ok(lease)
+            }
+            applied => applied.map(|()| lease),
+        }
+    }
+
+    /// Ends the running statement of a connection of this server.
+    pub async fn kill_query(&self, thread_id: u32) -> Result<(), BackendError> {
+        kill(&self.0.connect, thread_id, KillTarget::Query).await
+    }
+
+    async fn take(&self, session: Option<&Arc<SessionState>>) -> Result<Lease, BackendError> {
+        let options = self.options();
+        let deadline = Instant::now() + options.acquire_timeout;
+        loop {
+            while let Some((idle, slot)) = self.pop_idle(session) {
+                let Idle { mut connection, since } = idle;
+                if is_alive(&mut connection, since, options.validate_after).await {
+                    return Ok(Lease {
+                        connection: Some(connection),
+                        slot: Some(slot),
+                        fresh: false,
+                    });
+                }
+            }
+            if let Some(slot) = self.free_slot()? {
+                return self.connect(slot).await;
+            }
+            let waiting = self.wait_in_line()?;
+            match timeout_at(deadline, waiting).await {
+                Ok(Ok(lease)) => return Ok(lease),
+                // Woken without a connection: a place is free, or the pool was closed.
+                Ok(Err(_)) => {}
+                Err(_) => return Err(self.exhausted()),
+            }
+        }
+    }
+
+    /// An idle connection: the one that came back last, or a near one with the wanted state.
+    fn pop_idle(&self, session: Option<&Arc<SessionState>>) -> Option<(Idle, Slot)> {
+        let mut state = self.0.state.borrow_mut();
+        let last = state.idle.len().checked_sub(1)?;
+        let fits =
+            |idle: &&Idle| session.is_none_or(|wanted| idle.connection.session_matches(wanted));
+        let back = state.idle.iter().rev().take(MATCH_SEARCH_MAX).position(|idle| fits(&idle));
+        let idle = state.idle.remove(last - back.unwrap_or(0))?;
+        Some((idle, Slot::new(&self.0)))
+    }
+
+    /// A place for a new connection, if there is one and the server may be tried.
+    fn free_slot(&self) -> Result<Option<Slot>, BackendError> {
+        let mut state = self.0.state.borrow_mut();
+        if state.closed {
+            return Err(BackendError::Closed { address: self.0.connect.address(), source: None });
+        }
+        if state.open >= self.options().max_connections {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        let down = &mut state.down;
+        if down.probing || down.until.is_some_and(|until| now < until) {
+            let reason = down.reason.clone();
+            return Err(BackendError::Down { address: self.0.connect.address(), reason });
+        }
+        down.probing = down.failures > 0;
+        state.open += 1;
+        Ok(Some(Slot::new(&self.0)))
+    }
+
+    /// Makes a connection and learns from it whether the server can be reached.
+    async fn connect(&self, slot: Slot) -> Result<Lease, BackendError> {
+        let probe = self.0.state.borrow().down.probing;
+        let mut attempt = Attempt { shared: &self.0, reached: None, probe };
+        let connected = Connection::connect(&self.0.connect).await;
+        match connected {
+            Ok(connection) => {
+                attempt.reached = Some(Ok(()));
+                Ok(Lease { connection: Some(connection), slot: Some(slot), fresh: true })
+            }
+            Err(error) => {
+                let away = error.is_unreachable() || matches!(error, BackendError::Closed { .. });
+                attempt.reached = Some(if away { Err(reason(&error)) } else { Ok(()) });
+                Err(error)
+            }
+        }
+    }
+
+    fn wait_in_line(&self) -> Result<oneshot::Receiver<Lease>, BackendError> {
+        let mut state = self.0.state.borrow_mut();
+        // Those that gave up waiting leave their places behind.
+        state.waiting.retain(|waiting| !waiting.is_closed());
+        if state.waiting.len() >= self.options().waiting_max {
+            return Err(self.exhausted());
+        }
+        let (sender, receiver) = oneshot::channel();
+        state.waiting.push_back(sender);
+        Ok(receiver)
+    }
+
+    fn exhausted(&self) -> BackendError {
+        let limit = self.options().max_connections;
+        BackendError::PoolExhausted { address: self.0.connect.address(), limit }
+    }
+
+    /// Closes idle connections: one of them was dead, the others are as old.
+    fn forget_idle(&self) {
+        while let Some(gone) = self.pop_idle(None) {
+            drop(gone);
+        }
+    }
+
+    /// Closes connections that were idle for too long or are beyond the bound, and makes some
+    /// ready. Call it every second or so.
+    pub async fn maintain(&self) {
+        let options = self.options();
+        while let Some(gone) = self.pop_stale(&options) {
+            drop(gone);
+        }
+        while self.stats().idle < options.min_idle {
+            let Ok(Some(slot)) = self.free_slot() else { return };
+            if let Err(error) = self.connect(slot).await {
+                tracing::warn!(address = self.0.connect.address(), %error, "no connection to keep ready");
+                return;
+            }
+        }
+    }
+
+    /// The idle connection that came back first, if it must go.
+    fn pop_stale(&self, options: &PoolOptions) -> Option<(Idle, Slot)> {
+        let mut state = self.0.state.borrow_mut();
+        let oldest = state.idle.front()?;
+        let stale =
+            oldest.since.elapsed() > options.idle_timeout && state.idle.len() > options.min_idle;
+        if !stale && state.open <= options.max_connections {
+            return None;
+        }
+        let idle = state.idle.pop_front()?;
+        Some((idle, Slot::new(&self.0)))
+    }
+}
+
+/// An attempt to connect. Also one that is dropped in the middle must let the next one try.
+struct Attempt<'a> {
+    shared: &'a Rc<Shared>,
+    reached: Option<Result<(), String>>,
+    /// It is the one that tries whether a server is back.
+    probe: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let backoff = self.shared.options.get().down_backoff;
+        let mut state = self.shared.state.borrow_mut();
+        let down = &mut state.down;
+        if self.probe {
+            down.probing = false;
+        }
+        match self.reached.take() {
+            None => {}
+            Some(Ok(())) => *down = Down::default(),
+            // Of many attempts that fail together only the first counts.
+            Some(Err(_)) if down.failures > 0 && !self.probe => {}
+            Some(Err(reason)) => {
+                down.failures = down.failures.saturating_add(1);
+                down.until = Some(Instant::now() + backoff.delay(down.failures));
+                down.reason = reason;
+            }
+        }
+    }
+}
+
+/// The error and its cause in one line, for whoever is told "down" later.
+fn reason(error: &BackendError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// Whether an idle connection can be given out.
+async fn is_alive(connection: &mut Connection, since: Instant, validate_after: Duration) -> bool {
+    let idle = since.elapsed();
+    if idle < LOOK_AFTER {
+        return true;
+    }
+    if !connection.idle_socket_alive() {
+        return false;
+    }
+    idle < validate_after || matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))
+}
+
+impl Lease {
+    /// Whether the connection was made for this lease. On one from the pool, a statement that
+    /// found it closed may be tried again on a fresh one, if repeating it is safe.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Reads what is left of an answer (bounded), rolls back an open transaction, and gives the
+    /// connection back. What cannot be cleaned is closed.
+    pub async fn release(mut self) {
+        if !self.is_idle() && !self.is_broken() && self.drain().await.is_err() {
+            return self.discard();
+        }
+        if self.is_idle() && self.in_transaction() && self.execute_sql(b"ROLLBACK").await.is_err() {
+            self.discard();
+        }
+    }
+
+    /// Closes the connection.
+    pub fn discard(mut self) {
+        self.connection = None;
+    }
+
+    /// The same place in the pool with a fresh connection, after the old one was found dead.
+    pub async fn reconnect(mut self) -> Result<Lease, BackendError> {
+        self.connection = None;
+        let slot = self.slot.take().expect("a lease has its place until it is dropped");
+        let shared = slot.0.clone().expect("a place in a lease was not given away");
+        Pool(shared).connect(slot).await
+    }
+
+    /// The connection, if it can be used by another.
+    fn reusable(&mut self) -> Option<Connection> {
+        let connection = self.connection.take()?;
+        (connection.is_idle() && !connection.in_transaction()).then_some(connection)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
+        let Some(mut connection) = self.reusable() else { return };
+        connection.shrink();
+        let Some(shared) = slot.0.clone() else { return };
+        let within = {
+            let state = shared.state.borrow();
+            !state.closed && state.open <= shared.options.get().max_connections
+        };
+        if !within {
+            return;
+        }
+        let mut lease = Lease { connection: Some(connection), slot: Some(slot), fresh: false };
+        loop {
+            let waiting = shared.state.borrow_mut().waiting.pop_front();
+            let Some(waiting) = waiting else { break };
+            match waiting.send(lease) {
+                Ok(()) => return,
+                Err(back) => lease = back,
+            }
+        }
+        // From here on the place belongs to the idle connection: `open` counts it still.
+        if let (Some(connection), Some(slot)) = (lease.connection.take(), lease.slot.take()) {
+            slot.keep();
+            shared.state.borrow_mut().idle.push_back(Idle { connection, since: Instant::now() });
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("a lease has its connection until it is dropped")
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("a lease has its connection until it is dropped")
+    }
+}

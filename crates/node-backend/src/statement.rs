@@ -1,0 +1,190 @@
+//! Prepared statements of a connection, remembered by their text so that the next user of the
+//! connection need not prepare the same text again.
+
+use crate::connection::Connection;
+use crate::error::BackendError;
+use crate::query::StreamHead;
+use mysql_wire::DecodeError;
+use mysql_wire::column::ColumnDefinition;
+use mysql_wire::command::CommandCode;
+use mysql_wire::response::{Event, ResponseKind};
+use mysql_wire::stmt::{PrepareOk, encode_close, encode_params};
+use mysql_wire::value::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Statements that one connection keeps; the one that was unused for longest goes first.
+const STATEMENTS_MAX: usize = 256;
+
+/// A prepared statement of one connection.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its number on that connection.
+    pub statement_id: u32,
+    /// Its parameters.
+    pub params: Arc<[ColumnDefinition]>,
+    /// The columns of its result as they were when it was prepared.
+    pub columns: Arc<[ColumnDefinition]>,
+    /// Warnings of preparing.
+    pub warnings: u16,
+}
+
+/// Statements by their text.
+#[derive(Debug, Default)]
+pub(crate) struct StatementCache {
+    by_text: HashMap<Box<[u8]>, (Arc<Prepared>, u64)>,
+    clock: u64,
+}
+
+impl StatementCache {
+    fn get(&mut self, sql: &[u8]) -> Option<Arc<Prepared>> {
+        self.clock += 1;
+        let (prepared, used) = self.by_text.get_mut(sql)?;
+        *used = self.clock;
+        Some(prepared.clone())
+    }
+
+    /// Keeps a statement; gives the one that had to go for it.
+    fn insert(&mut self, sql: &[u8], prepared: Arc<Prepared>) -> Option<Arc<Prepared>> {
+        let mut gone = None;
+        if self.by_text.len() >= STATEMENTS_MAX {
+            let oldest = self.by_text.iter().min_by_key(|(_, (_, used))| *used);
+            let oldest = oldest.map(|(text, _)| text.clone());
+            gone = oldest.and_then(|text| self.by_text.remove(&text)).map(|(prepared, _)| prepared);
+        }
+        self.clock += 1;
+        self.by_text.insert(sql.into(), (prepared, self.clock));
+        gone
+    }
+}
+
+impl Connection {
+    /// The statement of this text, if this connection has prepared it.
+    pub fn cached_statement(&mut self, sql: &[u8]) -> Option<Arc<Prepared>> {
+        self.statements.get(sql)
+    }
+
+    /// Prepares a text, or finds it prepared. A statement is closed when many others were used
+    /// since, so ask again for each execution.
+    pub async fn prepare(&mut self, sql: &[u8]) -> Result<Arc<Prepared>, BackendError> {
+        if let Some(prepared) = self.statements.get(sql) {
+            return Ok(prepared);
+        }
+        self.queue(ResponseKind::Prepare, &[&[CommandCode::StmtPrepare as u8], sql]);
+        let prepared = Arc::new(self.read_prepared().await?);
+        if let Some(gone) = self.statements.insert(sql, prepared.clone()) {
+            // It goes out with the next command.
+            let mut payload = Vec::new();
+            encode_close(&mut payload, gone.statement_id);
+            self.queue_silent(&[&payload]);
+            self.flush().await?;
+        }
+        Ok(prepared)
+    }
+
+    /// Forgets and closes the statement of this text, for one that the server wants prepared anew.
+    pub async fn forget_statement(&mut self, sql: &[u8]) -> Result<(), BackendError> {
+        if let Some((gone, _)) = self.statements.by_text.remove(sql) {
+            let mut payload = Vec::new();
+            encode_close(&mut payload, gone.statement_id);
+            self.queue_silent(&[&payload]);
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn read_prepared(&mut self) -> Result<Prepared, BackendError> {
+        let mut ok = PrepareOk::default();
+        let (mut params, mut columns) = (Vec::new(), Vec::new());
+        loop {
+            let piece = self.next_piece().await?;
+            let last = piece.last;
+            if let Some(error) = piece.error() {
+                return Err(BackendError::Server(error));
+            }
+            let read = match piece.event {
+                Event::PrepareOk(prepared) => {
+                    ok = prepared;
+                    Ok(())
+                }
+                Event::Param => {
+                    ColumnDefinition::decode(piece.payload()).map(|one| params.push(one))
+                }
+                Event::Column => {
+                    ColumnDefinition::decode(piece.payload()).map(|one| columns.push(one))
+                }
+                Event::ParamsEof | Event::ColumnsEof(_) => Ok(()),
+                _ => Err(DecodeError::Malformed("the answer to COM_STMT_PREPARE")),
+            };
+            if let Err(error) = read {
+                return Err(self.garbled(error));
+            }
+            if last {
+                let (params, columns) = (params.into(), columns.into());
+                return Ok(Prepared {
+                    statement_id: ok.statement_id,
+                    params,
+                    columns,
+                    warnings: ok.warnings,
+                });
+            }
+        }
+    }
+
+    /// Queues COM_STMT_EXECUTE with parameters as they are packed (null bitmap, bound flag, types
+    /// and values) and writes it. The answer's rows are binary.
+    pub async fn execute_raw(
+        &mut self,
+        statement_id: u32,
+        flags: u8,
+        params: &[u8],
+    ) -> Result<(), BackendError> {
+        self.queue_execute(statement_id, flags, params);
+        self.flush().await
+    }
+
+    /// As [`Connection::execute_raw`], without writing.
+    pub fn queue_execute(&mut self, statement_id: u32, flags: u8, params: &[u8]) {
+        let [a, b, c, d] = statement_id.to_le_bytes();
+        let head = [CommandCode::StmtExecute as u8, a, b, c, d, flags, 1, 0, 0, 0];
+        self.queue(ResponseKind::Execute, &[&head, params]);
+    }
+
+    /// Executes a prepared statement and reads the beginning of its answer; rows are binary.
+    pub async fn execute(
+        &mut self,
+        prepared: &Prepared,
+        params: &[Value],
+    ) -> Result<StreamHead, BackendError> {
+        if params.len() != prepared.params.len() {
+            return Err(BackendError::Unexpected(
+                "another number of parameters than the statement has",
+            ));
+        }
+        let mut packed = Vec::new();
+        encode_params(&mut packed, params);
+        self.queue_execute(prepared.statement_id, 0, &packed);
+        self.open_stream().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(statement_id: u32) -> Arc<Prepared> {
+        Arc::new(Prepared { statement_id, params: [].into(), columns: [].into(), warnings: 0 })
+    }
+
+    #[test]
+    fn the_least_used_goes_first() {
+        let mut cache = StatementCache::default();
+        for id in 0..STATEMENTS_MAX as u32 {
+            assert!(cache.insert(&id.to_le_bytes(), prepared(id)).is_none());
+        }
+        assert!(cache.get(&0u32.to_le_bytes()).is_some());
+        let gone = cache.insert(b"new", prepared(9999)).map(|gone| gone.statement_id);
+        assert_eq!(gone, Some(1));
+        assert!(cache.get(&1u32.to_le_bytes()).is_none() && cache.get(b"new").is_some());
+    }
+}

@@ -1,0 +1,157 @@
+//! One worker's connections to the data nodes: a pool for each data node and for each way of
+//! counting affected rows (the client chooses at its handshake, and the data node takes it at ours).
+//! Pools follow the snapshot: a changed data node gets fresh ones, a removed one's are closed.
+
+use crate::error::{ExecError, sql};
+use base::sql_error;
+use node_backend::options::ConnectOptions;
+use node_backend::pool::{Lease, Pool, PoolOptions};
+use node_backend::session_state::SessionState;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use base::id::DataNodeId;
+use topology::model::{DataNode, Snapshot};
+
+/// Connections of one worker to one data node when the instance's parameter leaves it open.
+pub const POOL_CONNECTIONS_DEFAULT: usize = 32;
+
+/// A worker's pools.
+#[derive(Debug)]
+pub struct Backends {
+    nodes: RefCell<BTreeMap<DataNodeId, Rc<BackendNode>>>,
+    version: Cell<u64>,
+    connections_max: Cell<usize>,
+}
+
+/// One data node, as a worker sees it.
+#[derive(Debug)]
+pub struct BackendNode {
+    /// The data node as the snapshot has it.
+    pub definition: DataNode,
+    /// Counting changed rows.
+    changed_rows: Pool,
+    /// Counting found rows (CLIENT_FOUND_ROWS).
+    found_rows: Pool,
+}
+
+impl Default for Backends {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Backends {
+    /// No data nodes yet.
+    pub fn new() -> Self {
+        Self {
+            nodes: RefCell::default(),
+            version: Cell::new(0),
+            connections_max: Cell::new(POOL_CONNECTIONS_DEFAULT),
+        }
+    }
+
+    /// Follows the snapshot; costs nothing when its version is known.
+    pub fn follow(&self, snapshot: &Snapshot) {
+        if self.version.replace(snapshot.version) == snapshot.version {
+            return;
+        }
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.retain(|id, node| {
+            let keep = snapshot.data_nodes.get(id) == Some(&node.definition);
+            if !keep {
+                node.changed_rows.close();
+                node.found_rows.close();
+            }
+            keep
+        });
+        for (id, definition) in &snapshot.data_nodes {
+            if !nodes.contains_key(id) {
+                nodes.insert(id.clone(), Rc::new(self.open(definition)));
+            }
+        }
+    }
+
+    fn open(&self, definition: &DataNode) -> BackendNode {
+        let pool = |found_rows: bool| {
+            let mut options = ConnectOptions::new(
+                definition.host.clone(),
+                definition.port,
+                definition.user.clone(),
+                definition.password.clone(),
+            );
+            options.found_rows = found_rows;
+            options.deprecate_eof = false;
+            options.session_track = false;
+            let limits = PoolOptions {
+                max_connections: self.connections_max.get(),
+                min_idle: 0,
+                ..PoolOptions::default()
+            };
+            Pool::new(Arc::new(options), limits)
+        };
+        BackendNode { definition: definition.clone(), changed_rows: pool(false), found_rows: pool(true) }
+    }
+
+    /// How many connections each pool may have from now on.
+    pub fn set_connections_max(&self, max: usize) {
+        if self.connections_max.replace(max) == max {
+            return;
+        }
+        for node in self.nodes.borrow().values() {
+            node.changed_rows.set_max_connections(max);
+            node.found_rows.set_max_connections(max);
+        }
+    }
+
+    /// The data node of this id.
+    pub fn node(&self, id: &DataNodeId) -> Result<Rc<BackendNode>, ExecError> {
+        self.nodes.borrow().get(id).cloned().ok_or_else(|| {
+            sql(sql_error::DATA_NODE_UNREACHABLE, format!("data node {id} is not known to this node"))
+        })
+    }
+
+    /// Every data node.
+    pub fn all(&self) -> Vec<Rc<BackendNode>> {
+        self.nodes.borrow().values().cloned().collect()
+    }
+
+    /// Any data node: for statements that touch no table.
+    pub fn any(&self) -> Result<Rc<BackendNode>, ExecError> {
+        self.nodes.borrow().values().next().cloned().ok_or_else(|| {
+            sql(sql_error::DATA_NODE_UNREACHABLE, "the instance has no data node yet; create a schema first")
+        })
+    }
+
+    /// Trims idle connections; called every second.
+    pub async fn maintain(&self) {
+        for node in self.all() {
+            node.changed_rows.maintain().await;
+            node.found_rows.maintain().await;
+        }
+    }
+
+    /// Open connections to all data nodes.
+    pub fn open_connections(&self) -> usize {
+        let nodes = self.nodes.borrow();
+        nodes.values().map(|node| node.changed_rows.stats().open + node.found_rows.stats().open).sum()
+    }
+}
+
+impl BackendNode {
+    /// The pool of a session that counts rows this way.
+    pub fn pool(&self, found_rows: bool) -> &Pool {
+        if found_rows { &self.found_rows } else { &self.changed_rows }
+    }
+
+    /// A connection with the session's state applied.
+    pub async fn lease(&self, found_rows: bool, state: &Arc<SessionState>) -> Result<Lease, ExecError> {
+        Ok(self.pool(found_rows).acquire_for(state).await?)
+    }
+
+    /// A connection in the server's default state, for statements of our own.
+    pub async fn own_lease(&self) -> Result<Lease, ExecError> {
+        Ok(self.changed_rows.acquire().await?)
+    }
+}

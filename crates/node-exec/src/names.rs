@@ -1,0 +1,116 @@
+//! Physical names back into logical ones: in the columns of an answer and in a data node's error
+//! texts. A client never sees a physical database or table.
+
+use mysql_wire::column::{ColumnView, Renames, rewrite_column};
+use mysql_wire::error::DecodeError;
+use sql_plan::plan::{PlanTable, TablePlace};
+
+/// Digits behind a physical database's name.
+const DATABASE_DIGITS: usize = 4;
+
+/// What a table of the plan is called physically, by form.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    tables: &'a [PlanTable],
+    /// Names of scratch tables begin so; the number is the table's.
+    scratch: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// The names of a plan's tables.
+    pub fn of(tables: &'a [PlanTable]) -> Self {
+        Self { tables, scratch: None }
+    }
+
+    /// The same, with scratch tables called `prefix` and the table's number.
+    pub fn with_scratch(tables: &'a [PlanTable], prefix: &'a str) -> Self {
+        Self { tables, scratch: Some(prefix) }
+    }
+
+    fn schema(&self, physical: &[u8]) -> Option<&'a str> {
+        let named = |schema: &str| {
+            physical
+                .strip_prefix(schema.as_bytes())
+                .and_then(|rest| rest.strip_prefix(b"_"))
+                .is_some_and(|digits| digits.len() == DATABASE_DIGITS && digits.iter().all(u8::is_ascii_digit))
+        };
+        self.tables.iter().map(|table| table.schema.as_str()).find(|schema| named(schema))
+    }
+
+    fn table(&self, physical: &[u8]) -> Option<&'a str> {
+        if let Some(number) = self.scratch.and_then(|prefix| physical.strip_prefix(prefix.as_bytes())) {
+            let number: usize = std::str::from_utf8(number).ok()?.parse().ok()?;
+            return self.tables.get(number).map(|table| table.name.as_str());
+        }
+        let named = |table: &PlanTable| {
+            let TablePlace::Sharded { suffixed: true } = table.place else { return false };
+            physical.len() > table.name.len()
+                && physical[..table.name.len()].eq_ignore_ascii_case(table.name.as_bytes())
+                && physical[table.name.len()..]
+                    .strip_prefix(b"_")
+                    .is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+        };
+        self.tables.iter().find(|table| named(table)).map(|table| table.name.as_str())
+    }
+
+    /// Appends a column definition's payload with logical names.
+    pub fn rewrite_column(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let view = ColumnView::decode(payload)?;
+        let renames = Renames {
+            schema: self.schema(view.schema).map(str::as_bytes),
+            table: self.table(view.table).map(str::as_bytes),
+            org_table: self.table(view.org_table).map(str::as_bytes),
+            name: None,
+        };
+        if renames.schema.is_none() && renames.table.is_none() && renames.org_table.is_none() {
+            out.extend_from_slice(payload);
+            return Ok(());
+        }
+        rewrite_column(payload, &renames, out)
+    }
+
+    /// A data node's error text with logical names.
+    pub fn rewrite_message(&self, message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(message.len());
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80;
+        let mut at = 0;
+        while at < message.len() {
+            let end = message[at..].iter().position(|byte| !is_name(*byte)).map_or(message.len(), |length| at + length);
+            if end == at {
+                out.push(message[at]);
+                at += 1;
+                continue;
+            }
+            let word = &message[at..end];
+            match self.schema(word).or_else(|| self.table(word)) {
+                Some(logical) => out.extend_from_slice(logical.as_bytes()),
+                None => out.extend_from_slice(word),
+            }
+            at = end;
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_show_logical_names_only() {
+        let tables = [PlanTable {
+            schema: "shop".into(),
+            name: "orders".into(),
+            alias: "orders".into(),
+            place: TablePlace::Sharded { suffixed: true },
+        }];
+        let names = Names::of(&tables);
+        for (physical, logical) in [
+            ("Table 'shop_0003.orders_12' doesn't exist", "Table 'shop.orders' doesn't exist"),
+            ("Duplicate entry 'orders_x' for key 'PRIMARY'", "Duplicate entry 'orders_x' for key 'PRIMARY'"),
+            ("shop_003 shop_00031 orders_", "shop_003 shop_00031 orders_"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&names.rewrite_message(physical.as_bytes())), logical);
+        }
+    }
+}

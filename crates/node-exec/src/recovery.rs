@@ -1,0 +1,106 @@
+//! Recovery of distributed transactions: every few seconds each node reads every data node's list
+//! of prepared branches and finishes those whose coordinator is gone, by the decision on their home
+//! data node. Any number of nodes may do so at once: the decision row's key makes them agree.
+
+use crate::backends::{BackendNode, Backends};
+use crate::decision::{self, Prepared, Verdict};
+use crate::error::ExecError;
+use crate::transaction::InFlight;
+use base::id::NodeId;
+use node_backend::connection::QueryResult;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How often the lists are read.
+pub const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Another node's branch that stays prepared so long has lost its coordinator. A coordinator that
+/// was only slow finds the `rollback` decision and obeys it.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
+
+/// How often old decisions are removed, in rounds of looking.
+const SWEEP_EVERY_ROUNDS: u64 = 100;
+
+/// What one node remembers between rounds.
+#[derive(Debug)]
+pub struct Recovery {
+    node_id: NodeId,
+    in_flight: InFlight,
+    first_seen: HashMap<String, Instant>,
+    rounds: u64,
+}
+
+impl Recovery {
+    /// Nothing seen yet.
+    pub fn new(node_id: NodeId, in_flight: InFlight) -> Self {
+        Self { node_id, in_flight, first_seen: HashMap::new(), rounds: 0 }
+    }
+
+    /// One round over all data nodes; answers how many branches it finished.
+    pub async fn round(&mut self, backends: &Backends) -> u64 {
+        self.rounds += 1;
+        let mut finished = 0;
+        let mut seen = HashMap::new();
+        for node in backends.all() {
+            let prepared = match prepared_on(&node).await {
+                Ok(prepared) => prepared,
+                Err(error) => {
+                    tracing::debug!(%error, data_node = %node.definition.name, "XA RECOVER failed");
+                    continue;
+                }
+            };
+            for branch in &prepared {
+                let since = self.first_seen.get(&branch.gtrid).copied().unwrap_or_else(Instant::now);
+                seen.insert(branch.gtrid.clone(), since);
+                if !self.is_abandoned(branch, since) {
+                    continue;
+                }
+                match finish(backends, &node, branch).await {
+                    Ok(()) => finished += 1,
+                    Err(error) => {
+                        tracing::warn!(%error, xid = branch.xid, "a prepared branch cannot be finished yet");
+                    }
+                }
+            }
+            if self.rounds.is_multiple_of(SWEEP_EVERY_ROUNDS) {
+                if let Err(error) = decision::sweep(&node, &prepared).await {
+                    tracing::debug!(%error, "old decisions cannot be removed now");
+                }
+            }
+        }
+        self.first_seen = seen;
+        finished
+    }
+
+    fn is_abandoned(&self, branch: &Prepared, since: Instant) -> bool {
+        if self.in_flight.contains(&branch.gtrid) {
+            return false;
+        }
+        branch.is_of(&self.node_id) || since.elapsed() >= GIVE_UP_AFTER
+    }
+}
+
+async fn prepared_on(node: &Rc<BackendNode>) -> Result<Vec<Prepared>, ExecError> {
+    let mut lease = node.own_lease().await?;
+    let QueryResult::Rows(set) = lease.query(b"XA RECOVER").await? else { return Ok(Vec::new()) };
+    let number = |text: Option<&[u8]>| -> Option<usize> { std::str::from_utf8(text?).ok()?.parse().ok() };
+    Ok(set
+        .rows
+        .iter()
+        .filter_map(|row| Prepared::parse(number(row.get(1))?, number(row.get(2))?, row.get(3)?))
+        .collect())
+}
+
+async fn finish(backends: &Backends, node: &Rc<BackendNode>, branch: &Prepared) -> Result<(), ExecError> {
+    let home = backends.node(&branch.home)?;
+    let verdict = decision::decide(&home, &branch.gtrid, Verdict::Rollback).await?;
+    let verb = match verdict {
+        Verdict::Commit => "COMMIT",
+        Verdict::Rollback => "ROLLBACK",
+    };
+    let mut lease = node.own_lease().await?;
+    lease.execute_sql(format!("XA {verb} {}", branch.xid).as_bytes()).await?;
+    tracing::info!(xid = branch.xid, verb, data_node = %node.definition.name, "finished an abandoned branch");
+    Ok(())
+}

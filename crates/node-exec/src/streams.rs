@@ -1,0 +1,235 @@
+//! The answers of several shards, read row by row in whatever order the merge asks for. Streams that
+//! share a connection (one data node's shards inside a transaction, or when connections are short)
+//! come one after the other there; asking for a later one reads the earlier ones into memory, up to
+//! a bound.
+
+use crate::active::ActiveGuard;
+use crate::error::{ExecError, sql};
+use crate::exec::Exec;
+use crate::transaction::Held;
+use base::id::DataNodeId;
+use base::sql_error;
+use mysql_wire::column::ColumnDefinition;
+use node_backend::connection::Connection;
+use node_backend::query::{Row, StreamHead};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Rows read ahead for streams that share a connection, in bytes for each statement.
+const AHEAD_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Connections of one statement to one data node outside a transaction.
+const LANES_PER_DATA_NODE: usize = 4;
+
+/// One statement for one data node.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Where.
+    pub data_node: DataNodeId,
+    /// What.
+    pub text: Vec<u8>,
+}
+
+/// One connection with the streams that come on it.
+#[derive(Debug)]
+struct Lane {
+    held: Held,
+    _active: ActiveGuard,
+    /// The streams still to be opened, in order; the first may be open.
+    order: VecDeque<usize>,
+    open: bool,
+}
+
+/// One shard's answer.
+#[derive(Debug)]
+struct Stream {
+    lane: usize,
+    ahead: VecDeque<Row>,
+    over: bool,
+}
+
+/// The answers of several shards.
+#[derive(Debug)]
+pub struct Streams {
+    lanes: Vec<Lane>,
+    streams: Vec<Stream>,
+    columns: Arc<[ColumnDefinition]>,
+    ahead_bytes: usize,
+    warnings: u64,
+}
+
+impl Streams {
+    /// Sends all jobs and reads the columns of the first answer.
+    pub async fn open(exec: &mut Exec<'_>, jobs: &[Job], writes: bool) -> Result<Self, ExecError> {
+        let mut by_node: BTreeMap<&DataNodeId, Vec<usize>> = BTreeMap::new();
+        for (number, job) in jobs.iter().enumerate() {
+            by_node.entry(&job.data_node).or_default().push(number);
+        }
+        let mut all = Self {
+            lanes: Vec::new(),
+            streams: jobs.iter().map(|_| Stream { lane: 0, ahead: VecDeque::new(), over: false }).collect(),
+            columns: Arc::from([]),
+            ahead_bytes: 0,
+            warnings: 0,
+        };
+        for (data_node, numbers) in by_node {
+            if let Err(error) = all.send(exec, data_node, &numbers, jobs, writes).await {
+                all.close(exec).await;
+                return Err(error);
+            }
+        }
+        if !all.streams.is_empty() {
+            match all.reach(0).await {
+                Ok(columns) => all.columns = columns.unwrap_or_else(|| Arc::from([])),
+                Err(error) => {
+                    all.close(exec).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn send(
+        &mut self,
+        exec: &mut Exec<'_>,
+        data_node: &DataNodeId,
+        numbers: &[usize],
+        jobs: &[Job],
+        writes: bool,
+    ) -> Result<(), ExecError> {
+        let node = exec.backends.node(data_node)?;
+        let lanes = if exec.session.transaction.is_some() {
+            1
+        } else {
+            let pool = node.pool(exec.session.found_rows);
+            // More than one connection only while plenty are free, so that statements that need
+            // several never wait for each other.
+            let free = pool.options().max_connections.saturating_sub(pool.stats().in_use);
+            LANES_PER_DATA_NODE.min(free / 4).clamp(1, numbers.len())
+        };
+        for lane in 0..lanes {
+            let mut held = exec.acquire(&node, writes).await?;
+            let mine: VecDeque<usize> = numbers.iter().copied().skip(lane).step_by(lanes).collect();
+            for number in &mine {
+                held.lease.queue_query(&jobs[*number].text);
+                self.streams[*number].lane = self.lanes.len();
+            }
+            let active = exec.enter(&held);
+            let flushed = held.lease.flush().await;
+            self.lanes.push(Lane { held, _active: active, order: mine, open: false });
+            flushed?;
+        }
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    /// The columns of the answers.
+    pub fn columns(&self) -> &Arc<[ColumnDefinition]> {
+        &self.columns
+    }
+
+    /// Warnings of the answers read so far.
+    pub fn warnings(&self) -> u64 {
+        self.warnings
+    }
+
+    /// A stream that is not over, a cheap one first.
+    pub fn first_open(&self) -> Option<usize> {
+        self.streams.iter().position(|stream| !stream.over || !stream.ahead.is_empty())
+    }
+
+    /// The next row of a stream.
+    pub async fn next(&mut self, number: usize) -> Result<Option<Row>, ExecError> {
+        if let Some(row) = self.streams[number].ahead.pop_front() {
+            self.ahead_bytes -= row.payload().len();
+            return Ok(Some(row));
+        }
+        if self.streams[number].over {
+            return Ok(None);
+        }
+        self.reach(number).await?;
+        let lane = &mut self.lanes[self.streams[number].lane];
+        match lane.held.lease.next_row().await? {
+            Some(row) => Ok(Some(row)),
+            None => {
+                self.end(number);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Opens a stream, reading those before it on its connection into memory.
+    async fn reach(&mut self, number: usize) -> Result<Option<Arc<[ColumnDefinition]>>, ExecError> {
+        loop {
+            let lane = self.streams[number].lane;
+            let first = *self.lanes[lane].order.front().expect("a stream that is not over is in its lane");
+            let mut columns = None;
+            if !self.lanes[lane].open {
+                match self.lanes[lane].held.lease.open_stream().await? {
+                    StreamHead::Rows(found) => columns = Some(found),
+                    StreamHead::Ok { .. } | StreamHead::LocalInfile(_) => {
+                        return Err(sql(sql_error::UNKNOWN_ERROR, "a data node answered a query without rows"));
+                    }
+                }
+                self.lanes[lane].open = true;
+            }
+            if first == number {
+                return Ok(columns);
+            }
+            while let Some(row) = self.lanes[lane].held.lease.next_row().await? {
+                let row = row.detach();
+                self.ahead_bytes += row.payload().len();
+                if self.ahead_bytes > AHEAD_BYTES_MAX {
+                    return Err(sql(
+                        sql_error::TEMP_TABLE_LIMIT,
+                        "the rows of the shards are too many to be merged inside a transaction; commit first or narrow the query",
+                    ));
+                }
+                self.streams[first].ahead.push_back(row);
+            }
+            self.end(first);
+        }
+    }
+
+    fn end(&mut self, number: usize) {
+        let lane = &mut self.lanes[self.streams[number].lane];
+        self.warnings += lane.held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
+        lane.order.pop_front();
+        lane.open = false;
+        self.streams[number].over = true;
+    }
+
+    /// Gives the connections back. What is still to come is read away when it is little, else the
+    /// statement is ended on its data node.
+    pub async fn close(self, exec: &mut Exec<'_>) {
+        for lane in self.lanes {
+            let mut held = lane.held;
+            if !held.lease.is_idle() && !held.lease.is_broken() {
+                end_quickly(&mut held, exec.session.found_rows).await;
+            }
+            exec.release(held);
+        }
+    }
+}
+
+/// Ends what runs on a connection, so that it can be used again.
+async fn end_quickly(held: &mut Held, found_rows: bool) {
+    let pool = held.node.pool(found_rows).clone();
+    let connection: &mut Connection = &mut held.lease;
+    if connection.outstanding() > 1 {
+        pool.kill_query(connection.thread_id()).await.ok();
+    }
+    if let Err(error) = connection.drain().await {
+        tracing::debug!(%error, "a data node's connection was given up in the middle of an answer");
+    }
+}

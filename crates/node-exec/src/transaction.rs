@@ -1,0 +1,430 @@
+//! A client's transaction over data nodes. The unit is the data node: all its shards share one
+//! connection and one local transaction there. With one data node in the instance it is a plain
+//! BEGIN … COMMIT; with more, every branch is XA from its first statement on, because a plain
+//! transaction cannot become one later. One branch that wrote commits in one phase; two or more go
+//! through two phases with a durable decision (see `decision`), so there is never half a commit.
+
+use crate::backends::BackendNode;
+use crate::decision::{self, Verdict};
+use crate::error::{ExecError, sql};
+use base::id::DataNodeId;
+use base::sql_error;
+use futures::future::join_all;
+use mysql_wire::command::CommandCode;
+use node_backend::connection::Connection;
+use node_backend::error::BackendError;
+use node_backend::pool::Lease;
+use node_backend::response::ResponseKind;
+use node_backend::session_state::SessionState;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Errors after which the data node has rolled the whole branch back: deadlock, and XA's own words
+/// for a branch that can only be rolled back.
+const BRANCH_IS_GONE: [u16; 4] = [1213, 1402, 1613, 1614];
+
+/// Savepoints in one transaction.
+pub const SAVEPOINTS_MAX: usize = 1000;
+
+/// How a transaction was begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransactionOptions {
+    /// WITH CONSISTENT SNAPSHOT.
+    pub consistent_snapshot: bool,
+    /// READ ONLY.
+    pub read_only: bool,
+    /// `SET TRANSACTION ISOLATION LEVEL …` for this one, as SQL words.
+    pub isolation: Option<&'static str>,
+}
+
+/// A transaction that has begun.
+#[derive(Debug)]
+pub struct Transaction {
+    /// The global transaction id when branches are XA.
+    gtrid: Option<String>,
+    options: TransactionOptions,
+    found_rows: bool,
+    branches: Vec<Branch>,
+    savepoints: Vec<String>,
+    /// Takes the id off the list of transactions in flight when the transaction goes.
+    _in_flight: Option<InFlightGuard>,
+}
+
+#[derive(Debug)]
+struct Branch {
+    node: Rc<BackendNode>,
+    /// None while a statement uses it; still None afterwards when the connection was lost.
+    lease: Option<Lease>,
+    xid: String,
+    wrote: bool,
+}
+
+/// Ids of this node's distributed transactions that are not finished, for its recovery task.
+#[derive(Clone, Debug, Default)]
+pub struct InFlight(Arc<std::sync::Mutex<std::collections::HashSet<String>>>);
+
+/// One id on the list.
+#[derive(Debug)]
+pub struct InFlightGuard {
+    list: InFlight,
+    gtrid: String,
+}
+
+impl InFlight {
+    /// Puts an id on the list.
+    pub fn enter(&self, gtrid: &str) -> InFlightGuard {
+        self.lock().insert(gtrid.to_owned());
+        InFlightGuard { list: self.clone(), gtrid: gtrid.to_owned() }
+    }
+
+    /// Whether the id is on the list.
+    pub fn contains(&self, gtrid: &str) -> bool {
+        self.lock().contains(gtrid)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<String>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.list.lock().remove(&self.gtrid);
+    }
+}
+
+/// A connection that a statement uses: the transaction's own, or one just for the statement.
+#[derive(Debug)]
+pub struct Held {
+    /// The connection.
+    pub lease: Lease,
+    /// The data node.
+    pub node: Rc<BackendNode>,
+    branch: Option<usize>,
+}
+
+impl Held {
+    /// A connection that no transaction owns.
+    pub fn alone(node: Rc<BackendNode>, lease: Lease) -> Self {
+        Self { lease, node, branch: None }
+    }
+}
+
+/// Queues a text statement; nothing is sent yet.
+pub fn queue_sql(connection: &mut Connection, sql: &[u8]) {
+    connection.queue(ResponseKind::Query, &[&[CommandCode::Query as u8], sql]);
+}
+
+/// Runs statements that answer OK, in one burst. Every answer is read; the first error is told.
+pub async fn run_all(connection: &mut Connection, statements: &[String]) -> Result<(), BackendError> {
+    for statement in statements {
+        queue_sql(connection, statement.as_bytes());
+    }
+    connection.flush().await?;
+    let mut first_error = None;
+    for _ in statements {
+        match connection.open_stream().await {
+            Ok(_) => connection.drain().await?,
+            Err(BackendError::Server(error)) => {
+                first_error.get_or_insert(error);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    first_error.map_or(Ok(()), |error| Err(BackendError::Server(error)))
+}
+
+impl Transaction {
+    /// Begins; nothing is sent before the first statement. With `gtrid` the branches are XA.
+    pub fn begin(gtrid: Option<(String, InFlightGuard)>, options: TransactionOptions, found_rows: bool) -> Self {
+        let (gtrid, guard) = gtrid.unzip();
+        Self {
+            gtrid,
+            options,
+            found_rows,
+            branches: Vec::new(),
+            savepoints: Vec::new(),
+            _in_flight: guard,
+        }
+    }
+
+    /// Whether statements may write.
+    pub fn is_read_only(&self) -> bool {
+        self.options.read_only
+    }
+
+    /// Whether some data node has a part in it.
+    pub fn is_active(&self) -> bool {
+        !self.branches.is_empty()
+    }
+
+    /// The connection of a data node, opened when it has none; given back by [`Self::put_back`].
+    pub async fn take(
+        &mut self,
+        node: &Rc<BackendNode>,
+        state: &Arc<SessionState>,
+        writes: bool,
+    ) -> Result<Held, ExecError> {
+        let id = &node.definition.id;
+        let at = match self.branches.iter().position(|branch| branch.node.definition.id == *id) {
+            Some(at) => at,
+            None => self.open(node, state).await?,
+        };
+        let branch = &mut self.branches[at];
+        let Some(mut lease) = branch.lease.take() else {
+            return Err(lost(&branch.node));
+        };
+        branch.wrote |= writes;
+        if !lease.session_matches(state) {
+            lease.apply_session(state).await?;
+        }
+        Ok(Held { lease, node: node.clone(), branch: Some(at) })
+    }
+
+    async fn open(&mut self, node: &Rc<BackendNode>, state: &Arc<SessionState>) -> Result<usize, ExecError> {
+        let mut lease = node.lease(self.found_rows, state).await?;
+        let home = self.branches.first().map_or(&node.definition.id, |first| &first.node.definition.id);
+        let xid = match &self.gtrid {
+            Some(gtrid) => decision::xid(gtrid, home, self.branches.len()),
+            None => String::new(),
+        };
+        let mut statements = Vec::new();
+        if let Some(level) = self.options.isolation {
+            statements.push(format!("SET TRANSACTION ISOLATION LEVEL {level}"));
+        }
+        if self.gtrid.is_some() {
+            if self.options.read_only {
+                statements.push("SET TRANSACTION READ ONLY".to_owned());
+            }
+            statements.push(format!("XA START {xid}"));
+        } else {
+            statements.push(self.plain_start());
+        }
+        for name in &self.savepoints {
+            statements.push(format!("SAVEPOINT {name}"));
+        }
+        lease.mark_dirty();
+        run_all(&mut lease, &statements).await?;
+        self.branches.push(Branch { node: node.clone(), lease: Some(lease), xid, wrote: false });
+        Ok(self.branches.len() - 1)
+    }
+
+    fn plain_start(&self) -> String {
+        let words: Vec<&str> = [
+            (self.options.consistent_snapshot, "WITH CONSISTENT SNAPSHOT"),
+            (self.options.read_only, "READ ONLY"),
+        ]
+        .into_iter()
+        .filter_map(|(wanted, word)| wanted.then_some(word))
+        .collect();
+        format!("START TRANSACTION {}", words.join(", "))
+    }
+
+    /// Gives a connection back after its statement.
+    pub fn put_back(&mut self, held: Held) {
+        let at = held.branch.expect("only a transaction's connections are given back to it");
+        if held.lease.is_broken() {
+            held.lease.discard();
+            return;
+        }
+        self.branches[at].lease = Some(held.lease);
+    }
+
+    /// Whether after this error nothing is left of the transaction on some data node.
+    pub fn is_gone_after(&self, error: &ExecError) -> bool {
+        let branch_gone = error.server_number().is_some_and(|number| BRANCH_IS_GONE.contains(&number));
+        branch_gone || self.branches.iter().any(|branch| branch.lease.is_none())
+    }
+
+    /// SAVEPOINT on every branch; later branches make it when they open.
+    pub async fn savepoint(&mut self, name: &str) -> Result<(), ExecError> {
+        if self.savepoints.len() >= SAVEPOINTS_MAX {
+            return Err(sql(sql_error::NOT_SUPPORTED, format!("more than {SAVEPOINTS_MAX} savepoints in one transaction")));
+        }
+        self.everywhere(&format!("SAVEPOINT {name}")).await?;
+        self.savepoints.retain(|known| !known.eq_ignore_ascii_case(name));
+        self.savepoints.push(name.to_owned());
+        Ok(())
+    }
+
+    /// ROLLBACK TO SAVEPOINT.
+    pub async fn rollback_to(&mut self, name: &str) -> Result<(), ExecError> {
+        let at = self.find_savepoint(name)?;
+        self.everywhere(&format!("ROLLBACK TO SAVEPOINT {name}")).await?;
+        self.savepoints.truncate(at + 1);
+        Ok(())
+    }
+
+    /// RELEASE SAVEPOINT.
+    pub async fn release(&mut self, name: &str) -> Result<(), ExecError> {
+        let at = self.find_savepoint(name)?;
+        self.everywhere(&format!("RELEASE SAVEPOINT {name}")).await?;
+        self.savepoints.truncate(at);
+        Ok(())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize, ExecError> {
+        self.savepoints.iter().position(|known| known.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let shown = name.trim_matches('`');
+            sql(sql_error::NO_SUCH_SAVEPOINT, format!("SAVEPOINT {shown} does not exist"))
+        })
+    }
+
+    /// Runs one statement on every branch, in parallel.
+    async fn everywhere(&mut self, statement: &str) -> Result<(), ExecError> {
+        let statements = [statement.to_owned()];
+        let runs = self.branches.iter_mut().map(|branch| async {
+            match &mut branch.lease {
+                Some(lease) => Ok(run_all(lease, &statements).await?),
+                None => Err(lost(&branch.node)),
+            }
+        });
+        join_all(runs).await.into_iter().collect()
+    }
+
+    /// Commits. After an error nothing of the transaction is in force, unless the error says that
+    /// the outcome is not known.
+    pub async fn commit(mut self) -> Result<(), ExecError> {
+        if let Some(lost_branch) = self.branches.iter().find(|branch| branch.lease.is_none()) {
+            let error = lost(&lost_branch.node);
+            self.rollback().await;
+            return Err(error);
+        }
+        if self.gtrid.is_none() {
+            return self.commit_plain().await;
+        }
+        let writers = self.branches.iter().filter(|branch| branch.wrote).count();
+        if writers >= 2 {
+            return self.commit_two_phases().await;
+        }
+        self.commit_one_phase().await
+    }
+
+    async fn commit_plain(self) -> Result<(), ExecError> {
+        for mut branch in self.branches {
+            if let Some(lease) = &mut branch.lease {
+                let done = run_all(lease, &["COMMIT".to_owned()]).await;
+                finish(branch.lease, done)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// At most one branch wrote, so its commit alone decides.
+    async fn commit_one_phase(self) -> Result<(), ExecError> {
+        let runs = self.branches.into_iter().map(|mut branch| async move {
+            let Some(lease) = &mut branch.lease else { return Ok(()) };
+            let statements = [format!("XA END {}", branch.xid), format!("XA COMMIT {} ONE PHASE", branch.xid)];
+            let done = run_all(lease, &statements).await;
+            if done.is_err() && !lease.is_broken() {
+                run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
+            }
+            finish(branch.lease, done)
+        });
+        join_all(runs).await.into_iter().collect()
+    }
+
+    async fn commit_two_phases(mut self) -> Result<(), ExecError> {
+        let gtrid = self.gtrid.clone().expect("two phases are XA's");
+        let home = self.branches[0].node.clone();
+        let prepared = join_all(self.branches.iter_mut().map(prepare)).await;
+        if let Some(error) = prepared.into_iter().find_map(Result::err) {
+            self.rollback_prepared().await;
+            return Err(error);
+        }
+        match decision::decide(&home, &gtrid, Verdict::Commit).await {
+            Ok(Verdict::Commit) => {}
+            Ok(Verdict::Rollback) => {
+                self.rollback_prepared().await;
+                return Err(sql(
+                    sql_error::BACKEND_CONNECTION_LOST,
+                    "the transaction was rolled back: its commit took so long that it was given up",
+                ));
+            }
+            Err(error) => {
+                // Neither outcome may be forced now; recovery asks the home data node later.
+                for branch in self.branches {
+                    branch.lease.map(Lease::discard);
+                }
+                return Err(sql(
+                    sql_error::BACKEND_CONNECTION_LOST,
+                    format!("the outcome of the commit is not known yet, it will be the same on all data nodes: {error}"),
+                ));
+            }
+        }
+        let done = join_all(self.branches.into_iter().map(|mut branch| async move {
+            let Some(lease) = &mut branch.lease else { return false };
+            let verb = if branch.wrote { "COMMIT" } else { "ROLLBACK" };
+            let outcome = run_all(lease, &[format!("XA {verb} {}", branch.xid)]).await;
+            finish(branch.lease, outcome).is_ok()
+        }))
+        .await;
+        if done.into_iter().all(|done| done) {
+            tokio::task::spawn_local(async move { decision::forget(&home, &gtrid).await });
+        }
+        Ok(())
+    }
+
+    async fn rollback_prepared(self) {
+        join_all(self.branches.into_iter().map(|mut branch| async move {
+            let Some(lease) = &mut branch.lease else { return };
+            // The branch may be active, idle or prepared; END fails harmlessly in the last two.
+            run_all(lease, &[format!("XA END {}", branch.xid)]).await.ok();
+            let done = run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await;
+            finish(branch.lease, done).ok();
+        }))
+        .await;
+    }
+
+    /// Rolls back everywhere. A branch that cannot be told is rolled back by its data node when the
+    /// connection ends.
+    pub async fn rollback(self) {
+        if self.gtrid.is_some() {
+            return self.rollback_prepared().await;
+        }
+        for mut branch in self.branches {
+            if let Some(lease) = &mut branch.lease {
+                let done = run_all(lease, &["ROLLBACK".to_owned()]).await;
+                finish(branch.lease, done).ok();
+            }
+        }
+    }
+
+    /// The data nodes that have a part in it.
+    pub fn data_nodes(&self) -> impl Iterator<Item = &DataNodeId> {
+        self.branches.iter().map(|branch| &branch.node.definition.id)
+    }
+}
+
+/// END and PREPARE of a branch that wrote; one that only read just ends.
+async fn prepare(branch: &mut Branch) -> Result<(), ExecError> {
+    let Some(lease) = &mut branch.lease else { return Err(lost(&branch.node)) };
+    let mut statements = vec![format!("XA END {}", branch.xid)];
+    if branch.wrote {
+        statements.push(format!("XA PREPARE {}", branch.xid));
+    }
+    Ok(run_all(lease, &statements).await?)
+}
+
+/// Gives a connection back to its pool after the transaction's last word, or closes it when the
+/// word failed: then its state is not certain.
+fn finish(lease: Option<Lease>, done: Result<(), BackendError>) -> Result<(), ExecError> {
+    match (lease, done) {
+        (Some(lease), Ok(())) => {
+            drop(lease);
+            Ok(())
+        }
+        (Some(lease), Err(error)) => {
+            lease.discard();
+            Err(error.into())
+        }
+        (None, done) => Ok(done?),
+    }
+}
+
+fn lost(node: &BackendNode) -> ExecError {
+    sql(
+        sql_error::BACKEND_CONNECTION_LOST,
+        format!("the connection to data node {} was lost; the transaction was rolled back", node.definition.name),
+    )
+}

@@ -1,0 +1,223 @@
+//! The node's sessions as others see them: SHOW PROCESSLIST, KILL, `max_connections`. Each session
+//! has a small record that it updates itself; a killer sets a mark and wakes it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// As much of a statement is shown.
+const INFO_BYTES_MAX: usize = 1024;
+
+/// All sessions of a node by their connection id.
+#[derive(Debug, Default)]
+pub struct Processes {
+    sessions: Mutex<BTreeMap<u32, Arc<SessionHandle>>>,
+    last_id: AtomicU32,
+}
+
+/// What is to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kill {
+    /// Nothing.
+    None = 0,
+    /// The statement that runs.
+    Query = 1,
+    /// The statement that runs, for it ran longer than allowed.
+    Timeout = 2,
+    /// The session.
+    Connection = 3,
+}
+
+/// One session as others see it.
+#[derive(Debug)]
+pub struct SessionHandle {
+    /// Its connection id.
+    pub id: u32,
+    /// Whether it has a transaction: such sessions get time when the node stops.
+    pub in_transaction: AtomicBool,
+    kill: AtomicU8,
+    wake: Notify,
+    state: Mutex<SessionInfo>,
+}
+
+/// The columns of SHOW PROCESSLIST.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// The account.
+    pub user: String,
+    /// `ip:port` of the client.
+    pub host: String,
+    /// The chosen schema.
+    pub schema: Option<String>,
+    /// Whether a statement runs.
+    pub running: bool,
+    /// When that last changed.
+    pub since: Instant,
+    /// The statement, cut.
+    pub info: Vec<u8>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Processes {
+    /// Adds a session.
+    pub fn enter(&self, host: String) -> Arc<SessionHandle> {
+        let mut sessions = lock(&self.sessions);
+        let id = loop {
+            let id = self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            if id != 0 && !sessions.contains_key(&id) {
+                break id;
+            }
+        };
+        let handle = Arc::new(SessionHandle {
+            id,
+            in_transaction: AtomicBool::new(false),
+            kill: AtomicU8::new(0),
+            wake: Notify::new(),
+            state: Mutex::new(SessionInfo {
+                user: "unauthenticated user".to_owned(),
+                host,
+                schema: None,
+                running: false,
+                since: Instant::now(),
+                info: Vec::new(),
+            }),
+        });
+        sessions.insert(id, handle.clone());
+        handle
+    }
+
+    /// Removes a session.
+    pub fn leave(&self, id: u32) {
+        lock(&self.sessions).remove(&id);
+    }
+
+    /// The session of this id.
+    pub fn get(&self, id: u32) -> Option<Arc<SessionHandle>> {
+        lock(&self.sessions).get(&id).cloned()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<SessionHandle>> {
+        lock(&self.sessions).values().cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        lock(&self.sessions).len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl SessionHandle {
+    /// What others see.
+    pub fn info(&self) -> SessionInfo {
+        lock(&self.state).clone()
+    }
+
+    /// The login went well.
+    pub fn set_user(&self, user: &str) {
+        lock(&self.state).user = user.to_owned();
+    }
+
+    /// The schema was chosen.
+    pub fn set_schema(&self, schema: Option<&str>) {
+        lock(&self.state).schema = schema.map(str::to_owned);
+    }
+
+    /// A statement begins.
+    pub fn begin(&self, statement: &[u8]) {
+        let mut state = lock(&self.state);
+        state.running = true;
+        state.since = Instant::now();
+        state.info.clear();
+        state.info.extend_from_slice(&statement[..statement.len().min(INFO_BYTES_MAX)]);
+    }
+
+    /// The statement is over.
+    pub fn end(&self) {
+        let mut state = lock(&self.state);
+        state.running = false;
+        state.since = Instant::now();
+    }
+
+    /// Whether a statement runs, and since when it does (or does not).
+    pub fn running_since(&self) -> (bool, Instant) {
+        let state = lock(&self.state);
+        (state.running, state.since)
+    }
+
+    /// Marks and wakes the session. A mark is never weakened.
+    pub fn kill(&self, what: Kill) {
+        self.kill.fetch_max(what as u8, Ordering::AcqRel);
+        self.wake.notify_one();
+    }
+
+    /// What is to be ended.
+    pub fn killed(&self) -> Kill {
+        match self.kill.load(Ordering::Acquire) {
+            0 => Kill::None,
+            1 => Kill::Query,
+            2 => Kill::Timeout,
+            _ => Kill::Connection,
+        }
+    }
+
+    /// Takes the mark of a killed statement off; that of a killed session stays.
+    pub fn clear_query_kill(&self) {
+        for mark in [Kill::Query, Kill::Timeout] {
+            self.kill.compare_exchange(mark as u8, 0, Ordering::AcqRel, Ordering::Relaxed).ok();
+        }
+    }
+
+    /// Waits for a mark.
+    pub async fn wait_for_kill(&self) -> Kill {
+        loop {
+            match self.killed() {
+                Kill::None => self.wake.notified().await,
+                kill => return kill,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_session_kill_outlives_the_statement() {
+        let processes = Processes::default();
+        let one = processes.enter("127.0.0.1:1".into());
+        one.kill(Kill::Query);
+        assert_eq!(one.killed(), Kill::Query);
+        one.clear_query_kill();
+        assert_eq!(one.killed(), Kill::None);
+        one.kill(Kill::Connection);
+        one.kill(Kill::Query);
+        one.clear_query_kill();
+        assert_eq!(one.killed(), Kill::Connection);
+        processes.leave(one.id);
+        assert!(processes.get(one.id).is_none() && processes.is_empty());
+    }
+
+    #[test]
+    fn long_statements_are_cut() {
+        let processes = Processes::default();
+        let one = processes.enter("h".into());
+        one.begin(&[b'x'; 5000]);
+        assert_eq!(one.info().info.len(), INFO_BYTES_MAX);
+        assert!(one.running_since().0);
+        one.end();
+        assert!(!one.running_since().0);
+    }
+}

@@ -1,0 +1,122 @@
+//! The reading side of a client's connection: whole messages out of one buffer, and, while a
+//! statement runs, the watch for a client that goes away.
+
+use mysql_wire::error::DecodeError;
+use mysql_wire::frame::{Message, read_message};
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// The buffer's size between messages.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// While a statement runs, a client may send so much ahead; then we stop reading, and no longer see
+/// it go away.
+const AHEAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Why no message came.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The client closed its end between two messages.
+    #[error("the client closed the connection")]
+    Closed,
+    /// The socket failed, or the client went in the middle of a message.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Not a message.
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+}
+
+/// The reading side of one client.
+pub struct ClientReader {
+    io: Box<dyn AsyncRead + Unpin>,
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl std::fmt::Debug for ClientReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientReader").field("buffered", &(self.buffer.len() - self.start)).finish()
+    }
+}
+
+impl ClientReader {
+    /// A reader of `io`.
+    pub fn new(io: Box<dyn AsyncRead + Unpin>) -> Self {
+        Self { io, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Reads the next message into `into` and answers the number of the next frame. With
+    /// `first_sequence` the frames must count from it.
+    pub async fn next(
+        &mut self,
+        first_sequence: Option<u8>,
+        max: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<u8, ReadError> {
+        loop {
+            let need = match read_message(&self.buffer[self.start..], first_sequence, max)? {
+                Message::Complete { payload, consumed, next_sequence } => {
+                    into.clear();
+                    into.extend_from_slice(&payload);
+                    self.consume(consumed);
+                    return Ok(next_sequence);
+                }
+                Message::Incomplete { need } => need,
+            };
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            self.buffer.reserve(need.clamp(BUFFER_BYTES, 16 * BUFFER_BYTES));
+            if self.io.read_buf(&mut self.buffer).await? == 0 {
+                return Err(match self.buffer.is_empty() {
+                    true => ReadError::Closed,
+                    false => ReadError::Io(io::ErrorKind::UnexpectedEof.into()),
+                });
+            }
+        }
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.start += bytes;
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+            if self.buffer.capacity() > 4 * BUFFER_BYTES {
+                self.buffer = Vec::new();
+            }
+        }
+    }
+
+    /// Returns when the client has closed its end or its socket failed.
+    pub async fn closed(&mut self) {
+        while self.buffer.len() - self.start < AHEAD_BYTES_MAX {
+            match self.io.read_buf(&mut self.buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use mysql_wire::frame::put_packet;
+
+    #[tokio::test]
+    async fn messages_come_whole_and_garbage_is_an_error() {
+        let mut bytes = Vec::new();
+        put_packet(&mut bytes, &mut 0, b"\x03SELECT 1");
+        put_packet(&mut bytes, &mut 0, b"\x0e");
+        bytes.extend_from_slice(&[9, 0, 0, 7, 1]);
+        let mut reader = ClientReader::new(Box::new(std::io::Cursor::new(bytes)));
+        let mut into = Vec::new();
+        assert_eq!(reader.next(Some(0), 100, &mut into).await.unwrap(), 1);
+        assert_eq!(into, b"\x03SELECT 1");
+        assert_eq!(reader.next(Some(0), 100, &mut into).await.unwrap(), 1);
+        assert_eq!(into, b"\x0e");
+        assert!(matches!(reader.next(Some(0), 100, &mut into).await, Err(ReadError::Decode(_))));
+    }
+}

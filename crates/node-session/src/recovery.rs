@@ -1,0 +1,24 @@
+//! Runs the recovery of distributed transactions for the whole node, on its background thread.
+
+use crate::shared::Shared;
+use node_exec::backends::Backends;
+use node_exec::recovery::{LOOK_EVERY, Recovery};
+use std::sync::Arc;
+
+/// Looks for abandoned branches until the process ends. With one data node there is nothing
+/// distributed and nothing is asked.
+pub async fn run(shared: Arc<Shared>) {
+    let backends = Backends::new();
+    backends.set_connections_max(2);
+    let mut recovery = Recovery::new(shared.node_id.clone(), shared.in_flight.clone());
+    loop {
+        if let Some(snapshot) = shared.snapshot() {
+            backends.follow(&snapshot);
+            if snapshot.data_nodes.len() > 1 {
+                recovery.round(&backends).await;
+            }
+            backends.maintain().await;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

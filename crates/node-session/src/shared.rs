@@ -1,0 +1,171 @@
+//! What all workers of a node share: the snapshot that is served, the list of sessions, the way to
+//! the control plane, and the state of the node's life (fenced, short of memory, draining). Workers
+//! look at a version number for each statement and touch the rest only when it changed.
+
+use crate::processes::Processes;
+use arc_swap::ArcSwapOption;
+use base::id::NodeId;
+use node_exec::ask::ControlPlane;
+use node_exec::transaction::InFlight;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use telemetry::metrics::{Counter, Gauge};
+use tokio::sync::watch;
+use topology::model::Snapshot;
+
+/// Statements run since the start.
+pub static STATEMENTS: Counter = Counter::new("ddm_statements_total", "Statements received from clients.");
+/// Statements that ended in an error.
+pub static STATEMENT_ERRORS: Counter =
+    Counter::new("ddm_statement_errors_total", "Statements that ended in an error.");
+/// Client connections now.
+pub static CONNECTIONS: Gauge = Gauge::new("ddm_connections", "Client connections now.");
+/// Refused and failed logins.
+pub static LOGINS_FAILED: Counter =
+    Counter::new("ddm_logins_failed_total", "Connections that did not get through their login.");
+/// Statements whose plan was found.
+pub static PLAN_HITS: Counter =
+    Counter::new("ddm_plan_cache_hits_total", "Statements whose plan was found in the cache.");
+/// Statements that were parsed and planned.
+pub static PLAN_MISSES: Counter =
+    Counter::new("ddm_plan_cache_misses_total", "Statements that were parsed and planned.");
+/// Sessions that ended by a programming error.
+pub static SESSION_PANICS: Counter =
+    Counter::new("ddm_session_panics_total", "Sessions that ended by a programming error.");
+
+/// What a node gives its workers.
+#[derive(Debug)]
+pub struct SharedOptions {
+    /// The node.
+    pub node_id: NodeId,
+    /// Who records changes of definitions.
+    pub control: Arc<dyn ControlPlane>,
+    /// TLS for MySQL clients.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The node.
+    pub node_id: NodeId,
+    /// Who records changes of definitions.
+    pub control: Arc<dyn ControlPlane>,
+    /// TLS for MySQL clients.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// All sessions.
+    pub processes: Processes,
+    /// Distributed transactions of this node.
+    pub in_flight: InFlight,
+    /// When the process started.
+    pub started: Instant,
+    started_unix: u64,
+    snapshot: ArcSwapOption<Snapshot>,
+    version: AtomicU64,
+    fenced: ArcSwapOption<String>,
+    memory_short: AtomicBool,
+    transactions: AtomicU64,
+    drain: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// Nothing served yet.
+    pub fn new(options: SharedOptions) -> Arc<Self> {
+        telemetry::metrics::register(&[
+            &STATEMENTS, &STATEMENT_ERRORS, &CONNECTIONS, &LOGINS_FAILED, &PLAN_HITS, &PLAN_MISSES,
+            &SESSION_PANICS,
+        ]);
+        let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Arc::new(Self {
+            node_id: options.node_id,
+            control: options.control,
+            tls: options.tls,
+            processes: Processes::default(),
+            in_flight: InFlight::default(),
+            started: Instant::now(),
+            started_unix,
+            snapshot: ArcSwapOption::empty(),
+            version: AtomicU64::new(0),
+            fenced: ArcSwapOption::empty(),
+            memory_short: AtomicBool::new(false),
+            transactions: AtomicU64::new(0),
+            drain: watch::channel(false).0,
+        })
+    }
+
+    /// The version served, 0 for none.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The snapshot served.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.load_full()
+    }
+
+    /// Serves a snapshot from now on; a fence ends.
+    pub fn serve_snapshot(&self, snapshot: Arc<Snapshot>) {
+        let version = snapshot.version;
+        self.snapshot.store(Some(snapshot));
+        self.version.store(version, Ordering::Release);
+        self.fenced.store(None);
+    }
+
+    /// Refuses statements until the next snapshot.
+    pub fn fence(&self, reason: String) {
+        self.fenced.store(Some(Arc::new(reason)));
+    }
+
+    /// Why statements are refused now, if they are.
+    pub fn fenced_reason(&self) -> Option<Arc<String>> {
+        self.fenced.load_full()
+    }
+
+    /// Why the node serves no clients now, if it does not.
+    pub fn not_serving_reason(&self) -> Option<String> {
+        if *self.drain.borrow() {
+            return Some("stopping".to_owned());
+        }
+        if let Some(reason) = self.fenced_reason() {
+            return Some(format!("fenced: {reason}"));
+        }
+        (self.version() == 0).then(|| "no snapshot yet".to_owned())
+    }
+
+    /// Client connections now and statements since the start.
+    pub fn load(&self) -> (u64, u64) {
+        (u64::try_from(CONNECTIONS.get()).unwrap_or(0), STATEMENTS.get())
+    }
+
+    /// New connections are refused while this is set.
+    pub fn set_memory_short(&self, short: bool) {
+        self.memory_short.store(short, Ordering::Relaxed);
+    }
+
+    /// Whether new connections are refused for want of memory.
+    pub fn memory_short(&self) -> bool {
+        self.memory_short.load(Ordering::Relaxed)
+    }
+
+    /// The id of a new distributed transaction.
+    pub fn new_gtrid(&self) -> String {
+        let number = self.transactions.fetch_add(1, Ordering::Relaxed);
+        node_exec::decision::gtrid(&self.node_id, self.started_unix, number)
+    }
+
+    /// Becomes true when the node is to stop.
+    pub fn drain_signal(&self) -> watch::Receiver<bool> {
+        self.drain.subscribe()
+    }
+
+    /// Whether the node is stopping.
+    pub fn is_draining(&self) -> bool {
+        *self.drain.borrow()
+    }
+
+    /// Tells every worker to drain and end.
+    pub fn start_drain(&self) {
+        self.drain.send_replace(true);
+    }
+}

@@ -1,0 +1,206 @@
+//! Names → tables. A walk over the tree finds every table reference with its query block, every
+//! condition with the references that it restricts, and what a column's name means where it stands.
+//! The planner's other parts ask this instead of the tree.
+
+mod resolve;
+mod walk;
+
+use sql_syntax::ast::{Expr, Select, Span, TableName, TableRef};
+use sql_syntax::{LexMode, TokenBuf};
+use std::collections::HashMap;
+use topology::model::{Placement, Schema, Snapshot, Table};
+
+use crate::plan::Uses;
+use crate::route::Router;
+use crate::template::TokenRange;
+
+pub(crate) use resolve::ColumnOf;
+
+/// The statement as a whole, its names looked up.
+#[derive(Debug)]
+pub(crate) struct Bound<'s> {
+    /// The statement's text.
+    pub src: &'s [u8],
+    /// Its tokens.
+    pub tokens: &'s TokenBuf,
+    /// How literals are read.
+    pub mode: &'s LexMode,
+    /// What tables there are.
+    pub snapshot: &'s Snapshot,
+    /// The schema of unqualified names.
+    pub current_schema: Option<&'s str>,
+    /// Table references in the order of the text.
+    pub refs: Vec<Reference<'s>>,
+    /// Query blocks; 0 is the outermost.
+    pub blocks: Vec<Block<'s>>,
+    /// The reference whose name is this token.
+    pub ref_by_token: HashMap<u32, usize>,
+    /// The block of the SELECT at this token.
+    pub block_by_token: HashMap<u32, usize>,
+    /// Columns with a schema before their table.
+    pub qualified: Vec<Qualified>,
+    /// Calls that the session answers.
+    pub session_calls: Vec<(crate::template::SessionValue, TokenRange)>,
+    /// What was met.
+    pub facts: Facts,
+}
+
+/// What was met in the statement.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    /// Session-bound things.
+    pub uses: Uses,
+    /// WITH.
+    pub ctes: bool,
+    /// UNION and the like.
+    pub set_operations: bool,
+    /// `@a := …`.
+    pub assigns_variables: bool,
+    /// A window function.
+    pub windows: bool,
+    /// RAND, UUID and the like.
+    pub random: bool,
+    /// A query on information_schema or another system schema.
+    pub system_schema: bool,
+}
+
+/// `schema.table.column` or `schema.table.*`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Qualified {
+    /// The schema's token; the dot follows.
+    pub schema_token: u32,
+    /// The reference that is meant.
+    pub reference: usize,
+}
+
+/// One reference to a table.
+#[derive(Debug)]
+pub(crate) struct Reference<'s> {
+    /// The logical schema.
+    pub schema: &'s Schema,
+    /// The table.
+    pub table: &'s Table,
+    /// The name that the statement knows it by.
+    pub alias: String,
+    /// An alias is written.
+    pub has_alias: bool,
+    /// Its name in the tree.
+    pub name: TableName,
+    /// The whole reference, where it is one of FROM.
+    pub table_ref: Option<&'s TableRef>,
+    /// Its block.
+    pub block: usize,
+    /// An outer join may make its columns NULL.
+    pub null_side: bool,
+    /// For sharded tables.
+    pub router: Option<Router>,
+}
+
+impl Reference<'_> {
+    /// Whether it is sharded.
+    pub fn is_sharded(&self) -> bool {
+        matches!(self.table.placement, Placement::Sharded(_))
+    }
+
+    /// Whether it is single.
+    pub fn is_single(&self) -> bool {
+        matches!(self.table.placement, Placement::Single)
+    }
+
+    /// Whether its physical name differs from target to target.
+    pub fn is_suffixed(&self) -> bool {
+        matches!(&self.table.placement, Placement::Sharded(rule) if rule.table.is_some())
+    }
+}
+
+/// One SELECT (or the one level of an UPDATE or DELETE).
+#[derive(Debug, Default)]
+pub(crate) struct Block<'s> {
+    /// The block around it.
+    pub parent: Option<usize>,
+    /// What is in its FROM.
+    pub sources: Vec<Source>,
+    /// The conditions.
+    pub conditions: Vec<Conjunct<'s>>,
+    /// The SELECT, if it is one.
+    pub select: Option<&'s Select>,
+    /// It stands in a FROM (a derived table or named query).
+    pub derived: bool,
+    /// An operand of a set operation.
+    pub set_operand: bool,
+    /// Its query has a LIMIT of its own.
+    pub limited: bool,
+}
+
+/// Something in a FROM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A table.
+    Table(usize),
+    /// A derived table or named query: its columns are not looked into.
+    Opaque {
+        /// Its alias.
+        alias: Vec<u8>,
+    },
+}
+
+/// A condition that must hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Conjunct<'s> {
+    /// What must hold.
+    pub what: What<'s>,
+    /// References whose rows are of no use where it does not hold, given that it is not true for
+    /// NULLs.
+    pub restricts: Vec<usize>,
+    /// Those of them that no outer join between can make NULL: the condition may be applied to
+    /// their rows before the join.
+    pub before_joins: Vec<usize>,
+    /// Every row of the block's joined FROM that is used satisfies it.
+    pub global: bool,
+    /// The join that it belongs to, by the join's span; none for WHERE.
+    pub join: Option<Span>,
+}
+
+/// What a conjunct says.
+#[derive(Clone, Debug)]
+pub(crate) enum What<'s> {
+    /// An expression.
+    Expr(&'s Expr),
+    /// USING: two columns are equal.
+    Equal(ColumnOf, ColumnOf),
+}
+
+impl<'s> Bound<'s> {
+    /// The token range of a span of the tree.
+    pub fn range(&self, span: Span) -> TokenRange {
+        let (first, last) = self.tokens.tok_range(span).unwrap_or((0, 0));
+        TokenRange { first, last }
+    }
+
+    /// The text of a span.
+    pub fn text(&self, span: Span) -> &'s [u8] {
+        span.of(self.src)
+    }
+
+    /// All conjuncts of a block.
+    pub fn conditions(&self, block: usize) -> &[Conjunct<'s>] {
+        &self.blocks[block].conditions
+    }
+
+    /// The references of a block alone.
+    pub fn refs_of(&self, block: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.refs.len()).filter(move |index| self.refs[*index].block == block)
+    }
+
+    /// Whether `block` is `outer` or inside of it.
+    pub fn is_inside(&self, block: usize, outer: usize) -> bool {
+        let mut at = Some(block);
+        while let Some(current) = at {
+            if current == outer {
+                return true;
+            }
+            at = self.blocks[current].parent;
+        }
+        false
+    }
+}

@@ -1,0 +1,393 @@
+//! What the planner makes of a statement: plain, printable data that depends on the statement's
+//! shape and the snapshot, never on its values. One plan so serves every statement of the same
+//! digest; [`RoutedPlan::decide`] and [`crate::insert::InsertPlan`] take the values of one
+//! execution and say what to do.
+
+use crate::insert::{InsertPlan, InsertSelectPlan};
+use crate::merge::Merge;
+use crate::route::Route;
+use crate::template::Template;
+use crate::value::{ValueRef, Values};
+use base::sql_error::SqlError;
+use std::sync::Arc;
+use topology::account::Authority;
+use topology::algorithm::Target;
+use topology::model::Table;
+use topology::stream::TableChange;
+
+/// A planned statement. Valid for one snapshot version, one current schema and one lexer mode: a
+/// cache has these in its key next to the digest.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// How to run it.
+    pub plan: Plan,
+    /// The plan serves every statement of the same digest.
+    pub cacheable: bool,
+    /// What the account must be allowed to do.
+    pub access: Vec<Access>,
+    /// Changes nothing (SELECT without locks that matter, SHOW …).
+    pub read_only: bool,
+    /// Takes row locks although it reads (FOR UPDATE, FOR SHARE).
+    pub locking: bool,
+    /// What binds the statement to its session.
+    pub uses: Uses,
+}
+
+/// A table that the statement touches, with what it does there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Access {
+    /// The logical schema.
+    pub schema: String,
+    /// The table; `None` for the schema as a whole.
+    pub table: Option<String>,
+    /// What is done.
+    pub authority: Authority,
+}
+
+/// Things in a statement that live in a session, so that it cannot run on any connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Reads or sets `@variables`.
+    pub user_variables: bool,
+    /// Reads `@@variables`.
+    pub system_variables: bool,
+    /// `LAST_INSERT_ID(expr)`, GET_LOCK and its kin: the session needs a connection of its own.
+    pub connection_state: bool,
+}
+
+/// How to run a statement.
+#[derive(Clone, Debug)]
+pub enum Plan {
+    /// SELECT, UPDATE, DELETE: see [`RoutedPlan::decide`].
+    Routed(Box<RoutedPlan>),
+    /// INSERT and REPLACE of listed rows.
+    Insert(Box<InsertPlan>),
+    /// INSERT and REPLACE of a query's rows.
+    InsertSelect(Box<InsertSelectPlan>),
+    /// A change of definitions.
+    Ddl(Box<DdlPlan>),
+    /// Not about tables' rows: the session runs it from the syntax tree (SHOW, SET, USE, BEGIN …,
+    /// and queries on information_schema).
+    Session,
+}
+
+/// Where a statement on tables runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Home {
+    /// Anywhere: no table, or broadcast tables alone. With a schema: on any shard of it.
+    Any {
+        /// The schema whose shards hold the tables.
+        schema: Option<String>,
+    },
+    /// On one shard, whatever the values (single tables).
+    Shard {
+        /// The schema.
+        schema: String,
+        /// The shard.
+        shard: u32,
+    },
+    /// On all shards alike: a write to a broadcast table.
+    Everywhere {
+        /// The schema.
+        schema: String,
+        /// How many shards.
+        shards: u32,
+    },
+    /// Where the values say.
+    Sharded {
+        /// The schema.
+        schema: String,
+        /// One per group of tables that share their targets. Forwarding needs all to agree on one
+        /// target.
+        routes: Vec<Route>,
+    },
+}
+
+/// A plan of SELECT, UPDATE, DELETE.
+#[derive(Clone, Debug)]
+pub struct RoutedPlan {
+    /// The tables of the statement, one per reference; [`crate::template::Piece::Table`] counts in
+    /// them.
+    pub tables: Arc<[PlanTable]>,
+    /// Where it runs.
+    pub home: Home,
+    /// What one place gets.
+    pub forward: Template,
+    /// What is done when several places take part.
+    pub many: Many,
+    /// New values for sharding keys (`UPDATE t SET k = …`): allowed when the row stays in its place.
+    pub key_guard: Option<Route>,
+    /// What it is, for EXPLAIN.
+    pub kind: RowKind,
+}
+
+/// What a routed statement does with rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowKind {
+    /// Returns them.
+    Read,
+    /// Changes them and returns counts.
+    Write,
+}
+
+/// What is done when the values lead to several places.
+#[derive(Clone, Debug)]
+pub enum Many {
+    /// The text goes to all and the answers are merged.
+    Scatter {
+        /// What each place gets.
+        text: Template,
+        /// How the answers become one.
+        merge: Merge,
+    },
+    /// The rows are brought together on one data node and the statement runs there.
+    Scratch(Box<ScratchPlan>),
+    /// Refused, with the reason.
+    Refused(SqlError),
+}
+
+/// One reference to a table, and where its physical tables are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanTable {
+    /// The logical schema.
+    pub schema: String,
+    /// The logical table, as created.
+    pub name: String,
+    /// The name that the statement knows it by: its alias, or the table's name as written.
+    pub alias: String,
+    /// How a target becomes a physical table.
+    pub place: TablePlace,
+}
+
+/// How a target becomes a physical table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TablePlace {
+    /// Always on this shard of the table's schema.
+    Fixed {
+        /// The shard.
+        shard: u32,
+    },
+    /// A copy on every shard of the target's schema.
+    Broadcast,
+    /// A copy on every shard of another schema than the target's: for each shard of the target's
+    /// schema, a shard of the table's own on the same data node.
+    BroadcastOf {
+        /// By the target's shard.
+        shards: Arc<[u32]>,
+    },
+    /// At the target.
+    Sharded {
+        /// The name ends in the target's number.
+        suffixed: bool,
+    },
+}
+
+impl PlanTable {
+    /// The physical database at a target.
+    pub fn physical_database(&self, target: Target) -> String {
+        let shard = match &self.place {
+            TablePlace::Fixed { shard } => *shard,
+            TablePlace::BroadcastOf { shards } => {
+                shards.get(target.shard as usize).copied().unwrap_or_default()
+            }
+            TablePlace::Broadcast | TablePlace::Sharded { .. } => target.shard,
+        };
+        topology::model::physical_database(&self.schema, shard)
+    }
+
+    /// The physical table's name at a target.
+    pub fn physical_name(&self, target: Target) -> String {
+        match self.place {
+            TablePlace::Sharded { suffixed: true } => format!("{}_{}", self.name, target.suffix),
+            _ => self.name.clone(),
+        }
+    }
+}
+
+/// Everything that cannot be merged while it streams: each table reference is loaded into a
+/// temporary table on one data node, and the statement runs there under the server's own rules.
+#[derive(Clone, Debug)]
+pub struct ScratchPlan {
+    /// One per table reference, in the order of [`RoutedPlan::tables`].
+    pub loads: Vec<Load>,
+    /// The statement with [`crate::template::Piece::Temporary`] in place of its tables.
+    pub text: Template,
+    /// Why it is of this kind, for EXPLAIN.
+    pub reason: &'static str,
+    /// A schema on whose data nodes it can run (that of the first table).
+    pub schema: String,
+}
+
+/// How one table reference is brought to the scratch node.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The logical schema.
+    pub schema: String,
+    /// `(column definitions)` of the temporary table, brackets included.
+    pub definition: String,
+    /// The columns, in order.
+    pub columns: Vec<String>,
+    /// Where the rows are.
+    pub source: LoadSource,
+    /// `SELECT columns FROM table WHERE …`, to run at each of the source's places.
+    pub text: Template,
+}
+
+/// Where a load's rows are.
+#[derive(Clone, Debug)]
+pub enum LoadSource {
+    /// On one shard (single tables: 0; broadcast tables: any will do, this one is named).
+    Shard(u32),
+    /// Where the values say.
+    Route(Route),
+}
+
+/// What to do now, with the values of this execution.
+#[derive(Debug)]
+pub enum Action<'p> {
+    /// One place gets the text and its answer is passed on as it is.
+    Forward {
+        /// Where.
+        place: Place<'p>,
+        /// What.
+        text: &'p Template,
+    },
+    /// All these places get the text; the answers are merged.
+    Scatter {
+        /// The schema of the targets.
+        schema: &'p str,
+        /// Where, ordered, at least two.
+        targets: Vec<Target>,
+        /// What.
+        text: &'p Template,
+        /// How the answers become one.
+        merge: &'p Merge,
+    },
+    /// All shards get the same change of a broadcast table; the answer of one (the first) counts
+    /// for all.
+    Everywhere {
+        /// The schema.
+        schema: &'p str,
+        /// How many shards: targets are `0..shards`.
+        shards: u32,
+        /// What.
+        text: &'p Template,
+    },
+    /// Load, then run.
+    Scratch {
+        /// How.
+        plan: &'p ScratchPlan,
+        /// The targets of each load, in the order of its loads, in that load's schema.
+        sources: Vec<Vec<Target>>,
+    },
+}
+
+/// One place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'p> {
+    /// Any data node.
+    AnyNode,
+    /// Any shard of the schema; render the text with the target that was picked.
+    AnyShard(&'p str),
+    /// This one.
+    Target(&'p str, Target),
+}
+
+impl RoutedPlan {
+    /// What to do with these values.
+    pub fn decide(&self, values: &Values<'_>) -> Result<Action<'_>, SqlError> {
+        match &self.home {
+            Home::Any { schema: None } => {
+                Ok(Action::Forward { place: Place::AnyNode, text: &self.forward })
+            }
+            Home::Any { schema: Some(schema) } => {
+                Ok(Action::Forward { place: Place::AnyShard(schema), text: &self.forward })
+            }
+            Home::Shard { schema, shard } => Ok(Action::Forward {
+                place: Place::Target(schema, Target { shard: *shard, suffix: 0 }),
+                text: &self.forward,
+            }),
+            Home::Everywhere { schema, shards } => {
+                Ok(Action::Everywhere { schema, shards: *shards, text: &self.forward })
+            }
+            Home::Sharded { schema, routes } => self.decide_sharded(schema, routes, values),
+        }
+    }
+
+    fn decide_sharded<'p>(
+        &'p self,
+        schema: &'p str,
+        routes: &'p [Route],
+        values: &Values<'_>,
+    ) -> Result<Action<'p>, SqlError> {
+        let one = crate::route::common_target(routes, values)?;
+        if let Some(guard) = &self.key_guard {
+            guard.check_stays(one, values)?;
+        }
+        if let Some(target) = one {
+            return Ok(Action::Forward { place: Place::Target(schema, target), text: &self.forward });
+        }
+        match &self.many {
+            Many::Scatter { text, merge } => {
+                let targets = crate::route::all_targets(routes, values)?;
+                Ok(Action::Scatter { schema, targets, text, merge })
+            }
+            Many::Scratch(plan) => {
+                let sources = plan
+                    .loads
+                    .iter()
+                    .map(|load| match &load.source {
+                        LoadSource::Shard(shard) => Ok(vec![Target { shard: *shard, suffix: 0 }]),
+                        LoadSource::Route(route) => route.targets(values),
+                    })
+                    .collect::<Result<_, _>>()?;
+                Ok(Action::Scratch { plan, sources })
+            }
+            Many::Refused(error) => Err(error.clone()),
+        }
+    }
+}
+
+/// A change of definitions. The executor asks the control plane to begin, runs the statements, reads
+/// the new definitions from a physical table and commits with them.
+#[derive(Clone, Debug)]
+pub struct DdlPlan {
+    /// The logical schema.
+    pub schema: String,
+    /// What changes. A table's columns here are those that the statement tells; where `refresh`
+    /// says so they are to be replaced by what the data nodes report.
+    pub changes: Vec<TableChange>,
+    /// What the data nodes get; empty for `DROP TABLE IF EXISTS` of nothing.
+    pub statements: Vec<DdlStatement>,
+    /// Tables (new names) whose definition is to be read from a data node before the commit.
+    pub refresh: Vec<String>,
+    /// Warnings for the client: (error number, text).
+    pub notes: Vec<(u16, String)>,
+    /// A start value for the sequence of a table (`AUTO_INCREMENT = n`).
+    pub sequence_start: Option<(String, ValueRef)>,
+    /// Tables whose sequence is to be forgotten (dropped, truncated: it starts again).
+    pub sequence_reset: Vec<String>,
+}
+
+/// One statement of a DDL, for all physical tables of one logical table.
+#[derive(Clone, Debug)]
+pub struct DdlStatement {
+    /// The table's names at its targets; `Piece::Table` counts in them.
+    pub tables: Arc<[PlanTable]>,
+    /// Where: every physical table.
+    pub targets: Vec<Target>,
+    /// What each target gets.
+    pub text: Template,
+    /// Undoes it at a target (`DROP TABLE` for a CREATE), where that is possible.
+    pub undo: Option<Template>,
+}
+
+/// Every place of a table's rows: (shard, number) pairs.
+pub fn table_targets(table: &Table, shards: u32) -> Vec<Target> {
+    use topology::model::Placement;
+    match &table.placement {
+        Placement::Single => vec![Target { shard: 0, suffix: 0 }],
+        Placement::Broadcast => (0..shards).map(|shard| Target { shard, suffix: 0 }).collect(),
+        Placement::Sharded(rule) => rule.all_targets(shards),
+    }
+}

@@ -1,0 +1,402 @@
+//! Text with holes. A template is a list of edits of the statement's own text, by token index, so
+//! that everything it does not name stays byte for byte; a later statement of the same digest takes
+//! the same edits. A template can also stand alone (no source text), for statements that the
+//! planner makes up.
+
+use crate::plan::PlanTable;
+use crate::value::{ValueRef, Values};
+use topology::algorithm::Target;
+
+/// Text with holes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Template {
+    /// Edits, by first token, none overlapping.
+    pub edits: Vec<Edit>,
+    /// The tokens of the source that are kept; `None`: only the edits' pieces are written.
+    pub range: Option<TokenRange>,
+}
+
+/// Tokens `first..=last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenRange {
+    /// The first.
+    pub first: u32,
+    /// The last.
+    pub last: u32,
+}
+
+/// One change of the text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// The tokens that it is about.
+    pub at: TokenRange,
+    /// How.
+    pub how: How,
+    /// What is written.
+    pub pieces: Vec<Piece>,
+    /// Left out where the tokens are copied to another place ([`Piece::Tokens`]): what an edit adds
+    /// to a clause belongs to the clause, not to its copy.
+    pub once: bool,
+}
+
+/// How an edit changes its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    /// Writes before the first token.
+    Before,
+    /// Writes instead of the tokens.
+    Replace,
+    /// Writes after the last token.
+    After,
+}
+
+/// What an edit writes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// These bytes.
+    Text(Vec<u8>),
+    /// `` `database`.`table` `` of this table of the plan, at the target.
+    Table(u32),
+    /// `` `table` `` alone.
+    TableName(u32),
+    /// `` `database` `` alone.
+    Database(u32),
+    /// The temporary table of this load.
+    Temporary(u32),
+    /// A copy of tokens of the source, with the edits inside them.
+    Tokens(TokenRange),
+    /// The sum of these values: a pushed-down LIMIT (offset + count).
+    Sum(Vec<ValueRef>),
+    /// A value as an SQL literal.
+    Value(ValueRef),
+    /// Something that the session knows.
+    Session(SessionValue),
+    /// The generated id of the row that is being written; where it has none, the tokens that were
+    /// there.
+    GeneratedId {
+        /// The value as written.
+        otherwise: Option<TokenRange>,
+    },
+}
+
+/// Functions that a data node would answer for its own connection, and the session answers instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionValue {
+    /// DATABASE(), SCHEMA()
+    Database,
+    /// USER(), SESSION_USER(), SYSTEM_USER()
+    User,
+    /// CURRENT_USER()
+    CurrentUser,
+    /// CONNECTION_ID()
+    ConnectionId,
+    /// LAST_INSERT_ID()
+    LastInsertId,
+    /// ROW_COUNT()
+    RowCount,
+    /// FOUND_ROWS()
+    FoundRows,
+    /// VERSION()
+    Version,
+}
+
+/// Where a template's holes are filled from.
+#[derive(Clone, Copy)]
+pub struct Fill<'a> {
+    /// The statement and its values.
+    pub values: &'a Values<'a>,
+    /// The plan's tables.
+    pub tables: &'a [PlanTable],
+    /// Writes a session's value as an SQL expression.
+    pub session: &'a dyn Fn(SessionValue, &mut Vec<u8>),
+    /// Writes the quoted and qualified name of a scratch plan's temporary table.
+    pub temporary: &'a dyn Fn(u32, &mut Vec<u8>),
+    /// Parameters are written as literals; else they stay `?` and are listed in
+    /// [`Rendered::params`].
+    pub inline_params: bool,
+}
+
+impl std::fmt::Debug for Fill<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fill").field("tables", &self.tables).finish_non_exhaustive()
+    }
+}
+
+/// Text for a data node. Reuse it: it keeps its memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// The statement.
+    pub text: Vec<u8>,
+    /// The ordinals of the parameters that are still `?` in it, in their order.
+    pub params: Vec<u32>,
+}
+
+impl Edit {
+    /// Replaces tokens.
+    pub fn replace(at: TokenRange, pieces: Vec<Piece>) -> Edit {
+        Edit { at, how: How::Replace, pieces, once: false }
+    }
+
+    /// Writes before a token.
+    pub fn before(token: u32, pieces: Vec<Piece>) -> Edit {
+        Edit { at: TokenRange { first: token, last: token }, how: How::Before, pieces, once: true }
+    }
+
+    /// Writes after a token.
+    pub fn after(token: u32, pieces: Vec<Piece>) -> Edit {
+        Edit { at: TokenRange { first: token, last: token }, how: How::After, pieces, once: true }
+    }
+
+    /// The same, also in copies of the tokens.
+    #[must_use]
+    pub fn always(self) -> Edit {
+        Edit { once: false, ..self }
+    }
+
+    /// The same, but not in copies of the tokens.
+    #[must_use]
+    pub fn once(self) -> Edit {
+        Edit { once: true, ..self }
+    }
+
+    /// Edits apply in this order: by place, insertions before replacements at the same place.
+    fn order(&self) -> (u32, How) {
+        match self.how {
+            How::After => (self.at.last, How::After),
+            how => (self.at.first, how),
+        }
+    }
+}
+
+impl Piece {
+    /// Fixed text.
+    pub fn text(text: impl Into<Vec<u8>>) -> Piece {
+        Piece::Text(text.into())
+    }
+}
+
+impl Template {
+    /// The source's tokens `range` with these edits.
+    pub fn edited(range: TokenRange, mut edits: Vec<Edit>) -> Template {
+        edits.sort_by_key(Edit::order);
+        Template { edits, range: Some(range) }
+    }
+
+    /// Made-up text; `edits` serve the copied tokens inside of it.
+    pub fn made(pieces: Vec<Piece>, mut edits: Vec<Edit>) -> Template {
+        edits.sort_by_key(Edit::order);
+        let at = TokenRange { first: 0, last: 0 };
+        edits.insert(0, Edit { at, how: How::Before, pieces, once: true });
+        Template { edits, range: None }
+    }
+
+    /// Writes the text for a target.
+    pub fn render(&self, fill: &Fill<'_>, target: Target, out: &mut Rendered) {
+        out.text.clear();
+        out.params.clear();
+        self.append(fill, target, out);
+    }
+
+    /// Writes the text for a target after what is in `out` already.
+    pub fn append(&self, fill: &Fill<'_>, target: Target, out: &mut Rendered) {
+        match (self.range, self.edits.split_first()) {
+            (Some(range), _) => {
+                let mut writer = Writer { fill, target, out, edits: &self.edits, row: None, copying: false };
+                writer.tokens(range);
+            }
+            (None, Some((made, edits))) => {
+                let mut writer = Writer { fill, target, out, edits, row: None, copying: false };
+                writer.pieces(&made.pieces);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Writes part of the source with the edits, for rows of an INSERT.
+    pub(crate) fn append_part(
+        &self,
+        range: TokenRange,
+        row: Option<RowFill>,
+        fill: &Fill<'_>,
+        target: Target,
+        out: &mut Rendered,
+    ) {
+        Writer { fill, target, out, edits: &self.edits, row, copying: false }.tokens(range);
+    }
+}
+
+/// The generated id of the row that is being written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowFill {
+    /// The id, if the row takes one.
+    pub id: Option<u64>,
+}
+
+struct Writer<'w, 'f> {
+    fill: &'w Fill<'f>,
+    target: Target,
+    out: &'w mut Rendered,
+    edits: &'w [Edit],
+    row: Option<RowFill>,
+    copying: bool,
+}
+
+impl Writer<'_, '_> {
+    /// Writes tokens with the edits inside of them. Text between tokens is copied as it stands.
+    fn tokens(&mut self, range: TokenRange) {
+        let edits = self.edits;
+        let from = edits.partition_point(|edit| edit.order().0 < range.first);
+        let mut next = range.first;
+        let whole = self.fill.values.tokens.text_span();
+        // A whole statement keeps its leading comments (hints).
+        let last_token = u32::try_from(self.fill.values.tokens.tokens().len()).unwrap_or(u32::MAX);
+        let mut position = if range.first == 0 { whole.start } else { self.start(range.first) };
+        for edit in &edits[from..] {
+            let at = match edit.how {
+                How::After => edit.at.last,
+                _ => edit.at.first,
+            };
+            if at > range.last {
+                break;
+            }
+            if self.copying && edit.once {
+                continue;
+            }
+            // Inside of tokens that are replaced already.
+            if at < next && edit.how != How::After {
+                continue;
+            }
+            match edit.how {
+                How::Before => position = self.copy(next, at, position, self.start(at)),
+                How::After if at + 1 < next => continue,
+                How::After => {
+                    position = self.copy(next, at + 1, position, self.end(at));
+                    next = at + 1;
+                }
+                How::Replace => {
+                    self.copy(next, at, position, self.start(at));
+                    position = self.end(edit.at.last);
+                    next = edit.at.last + 1;
+                }
+            }
+            if edit.how == How::Before {
+                next = at;
+            }
+            self.pieces(&edit.pieces);
+        }
+        let end = if range.last + 2 >= last_token { whole.end } else { self.end(range.last) };
+        self.copy(next, range.last + 1, position, end.max(position));
+    }
+
+    fn start(&self, token: u32) -> u32 {
+        self.fill.values.tokens.span(token).start
+    }
+
+    fn end(&self, token: u32) -> u32 {
+        self.fill.values.tokens.span(token).end
+    }
+
+    /// Copies the source from `position` to `end`, which holds the tokens `first..last`; notes or
+    /// writes out the parameters among them.
+    fn copy(&mut self, first: u32, last: u32, position: u32, end: u32) -> u32 {
+        let values = self.fill.values;
+        let mut position = position;
+        if !values.params.is_empty() || !self.fill.inline_params {
+            for token in first..last {
+                let Some(ordinal) = values.param_of_token(token) else { continue };
+                if self.fill.inline_params {
+                    self.raw(position, self.start(token));
+                    self.value(&ValueRef::Param { ordinal });
+                    position = self.end(token);
+                } else {
+                    self.out.params.push(ordinal);
+                }
+            }
+        }
+        self.raw(position, end);
+        end
+    }
+
+    fn raw(&mut self, from: u32, to: u32) {
+        let bytes = self.fill.values.text.get(from as usize..to as usize).unwrap_or_default();
+        self.out.text.extend_from_slice(bytes);
+    }
+
+    fn value(&mut self, value: &ValueRef) {
+        crate::value::write_literal(&value.resolve(self.fill.values), &mut self.out.text);
+    }
+
+    fn pieces(&mut self, pieces: &[Piece]) {
+        for piece in pieces {
+            self.piece(piece);
+        }
+    }
+
+    fn piece(&mut self, piece: &Piece) {
+        match piece {
+            Piece::Text(text) => self.out.text.extend_from_slice(text),
+            Piece::Table(index) => {
+                self.database(*index);
+                self.out.text.push(b'.');
+                self.table_name(*index);
+            }
+            Piece::TableName(index) => self.table_name(*index),
+            Piece::Database(index) => self.database(*index),
+            Piece::Temporary(load) => (self.fill.temporary)(*load, &mut self.out.text),
+            Piece::Tokens(range) => {
+                let copying = std::mem::replace(&mut self.copying, true);
+                self.tokens(*range);
+                self.copying = copying;
+            }
+            Piece::Sum(parts) => {
+                let sum = parts.iter().fold(0_u64, |sum, part| {
+                    sum.saturating_add(self.fill.values.unsigned(part).unwrap_or(u64::MAX))
+                });
+                self.out.text.extend_from_slice(sum.to_string().as_bytes());
+            }
+            Piece::Value(value) => self.value(value),
+            Piece::Session(value) => (self.fill.session)(*value, &mut self.out.text),
+            Piece::GeneratedId { otherwise } => match (self.row.and_then(|row| row.id), otherwise) {
+                (Some(id), _) => self.out.text.extend_from_slice(id.to_string().as_bytes()),
+                (None, Some(range)) => {
+                    // The edit that this piece belongs to replaces the same tokens.
+                    let edits = std::mem::take(&mut self.edits);
+                    self.tokens(*range);
+                    self.edits = edits;
+                }
+                (None, None) => self.out.text.extend_from_slice(b"NULL"),
+            },
+        }
+    }
+
+    fn database(&mut self, index: u32) {
+        if let Some(table) = self.fill.tables.get(index as usize) {
+            push_quoted(table.physical_database(self.target).as_bytes(), &mut self.out.text);
+        }
+    }
+
+    fn table_name(&mut self, index: u32) {
+        if let Some(table) = self.fill.tables.get(index as usize) {
+            push_quoted(table.physical_name(self.target).as_bytes(), &mut self.out.text);
+        }
+    }
+}
+
+/// Writes a name in backquotes.
+pub fn push_quoted(name: &[u8], out: &mut Vec<u8>) {
+    out.push(b'`');
+    for byte in name {
+        if *byte == b'`' {
+            out.push(b'`');
+        }
+        out.push(*byte);
+    }
+    out.push(b'`');
+}
+
+/// A name in backquotes.
+pub fn quoted(name: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len() + 2);
+    push_quoted(name.as_bytes(), &mut out);
+    out
+}
