@@ -80,12 +80,20 @@ impl ApiError {
     }
 
     /// A wrong field of the request.
-    pub fn parameter(field: impl Into<String>, english: impl Into<String>, chinese: impl Into<String>) -> Self {
+    pub fn parameter(
+        field: impl Into<String>,
+        english: impl Into<String>,
+        chinese: impl Into<String>,
+    ) -> Self {
         Self::new(PARAMETER_ERROR).field(field).because(english, chinese)
     }
 
     /// An object named by the path does not exist.
-    pub fn not_found(code: &'static ApiCode, english: impl Into<String>, chinese: impl Into<String>) -> Self {
+    pub fn not_found(
+        code: &'static ApiCode,
+        english: impl Into<String>,
+        chinese: impl Into<String>,
+    ) -> Self {
         Self::new(code).with_status(404).because(english, chinese)
     }
 
@@ -168,8 +176,14 @@ mod tests {
     #[test]
     fn a_message_names_the_field_in_the_language_asked_for() {
         let error = ApiError::parameter("instance.name", "at least 4 characters", "至少 4 个字符");
-        assert_eq!(error.message(Language::English), "Parameter error. instance.name: at least 4 characters");
-        assert_eq!(error.message(Language::from_header("zh-cn")), "参数错误。 instance.name: 至少 4 个字符");
+        assert_eq!(
+            error.message(Language::English),
+            "Parameter error. instance.name: at least 4 characters"
+        );
+        assert_eq!(
+            error.message(Language::from_header("zh-cn")),
+            "参数错误。 instance.name: 至少 4 个字符"
+        );
         assert_eq!(error.status, 400);
         assert_eq!(ApiError::not_found(ACCOUNT_MISSING, "a", "b").status, 404);
         assert_eq!(Language::from_header(" EN-us"), Language::English);

@@ -23,7 +23,9 @@ pub enum SealError {
     #[error("the sealed value has an unknown form")]
     UnknownForm,
     /// Another key, another context, or changed bytes.
-    #[error("the sealed value does not open with this key; check that the key file belongs to this data directory")]
+    #[error(
+        "the sealed value does not open with this key; check that the key file belongs to this data directory"
+    )]
     DoesNotOpen,
 }
 

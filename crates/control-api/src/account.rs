@@ -4,7 +4,8 @@
 use crate::decode::required;
 use crate::password;
 use base::api_error::{
-    ACCOUNT_AUTHORITY_INVALID, ACCOUNT_DESCRIPTION_INVALID, ACCOUNT_NAME_INVALID, ACCOUNTS_DUPLICATED, ApiError,
+    ACCOUNT_AUTHORITY_INVALID, ACCOUNT_DESCRIPTION_INVALID, ACCOUNT_NAME_INVALID,
+    ACCOUNTS_DUPLICATED, ApiError,
 };
 use base::secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,8 @@ pub const NAME_LENGTH_MAX: usize = 32;
 pub const DESCRIPTION_LENGTH_MAX: usize = 256;
 
 /// The basic permissions, in the documents' order.
-pub const AUTHORITIES: [&str; 8] = ["CREATE", "DROP", "ALTER", "INDEX", "INSERT", "DELETE", "UPDATE", "SELECT"];
+pub const AUTHORITIES: [&str; 8] =
+    ["CREATE", "DROP", "ALTER", "INDEX", "INSERT", "DELETE", "UPDATE", "SELECT"];
 
 /// Body of the v1 create call.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -116,7 +118,9 @@ impl CreateUsersRequest {
         for (index, user) in self.users.into_iter().enumerate() {
             let account = user.check(&format!("users[{index}]."))?;
             if !names.insert(account.name.clone()) {
-                return Err(ApiError::new(ACCOUNTS_DUPLICATED).field(format!("users[{index}].name")));
+                return Err(
+                    ApiError::new(ACCOUNTS_DUPLICATED).field(format!("users[{index}].name"))
+                );
             }
             accounts.push(account);
         }
@@ -131,7 +135,10 @@ impl CreateUser {
         password::check(&format!("{at}password"), &self.name, self.password.expose())?;
         Ok(NewAccount {
             authorities: check_authorities(&format!("{at}base_authority"), &self.base_authority)?,
-            description: check_description(&format!("{at}description"), self.description.unwrap_or_default())?,
+            description: check_description(
+                &format!("{at}description"),
+                self.description.unwrap_or_default(),
+            )?,
             schemas: check_schemas(&format!("{at}databases"), self.databases.unwrap_or_default())?,
             name: self.name,
             password: self.password,
@@ -149,8 +156,11 @@ impl UpdateUser {
                 "base_authority、description、databases至少需要一个",
             ));
         }
-        let authorities = self.base_authority.map(|list| check_authorities(&format!("{at}base_authority"), &list));
-        let description = self.description.map(|text| check_description(&format!("{at}description"), text));
+        let authorities = self
+            .base_authority
+            .map(|list| check_authorities(&format!("{at}base_authority"), &list));
+        let description =
+            self.description.map(|text| check_description(&format!("{at}description"), text));
         let schemas = self.databases.map(|list| check_schemas(&format!("{at}databases"), list));
         Ok(AccountChange {
             authorities: authorities.transpose()?,

@@ -33,7 +33,11 @@ impl AdministratorRequest {
 }
 
 /// The administrator, if nothing is wrong; `fields` are the names for errors.
-pub fn check(fields: (&str, &str), name: String, password: Secret) -> Result<NewAdministrator, ApiError> {
+pub fn check(
+    fields: (&str, &str),
+    name: String,
+    password: Secret,
+) -> Result<NewAdministrator, ApiError> {
     account::check_name(fields.0, &name)?;
     password::check(fields.1, &name, password.expose())?;
     Ok(NewAdministrator { name, password })

@@ -24,17 +24,21 @@ pub fn decode_optional<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> 
 fn wrong(path: &str, error: &serde_json::Error) -> ApiError {
     if !error.is_data() {
         let place = format!("(line {}, column {})", error.line(), error.column());
-        return ApiError::new(PARAMETER_ERROR)
-            .because(format!("The body is not valid JSON {place}."), format!("请求体不是合法的JSON {place}。"));
+        return ApiError::new(PARAMETER_ERROR).because(
+            format!("The body is not valid JSON {place}."),
+            format!("请求体不是合法的JSON {place}。"),
+        );
     }
     let text = error.to_string();
     let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     match missing {
         Some(field) if path == "." => required(field),
         Some(field) => required(&format!("{path}.{field}")),
-        None if path == "." => {
-            ApiError::parameter("body", "must be a JSON object of the documented form", "必须为符合文档格式的JSON对象")
-        }
+        None if path == "." => ApiError::parameter(
+            "body",
+            "must be a JSON object of the documented form",
+            "必须为符合文档格式的JSON对象",
+        ),
         None => ApiError::parameter(path, "has the wrong type", "类型错误"),
     }
 }
@@ -88,10 +92,19 @@ mod tests {
         let cases = [
             (r#"{}"#, "Parameter error. list: is required"),
             (r#"{"list":[{"count":1},{}]}"#, "Parameter error. list[1].count: is required"),
-            (r#"{"list":[{"count":"secret"}]}"#, "Parameter error. list[0].count: has the wrong type"),
-            (r#"{"list":[{"count":1,"pay":"no"}]}"#, "Parameter error. list[0].pay: has the wrong type"),
+            (
+                r#"{"list":[{"count":"secret"}]}"#,
+                "Parameter error. list[0].count: has the wrong type",
+            ),
+            (
+                r#"{"list":[{"count":1,"pay":"no"}]}"#,
+                "Parameter error. list[0].pay: has the wrong type",
+            ),
             (r#"{"list":"#, "Parameter error. The body is not valid JSON (line 1, column 8)."),
-            (r#"{"list":[]} x"#, "Parameter error. The body is not valid JSON (line 1, column 13)."),
+            (
+                r#"{"list":[]} x"#,
+                "Parameter error. The body is not valid JSON (line 1, column 13).",
+            ),
             (r#""x""#, "Parameter error. body: must be a JSON object of the documented form"),
         ];
         for (body, message) in cases {
@@ -99,7 +112,12 @@ mod tests {
             assert_eq!(error.message(Language::English), message, "{body}");
             assert_eq!((error.status, error.code.code), (400, "DBS.280001"));
         }
-        let good: Outer = decode(br#"{"unknown":1,"list":[{"count":1,"pay":"true"},{"count":2,"pay":false}]}"#).unwrap();
-        assert_eq!(good.list.iter().map(|inner| inner.pay).collect::<Vec<_>>(), [Some(true), Some(false)]);
+        let good: Outer =
+            decode(br#"{"unknown":1,"list":[{"count":1,"pay":"true"},{"count":2,"pay":false}]}"#)
+                .unwrap();
+        assert_eq!(
+            good.list.iter().map(|inner| inner.pay).collect::<Vec<_>>(),
+            [Some(true), Some(false)]
+        );
     }
 }

@@ -15,7 +15,11 @@ pub enum ErrorForm {
 impl ErrorForm {
     /// The form of a request's path.
     pub fn of_path(path: &str) -> Self {
-        if path.starts_with("/v1/") || path.starts_with("/v2/") { ErrorForm::Legacy } else { ErrorForm::V3 }
+        if path.starts_with("/v1/") || path.starts_with("/v2/") {
+            ErrorForm::Legacy
+        } else {
+            ErrorForm::V3
+        }
     }
 
     /// The names of the code's and the message's fields.

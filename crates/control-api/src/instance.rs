@@ -14,9 +14,30 @@ pub const NODES_MAX: i64 = 32;
 
 /// The time zones that an instance may have. The documents leave out UTC+04:00.
 pub const TIME_ZONES: [&str; 24] = [
-    "UTC", "UTC-12:00", "UTC-11:00", "UTC-10:00", "UTC-09:00", "UTC-08:00", "UTC-07:00", "UTC-06:00", "UTC-05:00",
-    "UTC-04:00", "UTC-03:00", "UTC-02:00", "UTC-01:00", "UTC+01:00", "UTC+02:00", "UTC+03:00", "UTC+05:00",
-    "UTC+06:00", "UTC+07:00", "UTC+08:00", "UTC+09:00", "UTC+10:00", "UTC+11:00", "UTC+12:00",
+    "UTC",
+    "UTC-12:00",
+    "UTC-11:00",
+    "UTC-10:00",
+    "UTC-09:00",
+    "UTC-08:00",
+    "UTC-07:00",
+    "UTC-06:00",
+    "UTC-05:00",
+    "UTC-04:00",
+    "UTC-03:00",
+    "UTC-02:00",
+    "UTC-01:00",
+    "UTC+01:00",
+    "UTC+02:00",
+    "UTC+03:00",
+    "UTC+05:00",
+    "UTC+06:00",
+    "UTC+07:00",
+    "UTC+08:00",
+    "UTC+09:00",
+    "UTC+10:00",
+    "UTC+11:00",
+    "UTC+12:00",
 ];
 
 /// Body of the buy call.
@@ -170,22 +191,37 @@ impl ChargeFields<'_> {
             Some("prePaid") => {}
             Some(_) => {
                 let values = "must be prePaid or postPaid";
-                return Err(ApiError::parameter(field("charge_mode"), values, "取值为prePaid或postPaid"));
+                return Err(ApiError::parameter(
+                    field("charge_mode"),
+                    values,
+                    "取值为prePaid或postPaid",
+                ));
             }
         }
         let unit_months = match self.period_type {
             Some("month") => 1,
             Some("year") => 12,
-            Some(_) => return Err(ApiError::parameter(field("period_type"), "must be month or year", "取值为month或year")),
+            Some(_) => {
+                return Err(ApiError::parameter(
+                    field("period_type"),
+                    "must be month or year",
+                    "取值为month或year",
+                ));
+            }
             None => return Err(required(&field("period_type"))),
         };
         let number = self.period_num.ok_or_else(|| required(&field("period_num")))?;
         let most = if unit_months == 1 { 9 } else { 1 };
-        let Some(number) = u32::try_from(number).ok().filter(|number| (1..=most).contains(number)) else {
+        let Some(number) = u32::try_from(number).ok().filter(|number| (1..=most).contains(number))
+        else {
             let values = "must be from 1 to 9 months or 1 year";
             return Err(ApiError::parameter(field("period_num"), values, "按月为1~9，按年为1"));
         };
-        Ok(Charge::PrePaid { months: number * unit_months, auto_renew: self.auto_renew, auto_pay: self.auto_pay })
+        Ok(Charge::PrePaid {
+            months: number * unit_months,
+            auto_renew: self.auto_renew,
+            auto_pay: self.auto_pay,
+        })
     }
 }
 
@@ -269,7 +305,11 @@ pub(crate) fn check_zones(field: &str, zones: Vec<String>) -> Result<Vec<String>
 
 pub(crate) fn check_time_zone(field: &str, given: Option<String>) -> Result<String, ApiError> {
     let zone = given.filter(|zone| !zone.is_empty()).unwrap_or_else(|| "UTC".to_owned());
-    if TIME_ZONES.contains(&zone.as_str()) { Ok(zone) } else { Err(ApiError::new(TIME_ZONE_INVALID).field(field)) }
+    if TIME_ZONES.contains(&zone.as_str()) {
+        Ok(zone)
+    } else {
+        Err(ApiError::new(TIME_ZONE_INVALID).field(field))
+    }
 }
 
 pub(crate) fn check_administrator(
@@ -448,7 +488,9 @@ impl RestartInstanceRequest {
         match self.restart.and_then(|restart| restart.kind).as_deref() {
             None | Some("soft") => Ok(RestartKind::Soft),
             Some("hard") => Ok(RestartKind::Hard),
-            Some(_) => Err(ApiError::parameter("restart.type", "must be soft or hard", "取值为soft或hard")),
+            Some(_) => {
+                Err(ApiError::parameter("restart.type", "must be soft or hard", "取值为soft或hard"))
+            }
         }
     }
 }

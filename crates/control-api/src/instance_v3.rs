@@ -1,11 +1,11 @@
 //! The v3 variants of the instance calls that the official SDK has: the same commands with other
 //! field names.
 
-use crate::instance::{
-    ChargeFields, EngineChoice, FlavorChoice, NewInstance, check_administrator, check_name, check_node_count,
-    check_time_zone, check_zones,
-};
 use crate::decode::{flag, required};
+use crate::instance::{
+    ChargeFields, EngineChoice, FlavorChoice, NewInstance, check_administrator, check_name,
+    check_node_count, check_time_zone, check_zones,
+};
 use base::api_error::ApiError;
 use base::secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,11 @@ impl CreateInstanceV3Request {
             auto_renew: info.is_auto_renew.unwrap_or(false),
             auto_pay: info.is_auto_pay.unwrap_or(false),
         };
-        for (field, value) in [("flavor_ref", &self.flavor_ref), ("vpc_id", &self.vpc_id), ("subnet_id", &self.subnet_id)] {
+        for (field, value) in [
+            ("flavor_ref", &self.flavor_ref),
+            ("vpc_id", &self.vpc_id),
+            ("subnet_id", &self.subnet_id),
+        ] {
             if value.is_empty() {
                 return Err(required(field));
             }

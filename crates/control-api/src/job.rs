@@ -103,9 +103,10 @@ impl TimeRange {
         let end = end.unwrap_or(now);
         let start = start.unwrap_or(now - HISTORY_DEFAULT_MS).max(now - HISTORY_MS);
         if start > end {
-            return Err(ApiError::new(TIME_RANGE_INVALID)
-                .field("start_time")
-                .because("must not be later than end_time, nor end_time 30 days ago", "不能晚于end_time，且只能查询30天内的任务"));
+            return Err(ApiError::new(TIME_RANGE_INVALID).field("start_time").because(
+                "must not be later than end_time, nor end_time 30 days ago",
+                "不能晚于end_time，且只能查询30天内的任务",
+            ));
         }
         Ok(Self { start, end })
     }
@@ -122,6 +123,9 @@ mod tests {
         assert_eq!(TimeRange::new(None, None, now).unwrap().start, now - HISTORY_DEFAULT_MS);
         assert_eq!(TimeRange::new(Some(0), None, now).unwrap().start, now - HISTORY_MS);
         assert_eq!(TimeRange::new(Some(5), Some(3), now).unwrap_err().code.code, "DBS.300377");
-        assert_eq!(TimeRange::new(Some(now), Some(now - 1), now).unwrap_err().code.code, "DBS.300377");
+        assert_eq!(
+            TimeRange::new(Some(now), Some(now - 1), now).unwrap_err().code.code,
+            "DBS.300377"
+        );
     }
 }

@@ -67,7 +67,8 @@ fn operation(route: &Route) -> Value {
         "responses": responses,
     });
     if let Some(body) = route.request {
-        operation["requestBody"] = json!({ "required": !route.request_optional, "content": content(body.name) });
+        operation["requestBody"] =
+            json!({ "required": !route.request_optional, "content": content(body.name) });
     }
     operation
 }
@@ -101,7 +102,9 @@ fn path_parameter(name: &str) -> Value {
 fn query_parameter(parameter: &Parameter) -> Value {
     let schema = match *parameter {
         Parameter::Offset => json!({ "type": "integer", "minimum": 0, "default": 0 }),
-        Parameter::Limit(default) => json!({ "type": "integer", "minimum": 1, "maximum": 128, "default": default }),
+        Parameter::Limit(default) => {
+            json!({ "type": "integer", "minimum": 1, "maximum": 128, "default": default })
+        }
         Parameter::Flag(_) => json!({ "type": "string", "enum": ["true", "false"] }),
         Parameter::Text { .. } => json!({ "type": "string" }),
         Parameter::Milliseconds(_) => json!({ "type": "integer", "format": "int64" }),

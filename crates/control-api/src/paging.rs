@@ -23,7 +23,11 @@ pub struct Page {
 
 impl Page {
     /// The page that a request asks for.
-    pub fn new(offset: Option<i64>, limit: Option<i64>, default_limit: u64) -> Result<Self, ApiError> {
+    pub fn new(
+        offset: Option<i64>,
+        limit: Option<i64>,
+        default_limit: u64,
+    ) -> Result<Self, ApiError> {
         let offset = u64::try_from(offset.unwrap_or(0))
             .map_err(|_| ApiError::parameter("offset", "must not be negative", "不能为负数"))?;
         let limit = match limit {
@@ -31,7 +35,9 @@ impl Page {
             Some(limit) => u64::try_from(limit)
                 .ok()
                 .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-                .ok_or_else(|| ApiError::parameter("limit", "must be from 1 to 128", "取值范围为1~128"))?,
+                .ok_or_else(|| {
+                    ApiError::parameter("limit", "must be from 1 to 128", "取值范围为1~128")
+                })?,
         };
         Ok(Self { offset, limit })
     }

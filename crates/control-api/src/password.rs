@@ -68,7 +68,19 @@ mod tests {
             assert_eq!(check("password", "Adm1nistrator", good), Ok(()), "{good}");
         }
         let too_long = format!("{long}x");
-        for bad in ["Abcdef1", &too_long, "abcdefg1", "Abcdefgh", "Abcdef 1", "Abcdef$1", "Abcdefé1", "", "Adm1nistrator", "rotartsin1mdA", "ADM1NISTRATOR"] {
+        for bad in [
+            "Abcdef1",
+            &too_long,
+            "abcdefg1",
+            "Abcdefgh",
+            "Abcdef 1",
+            "Abcdef$1",
+            "Abcdefé1",
+            "",
+            "Adm1nistrator",
+            "rotartsin1mdA",
+            "ADM1NISTRATOR",
+        ] {
             let error = check("user.password", "Adm1nistrator", bad).unwrap_err();
             assert_eq!((error.code.code, error.status), ("DBS.300306", 400), "{bad}");
             assert_eq!(error.field.as_deref(), Some("user.password"));

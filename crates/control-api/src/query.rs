@@ -39,7 +39,11 @@ impl Query {
         if number.is_finite() && (0.0..1e15).contains(&number) {
             Ok(Some(number as i64))
         } else {
-            Err(ApiError::parameter(name, "must be a UNIX time in milliseconds", "必须为毫秒时间戳"))
+            Err(ApiError::parameter(
+                name,
+                "must be a UNIX time in milliseconds",
+                "必须为毫秒时间戳",
+            ))
         }
     }
 
@@ -48,7 +52,9 @@ impl Query {
         match self.get(name).map(str::to_ascii_lowercase).as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(ApiError::parameter(name, "must be true or false", "取值只能为true或false")),
+            Some(_) => {
+                Err(ApiError::parameter(name, "must be true or false", "取值只能为true或false"))
+            }
         }
     }
 
@@ -94,6 +100,10 @@ mod tests {
         assert!(query.flag("flag").unwrap());
         assert!(!query.flag("other").unwrap());
         assert_eq!(query.integer("n").unwrap(), Some(-3));
-        assert!(query.integer("a").is_err() && query.flag("a").is_err() && query.milliseconds("n").is_err());
+        assert!(
+            query.integer("a").is_err()
+                && query.flag("a").is_err()
+                && query.milliseconds("n").is_err()
+        );
     }
 }

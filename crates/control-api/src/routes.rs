@@ -4,7 +4,8 @@
 use crate::body;
 use crate::paging::{INSTANCES_LIMIT_DEFAULT, LIMIT_DEFAULT};
 use crate::{
-    account, administrator, data_node, engine, flavor, instance, instance_v3, job, node, order, schema, schema_v3,
+    account, administrator, data_node, engine, flavor, instance, instance_v3, job, node, order,
+    schema, schema_v3,
 };
 use base::api_error::*;
 use utoipa::openapi::{RefOr, Schema};
@@ -47,7 +48,9 @@ impl Parameter {
         match self {
             Parameter::Offset => "offset",
             Parameter::Limit(_) => "limit",
-            Parameter::Flag(name) | Parameter::Milliseconds(name) | Parameter::Text { name, .. } => name,
+            Parameter::Flag(name)
+            | Parameter::Milliseconds(name)
+            | Parameter::Text { name, .. } => name,
         }
     }
 
@@ -120,28 +123,57 @@ const POST: &str = "POST";
 const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 const PAGE: &[Parameter] = &[Parameter::Offset, Parameter::Limit(LIMIT_DEFAULT)];
-const INSTANCES_PAGE: &[Parameter] = &[Parameter::Offset, Parameter::Limit(INSTANCES_LIMIT_DEFAULT)];
+const INSTANCES_PAGE: &[Parameter] =
+    &[Parameter::Offset, Parameter::Limit(INSTANCES_LIMIT_DEFAULT)];
 
 const CREATE_INSTANCE_ERRORS: &[&ApiCode] = &[
-    PARAMETER_TEMPLATE_INVALID, SECURITY_GROUP_INVALID, TIME_ZONE_INVALID, ACCOUNT_NAME_INVALID,
-    ACCOUNT_PASSWORD_INVALID, QUOTA_EXCEEDED,
+    PARAMETER_TEMPLATE_INVALID,
+    SECURITY_GROUP_INVALID,
+    TIME_ZONE_INVALID,
+    ACCOUNT_NAME_INVALID,
+    ACCOUNT_PASSWORD_INVALID,
+    QUOTA_EXCEEDED,
 ];
 const CREATE_SCHEMA_ERRORS: &[&ApiCode] = &[
-    INSTANCE_NOT_AVAILABLE, DATA_NODE_COUNT_INVALID, DATA_NODE_MISSING, SHARDING_RULE_INVALID, SHARD_UNIT_INVALID,
-    DATA_NODES_DUPLICATED, SCHEMA_NAME_INVALID, DATA_NODE_STATE, SCHEMA_EXISTS, PHYSICAL_DATABASE_FAILED,
-    DATA_NODE_LOGIN_WRONG, SHARD_NUMBER_INVALID, DATA_NODE_UNAVAILABLE, DATA_NODE_CONNECT_FAILED,
-    LOWER_CASE_NAMES_WRONG, SCHEMA_NAME_LENGTH, SCHEMA_NAME_KEYWORD, SCHEMA_NAME_UPPERCASE,
+    INSTANCE_NOT_AVAILABLE,
+    DATA_NODE_COUNT_INVALID,
+    DATA_NODE_MISSING,
+    SHARDING_RULE_INVALID,
+    SHARD_UNIT_INVALID,
+    DATA_NODES_DUPLICATED,
+    SCHEMA_NAME_INVALID,
+    DATA_NODE_STATE,
+    SCHEMA_EXISTS,
+    PHYSICAL_DATABASE_FAILED,
+    DATA_NODE_LOGIN_WRONG,
+    SHARD_NUMBER_INVALID,
+    DATA_NODE_UNAVAILABLE,
+    DATA_NODE_CONNECT_FAILED,
+    LOWER_CASE_NAMES_WRONG,
+    SCHEMA_NAME_LENGTH,
+    SCHEMA_NAME_KEYWORD,
+    SCHEMA_NAME_UPPERCASE,
 ];
 const DELETE_SCHEMA_ERRORS: &[&ApiCode] = &[INSTANCE_NOT_AVAILABLE, SCHEMA_MISSING, SCHEMA_STATE];
 const CREATE_ACCOUNT_ERRORS: &[&ApiCode] = &[
-    INSTANCE_NOT_AVAILABLE, ACCOUNTS_DUPLICATED, ACCOUNT_CREATE_FAILED, ACCOUNT_NAME_INVALID,
-    ACCOUNT_PASSWORD_INVALID, ACCOUNT_DESCRIPTION_INVALID, ACCOUNT_AUTHORITY_INVALID, ACCOUNT_EXISTS,
+    INSTANCE_NOT_AVAILABLE,
+    ACCOUNTS_DUPLICATED,
+    ACCOUNT_CREATE_FAILED,
+    ACCOUNT_NAME_INVALID,
+    ACCOUNT_PASSWORD_INVALID,
+    ACCOUNT_DESCRIPTION_INVALID,
+    ACCOUNT_AUTHORITY_INVALID,
+    ACCOUNT_EXISTS,
 ];
 const UPDATE_ACCOUNT_ERRORS: &[&ApiCode] = &[
-    INSTANCE_NOT_AVAILABLE, ACCOUNT_UPDATE_FAILED, ACCOUNT_DESCRIPTION_INVALID, ACCOUNT_AUTHORITY_INVALID,
+    INSTANCE_NOT_AVAILABLE,
+    ACCOUNT_UPDATE_FAILED,
+    ACCOUNT_DESCRIPTION_INVALID,
+    ACCOUNT_AUTHORITY_INVALID,
     ACCOUNT_MISSING,
 ];
-const PASSWORD_ERRORS: &[&ApiCode] = &[INSTANCE_NOT_AVAILABLE, ACCOUNT_MISSING, ACCOUNT_PASSWORD_INVALID];
+const PASSWORD_ERRORS: &[&ApiCode] =
+    &[INSTANCE_NOT_AVAILABLE, ACCOUNT_MISSING, ACCOUNT_PASSWORD_INVALID];
 
 /// A call without bodies and with status 200; the others say what differs.
 const BASE: Route = Route {
@@ -370,7 +402,12 @@ pub static ROUTES: &[Route] = &[
         tag: "administrator",
         request: body!(administrator::AdministratorRequest, "AdministratorRequest"),
         status: 202,
-        errors: &[INSTANCE_NOT_AVAILABLE, ACCOUNT_NAME_INVALID, ACCOUNT_PASSWORD_INVALID, ACCOUNT_EXISTS],
+        errors: &[
+            INSTANCE_NOT_AVAILABLE,
+            ACCOUNT_NAME_INVALID,
+            ACCOUNT_PASSWORD_INVALID,
+            ACCOUNT_EXISTS,
+        ],
         ..BASE
     },
     Route {
@@ -603,7 +640,8 @@ mod tests {
     fn operations_and_paths_are_unique_and_bodies_are_named_as_their_types() {
         let operations: BTreeSet<&str> = ROUTES.iter().map(|route| route.operation).collect();
         assert_eq!(operations.len(), ROUTES.len());
-        let paths: BTreeSet<(&str, &str)> = ROUTES.iter().map(|route| (route.method, route.path)).collect();
+        let paths: BTreeSet<(&str, &str)> =
+            ROUTES.iter().map(|route| (route.method, route.path)).collect();
         assert_eq!(paths.len(), ROUTES.len());
         for route in ROUTES {
             for body in [route.request, route.response].into_iter().flatten() {

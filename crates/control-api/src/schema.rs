@@ -3,9 +3,9 @@
 
 use crate::decode::required;
 use base::api_error::{
-    ApiError, DATA_NODE_COUNT_INVALID, DATA_NODE_MISSING, DATA_NODES_DUPLICATED, SCHEMA_EXISTS, SCHEMA_NAME_INVALID,
-    SCHEMA_NAME_KEYWORD, SCHEMA_NAME_LENGTH, SCHEMA_NAME_UPPERCASE, SHARD_NUMBER_INVALID, SHARD_UNIT_INVALID,
-    SHARDING_RULE_INVALID,
+    ApiError, DATA_NODE_COUNT_INVALID, DATA_NODE_MISSING, DATA_NODES_DUPLICATED, SCHEMA_EXISTS,
+    SCHEMA_NAME_INVALID, SCHEMA_NAME_KEYWORD, SCHEMA_NAME_LENGTH, SCHEMA_NAME_UPPERCASE,
+    SHARD_NUMBER_INVALID, SHARD_UNIT_INVALID, SHARDING_RULE_INVALID,
 };
 use base::id::DataNodeId;
 use base::secret::Secret;
@@ -130,7 +130,8 @@ impl CreateDatabase {
     fn check(self, at: &str) -> Result<NewSchema, ApiError> {
         check_name(&format!("{at}name"), &self.name)?;
         let mode = check_mode(&format!("{at}shard_mode"), &self.shard_mode)?;
-        let logins = self.used_rds.into_iter().map(|node| (node.id, node.admin_user, node.admin_password));
+        let logins =
+            self.used_rds.into_iter().map(|node| (node.id, node.admin_user, node.admin_password));
         let data_nodes = check_data_nodes(&format!("{at}used_rds"), logins.collect())?;
         let shards = ShardFields {
             at,
@@ -145,7 +146,9 @@ impl CreateDatabase {
 
 /// Refuses a name that breaks one of the documents' rules, with that rule's code.
 pub(crate) fn check_name(field: &str, name: &str) -> Result<(), ApiError> {
-    let wrong = |code, english: &str, chinese: &str| Err(ApiError::new(code).field(field).because(english, chinese));
+    let wrong = |code, english: &str, chinese: &str| {
+        Err(ApiError::new(code).field(field).because(english, chinese))
+    };
     if !(NAME_LENGTH_MIN..=NAME_LENGTH_MAX).contains(&name.chars().count()) {
         return wrong(SCHEMA_NAME_LENGTH, "must have 2 to 48 characters", "长度必须为2~48个字符");
     }
@@ -191,8 +194,9 @@ pub(crate) fn check_data_nodes(
         if !seen.insert(id.clone()) {
             return Err(ApiError::new(DATA_NODES_DUPLICATED).field(format!("{field}[{index}].id")));
         }
-        let id = DataNodeId::parse(&id)
-            .ok_or_else(|| ApiError::new(DATA_NODE_MISSING).field(format!("{field}[{index}].id")))?;
+        let id = DataNodeId::parse(&id).ok_or_else(|| {
+            ApiError::new(DATA_NODE_MISSING).field(format!("{field}[{index}].id"))
+        })?;
         logins.push(DataNodeLogin { id, user, password });
     }
     Ok(logins)
@@ -201,22 +205,30 @@ pub(crate) fn check_data_nodes(
 impl ShardFields<'_> {
     pub(crate) fn check(&self) -> Result<u32, ApiError> {
         let number_wrong = |english: String, chinese: String| {
-            Err(ApiError::new(SHARD_NUMBER_INVALID).field(format!("{}shard_number", self.at)).because(english, chinese))
+            Err(ApiError::new(SHARD_NUMBER_INVALID)
+                .field(format!("{}shard_number", self.at))
+                .because(english, chinese))
         };
         let unit_most = match self.mode {
             Mode::Single => 1,
             Mode::Cluster => SHARDS_PER_DATA_NODE_MAX,
         };
         if self.mode == Mode::Single && self.data_nodes != 1 {
-            return Err(ApiError::new(DATA_NODE_COUNT_INVALID)
-                .because("A single schema has exactly one data node.", "非拆分库只能关联一个数据节点。"));
+            return Err(ApiError::new(DATA_NODE_COUNT_INVALID).because(
+                "A single schema has exactly one data node.",
+                "非拆分库只能关联一个数据节点。",
+            ));
         }
         if self.shard_unit.is_some_and(|unit| !(1..=unit_most).contains(&unit)) {
             return Err(ApiError::new(SHARD_UNIT_INVALID)
                 .field(format!("{}shard_unit", self.at))
-                .because(format!("must be from 1 to {unit_most}"), format!("取值范围为1~{unit_most}")));
+                .because(
+                    format!("must be from 1 to {unit_most}"),
+                    format!("取值范围为1~{unit_most}"),
+                ));
         }
-        let nodes = i64::try_from(self.data_nodes).expect("at most 256 data nodes passed the check");
+        let nodes =
+            i64::try_from(self.data_nodes).expect("at most 256 data nodes passed the check");
         let (least, most) = match self.shard_unit {
             Some(unit) => (unit * nodes, unit * nodes),
             None => (nodes, unit_most * nodes),
@@ -225,7 +237,10 @@ impl ShardFields<'_> {
             return if least == most {
                 number_wrong(format!("must be {least}"), format!("必须为{least}"))
             } else {
-                number_wrong(format!("must be from {least} to {most}"), format!("取值范围为{least}~{most}"))
+                number_wrong(
+                    format!("must be from {least} to {most}"),
+                    format!("取值范围为{least}~{most}"),
+                )
             };
         }
         Ok(u32::try_from(self.shard_number).expect("at most 64 shards on each of 256 data nodes"))

@@ -36,7 +36,8 @@ impl CreateDatabaseV3Request {
     pub fn check(self) -> Result<NewSchema, ApiError> {
         check_name("name", &self.name)?;
         let mode = check_mode("shard_mode", &self.shard_mode)?;
-        let logins = self.dn_instances.into_iter().map(|node| (node.id, node.user_name, node.user_password));
+        let logins =
+            self.dn_instances.into_iter().map(|node| (node.id, node.user_name, node.user_password));
         let data_nodes = check_data_nodes("dn_instances", logins.collect())?;
         let shards = ShardFields {
             at: "",

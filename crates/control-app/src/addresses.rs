@@ -67,7 +67,8 @@ mod tests {
         let given = subnet.allocate(&taken, 3).unwrap();
         assert_eq!(given, [10, 12, 13].map(|last| Ipv4Addr::new(127, 77, 3, last)));
         assert_eq!(subnet.allocate(&taken, 5), None);
-        for bad in ["127.77.0.0", "127.77.0.0/31", "127.77.0.0/2", "::1/64", "x/16", "127.77.0.0/x"] {
+        for bad in ["127.77.0.0", "127.77.0.0/31", "127.77.0.0/2", "::1/64", "x/16", "127.77.0.0/x"]
+        {
             assert_eq!(bad.parse::<Subnet>(), Err(BadSubnet(bad.to_owned())));
         }
     }

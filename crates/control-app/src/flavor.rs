@@ -5,7 +5,8 @@ use crate::app::App;
 use crate::engine;
 use base::api_error::ApiError;
 use control_api::flavor::{
-    Flavor, FlavorAz, FlavorGroup, FlavorGroupV3, FlavorV3, ListFlavorsResponse, ListFlavorsV3Response,
+    Flavor, FlavorAz, FlavorGroup, FlavorGroupV3, FlavorV3, ListFlavorsResponse,
+    ListFlavorsV3Response,
 };
 use control_api::instance::{EngineChoice, FlavorChoice};
 use control_api::paging::{Page, total};
@@ -54,8 +55,12 @@ pub static NODE_CLASSES: [NodeClass; 8] = [
 /// The class that `choice` names.
 pub fn resolve(choice: &FlavorChoice) -> Result<&'static NodeClass, ApiError> {
     let (field, found) = match choice {
-        FlavorChoice::Id(id) => ("instance.flavor_id", NODE_CLASSES.iter().find(|class| class.id == id)),
-        FlavorChoice::Code(code) => ("flavor_ref", NODE_CLASSES.iter().find(|class| class.code == code)),
+        FlavorChoice::Id(id) => {
+            ("instance.flavor_id", NODE_CLASSES.iter().find(|class| class.id == id))
+        }
+        FlavorChoice::Code(code) => {
+            ("flavor_ref", NODE_CLASSES.iter().find(|class| class.code == code))
+        }
     };
     found.ok_or_else(|| ApiError::parameter(field, "is no known node class", "节点规格不存在"))
 }
@@ -67,11 +72,17 @@ pub fn by_code(code: &str) -> Option<&'static NodeClass> {
 
 impl App {
     /// `GET /v2/{project_id}/flavors`
-    pub fn list_flavors(&self, engine_id: Option<&str>, page: Page) -> Result<ListFlavorsResponse, ApiError> {
+    pub fn list_flavors(
+        &self,
+        engine_id: Option<&str>,
+        page: Page,
+    ) -> Result<ListFlavorsResponse, ApiError> {
         let engine_id = engine_id.ok_or_else(|| control_api::decode::required("engine_id"))?;
-        engine::resolve(&EngineChoice::Id(engine_id.to_owned())).map_err(|error| error.field("engine_id"))?;
+        engine::resolve(&EngineChoice::Id(engine_id.to_owned()))
+            .map_err(|error| error.field("engine_id"))?;
         let groups = ARCHITECTURES.map(|architecture| {
-            let all: Vec<Flavor> = classes_of(architecture).map(|class| self.flavor(class)).collect();
+            let all: Vec<Flavor> =
+                classes_of(architecture).map(|class| self.flavor(class)).collect();
             FlavorGroup {
                 group_type: architecture.to_owned(),
                 total: total(&all),
@@ -116,15 +127,18 @@ impl App {
         page: Page,
     ) -> Result<ListFlavorsV3Response, ApiError> {
         if let Some(id) = engine_id {
-            engine::resolve(&EngineChoice::Id(id.to_owned())).map_err(|error| error.field("engine_id"))?;
+            engine::resolve(&EngineChoice::Id(id.to_owned()))
+                .map_err(|error| error.field("engine_id"))?;
         }
         if let Some(version) = engine_version {
             engine::resolve(&EngineChoice::Version(version.to_owned()))?;
         }
         let asked: Option<Vec<&str>> = zones.map(|zones| zones.split(',').map(str::trim).collect());
-        let shown = self.settings.availability_zones.iter().filter(|zone| {
-            asked.as_ref().is_none_or(|asked| asked.contains(&zone.as_str()))
-        });
+        let shown = self
+            .settings
+            .availability_zones
+            .iter()
+            .filter(|zone| asked.as_ref().is_none_or(|asked| asked.contains(&zone.as_str())));
         let az_infos: Vec<FlavorAz> = shown
             .map(|zone| FlavorAz {
                 code: zone.clone(),

@@ -1,1 +1,32 @@
-//! control-app.
+//! What the product does: one file per noun with the calls on it, `jobs/` with what takes time,
+//! `reconcile/` with what must always hold. It knows neither HTTP nor SQL clients nor processes:
+//! those are behind the API's types, the store and the provisioners.
+
+pub mod account;
+pub mod addresses;
+pub mod administrator;
+pub mod app;
+pub mod change;
+pub mod data_node;
+pub mod data_node_register;
+pub mod ddl;
+pub mod engine;
+pub mod error;
+pub mod flavor;
+mod greeting;
+pub mod iam;
+pub mod instance;
+pub mod instance_v3;
+pub mod job;
+pub mod jobs;
+pub mod node;
+pub mod order;
+pub mod password;
+pub mod ports;
+pub mod reconcile;
+pub mod schema;
+pub mod snapshot;
+pub mod time;
+
+pub use app::{App, AppParts, Settings};
+pub use error::AppError;

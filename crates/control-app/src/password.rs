@@ -21,9 +21,10 @@ pub fn is_weak(password: &str, hints: &[&str]) -> bool {
 /// Refuses a password that is easy to guess.
 pub fn refuse_weak(field: &str, name: &str, password: &str) -> Result<(), ApiError> {
     if is_weak(password, &[name]) {
-        return Err(ApiError::new(ACCOUNT_PASSWORD_INVALID)
-            .field(field)
-            .because("is easy to guess; choose a stronger one", "属于弱密码，请更换为更复杂的密码"));
+        return Err(ApiError::new(ACCOUNT_PASSWORD_INVALID).field(field).because(
+            "is easy to guess; choose a stronger one",
+            "属于弱密码，请更换为更复杂的密码",
+        ));
     }
     Ok(())
 }
@@ -49,8 +50,14 @@ mod tests {
     fn verifiers_are_the_servers_own() {
         // SELECT PASSWORD('secret') on a server gives the first.
         let verifiers = verifiers("secret");
-        assert_eq!(hex(&verifiers.native).to_uppercase(), "14E65567ABDB5135D0CFD9A70B3032C179A49EE7");
-        assert_eq!(hex(&verifiers.sha2), "3881219d087dd9c634373fd33dfa33a2cb6bfc6c520b64b8bb60ef2ceb534ae7");
+        assert_eq!(
+            hex(&verifiers.native).to_uppercase(),
+            "14E65567ABDB5135D0CFD9A70B3032C179A49EE7"
+        );
+        assert_eq!(
+            hex(&verifiers.sha2),
+            "3881219d087dd9c634373fd33dfa33a2cb6bfc6c520b64b8bb60ef2ceb534ae7"
+        );
     }
 
     #[test]

@@ -35,7 +35,11 @@ pub struct CertificateError {
 /// Issues certificates for nodes. Asking again for the same node gives a new, equally good pair.
 pub trait NodeCertificates: Send + Sync + Debug {
     /// Certificates for the node `node_id`, whose MySQL port answers at `addresses`.
-    fn issue(&self, node_id: &NodeId, addresses: &[IpAddr]) -> Result<IssuedCertificates, CertificateError>;
+    fn issue(
+        &self,
+        node_id: &NodeId,
+        addresses: &[IpAddr],
+    ) -> Result<IssuedCertificates, CertificateError>;
 }
 
 /// Some nodes did not reach the version in time.

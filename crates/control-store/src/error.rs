@@ -30,13 +30,19 @@ pub enum StoreError {
     /// The watcher was too slow; list again.
     #[error("the watcher fell behind")]
     Lagged,
-    /// A value beyond the limit.
-    #[error("the value of {key} has {bytes} bytes, more than a record may have")]
+    /// A key or a value beyond the limit.
+    #[error("the record {key} has {bytes} bytes, more than a record may have")]
     TooLarge {
         /// Its key.
         key: String,
         /// Its length.
         bytes: usize,
+    },
+    /// A transaction beyond the limit.
+    #[error("the transaction has {operations} conditions and writes, more than one may have")]
+    TooManyOperations {
+        /// How many.
+        operations: usize,
     },
     /// A record that cannot be read.
     #[error("the record {key} cannot be read: {reason}")]

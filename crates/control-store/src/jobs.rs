@@ -1,19 +1,23 @@
-//! Jobs in the store: the row, its mark among the unfinished ones, and a key for each object that it
-//! locks. Row, mark and locks come in one transaction with what the job's maker writes, and mark and
-//! locks go in one transaction with the job's end.
+//! Jobs in the store: the row, its mark among the unfinished ones, a key for each object that it
+//! locks, and the claim of the engine that runs it, which hangs on the engine's lease. Row, mark and
+//! locks come in one transaction with what the job's maker writes; mark, locks and claim go in one
+//! transaction with the job's end.
 
 use crate::error::StoreError;
 use crate::record::Record;
-use crate::store::{Condition, Store, TxnOutcome, Write};
+use crate::store::{Condition, LeaseId, Pages, Store, TxnOutcome, Write};
 use crate::typed;
 use async_trait::async_trait;
 use job_engine::{JobRow, JobStore, JobStoreError, StoredJob};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What keys of locks begin with.
 pub const LOCK_PREFIX: &str = "locks/";
 /// What keys of unfinished jobs' marks begin with.
 const UNFINISHED_PREFIX: &str = "jobs-unfinished/";
+/// What keys of claims begin with; the value is the lease of who runs the job.
+const CLAIM_PREFIX: &str = "jobs-claimed/";
 
 impl Record for JobRow {
     const PREFIX: &'static str = "jobs/";
@@ -56,15 +60,19 @@ pub async fn holder(store: &dyn Store, object: &str) -> Result<Option<String>, S
 
 /// Removes jobs that ended before `before_ms`; returns how many.
 pub async fn purge(store: &dyn Store, before_ms: u64) -> Result<usize, StoreError> {
-    let old: Vec<_> = typed::list::<JobRow>(store, JobRow::PREFIX)
-        .await?
-        .into_iter()
-        .filter(|job| job.value.ended_ms.is_some_and(|ended| ended < before_ms))
-        .collect();
-    for job in &old {
-        store.txn(vec![job.unchanged()], vec![typed::delete::<JobRow>(&job.value.key())]).await?;
+    let mut removed = 0;
+    let mut pages = Pages::new(store, JobRow::PREFIX);
+    while let Some(entries) = pages.next().await? {
+        for entry in &entries {
+            let job = typed::read::<JobRow>(entry)?;
+            if job.value.ended_ms.is_some_and(|ended| ended < before_ms) {
+                let writes = vec![typed::delete::<JobRow>(&entry.key)];
+                store.txn(vec![job.unchanged()], writes).await?;
+                removed += 1;
+            }
+        }
     }
-    Ok(old.len())
+    Ok(removed)
 }
 
 /// The engine's view of the store.
@@ -83,6 +91,7 @@ impl JobStore for StoreJobs {
         let mut writes = vec![typed::put(row)];
         if row.state.is_final() {
             writes.push(Write::Delete { key: format!("{UNFINISHED_PREFIX}{}", row.id) });
+            writes.push(Write::Delete { key: format!("{CLAIM_PREFIX}{}", row.id) });
             writes.extend(
                 row.locks
                     .iter()
@@ -104,8 +113,43 @@ impl JobStore for StoreJobs {
             .map(str::to_owned)
             .collect())
     }
+
+    async fn lease(&self, ttl: Duration) -> Result<u64, JobStoreError> {
+        Ok(self.0.lease_grant(ttl).await.map_err(unavailable)?.0)
+    }
+
+    async fn keep_lease(&self, lease: u64) -> Result<(), JobStoreError> {
+        self.0.lease_keep_alive(LeaseId(lease)).await.map_err(unavailable)
+    }
+
+    async fn end_lease(&self, lease: u64) -> Result<(), JobStoreError> {
+        self.0.lease_revoke(LeaseId(lease)).await.map_err(unavailable)
+    }
+
+    async fn claim(&self, job: &StoredJob, lease: u64) -> Result<u64, JobStoreError> {
+        let key = format!("{CLAIM_PREFIX}{}", job.row.id);
+        let value = lease.to_string().into_bytes();
+        let free = match self.0.get(&key).await.map_err(unavailable)? {
+            None => Condition::Absent(key.clone()),
+            Some(claim) if claim.value == value => {
+                Condition::ModRevision(key.clone(), claim.mod_revision)
+            }
+            Some(_) => return Err(JobStoreError::Held),
+        };
+        let unchanged = Condition::ModRevision(job.row.key(), job.revision);
+        let claim = Write::Put { key: key.clone(), value, lease: Some(LeaseId(lease)) };
+        let writes = vec![claim, typed::put(&job.row)];
+        match self.0.txn(vec![unchanged, free], writes).await.map_err(unavailable)? {
+            TxnOutcome::Committed(revision) => Ok(revision),
+            TxnOutcome::Conflict { key: conflict } if conflict == key => Err(JobStoreError::Held),
+            TxnOutcome::Conflict { .. } => Err(JobStoreError::Lost),
+        }
+    }
 }
 
 fn unavailable(error: StoreError) -> JobStoreError {
-    JobStoreError::Unavailable(error.to_string())
+    match error {
+        StoreError::NoSuchLease => JobStoreError::LeaseEnded,
+        error => JobStoreError::Unavailable(error.to_string()),
+    }
 }

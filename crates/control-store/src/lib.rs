@@ -13,5 +13,5 @@ pub mod typed;
 
 pub use error::StoreError;
 pub use store::{
-    Change, Condition, Entry, LeaseId, Revision, Store, TxnOutcome, WatchStream, Write,
+    Change, Condition, Entry, LeaseId, Page, Pages, Revision, Store, TxnOutcome, WatchStream, Write,
 };

@@ -40,7 +40,7 @@ pub fn absent<T: Record>(record: &T) -> Condition {
     Condition::Absent(record.key())
 }
 
-fn read<T: Record>(entry: &Entry) -> Result<Versioned<T>, StoreError> {
+pub(crate) fn read<T: Record>(entry: &Entry) -> Result<Versioned<T>, StoreError> {
     let value = serde_json::from_slice(&entry.value).map_err(|error| StoreError::Corrupt {
         key: entry.key.clone(),
         reason: error.to_string(),

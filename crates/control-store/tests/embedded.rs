@@ -91,7 +91,7 @@ async fn a_newer_form_is_refused() {
     file.execute("UPDATE meta SET value = 99 WHERE name = 'form'", []).unwrap();
     drop(file);
     let refused = SqliteStore::open(&path).unwrap_err();
-    assert_eq!(refused, StoreError::NewerVersion { found: 99, supported: 1 });
+    assert_eq!(refused, StoreError::NewerVersion { found: 99, supported: 2 });
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use crate::up::Subnet;
 use clap::{Args, Parser, Subcommand};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use telemetry::logs::LogFormat;
 
@@ -19,7 +20,7 @@ pub use crate::ctl::CtlOptions;
 )]
 pub struct Cli {
     /// How log lines look: text or json
-    #[arg(long, env = "DDM_LOG_FORMAT", global = true, default_value = "text", value_parser = parse_log_format, value_name = "FORMAT")]
+    #[arg(long, env = "DDM_LOG_FORMAT", global = true, help_heading = "Logging", default_value = "text", value_parser = parse_log_format, value_name = "FORMAT")]
     pub log_format: LogFormat,
 
     /// What to do.
@@ -37,7 +38,7 @@ pub enum Command {
     /// Run one DDM node
     Node(NodeOptions),
     /// Ask and tell the control plane: instances, schemas, accounts, jobs, …
-    Ctl(CtlOptions),
+    Ctl(Box<CtlOptions>),
 }
 
 /// Options of `ddm up`.
@@ -70,6 +71,10 @@ pub struct UpOptions {
     /// Serve the REST API over plain HTTP instead of HTTPS
     #[arg(long, env = "DDM_HTTP")]
     pub http: bool,
+
+    /// Limits of the API.
+    #[command(flatten)]
+    pub throttle: ThrottleOptions,
 }
 
 /// Options of `ddm control-plane`.
@@ -90,6 +95,31 @@ pub struct ControlPlaneOptions {
     /// Serve the REST API over plain HTTP instead of HTTPS
     #[arg(long, env = "DDM_HTTP")]
     pub http: bool,
+
+    /// Limits of the API.
+    #[command(flatten)]
+    pub throttle: ThrottleOptions,
+}
+
+/// How many calls the API takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ThrottleOptions {
+    /// Calls of one operation by one user that are taken in a minute; 0: no limit
+    #[arg(long, env = "DDM_API_CALLS_PER_MINUTE_USER", default_value_t = 60, value_name = "N")]
+    pub user_calls_per_minute: u32,
+
+    /// Calls of one operation that are taken in a minute; 0: no limit
+    #[arg(long, env = "DDM_API_CALLS_PER_MINUTE_API", default_value_t = 8000, value_name = "N")]
+    pub api_calls_per_minute: u32,
+}
+
+impl From<ThrottleOptions> for control_plane::Throttle {
+    fn from(options: ThrottleOptions) -> Self {
+        Self {
+            per_user_minute: NonZeroU32::new(options.user_calls_per_minute),
+            per_api_minute: NonZeroU32::new(options.api_calls_per_minute),
+        }
+    }
 }
 
 /// Options of `ddm node`.
@@ -105,7 +135,8 @@ fn parse_log_format(text: &str) -> Result<LogFormat, String> {
 }
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let mut addresses = text.to_socket_addrs().map_err(|error| format!("{error}; write HOST:PORT"))?;
+    let mut addresses =
+        text.to_socket_addrs().map_err(|error| format!("{error}; write HOST:PORT"))?;
     addresses.next().ok_or_else(|| "the host has no address".to_owned())
 }
 

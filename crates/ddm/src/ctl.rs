@@ -20,6 +20,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use output::Printer;
 use std::time::Duration;
 
+/// Where help pages list these options.
+const HEADING: &str = "Output and waiting";
+
 /// Options of `ddm ctl`.
 #[derive(Debug, Args)]
 pub struct CtlOptions {
@@ -27,15 +30,15 @@ pub struct CtlOptions {
     access: AccessOptions,
 
     /// How answers are printed
-    #[arg(long, env = "DDM_OUTPUT", global = true, value_enum, default_value_t = Output::Table)]
+    #[arg(long, env = "DDM_OUTPUT", global = true, help_heading = HEADING, value_enum, default_value_t = Output::Table)]
     output: Output,
 
     /// Return at once and do not wait for jobs
-    #[arg(long, env = "DDM_NO_WAIT", global = true)]
+    #[arg(long, env = "DDM_NO_WAIT", global = true, help_heading = HEADING)]
     no_wait: bool,
 
     /// How long to wait for a job, in seconds
-    #[arg(long, env = "DDM_TIMEOUT", global = true, default_value_t = 1800, value_name = "SECONDS")]
+    #[arg(long, env = "DDM_TIMEOUT", global = true, help_heading = HEADING, default_value_t = 1800, value_name = "SECONDS")]
     timeout: u64,
 
     #[command(subcommand)]
@@ -68,7 +71,7 @@ enum Noun {
     /// Jobs: list, show, wait
     #[command(subcommand)]
     Jobs(jobs::Verb),
-    /// Data nodes that an instance can make schemas on: list
+    /// Data nodes: list, register, remove
     #[command(subcommand)]
     DataNodes(data_nodes::Verb),
     /// Node classes: list

@@ -26,7 +26,7 @@ pub fn run() -> ExitCode {
         Command::Up(options) => up::run(options, cli.log_format),
         Command::ControlPlane(options) => control_plane_command::run(options, cli.log_format),
         Command::Node(options) => node_command::run(options, cli.log_format),
-        Command::Ctl(options) => ctl::run(options),
+        Command::Ctl(options) => ctl::run(*options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

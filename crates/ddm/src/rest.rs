@@ -1,9 +1,11 @@
 //! A client of the REST API for `ddm ctl` and for the demo of `ddm up`: signed with an access key,
 //! or with a token that it fetches by password.
 
+mod catalogue;
 mod sign;
 
 use anyhow::{Context, Result, bail};
+use base::backoff::Backoff;
 use base::secret::Secret;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -17,8 +19,17 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a running job is looked at.
-const JOB_POLL: Duration = Duration::from_millis(400);
+/// Waits between looks at a running job: soon at first, then below the API's limit of a call a second.
+const JOB_POLL: Backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_millis(1500) };
+
+/// How often a call that the API's throttle refused is made again.
+const THROTTLED_TRIES: u32 = 5;
+
+/// How long to wait before that, unless the API says.
+const THROTTLED_WAIT: Duration = Duration::from_secs(2);
+
+/// The longest such wait.
+const THROTTLED_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -55,6 +66,17 @@ pub struct Refusal {
     pub code: String,
     /// The API's text.
     pub message: String,
+    /// When a throttled call may come again.
+    pub retry_after: Option<Duration>,
+}
+
+/// One call.
+#[derive(Debug)]
+struct Call {
+    method: Method,
+    path: String,
+    query: String,
+    body: Option<Vec<u8>>,
 }
 
 /// A running or ended job.
@@ -81,15 +103,21 @@ pub struct Client {
 impl Client {
     /// A client of the API at `endpoint` (`https://host:port`), whose certificate the authority in
     /// `ca_file` signed.
-    pub fn new(endpoint: &str, ca_file: Option<&Path>, project_id: &str, credentials: Credentials) -> Result<Self> {
+    pub fn new(
+        endpoint: &str,
+        ca_file: Option<&Path>,
+        project_id: &str,
+        credentials: Credentials,
+    ) -> Result<Self> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
             // The API of a machine's own loopback is not behind a proxy.
             .no_proxy();
         if let Some(ca_file) = ca_file {
-            let pem = std::fs::read(ca_file)
-                .with_context(|| format!("cannot read the CA file {}; give --ca-file", ca_file.display()))?;
+            let pem = std::fs::read(ca_file).with_context(|| {
+                format!("cannot read the CA file {}; give --ca-file", ca_file.display())
+            })?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .with_context(|| format!("{} holds no certificate", ca_file.display()))?;
             builder = builder.tls_certs_only(certificates);
@@ -132,7 +160,9 @@ impl Client {
         for page in 0..PAGES_MAX {
             let query = [("offset", (page * PAGE).to_string()), ("limit", PAGE.to_string())];
             let mut answer = self.get(path, &query).await?;
-            let Value::Array(mut more) = answer[key].take() else { bail!("the API's answer has no {key:?}") };
+            let Value::Array(mut more) = answer[key].take() else {
+                bail!("the API's answer has no {key:?}")
+            };
             let count = more.len();
             rows.append(&mut more);
             if count < PAGE {
@@ -144,9 +174,11 @@ impl Client {
 
     /// The job's present state.
     pub async fn job(&self, job_id: &str) -> Result<JobState> {
-        let mut answer = self.get(&format!("/v3/{{project_id}}/jobs/{}", encode(job_id)), &[]).await?;
+        let mut answer =
+            self.get(&format!("/v3/{{project_id}}/jobs/{}", encode(job_id)), &[]).await?;
         let job = answer["job"].take();
-        let percent = job["process"].as_str().and_then(|text| text.trim_end_matches('%').parse().ok());
+        let percent =
+            job["process"].as_str().and_then(|text| text.trim_end_matches('%').parse().ok());
         let status = job["status"].as_str().unwrap_or_default().to_owned();
         let percent = if status == "Completed" { 100 } else { percent.unwrap_or(0) };
         Ok(JobState { status, percent, job })
@@ -160,6 +192,7 @@ impl Client {
         mut progress: impl FnMut(&JobState),
     ) -> Result<Value> {
         let deadline = tokio::time::Instant::now() + timeout;
+        let mut looks = 0;
         loop {
             let state = self.job(job_id).await?;
             progress(&state);
@@ -171,31 +204,59 @@ impl Client {
                     bail!("{name} failed: {reason} (job {job_id})");
                 }
                 _ if tokio::time::Instant::now() > deadline => {
-                    bail!("the job {job_id} still runs after {timeout:?}; see `ddm ctl jobs show {job_id}`")
+                    bail!(
+                        "the job {job_id} still runs after {timeout:?}; see `ddm ctl jobs show {job_id}`"
+                    )
                 }
-                _ => tokio::time::sleep(JOB_POLL).await,
+                _ => {
+                    looks += 1;
+                    tokio::time::sleep(JOB_POLL.delay(looks)).await;
+                }
             }
         }
     }
 
     async fn call(&self, method: Method, path: &str, query: &[(&str, String)], body: Option<Value>) -> Result<Value> {
-        let path = path.replace("{project_id}", &self.project_id);
-        let bytes = body.map(|body| body.to_string().into_bytes());
-        let query = sign::canonical_query(query);
-        let url = match query.as_str() {
-            "" => format!("{}{path}", self.endpoint),
-            query => format!("{}{path}?{query}", self.endpoint),
+        let call = Call {
+            method,
+            path: path.replace("{project_id}", &self.project_id),
+            query: sign::canonical_query(query),
+            body: body.map(|body| body.to_string().into_bytes()),
         };
-        let mut request = self.http.request(method.clone(), &url).header("X-Language", "en-us");
+        let mut tries = 1;
+        loop {
+            let error = match self.answer(self.request(&call).await?).await {
+                Ok((_, value)) => return Ok(value),
+                Err(error) => error,
+            };
+            // Nothing was done for a call that the throttle refused.
+            match error.downcast_ref::<Refusal>() {
+                Some(refusal) if refusal.status == 429 && tries < THROTTLED_TRIES => {
+                    tries += 1;
+                    let wait = refusal.retry_after.unwrap_or(THROTTLED_WAIT).min(THROTTLED_WAIT_MAX);
+                    tokio::time::sleep(wait).await;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// The request with its proof of who asks.
+    async fn request(&self, call: &Call) -> Result<reqwest::RequestBuilder> {
+        let url = match call.query.as_str() {
+            "" => format!("{}{}", self.endpoint, call.path),
+            query => format!("{}{}?{query}", self.endpoint, call.path),
+        };
+        let mut request = self.http.request(call.method.clone(), &url).header("X-Language", "en-us");
         request = match &self.credentials {
             Credentials::AccessKey { access_key, secret_key } => {
                 let url: reqwest::Url = url.parse().context("the endpoint is no URL")?;
                 let signed = sign::Request {
-                    method: method.as_str(),
-                    path: &path,
-                    query: &query,
+                    method: call.method.as_str(),
+                    path: &call.path,
+                    query: &call.query,
                     host: &host_header(&url),
-                    body: bytes.as_deref().unwrap_or_default(),
+                    body: call.body.as_deref().unwrap_or_default(),
                 };
                 let date = sign::now();
                 let authorization = signed.authorization(access_key, secret_key, &date);
@@ -204,14 +265,15 @@ impl Client {
             Credentials::Password { .. } => request.header("X-Auth-Token", self.token().await?.expose()),
             Credentials::Token(token) => request.header("X-Auth-Token", token.expose()),
         };
-        if let Some(bytes) = bytes {
-            request = request.header("Content-Type", "application/json").body(bytes);
-        }
-        self.answer(request).await.map(|(_, value)| value)
+        Ok(match &call.body {
+            Some(body) => request.header("Content-Type", "application/json").body(body.clone()),
+            None => request,
+        })
     }
 
     async fn token(&self) -> Result<&Secret> {
-        let Credentials::Password { user, password, domain_name, project_name } = &self.credentials else {
+        let Credentials::Password { user, password, domain_name, project_name } = &self.credentials
+        else {
             bail!("no password to fetch a token with");
         };
         let fetch = async || {
@@ -221,7 +283,11 @@ impl Client {
                 "scope": { "project": { "name": project_name, "domain": { "name": domain_name } } },
             } });
             let url = format!("{}/v3/auth/tokens", self.endpoint);
-            let request = self.http.post(url).header("Content-Type", "application/json").body(body.to_string());
+            let request = self
+                .http
+                .post(url)
+                .header("Content-Type", "application/json")
+                .body(body.to_string());
             let (headers, _) = self.answer(request).await.context("cannot log in")?;
             let token = headers.get("X-Subject-Token").and_then(|value| value.to_str().ok());
             token.map(Secret::new).context("the API gave no token")
@@ -229,7 +295,10 @@ impl Client {
         self.token.get_or_try_init(fetch).await
     }
 
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(reqwest::header::HeaderMap, Value)> {
+    async fn answer(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(reqwest::header::HeaderMap, Value)> {
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         let headers = response.headers().clone();
@@ -241,7 +310,10 @@ impl Client {
         if status.is_success() {
             return Ok((headers, value));
         }
-        Err(refusal(status, &value).into())
+        let mut refusal = refusal(status, &value);
+        let seconds = headers.get("Retry-After").and_then(|value| value.to_str().ok()?.parse().ok());
+        refusal.retry_after = seconds.map(Duration::from_secs);
+        Err(refusal.into())
     }
 
     fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
@@ -262,12 +334,16 @@ fn host_header(url: &reqwest::Url) -> String {
 
 /// The error in either of the API's spellings, or IAM's.
 fn refusal(status: StatusCode, value: &Value) -> Refusal {
-    let first = |names: &[&str]| names.iter().find_map(|name| value.pointer(name)?.as_str()).map(str::to_owned);
+    let first = |names: &[&str]| {
+        names.iter().find_map(|name| value.pointer(name)?.as_str()).map(str::to_owned)
+    };
     Refusal {
         status: status.as_u16(),
-        code: first(&["/error_code", "/errCode", "/error/title"]).unwrap_or_else(|| "no code".to_owned()),
+        code: first(&["/error_code", "/errCode", "/error/title"])
+            .unwrap_or_else(|| "no code".to_owned()),
         message: first(&["/error_msg", "/externalMessage", "/error/message"])
             .unwrap_or_else(|| status.canonical_reason().unwrap_or("refused").to_owned()),
+        retry_after: None,
     }
 }
 
@@ -290,7 +366,10 @@ mod tests {
     fn refusals_in_all_spellings() {
         let of = |value: Value| refusal(StatusCode::BAD_REQUEST, &value).to_string();
         assert_eq!(of(json!({"error_code": "DBS.1", "error_msg": "no"})), "no (DBS.1, HTTP 400)");
-        assert_eq!(of(json!({"errCode": "DBS.1", "externalMessage": "no"})), "no (DBS.1, HTTP 400)");
+        assert_eq!(
+            of(json!({"errCode": "DBS.1", "externalMessage": "no"})),
+            "no (DBS.1, HTTP 400)"
+        );
         assert_eq!(of(json!({"error": {"title": "Bad", "message": "no"}})), "no (Bad, HTTP 400)");
         assert_eq!(of(Value::Null), "Bad Request (no code, HTTP 400)");
     }

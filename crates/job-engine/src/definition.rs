@@ -4,6 +4,7 @@ use crate::row::JobRow;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::fmt;
 
 /// Why a step failed. The text is safe to show.
@@ -74,6 +75,19 @@ pub struct JobDefinition<C> {
     pub kind: &'static str,
     /// The steps.
     pub steps: Vec<Box<dyn Step<C>>>,
+}
+
+impl<C> JobDefinition<C> {
+    /// The name of the step that comes or is being undone, for who looks at a job.
+    pub fn step_name(&self, at: usize) -> Option<&'static str> {
+        self.steps.get(at).map(|step| step.name())
+    }
+
+    /// Two steps of one name would overwrite each other's output.
+    pub(crate) fn assert_names_differ(&self) {
+        let names: HashSet<&str> = self.steps.iter().map(|step| step.name()).collect();
+        assert_eq!(names.len(), self.steps.len(), "two steps of {} have one name", self.kind);
+    }
 }
 
 impl<C> fmt::Debug for JobDefinition<C> {

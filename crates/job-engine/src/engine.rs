@@ -1,21 +1,21 @@
 //! Runs jobs. One task a job; between two steps the row is written durably, conditional on nobody
-//! else having written it. A step that fails transiently is tried again with back-off, a bounded
-//! number of times; then, or after a permanent failure, what was done is undone in reverse order.
+//! else having written it. An engine runs only jobs that it has claimed under its lease (`claims`),
+//! so of several control planes one runs a job, and another goes on with it when that one is gone.
 
-use crate::definition::{JobDefinition, Step, StepContext, StepError};
+use crate::advance::advance;
+use crate::claims::Claims;
+use crate::definition::JobDefinition;
 use crate::row::{JobRow, JobState, NewJob};
 use crate::store::{JobStore, JobStoreError, StoredJob};
 use base::backoff::Backoff;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
-/// A step is tried so often before its failure is permanent.
-pub const STEP_ATTEMPTS_MAX: u32 = 8;
-
-/// The waits between two tries.
+/// The waits between two tries of a step.
 pub const RETRY: Backoff =
     Backoff { first: Duration::from_millis(100), most: Duration::from_secs(5) };
 
@@ -24,6 +24,10 @@ const JOBS_AT_ONCE_MAX: usize = 64;
 
 /// How often a waiting call looks when no signal came (another control plane may run the job).
 const WAIT_POLL: Duration = Duration::from_millis(500);
+
+/// How often, after [`JobEngine::recover`], unfinished jobs that nobody runs are looked for: those
+/// of a control plane that is gone, and own ones that a failure of the store stopped.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the engine could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +44,14 @@ pub enum EngineError {
 }
 
 struct Inner<C> {
+    claims: Arc<Claims>,
     store: Arc<dyn JobStore>,
     definitions: HashMap<&'static str, JobDefinition<C>>,
     app: OnceLock<C>,
     running: Mutex<HashSet<String>>,
+    /// Jobs of kinds that this program does not know; they stay as they are.
+    unknown: Mutex<HashSet<String>>,
+    sweeps: AtomicBool,
     changed: Notify,
     places: Semaphore,
 }
@@ -66,12 +74,19 @@ impl<C> fmt::Debug for JobEngine<C> {
 impl<C: Clone + Send + Sync + 'static> JobEngine<C> {
     /// An engine for these kinds; it runs nothing before [`JobEngine::start`].
     pub fn new(store: Arc<dyn JobStore>, definitions: Vec<JobDefinition<C>>) -> Self {
-        let definitions = definitions.into_iter().map(|one| (one.kind, one)).collect();
+        let count = definitions.len();
+        definitions.iter().for_each(JobDefinition::assert_names_differ);
+        let definitions: HashMap<_, _> =
+            definitions.into_iter().map(|one| (one.kind, one)).collect();
+        assert_eq!(definitions.len(), count, "two definitions are of one kind");
         Self(Arc::new(Inner {
+            claims: Arc::new(Claims::new(store.clone())),
             store,
             definitions,
             app: OnceLock::new(),
             running: Mutex::default(),
+            unknown: Mutex::default(),
+            sweeps: AtomicBool::new(false),
             changed: Notify::new(),
             places: Semaphore::new(JOBS_AT_ONCE_MAX),
         }))
@@ -85,55 +100,50 @@ impl<C: Clone + Send + Sync + 'static> JobEngine<C> {
     /// The row of a new job, to be written together with what it belongs to; then
     /// [`JobEngine::launch`] it.
     pub fn new_row(&self, kind: &str, new: NewJob) -> Result<JobRow, EngineError> {
-        let definition =
-            self.0.definitions.get(kind).ok_or_else(|| EngineError::NoSuchKind(kind.to_owned()))?;
-        Ok(JobRow {
-            id: uuid::Uuid::new_v4().to_string(),
-            kind: kind.to_owned(),
-            project_id: new.project_id,
-            instance_id: new.instance_id,
-            instance_name: new.instance_name,
-            schema: new.schema,
-            locks: new.locks,
-            params: new.params,
-            outputs: Default::default(),
-            state: JobState::Running { next: 0 },
-            attempts: 0,
-            fail_reason: None,
-            created_ms: now_ms(),
-            ended_ms: None,
-            step_count: definition.steps.len(),
-        })
+        Ok(JobRow::new(kind, new, self.definition(kind)?.steps.len()))
+    }
+
+    /// The name of the step that a job does or undoes now; `None` when it has ended.
+    pub fn current_step(&self, row: &JobRow) -> Option<&'static str> {
+        let at = match row.state {
+            JobState::Running { next } => next,
+            JobState::Undoing { next } => next.checked_sub(1)?,
+            JobState::Completed | JobState::Failed => return None,
+        };
+        self.definition(&row.kind).ok()?.step_name(at)
     }
 
     /// Runs a stored job in a task of its own, unless this engine does already.
     pub fn launch(&self, id: &str) {
-        let fresh = self.running().insert(id.to_owned());
+        let fresh = lock(&self.0.running).insert(id.to_owned());
         if !fresh {
             return;
         }
         let engine = self.clone();
         let id = id.to_owned();
         tokio::spawn(async move {
-            let permit = engine.0.places.acquire().await;
-            if permit.is_ok()
-                && let Err(error) = engine.run(&id).await
-            {
-                tracing::error!(job = %id, %error, "the job stops here until the next start");
+            if let Ok(_place) = engine.0.places.acquire().await {
+                match engine.run(&id).await {
+                    Ok(()) => {}
+                    Err(EngineError::Store(JobStoreError::Held | JobStoreError::Lost)) => {
+                        tracing::debug!(job = %id, "another control plane runs the job");
+                    }
+                    Err(error) => tracing::error!(job = %id, %error, "the job stops here for now"),
+                }
             }
-            drop(permit);
-            engine.running().remove(&id);
+            lock(&engine.0.running).remove(&id);
             engine.0.changed.notify_waiters();
         });
     }
 
-    /// Goes on with every job that has not ended; returns how many.
+    /// Goes on with every job that has not ended; returns how many. From then on the engine also
+    /// takes over jobs that nobody runs any more.
     pub async fn recover(&self) -> Result<usize, EngineError> {
-        let ids = self.0.store.unfinished().await?;
-        for id in &ids {
-            self.launch(id);
+        let found = self.launch_unfinished().await?;
+        if !self.0.sweeps.swap(true, Ordering::SeqCst) {
+            tokio::spawn(sweep(Arc::downgrade(&self.0)));
         }
-        Ok(ids.len())
+        Ok(found)
     }
 
     /// Waits until the job has ended.
@@ -148,22 +158,37 @@ impl<C: Clone + Send + Sync + 'static> JobEngine<C> {
         }
     }
 
-    /// Begins no more steps and waits until those that run have ended.
+    /// Begins no more steps, waits until those that run have ended, and gives up its claims, so that
+    /// another control plane can go on at once.
     pub async fn stop(&self) {
         self.0.places.close();
+        self.0.changed.notify_waiters();
         self.settle().await;
+        self.0.claims.give_up().await;
     }
 
     /// Waits until no job runs in this engine.
     pub async fn settle(&self) {
-        while !self.running().is_empty() {
+        loop {
             let changed = self.0.changed.notified();
+            if lock(&self.0.running).is_empty() {
+                return;
+            }
             let _ = tokio::time::timeout(WAIT_POLL, changed).await;
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.0.running.lock().expect("nobody panics while holding the set of running jobs")
+    async fn launch_unfinished(&self) -> Result<usize, EngineError> {
+        let mut ids = self.0.store.unfinished().await?;
+        ids.retain(|id| !lock(&self.0.unknown).contains(id));
+        for id in &ids {
+            self.launch(id);
+        }
+        Ok(ids.len())
+    }
+
+    fn definition(&self, kind: &str) -> Result<&JobDefinition<C>, EngineError> {
+        self.0.definitions.get(kind).ok_or_else(|| EngineError::NoSuchKind(kind.to_owned()))
     }
 
     async fn load(&self, id: &str) -> Result<StoredJob, EngineError> {
@@ -172,93 +197,52 @@ impl<C: Clone + Send + Sync + 'static> JobEngine<C> {
 
     async fn run(&self, id: &str) -> Result<(), EngineError> {
         let mut job = self.load(id).await?;
-        let definition = self
-            .0
-            .definitions
-            .get(job.row.kind.as_str())
-            .ok_or_else(|| EngineError::NoSuchKind(job.row.kind.clone()))?;
+        if job.row.state.is_final() {
+            return Ok(());
+        }
+        let definition = self.definition(&job.row.kind).inspect_err(|_| {
+            lock(&self.0.unknown).insert(id.to_owned());
+        })?;
         let app = self.0.app.get().expect("the engine was started before jobs are launched");
-        while !job.row.state.is_final() && !self.0.places.is_closed() {
-            let delay = RETRY.delay(job.row.attempts);
-            tokio::time::sleep(delay).await;
+        job.revision = self.0.claims.claim(&job).await?;
+        while !job.row.state.is_final() {
+            self.pause(RETRY.delay(job.row.attempts)).await;
+            if self.0.places.is_closed() {
+                return Ok(());
+            }
             advance(app, definition, &mut job.row).await;
             job.revision = self.0.store.save(&job).await?;
             self.0.changed.notify_waiters();
         }
         Ok(())
     }
-}
 
-/// Takes one step forward or back, and notes in the row what came of it.
-async fn advance<C: Send + Sync>(app: &C, definition: &JobDefinition<C>, row: &mut JobRow) {
-    let result = match row.state {
-        JobState::Running { next } => match definition.steps.get(next) {
-            Some(step) => forward(app, step.as_ref(), row, next).await,
-            None => Ok(JobState::Completed),
-        },
-        JobState::Undoing { next: 0 } => Ok(JobState::Failed),
-        JobState::Undoing { next } => backward(app, definition, row, next).await,
-        JobState::Completed | JobState::Failed => return,
-    };
-    match result {
-        Ok(state) => {
-            row.attempts = 0;
-            row.ended_ms = state.is_final().then(now_ms);
-            row.state = state;
-        }
-        Err(error) => {
-            tracing::info!(job = %row.id, kind = %row.kind, attempts = row.attempts, %error, "a step is tried again");
-            row.attempts += 1;
+    /// Waits, but not when the engine is being stopped.
+    async fn pause(&self, delay: Duration) {
+        let over = tokio::time::Instant::now() + delay;
+        loop {
+            let changed = self.0.changed.notified();
+            if self.0.places.is_closed() || tokio::time::timeout_at(over, changed).await.is_err() {
+                return;
+            }
         }
     }
 }
 
-async fn forward<C: Send + Sync>(
-    app: &C,
-    step: &dyn Step<C>,
-    row: &mut JobRow,
-    at: usize,
-) -> Result<JobState, StepError> {
-    let outcome = step.run(&StepContext { app, job: row }).await;
-    match outcome {
-        Ok(output) => {
-            row.outputs.insert(step.name().to_owned(), output);
-            Ok(JobState::Running { next: at + 1 })
+/// Launches what nobody runs, until the engine is gone or stopped.
+async fn sweep<C: Clone + Send + Sync + 'static>(engine: Weak<Inner<C>>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(engine) = engine.upgrade().map(JobEngine) else { return };
+        if engine.0.places.is_closed() {
+            return;
         }
-        Err(StepError::Transient(text)) if row.attempts + 1 < STEP_ATTEMPTS_MAX => {
-            Err(StepError::Transient(text))
-        }
-        Err(error) => {
-            tracing::info!(job = %row.id, kind = %row.kind, step = step.name(), %error, "the job is undone");
-            row.fail_reason = Some(format!("{}: {error}", step.name()));
-            // The failed step may have run in part, so its undo comes first.
-            Ok(JobState::Undoing { next: at + 1 })
+        if let Err(error) = engine.launch_unfinished().await {
+            tracing::warn!(%error, "unfinished jobs could not be listed");
         }
     }
 }
 
-async fn backward<C: Send + Sync>(
-    app: &C,
-    definition: &JobDefinition<C>,
-    row: &mut JobRow,
-    next: usize,
-) -> Result<JobState, StepError> {
-    let Some(step) = definition.steps.get(next - 1) else {
-        return Ok(JobState::Undoing { next: next - 1 });
-    };
-    match step.undo(&StepContext { app, job: row }).await {
-        Ok(()) => Ok(JobState::Undoing { next: next - 1 }),
-        Err(error) if row.attempts + 1 < STEP_ATTEMPTS_MAX => Err(error),
-        Err(error) => {
-            tracing::warn!(job = %row.id, kind = %row.kind, step = step.name(), %error, "a step could not be undone");
-            let reason = row.fail_reason.take().unwrap_or_default();
-            row.fail_reason = Some(format!("{reason}; left behind by {}: {error}", step.name()));
-            Ok(JobState::Undoing { next: next - 1 })
-        }
-    }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+fn lock(set: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
+    set.lock().expect("nobody panics while holding a set of jobs")
 }

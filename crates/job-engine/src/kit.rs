@@ -1,6 +1,7 @@
 //! The fault kit: every kind of job is put through it. It runs the job with a failure at each step
 //! (all must be undone), with each step and undo repeated, and with a stop after each record and a
-//! fresh engine that goes on. The world (store, data nodes, …) is the caller's and real.
+//! fresh engine that goes on, while it does its steps and while it undoes them. The world (store,
+//! data nodes, …) is the caller's and real.
 
 use crate::definition::{JobDefinition, Step, StepContext, StepError};
 use crate::engine::JobEngine;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// What the kit does to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,35 @@ pub enum Fault {
     FailAfterTwice(usize),
     /// The process "dies" before this many records more are written.
     StopAfter(usize),
+    /// The last of so many steps does its work and then fails, and the process "dies" when this
+    /// many steps are undone.
+    StopUndoing {
+        /// How many steps the job has.
+        steps: usize,
+        /// How many undos are recorded.
+        undone: usize,
+    },
+}
+
+impl Fault {
+    /// After how many records the process dies, if it does.
+    fn records(self) -> Option<usize> {
+        match self {
+            Fault::StopAfter(records) => Some(records),
+            // The steps before the last, the failure of the last, and the undos.
+            Fault::StopUndoing { steps, undone } => Some(steps + undone),
+            _ => None,
+        }
+    }
+
+    /// Whether this step does its work and then fails.
+    fn fails_after(self, at: usize) -> bool {
+        match self {
+            Fault::FailAfter(step) | Fault::FailAfterTwice(step) => step == at,
+            Fault::StopUndoing { steps, .. } => steps == at + 1,
+            _ => false,
+        }
+    }
 }
 
 /// All faults for a job of `steps` steps.
@@ -36,6 +67,9 @@ pub fn faults(steps: usize) -> Vec<Fault> {
         all.extend([Fault::FailBefore(step), Fault::FailAfter(step), Fault::FailAfterTwice(step)]);
     }
     all.extend((0..=steps).map(Fault::StopAfter));
+    if steps > 0 {
+        all.extend((0..=steps).map(|undone| Fault::StopUndoing { steps, undone }));
+    }
     all
 }
 
@@ -74,12 +108,10 @@ impl<C: Send + Sync> Step<C> for Faulty<C> {
             self.inner.run(cx).await?;
         }
         let output = self.inner.run(cx).await?;
-        match self.fault {
-            Fault::FailAfter(at) | Fault::FailAfterTwice(at) if at == self.at => {
-                Err(StepError::permanent("injected after the step"))
-            }
-            _ => Ok(output),
+        if self.fault.fails_after(self.at) {
+            return Err(StepError::permanent("injected after the step"));
         }
+        Ok(output)
     }
 
     async fn undo(&self, cx: &StepContext<'_, C>) -> Result<(), StepError> {
@@ -115,6 +147,22 @@ impl JobStore for Dying {
     async fn unfinished(&self) -> Result<Vec<String>, JobStoreError> {
         self.inner.unfinished().await
     }
+
+    async fn lease(&self, ttl: Duration) -> Result<u64, JobStoreError> {
+        self.inner.lease(ttl).await
+    }
+
+    async fn keep_lease(&self, lease: u64) -> Result<(), JobStoreError> {
+        self.inner.keep_lease(lease).await
+    }
+
+    async fn end_lease(&self, lease: u64) -> Result<(), JobStoreError> {
+        self.inner.end_lease(lease).await
+    }
+
+    async fn claim(&self, job: &StoredJob, lease: u64) -> Result<u64, JobStoreError> {
+        self.inner.claim(job, lease).await
+    }
 }
 
 /// Runs one job under one fault and returns its row at the end. `create` stores the row (with what
@@ -131,20 +179,26 @@ where
     F: FnOnce(JobEngine<C>) -> Fut,
     Fut: Future<Output = String>,
 {
-    let left = if let Fault::StopAfter(records) = fault { records } else { usize::MAX };
-    let dying = Arc::new(Dying { inner: store.clone(), left: AtomicUsize::new(left) });
+    let left = AtomicUsize::new(fault.records().unwrap_or(usize::MAX));
+    let dying = Arc::new(Dying { inner: store.clone(), left });
     let engine = JobEngine::new(dying, vec![with_fault(definition(), fault)]);
     engine.start(app.clone());
     let id = create(engine.clone()).await;
     engine.launch(&id);
-    if matches!(fault, Fault::StopAfter(_)) {
-        engine.settle().await;
-        let fresh = JobEngine::new(store, vec![definition()]);
-        fresh.start(app);
-        fresh.recover().await.expect("the store answers");
-        return fresh.wait(&id).await.expect("the job is stored");
+    if fault.records().is_none() {
+        let row = engine.wait(&id).await.expect("the job is stored");
+        engine.stop().await;
+        return row;
     }
-    engine.wait(&id).await.expect("the job is stored")
+    engine.settle().await;
+    // Ends the lease, as its time does when the process is gone.
+    engine.stop().await;
+    let fresh = JobEngine::new(store, vec![definition()]);
+    fresh.start(app);
+    fresh.recover().await.expect("the store answers");
+    let row = fresh.wait(&id).await.expect("the job is stored");
+    fresh.stop().await;
+    row
 }
 
 /// Whether a job under this fault must complete; otherwise it must fail and leave nothing.

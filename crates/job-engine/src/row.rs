@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,27 @@ pub struct NewJob {
 }
 
 impl JobRow {
+    /// A job of which nothing is done yet.
+    pub(crate) fn new(kind: &str, new: NewJob, step_count: usize) -> Self {
+        Self {
+            id: uuid::Uuid::new_v4().to_string(),
+            kind: kind.to_owned(),
+            project_id: new.project_id,
+            instance_id: new.instance_id,
+            instance_name: new.instance_name,
+            schema: new.schema,
+            locks: new.locks,
+            params: new.params,
+            outputs: BTreeMap::new(),
+            state: JobState::Running { next: 0 },
+            attempts: 0,
+            fail_reason: None,
+            created_ms: now_ms(),
+            ended_ms: None,
+            step_count,
+        }
+    }
+
     /// How much is done, in percent.
     pub fn progress(&self) -> u8 {
         let done = match self.state {
@@ -103,4 +125,9 @@ impl JobRow {
         };
         u8::try_from(done * 100 / self.step_count.max(1)).unwrap_or(100)
     }
+}
+
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

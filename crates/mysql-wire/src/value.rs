@@ -106,7 +106,8 @@ impl Value {
     }
 
     /// Appends the value as SQL text that means the same in any place where a parameter may stand.
-    /// `no_backslash_escapes` is the session's `sql_mode`: it decides how strings are quoted.
+    /// `no_backslash_escapes` is the session's `sql_mode`: it decides how strings are quoted. The
+    /// connection's character set must keep ASCII bytes to ASCII characters, else see [`put_hex`].
     pub fn to_sql_literal(&self, out: &mut Vec<u8>, no_backslash_escapes: bool) {
         match self {
             Value::Null => out.extend_from_slice(b"NULL"),
@@ -165,6 +166,17 @@ fn is_plain_decimal(text: &[u8]) -> bool {
         && digits.iter().all(|b| b.is_ascii_digit() || *b == b'.')
 }
 
+/// Appends a string of character set `charset` as hexadecimal digits. This is the only safe form on
+/// a connection whose character set has bytes of ASCII inside its characters (gbk, big5, sjis,
+/// cp932, gb18030): there a backslash may be half of a character, so quoting cannot work on bytes.
+pub fn put_hex(out: &mut Vec<u8>, charset: &str, bytes: &[u8]) {
+    write!(out, "_{charset} X'").expect(TO_MEMORY);
+    for byte in bytes {
+        write!(out, "{byte:02X}").expect(TO_MEMORY);
+    }
+    out.push(b'\'');
+}
+
 /// Appends a quoted string. A quote is doubled, which holds in every `sql_mode`; a backslash is
 /// doubled where it is an escape, and so is a zero byte replaced there, since some tools stop at it.
 pub fn put_quoted(out: &mut Vec<u8>, bytes: &[u8], no_backslash_escapes: bool) {
@@ -214,5 +226,8 @@ mod tests {
         let mut out = Vec::new();
         Value::Bytes(b"a\\'\0".to_vec()).to_sql_literal(&mut out, true);
         assert_eq!(out, b"'a\\''\0'");
+        out.clear();
+        put_hex(&mut out, "gbk", &[0xBF, 0x5C]);
+        assert_eq!(out, b"_gbk X'BF5C'");
     }
 }

@@ -47,6 +47,7 @@ pub struct Connection {
     given: usize,
     status: StatusFlags,
     session: Arc<SessionState>,
+    database: Option<String>,
     dirty: bool,
     pub(crate) statements: StatementCache,
     pub(crate) stream: StreamState,
@@ -101,7 +102,8 @@ impl Connection {
             expected: VecDeque::new(),
             given: 0,
             status: welcome.ok.status,
-            session: Arc::new(SessionState::default().with_database(options.database.clone())),
+            session: Arc::default(),
+            database: options.database.clone(),
             dirty: false,
             statements: StatementCache::default(),
             stream: StreamState::default(),
@@ -340,12 +342,24 @@ impl Connection {
 
     /// Whether the connection has this session state, so that applying it costs nothing.
     pub fn session_matches(&self, wanted: &Arc<SessionState>) -> bool {
-        !self.dirty && (Arc::ptr_eq(&self.session, wanted) || self.session.same(wanted))
+        !self.dirty
+            && (Arc::ptr_eq(&self.session, wanted) || self.session.same_settings(wanted))
+            && self.has_database(wanted)
     }
 
-    /// The session state that was applied last.
+    fn has_database(&self, wanted: &SessionState) -> bool {
+        wanted.database().is_none_or(|database| self.database.as_deref() == Some(database))
+    }
+
+    /// The settings that were applied last. Its database is not kept up, see
+    /// [`Connection::database`].
     pub fn applied_session(&self) -> &Arc<SessionState> {
         &self.session
+    }
+
+    /// The current database.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
     }
 
     /// Whether something changed the session that its state does not tell.
@@ -361,6 +375,9 @@ impl Connection {
 
     /// A statement of the client itself brought the session to this state: nothing to replay.
     pub fn assume_session(&mut self, session: Arc<SessionState>) {
+        if let Some(database) = session.database() {
+            self.database = Some(database.to_owned());
+        }
         self.session = session;
     }
 
@@ -378,21 +395,11 @@ impl Connection {
             self.execute_sql(statement.as_bytes()).await?;
             self.dirty = false;
         }
+        self.session = wanted.clone();
         match wanted.database() {
-            Some(database) if self.session.database() != Some(database) => {
-                self.init_db(database).await?;
-                self.session = wanted.clone();
-            }
-            Some(_) => self.session = wanted.clone(),
-            None => {
-                let database = self.session.database().map(str::to_owned);
-                self.session = match database {
-                    None => wanted.clone(),
-                    kept => Arc::new((**wanted).clone().with_database(kept)),
-                };
-            }
+            Some(database) if !self.has_database(wanted) => self.init_db(database).await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Gives the session a fresh start: transaction rolled back, temporary tables, variables,
@@ -406,8 +413,7 @@ impl Connection {
         let reset = self.read_simple().await;
         let names = self.read_simple().await;
         reset.and(names)?;
-        let database = self.session.database().map(str::to_owned);
-        self.session = Arc::new(SessionState::default().with_database(database));
+        self.session = Arc::default();
         self.dirty = false;
         Ok(())
     }
@@ -422,7 +428,7 @@ impl Connection {
     pub async fn init_db(&mut self, database: &str) -> Result<(), BackendError> {
         self.queue(ResponseKind::Simple, &[&[CommandCode::InitDb as u8], database.as_bytes()]);
         self.read_simple().await?;
-        self.session = Arc::new((*self.session).clone().with_database(Some(database.to_owned())));
+        self.database = Some(database.to_owned());
         Ok(())
     }
 

@@ -171,7 +171,10 @@ impl Pool {
 
     /// Other bounds from now on. Connections beyond a smaller bound go when they come back.
     pub fn set_options(&self, options: PoolOptions) {
-        self.0.options.set(options);
+        let before = self.0.options.replace(options);
+        for _ in before.max_connections..options.max_connections {
+            wake_one(&self.0);
+        }
     }
 
     /// Its numbers.
@@ -205,8 +208,8 @@ impl Pool {
     /// A connection, in whatever session state it is; a dirty one is reset.
     pub async fn acquire(&self) -> Result<Lease, BackendError> {
         let mut lease = self.take(None).await?;
-        if lease.is_dirty() {
-            lease.reset().await?;
+        if lease.is_dirty() && lease.reset().await.is_err() {
+            return lease.reconnect().await;
         }
         Ok(lease)
     }
@@ -220,9 +223,7 @@ impl Pool {
         }
         match lease.apply_session(session).await {
             Err(error) if !lease.fresh && !error.keeps_connection() => {
-                drop(lease);
-                self.forget_idle();
-                let mut lease = self.take(Some(session)).await?;
+                let mut lease = lease.reconnect().await?;
                 lease.apply_session(session).await?;
                 Ok(lease)
             }
@@ -326,13 +327,6 @@ impl Pool {
     fn exhausted(&self) -> BackendError {
         let limit = self.options().max_connections;
         BackendError::PoolExhausted { address: self.0.connect.address(), limit }
-    }
-
-    /// Closes idle connections: one of them was dead, the others are as old.
-    fn forget_idle(&self) {
-        while let Some(gone) = self.pop_idle(None) {
-            drop(gone);
-        }
     }
 
     /// Closes connections that were idle for too long or are beyond the bound, and makes some

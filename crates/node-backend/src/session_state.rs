@@ -13,11 +13,17 @@ const NAMES: &str = "names";
 pub(crate) const BASE_NAMES: &str = "utf8mb4 COLLATE utf8mb4_general_ci";
 
 /// Settings of a session; what is not named has the data node's default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionState {
     settings: BTreeMap<String, String>,
     database: Option<String>,
     fingerprint: u64,
+}
+
+impl Default for SessionState {
+    fn default() -> Self {
+        Self { settings: BTreeMap::new(), database: None, fingerprint: 0 }.sealed()
+    }
 }
 
 impl SessionState {
@@ -37,7 +43,7 @@ impl SessionState {
     /// With another current database; `None` says that it does not matter.
     pub fn with_database(mut self, database: Option<String>) -> Self {
         self.database = database;
-        self.sealed()
+        self
     }
 
     /// A setting's SQL text.
@@ -55,16 +61,15 @@ impl SessionState {
         self.database.as_deref()
     }
 
-    /// A number that is the same for the same settings.
+    /// A number that is the same for the same settings, whatever the database.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// Whether both are the same; different fingerprints decide without looking further.
-    pub fn same(&self, other: &SessionState) -> bool {
-        self.fingerprint == other.fingerprint
-            && self.database == other.database
-            && self.settings == other.settings
+    /// Whether both have the same settings, whatever the database; different fingerprints decide
+    /// without looking further.
+    pub fn same_settings(&self, other: &SessionState) -> bool {
+        self.fingerprint == other.fingerprint && self.settings == other.settings
     }
 
     /// The SET statement that makes a connection with the settings of `applied` have these; `None`
@@ -99,7 +104,6 @@ impl SessionState {
     fn sealed(mut self) -> Self {
         let mut hasher = DefaultHasher::new();
         self.settings.hash(&mut hasher);
-        self.database.hash(&mut hasher);
         self.fingerprint = hasher.finish();
         self
     }
@@ -140,13 +144,10 @@ mod tests {
     fn fingerprints_follow_the_settings() {
         let one = SessionState::default().with("a", "1").with("b", "2");
         let two = SessionState::default().with("b", "2").with("a", "1");
-        assert!(one.same(&two) && one.fingerprint() == two.fingerprint());
-        assert!(!one.same(&two.clone().with("a", "2")));
-        assert!(!one.same(&two.clone().with_database(Some("d".to_owned()))));
-        assert!(
-            two.without("a")
-                .without("b")
-                .same(&SessionState::default().with("x", "1").without("x"))
-        );
+        assert!(one.same_settings(&two) && one.fingerprint() == two.fingerprint());
+        assert!(!one.same_settings(&two.clone().with("a", "2")));
+        assert!(one.same_settings(&two.clone().with_database(Some("d".to_owned()))));
+        let nothing = two.without("a").without("b");
+        assert!(nothing.same_settings(&SessionState::default()));
     }
 }

@@ -82,6 +82,18 @@ async fn bounds(server: &Server) {
     assert!(timeout(Duration::from_millis(20), pool.acquire()).await.is_err());
     drop((a, b));
     assert_eq!(pool.stats(), stats(2, 2, 0, 0));
+    // A greater bound lets those in who wait.
+    let (a, b) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+    let waiting = tokio::task::spawn_local({
+        let pool = pool.clone();
+        async move { pool.acquire().await.map(drop) }
+    });
+    tokio::task::yield_now().await;
+    pool.set_options(PoolOptions { max_connections: 3, ..pool.options() });
+    waiting.await.unwrap().unwrap();
+    pool.set_options(PoolOptions { max_connections: 2, ..pool.options() });
+    drop((a, b));
+    assert_eq!(pool.stats(), stats(2, 2, 0, 0));
     // A smaller bound takes hold as connections come back.
     let (a, b) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
     pool.set_options(PoolOptions { max_connections: 1, ..pool.options() });

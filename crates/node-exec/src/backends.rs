@@ -100,8 +100,9 @@ impl Backends {
             return;
         }
         for node in self.nodes.borrow().values() {
-            node.changed_rows.set_max_connections(max);
-            node.found_rows.set_max_connections(max);
+            for pool in [&node.changed_rows, &node.found_rows] {
+                pool.set_options(PoolOptions { max_connections: max, ..pool.options() });
+            }
         }
     }
 

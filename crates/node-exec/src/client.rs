@@ -113,8 +113,10 @@ impl ClientWriter {
         self.relay_rows(frames);
     }
 
-    /// Appends a burst of a data node's frames, of which the first and the last may be parts.
-    pub fn relay_rows(&mut self, burst: &[u8]) {
+    /// Appends a burst of a data node's frames, of which the first and the last may be parts, and
+    /// answers how many frames begin in it.
+    pub fn relay_rows(&mut self, burst: &[u8]) -> u64 {
+        let mut begun = 0;
         let from = self.out.len();
         self.out.extend_from_slice(burst);
         let relay = &mut self.relay;
@@ -133,9 +135,11 @@ impl ClientWriter {
                 relay.left = FrameHeader::parse(relay.header).payload_len;
                 self.out[from + at] = self.sequence;
                 self.sequence = self.sequence.wrapping_add(1);
+                begun += 1;
             }
             at += 1;
         }
+        begun
     }
 
     /// Writes the buffer out when it has become long.

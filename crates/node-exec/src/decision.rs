@@ -7,7 +7,7 @@ use crate::backends::BackendNode;
 use crate::error::{ExecError, sql};
 use base::id::{DataNodeId, NodeId};
 use base::sql_error;
-use node_backend::connection::QueryResult;
+use node_backend::query::QueryResult;
 use std::time::{Duration, Instant};
 
 /// Our own database on data nodes.

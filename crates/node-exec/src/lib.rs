@@ -1,1 +1,26 @@
-//! node-exec.
+//! Runs plans: forwards, scatters and merges, writes on several shards at once, transactions,
+//! generated values, changes of definitions. It never looks at SQL but the text that it must send,
+//! and it knows nothing of how a client logs in or what it asked before.
+
+pub mod active;
+pub mod ask;
+pub mod backends;
+pub mod client;
+pub mod collation;
+pub mod ddl;
+pub mod decision;
+pub mod definition;
+pub mod error;
+pub mod exec;
+pub mod insert;
+pub mod insert_select;
+pub mod merge;
+pub mod names;
+pub mod recovery;
+pub mod relay;
+pub mod rows;
+pub mod scratch;
+pub mod sequence;
+pub mod streams;
+pub mod transaction;
+pub mod write;

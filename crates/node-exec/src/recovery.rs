@@ -7,7 +7,7 @@ use crate::decision::{self, Prepared, Verdict};
 use crate::error::ExecError;
 use crate::transaction::InFlight;
 use base::id::NodeId;
-use node_backend::connection::QueryResult;
+use node_backend::query::QueryResult;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -10,11 +10,10 @@ use crate::error::{ExecError, sql};
 use base::id::DataNodeId;
 use base::sql_error;
 use futures::future::join_all;
-use mysql_wire::command::CommandCode;
 use node_backend::connection::Connection;
 use node_backend::error::BackendError;
 use node_backend::pool::Lease;
-use node_backend::response::ResponseKind;
+
 use node_backend::session_state::SessionState;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -108,11 +107,25 @@ impl Held {
     pub fn alone(node: Rc<BackendNode>, lease: Lease) -> Self {
         Self { lease, node, branch: None }
     }
+
+    /// Whether a transaction owns it.
+    pub fn is_branch(&self) -> bool {
+        self.branch.is_some()
+    }
+
+    /// Nobody needs it any longer: back to its pool, or closed when a transaction that is over
+    /// owned it.
+    pub fn let_go(self) {
+        match self.branch {
+            None => drop(self.lease),
+            Some(_) => self.lease.discard(),
+        }
+    }
 }
 
 /// Queues a text statement; nothing is sent yet.
 pub fn queue_sql(connection: &mut Connection, sql: &[u8]) {
-    connection.queue(ResponseKind::Query, &[&[CommandCode::Query as u8], sql]);
+    connection.queue_query(sql);
 }
 
 /// Runs statements that answer OK, in one burst. Every answer is read; the first error is told.
@@ -132,6 +145,16 @@ pub async fn run_all(connection: &mut Connection, statements: &[String]) -> Resu
         }
     }
     first_error.map_or(Ok(()), |error| Err(BackendError::Server(error)))
+}
+
+impl Drop for Transaction {
+    /// A transaction that nobody ends is rolled back by its data nodes: connections with an open
+    /// branch must not get back to a pool.
+    fn drop(&mut self) {
+        for branch in &mut self.branches {
+            branch.lease.take().map(Lease::discard);
+        }
+    }
 }
 
 impl Transaction {
@@ -203,8 +226,10 @@ impl Transaction {
         for name in &self.savepoints {
             statements.push(format!("SAVEPOINT {name}"));
         }
-        lease.mark_dirty();
-        run_all(&mut lease, &statements).await?;
+        if let Err(error) = run_all(&mut lease, &statements).await {
+            lease.discard();
+            return Err(error.into());
+        }
         self.branches.push(Branch { node: node.clone(), lease: Some(lease), xid, wrote: false });
         Ok(self.branches.len() - 1)
     }
@@ -284,7 +309,7 @@ impl Transaction {
 
     /// Commits. After an error nothing of the transaction is in force, unless the error says that
     /// the outcome is not known.
-    pub async fn commit(mut self) -> Result<(), ExecError> {
+    pub async fn commit(self) -> Result<(), ExecError> {
         if let Some(lost_branch) = self.branches.iter().find(|branch| branch.lease.is_none()) {
             let error = lost(&lost_branch.node);
             self.rollback().await;
@@ -300,8 +325,8 @@ impl Transaction {
         self.commit_one_phase().await
     }
 
-    async fn commit_plain(self) -> Result<(), ExecError> {
-        for mut branch in self.branches {
+    async fn commit_plain(mut self) -> Result<(), ExecError> {
+        for mut branch in std::mem::take(&mut self.branches) {
             if let Some(lease) = &mut branch.lease {
                 let done = run_all(lease, &["COMMIT".to_owned()]).await;
                 finish(branch.lease, done)?;
@@ -311,8 +336,8 @@ impl Transaction {
     }
 
     /// At most one branch wrote, so its commit alone decides.
-    async fn commit_one_phase(self) -> Result<(), ExecError> {
-        let runs = self.branches.into_iter().map(|mut branch| async move {
+    async fn commit_one_phase(mut self) -> Result<(), ExecError> {
+        let runs = std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
             let Some(lease) = &mut branch.lease else { return Ok(()) };
             let statements = [format!("XA END {}", branch.xid), format!("XA COMMIT {} ONE PHASE", branch.xid)];
             let done = run_all(lease, &statements).await;
@@ -343,16 +368,13 @@ impl Transaction {
             }
             Err(error) => {
                 // Neither outcome may be forced now; recovery asks the home data node later.
-                for branch in self.branches {
-                    branch.lease.map(Lease::discard);
-                }
                 return Err(sql(
                     sql_error::BACKEND_CONNECTION_LOST,
                     format!("the outcome of the commit is not known yet, it will be the same on all data nodes: {error}"),
                 ));
             }
         }
-        let done = join_all(self.branches.into_iter().map(|mut branch| async move {
+        let done = join_all(std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
             let Some(lease) = &mut branch.lease else { return false };
             let verb = if branch.wrote { "COMMIT" } else { "ROLLBACK" };
             let outcome = run_all(lease, &[format!("XA {verb} {}", branch.xid)]).await;
@@ -365,8 +387,8 @@ impl Transaction {
         Ok(())
     }
 
-    async fn rollback_prepared(self) {
-        join_all(self.branches.into_iter().map(|mut branch| async move {
+    async fn rollback_prepared(mut self) {
+        join_all(std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
             let Some(lease) = &mut branch.lease else { return };
             // The branch may be active, idle or prepared; END fails harmlessly in the last two.
             run_all(lease, &[format!("XA END {}", branch.xid)]).await.ok();
@@ -378,11 +400,11 @@ impl Transaction {
 
     /// Rolls back everywhere. A branch that cannot be told is rolled back by its data node when the
     /// connection ends.
-    pub async fn rollback(self) {
+    pub async fn rollback(mut self) {
         if self.gtrid.is_some() {
             return self.rollback_prepared().await;
         }
-        for mut branch in self.branches {
+        for mut branch in std::mem::take(&mut self.branches) {
             if let Some(lease) = &mut branch.lease {
                 let done = run_all(lease, &["ROLLBACK".to_owned()]).await;
                 finish(branch.lease, done).ok();

@@ -1,1 +1,24 @@
-//! node-session.
+//! One client connection: login, commands, variables, transactions, prepared statements, SHOW. It
+//! decides what a statement is and lends its session to the executor; it never talks to a data node
+//! itself but through node-exec.
+
+pub mod handshake;
+pub mod permission;
+pub mod plan_cache;
+pub mod prepared;
+pub mod processes;
+pub mod reader;
+pub mod recovery;
+pub mod session;
+pub mod shared;
+mod catalogue;
+mod control;
+mod kill;
+mod like;
+mod query;
+mod show;
+mod show_rule;
+mod show_table;
+mod statement;
+mod variables;
+pub mod worker;

@@ -178,6 +178,21 @@ impl SessionHandle {
         }
     }
 
+    /// Waits for the end of the session.
+    pub async fn wait_for_session_kill(&self) {
+        while self.wait_for_kill().await != Kill::Connection {
+            // Nothing runs: a killed statement is over already.
+            self.clear_query_kill();
+        }
+    }
+
+    /// As [`Self::wait_for_session_kill`], while a killed statement still runs.
+    pub async fn session_kill(&self) {
+        while self.killed() != Kill::Connection {
+            self.wake.notified().await;
+        }
+    }
+
     /// Waits for a mark.
     pub async fn wait_for_kill(&self) -> Kill {
         loop {

@@ -6,6 +6,7 @@ use crate::processes::Processes;
 use arc_swap::ArcSwapOption;
 use base::id::NodeId;
 use node_exec::ask::ControlPlane;
+use node_exec::sequence::Sequences;
 use node_exec::transaction::InFlight;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -58,6 +59,8 @@ pub struct Shared {
     pub processes: Processes,
     /// Distributed transactions of this node.
     pub in_flight: InFlight,
+    /// Blocks of generated values.
+    pub sequences: Sequences,
     /// When the process started.
     pub started: Instant,
     started_unix: u64,
@@ -83,6 +86,7 @@ impl Shared {
             tls: options.tls,
             processes: Processes::default(),
             in_flight: InFlight::default(),
+            sequences: Sequences::default(),
             started: Instant::now(),
             started_unix,
             snapshot: ArcSwapOption::empty(),
@@ -107,6 +111,7 @@ impl Shared {
     /// Serves a snapshot from now on; a fence ends.
     pub fn serve_snapshot(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version;
+        self.sequences.follow(&snapshot);
         self.snapshot.store(Some(snapshot));
         self.version.store(version, Ordering::Release);
         self.fenced.store(None);

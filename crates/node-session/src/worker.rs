@@ -8,7 +8,6 @@ use crate::session::Session;
 use crate::shared::{CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
 use base::sql_error::{self, SqlError};
 use node_exec::backends::{Backends, POOL_CONNECTIONS_DEFAULT};
-use node_exec::sequence::Sequences;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,8 +32,6 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Connections to data nodes.
     pub backends: Rc<Backends>,
-    /// Blocks of generated values.
-    pub sequences: Rc<Sequences>,
     /// Plans of statements seen.
     pub plans: RefCell<PlanCache>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
@@ -48,7 +45,6 @@ impl Worker {
         Self {
             shared,
             backends: Rc::new(Backends::new()),
-            sequences: Rc::new(Sequences::default()),
             plans: RefCell::default(),
             snapshot: RefCell::default(),
             version: Cell::new(0),
@@ -66,7 +62,6 @@ impl Worker {
                 let max = snapshot.parameters.get_unsigned("max_backend_connections");
                 let max = usize::try_from(max).unwrap_or(0);
                 self.backends.set_connections_max(if max == 0 { POOL_CONNECTIONS_DEFAULT } else { max });
-                self.sequences.follow(snapshot);
                 self.version.set(snapshot.version);
             }
             *self.snapshot.borrow_mut() = fresh;

@@ -44,7 +44,12 @@ pub struct AdminLogin {
 
 impl AdminLogin {
     /// This account on this server.
-    pub fn new(host: impl Into<String>, port: u16, user: impl Into<String>, password: Secret) -> Self {
+    pub fn new(
+        host: impl Into<String>,
+        port: u16,
+        user: impl Into<String>,
+        password: Secret,
+    ) -> Self {
         Self { endpoint: Endpoint::new(host, port), user: user.into(), password }
     }
 }
@@ -69,13 +74,26 @@ pub trait DataNodeAdmin: Send + Sync + fmt::Debug {
     async fn drop_database(&self, login: &AdminLogin, name: &str) -> Result<(), AdminError>;
 
     /// Names of databases that begin with `prefix` (taken literally), without the server's own.
-    async fn list_databases(&self, login: &AdminLogin, prefix: &str) -> Result<Vec<String>, AdminError>;
+    async fn list_databases(
+        &self,
+        login: &AdminLogin,
+        prefix: &str,
+    ) -> Result<Vec<String>, AdminError>;
 
     /// Makes the account or sets its password, and adds the grants.
-    async fn ensure_account(&self, login: &AdminLogin, account: &DataNodeAccount) -> Result<(), AdminError>;
+    async fn ensure_account(
+        &self,
+        login: &AdminLogin,
+        account: &DataNodeAccount,
+    ) -> Result<(), AdminError>;
 
     /// Drops the account if it is there and ends its connections.
-    async fn drop_account(&self, login: &AdminLogin, user: &str, host: &str) -> Result<(), AdminError>;
+    async fn drop_account(
+        &self,
+        login: &AdminLogin,
+        user: &str,
+        host: &str,
+    ) -> Result<(), AdminError>;
 
     /// Runs a statement; answers the number of affected rows.
     async fn execute(&self, login: &AdminLogin, sql: &str) -> Result<u64, AdminError>;
@@ -195,9 +213,11 @@ impl ServerFacts {
     }
 
     fn version_problem(&self) -> Vec<String> {
-        let mut numbers = self.version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+        let mut numbers =
+            self.version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
         let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        let (oldest, name) = if self.is_mariadb { ((10, 5), "MariaDB 10.5") } else { ((5, 7), "MySQL 5.7") };
+        let (oldest, name) =
+            if self.is_mariadb { ((10, 5), "MariaDB 10.5") } else { ((5, 7), "MySQL 5.7") };
         if version >= oldest {
             return Vec::new();
         }

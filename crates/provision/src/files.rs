@@ -9,7 +9,11 @@ use std::path::Path;
 
 /// Makes a directory and its parents with mode 0700.
 pub fn make_private_dir(path: &Path) -> Result<(), ProvisionError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(ProvisionError::io("make", path))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(ProvisionError::io("make", path))
 }
 
 /// Replaces a file's content atomically; mode 0600.
@@ -20,7 +24,8 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), ProvisionError> 
     let write = || -> std::io::Result<()> {
         // A leftover of a crash may have another mode: made anew, not reused.
         remove_file(temporary)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(temporary, path)?;

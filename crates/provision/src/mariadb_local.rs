@@ -128,9 +128,13 @@ impl LocalDataNodes {
         }
         let programs = Programs::find()?;
         // Making a server is a second of work for a processor; they do not wait for each other.
-        let made = records.iter().map(|record| bootstrap::ensure_made(&programs, &options, record, &progress));
-        try_join_all(made).await?;
-        let starts = records.into_iter().map(|record| LocalServer::start(&programs, &options, record, &progress));
+        let made = records
+            .iter()
+            .map(|record| bootstrap::ensure_made(&programs, &options, record, &progress));
+        join_all(made).await.into_iter().collect::<Result<(), _>>()?;
+        let starts = records
+            .into_iter()
+            .map(|record| LocalServer::start(&programs, &options, record, &progress));
         let mut servers = Vec::new();
         let mut failure = None;
         for started in join_all(starts).await {
@@ -159,7 +163,8 @@ impl LocalDataNodes {
         let pairs = self.servers.iter().filter_map(|replica| match &replica.record().role {
             Role::Primary => None,
             Role::ReplicaOf { number } => {
-                let primary = self.servers.iter().find(|server| server.record().is_primary(*number))?;
+                let primary =
+                    self.servers.iter().find(|server| server.record().is_primary(*number))?;
                 Some(replication::ensure(primary.record(), replica.record()))
             }
         });
@@ -169,25 +174,34 @@ impl LocalDataNodes {
     /// All data nodes, in order.
     pub fn data_nodes(&self) -> Vec<LocalDataNode> {
         let records = || self.servers.iter().map(LocalServer::record);
-        let mut nodes: Vec<&Record> = records().filter(|record| record.role == Role::Primary).collect();
+        let mut nodes: Vec<&Record> =
+            records().filter(|record| record.role == Role::Primary).collect();
         nodes.sort_by_key(|record| record.number);
-        nodes.into_iter().map(|primary| {
-            let role = Role::ReplicaOf { number: primary.number };
-            let mut replicas: Vec<&Record> = records().filter(|record| record.role == role).collect();
-            replicas.sort_by_key(|record| record.number);
-            LocalDataNode {
-                id: primary.id.clone(),
-                name: primary.name.clone(),
-                host: LOCAL_HOST.to_owned(),
-                port: primary.port,
-                admin_user: primary.admin_user.clone(),
-                admin_password: primary.admin_password.clone(),
-                replicas: replicas
-                    .into_iter()
-                    .map(|record| LocalReplica { id: record.id.clone(), host: LOCAL_HOST.to_owned(), port: record.port })
-                    .collect(),
-            }
-        }).collect()
+        nodes
+            .into_iter()
+            .map(|primary| {
+                let role = Role::ReplicaOf { number: primary.number };
+                let mut replicas: Vec<&Record> =
+                    records().filter(|record| record.role == role).collect();
+                replicas.sort_by_key(|record| record.number);
+                LocalDataNode {
+                    id: primary.id.clone(),
+                    name: primary.name.clone(),
+                    host: LOCAL_HOST.to_owned(),
+                    port: primary.port,
+                    admin_user: primary.admin_user.clone(),
+                    admin_password: primary.admin_password.clone(),
+                    replicas: replicas
+                        .into_iter()
+                        .map(|record| LocalReplica {
+                            id: record.id.clone(),
+                            host: LOCAL_HOST.to_owned(),
+                            port: record.port,
+                        })
+                        .collect(),
+                }
+            })
+            .collect()
     }
 
     /// Shuts all servers down in order and waits for them: replicas first, so that none of them
@@ -195,18 +209,26 @@ impl LocalDataNodes {
     pub async fn stop(self) -> Result<(), LocalMariaDbError> {
         let (primaries, replicas): (Vec<_>, Vec<_>) =
             self.servers.into_iter().partition(|server| server.record().role == Role::Primary);
-        let first: Result<(), _> = join_all(replicas.into_iter().map(LocalServer::stop)).await.into_iter().collect();
-        let second: Result<(), _> = join_all(primaries.into_iter().map(LocalServer::stop)).await.into_iter().collect();
+        let first: Result<(), _> =
+            join_all(replicas.into_iter().map(LocalServer::stop)).await.into_iter().collect();
+        let second: Result<(), _> =
+            join_all(primaries.into_iter().map(LocalServer::stop)).await.into_iter().collect();
         first.and(second)
     }
 }
 
 fn check_counts(options: &LocalMariaDbOptions) -> Result<(), LocalMariaDbError> {
     if options.count > LOCAL_DATA_NODES_MAX {
-        return Err(LocalMariaDbError::TooMany { what: "local data nodes", most: LOCAL_DATA_NODES_MAX });
+        return Err(LocalMariaDbError::TooMany {
+            what: "local data nodes",
+            most: LOCAL_DATA_NODES_MAX,
+        });
     }
     if options.replicas > LOCAL_REPLICAS_MAX {
-        return Err(LocalMariaDbError::TooMany { what: "replicas of a local data node", most: LOCAL_REPLICAS_MAX });
+        return Err(LocalMariaDbError::TooMany {
+            what: "replicas of a local data node",
+            most: LOCAL_REPLICAS_MAX,
+        });
     }
     Ok(())
 }
@@ -216,8 +238,9 @@ fn check_counts(options: &LocalMariaDbOptions) -> Result<(), LocalMariaDbError> 
 fn plan_servers(options: &LocalMariaDbOptions) -> Result<Vec<Record>, LocalMariaDbError> {
     let mut records = Record::load_all(&options.root_dir)?;
     let mut taken: Vec<u16> = records.iter().map(|record| record.port).collect();
-    let missing: Vec<u32> =
-        (1..=options.count).filter(|number| !records.iter().any(|record| record.is_primary(*number))).collect();
+    let missing: Vec<u32> = (1..=options.count)
+        .filter(|number| !records.iter().any(|record| record.is_primary(*number)))
+        .collect();
     for number in missing {
         let port = ports::choose(options.first_port, &taken)?;
         taken.push(port);
@@ -225,7 +248,8 @@ fn plan_servers(options: &LocalMariaDbOptions) -> Result<Vec<Record>, LocalMaria
         record.save(&options.root_dir)?;
         records.push(record);
     }
-    let primaries: Vec<Record> = records.iter().filter(|record| record.role == Role::Primary).cloned().collect();
+    let primaries: Vec<Record> =
+        records.iter().filter(|record| record.role == Role::Primary).cloned().collect();
     for primary in primaries {
         let role = Role::ReplicaOf { number: primary.number };
         for number in 1..=options.replicas {

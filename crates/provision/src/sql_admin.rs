@@ -29,8 +29,22 @@ const SYSTEM_DATABASES: [&str; 4] = ["information_schema", "mysql", "performance
 
 /// Global rights that the administration of a data node needs, as `SHOW GRANTS` names them.
 const NEEDED_PRIVILEGES: [&str; 16] = [
-    "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "PROCESS", "REFERENCES", "INDEX", "ALTER",
-    "CREATE TEMPORARY TABLES", "LOCK TABLES", "CREATE VIEW", "SHOW VIEW", "CREATE USER",
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "CREATE",
+    "DROP",
+    "RELOAD",
+    "PROCESS",
+    "REFERENCES",
+    "INDEX",
+    "ALTER",
+    "CREATE TEMPORARY TABLES",
+    "LOCK TABLES",
+    "CREATE VIEW",
+    "SHOW VIEW",
+    "CREATE USER",
 ];
 
 /// Administration by SQL.
@@ -79,7 +93,9 @@ impl Session<'_> {
         for row in &set.rows {
             let fields = row.fields().map(|field| field.map(|value| value.map(text)));
             let fields = fields.collect::<Result<_, _>>();
-            rows.push(fields.map_err(|error| translate(BackendError::Protocol(error), self.login))?);
+            rows.push(
+                fields.map_err(|error| translate(BackendError::Protocol(error), self.login))?,
+            );
         }
         Ok(Rows { columns: set.columns.iter().map(|column| text(&column.name)).collect(), rows })
     }
@@ -98,7 +114,9 @@ impl Session<'_> {
             is_mariadb: version.contains("MariaDB"),
             version,
             // A value that cannot be read is one that does not fit.
-            lower_case_table_names: number("lower_case_table_names").and_then(|n| n.try_into().ok()).unwrap_or(u8::MAX),
+            lower_case_table_names: number("lower_case_table_names")
+                .and_then(|n| n.try_into().ok())
+                .unwrap_or(u8::MAX),
             log_bin: is_on("log_bin"),
             binlog_format: text("binlog_format"),
             local_infile: is_on("local_infile"),
@@ -136,12 +154,14 @@ impl Session<'_> {
             Err(AdminError::Server { .. } | AdminError::Denied { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let lag = rows.get(0, "Seconds_Behind_Master").or_else(|| rows.get(0, "Seconds_Behind_Source"));
+        let lag =
+            rows.get(0, "Seconds_Behind_Master").or_else(|| rows.get(0, "Seconds_Behind_Source"));
         Ok(lag.and_then(|seconds| seconds.parse().ok()))
     }
 
     async fn kill_connections(&mut self, user: &str) -> Result<(), AdminError> {
-        let sql = format!("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = {}", literal(user));
+        let sql =
+            format!("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = {}", literal(user));
         for id in self.query(&sql).await?.rows.into_iter().flatten().flatten() {
             match self.execute(&format!("KILL {id}")).await {
                 // It went by itself.
@@ -158,12 +178,20 @@ fn missing_privileges<'a>(grants: impl Iterator<Item = &'a String>) -> Vec<Strin
     let mut held: Vec<String> = Vec::new();
     for line in grants {
         let global = line.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON *.* "));
-        held.extend(global.iter().flat_map(|(list, _)| list.split(',').map(|name| name.trim().to_uppercase())));
+        held.extend(
+            global
+                .iter()
+                .flat_map(|(list, _)| list.split(',').map(|name| name.trim().to_uppercase())),
+        );
     }
     if held.iter().any(|name| name == "ALL PRIVILEGES" || name == "ALL") {
         return Vec::new();
     }
-    NEEDED_PRIVILEGES.iter().filter(|needed| !held.iter().any(|name| name == *needed)).map(|name| (*name).to_owned()).collect()
+    NEEDED_PRIVILEGES
+        .iter()
+        .filter(|needed| !held.iter().any(|name| name == *needed))
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 /// Refuses names before they get into a statement.
@@ -173,7 +201,8 @@ fn name(text: &str) -> Result<String, AdminError> {
 
 /// Character sets and collations are words.
 fn word(text: &str) -> Result<&str, AdminError> {
-    let fine = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let fine =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if fine { Ok(text) } else { Err(AdminError::BadName(text.to_owned())) }
 }
 
@@ -190,7 +219,9 @@ fn translate(error: BackendError, login: &AdminLogin) -> AdminError {
         BackendError::Server(packet) => {
             let message = String::from_utf8_lossy(&packet.message).into_owned();
             match packet.number {
-                1044 | 1142 | 1143 | 1227 | 1410 => AdminError::Denied { number: packet.number, message },
+                1044 | 1142 | 1143 | 1227 | 1410 => {
+                    AdminError::Denied { number: packet.number, message }
+                }
                 number => AdminError::Server {
                     number,
                     sqlstate: String::from_utf8_lossy(&packet.sqlstate).into_owned(),
@@ -246,8 +277,14 @@ impl DataNodeAdmin for SqlDataNodeAdmin {
         self.execute(login, &sql).await.map(drop)
     }
 
-    async fn list_databases(&self, login: &AdminLogin, prefix: &str) -> Result<Vec<String>, AdminError> {
-        let rows = self.query(login, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA ORDER BY 1").await?;
+    async fn list_databases(
+        &self,
+        login: &AdminLogin,
+        prefix: &str,
+    ) -> Result<Vec<String>, AdminError> {
+        let rows = self
+            .query(login, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA ORDER BY 1")
+            .await?;
         let names = rows.rows.into_iter().flatten().flatten();
         Ok(names
             .filter(|database| database.starts_with(prefix))
@@ -255,22 +292,35 @@ impl DataNodeAdmin for SqlDataNodeAdmin {
             .collect())
     }
 
-    async fn ensure_account(&self, login: &AdminLogin, wanted: &DataNodeAccount) -> Result<(), AdminError> {
+    async fn ensure_account(
+        &self,
+        login: &AdminLogin,
+        wanted: &DataNodeAccount,
+    ) -> Result<(), AdminError> {
         let who = account(&wanted.user, &wanted.host);
         let password = literal(wanted.password.expose());
         within(CALL_TIMEOUT, &login.endpoint, "make an account", async {
             let mut session = Self::session(login).await?;
-            session.execute(&format!("CREATE USER IF NOT EXISTS {who} IDENTIFIED BY {password}")).await?;
+            session
+                .execute(&format!("CREATE USER IF NOT EXISTS {who} IDENTIFIED BY {password}"))
+                .await?;
             session.execute(&format!("ALTER USER {who} IDENTIFIED BY {password}")).await?;
             for grant in &wanted.grants {
-                session.execute(&format!("GRANT {} ON {} TO {who}", grant.privileges, grant.on)).await?;
+                session
+                    .execute(&format!("GRANT {} ON {} TO {who}", grant.privileges, grant.on))
+                    .await?;
             }
             Ok(())
         })
         .await
     }
 
-    async fn drop_account(&self, login: &AdminLogin, user: &str, host: &str) -> Result<(), AdminError> {
+    async fn drop_account(
+        &self,
+        login: &AdminLogin,
+        user: &str,
+        host: &str,
+    ) -> Result<(), AdminError> {
         within(CALL_TIMEOUT, &login.endpoint, "drop an account", async {
             let mut session = Self::session(login).await?;
             session.execute(&format!("DROP USER IF EXISTS {}", account(user, host))).await?;
@@ -308,7 +358,8 @@ mod tests {
         let all_but_one = NEEDED_PRIVILEGES[1..].join(", ");
         assert_eq!(missing(&[&format!("GRANT {all_but_one} ON *.* TO `a`@`%`")]), ["SELECT"]);
         assert_eq!(
-            missing(&["GRANT USAGE ON *.* TO `a`@`%`", "GRANT ALL PRIVILEGES ON `x`.* TO `a`@`%`"]).len(),
+            missing(&["GRANT USAGE ON *.* TO `a`@`%`", "GRANT ALL PRIVILEGES ON `x`.* TO `a`@`%`"])
+                .len(),
             NEEDED_PRIVILEGES.len()
         );
     }

@@ -50,7 +50,10 @@ async fn two_data_nodes_with_replicas_live_through_it_all() {
     let dir = TestDir::new("mariadb");
     let nodes = start(dir.path(), 2, 1).await;
     let data_nodes = nodes.data_nodes();
-    assert_eq!(data_nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["local-1", "local-2"]);
+    assert_eq!(
+        data_nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(),
+        ["local-1", "local-2"]
+    );
     let admin = SqlDataNodeAdmin;
     for node in &data_nodes {
         let facts = admin.probe(&node.login()).await.unwrap();
@@ -59,7 +62,10 @@ async fn two_data_nodes_with_replicas_live_through_it_all() {
         assert_eq!(node.replicas.len(), 1);
     }
     let first = data_nodes[0].login();
-    let replica = AdminLogin { endpoint: provision::Endpoint::new("127.0.0.1", data_nodes[0].replicas[0].port), ..first.clone() };
+    let replica = AdminLogin {
+        endpoint: provision::Endpoint::new("127.0.0.1", data_nodes[0].replicas[0].port),
+        ..first.clone()
+    };
     assert!(admin.probe(&replica).await.unwrap().read_only);
 
     // A replica gets what its primary gets.
@@ -91,7 +97,10 @@ async fn two_data_nodes_with_replicas_live_through_it_all() {
     let again = nodes.data_nodes();
     assert_eq!(again.len(), 2);
     for (before, after) in data_nodes.iter().zip(&again) {
-        assert_eq!((&before.id, before.port, &before.admin_password), (&after.id, after.port, &after.admin_password));
+        assert_eq!(
+            (&before.id, before.port, &before.admin_password),
+            (&after.id, after.port, &after.admin_password)
+        );
     }
     until_answer(&first, "SELECT COUNT(*) FROM shop_0000.t", "3").await;
     nodes.stop().await.unwrap();
@@ -120,7 +129,11 @@ async fn administration() {
     for _ in 0..2 {
         admin.ensure_account(&login, &account).await.unwrap();
     }
-    let user = AdminLogin { user: account.user.clone(), password: account.password.clone(), ..login.clone() };
+    let user = AdminLogin {
+        user: account.user.clone(),
+        password: account.password.clone(),
+        ..login.clone()
+    };
     admin.execute(&user, "CREATE TABLE shop_0000.t (id INT)").await.unwrap();
     // The underscore of the prefix is no wildcard.
     let refused = admin.execute(&user, "CREATE TABLE shopx0000.t (id INT)").await.unwrap_err();
@@ -152,9 +165,14 @@ async fn an_interrupted_making_is_begun_again_and_a_taken_port_is_said() {
     let port = nodes.data_nodes()[0].port;
     nodes.stop().await.unwrap();
     let other = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let error = LocalDataNodes::start(options(dir.path(), 1, 0), Arc::new(|_| {})).await.unwrap_err();
-    assert!(matches!(error, LocalMariaDbError::PortInUse { port: taken, .. } if taken == port), "{error}");
+    let error =
+        LocalDataNodes::start(options(dir.path(), 1, 0), Arc::new(|_| {})).await.unwrap_err();
+    assert!(
+        matches!(error, LocalMariaDbError::PortInUse { port: taken, .. } if taken == port),
+        "{error}"
+    );
     drop(other);
-    let error = LocalDataNodes::start(options(dir.path(), 100, 0), Arc::new(|_| {})).await.unwrap_err();
+    let error =
+        LocalDataNodes::start(options(dir.path(), 100, 0), Arc::new(|_| {})).await.unwrap_err();
     assert!(error.to_string().contains("at most 16"), "{error}");
 }

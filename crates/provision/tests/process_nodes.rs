@@ -56,7 +56,9 @@ async fn every_call_may_be_repeated() {
     let provisioner = ProcessProvisioner::new(program(dir.path(), SERVES), dir.path().to_owned());
     assert_eq!(provisioner.observe().await.unwrap(), []);
     let mut spec = spec();
-    let NodeStarted::New { pid } = provisioner.start_node(&spec).await.unwrap() else { panic!("not new") };
+    let NodeStarted::New { pid } = provisioner.start_node(&spec).await.unwrap() else {
+        panic!("not new")
+    };
     let again = provisioner.start_node(&spec).await.unwrap();
     assert_eq!(again, NodeStarted::AlreadyRunning { pid, stale_config: false });
     spec.worker_threads = 4;
@@ -71,7 +73,9 @@ async fn every_call_may_be_repeated() {
     let node = only(&provisioner).await;
     assert_eq!((node.pid, node.running, node.failures), (None, false, 0));
 
-    let NodeStarted::New { pid: second } = provisioner.start_node(&spec).await.unwrap() else { panic!("not new") };
+    let NodeStarted::New { pid: second } = provisioner.start_node(&spec).await.unwrap() else {
+        panic!("not new")
+    };
     assert_ne!(pid, second);
     for _ in 0..2 {
         provisioner.remove_node(&spec.node_id).await.unwrap();
@@ -93,7 +97,8 @@ async fn files_are_complete_and_private() {
         let mode = std::fs::metadata(node_dir.join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
-    let config: toml::Table = std::fs::read_to_string(node_dir.join("node.toml")).unwrap().parse().unwrap();
+    let config: toml::Table =
+        std::fs::read_to_string(node_dir.join("node.toml")).unwrap().parse().unwrap();
     assert_eq!(config["listen"][0].as_str(), Some("127.77.0.2:5066"));
     assert_eq!(std::fs::read_to_string(config["key_file"].as_str().unwrap()).unwrap(), "key");
     provisioner.stop_node(&spec.node_id, Stop::Kill).await.unwrap();
@@ -108,7 +113,9 @@ async fn the_next_provisioner_adopts() {
     let program = program(dir.path(), SERVES);
     let spec = spec();
     let first = ProcessProvisioner::new(program.clone(), dir.path().to_owned());
-    let NodeStarted::New { pid } = first.start_node(&spec).await.unwrap() else { panic!("not new") };
+    let NodeStarted::New { pid } = first.start_node(&spec).await.unwrap() else {
+        panic!("not new")
+    };
     drop(first);
     let second = ProcessProvisioner::new(program, dir.path().to_owned());
     assert_eq!(only(&second).await.pid, Some(pid));

@@ -3,10 +3,10 @@
 //! The planner's other parts ask this instead of the tree.
 
 mod resolve;
-mod walk;
+pub(crate) mod walk;
 
 use sql_syntax::ast::{Expr, Select, Span, TableName, TableRef};
-use sql_syntax::{LexMode, TokenBuf};
+use sql_syntax::TokenBuf;
 use std::collections::HashMap;
 use topology::model::{Placement, Schema, Snapshot, Table};
 
@@ -23,8 +23,6 @@ pub(crate) struct Bound<'s> {
     pub src: &'s [u8],
     /// Its tokens.
     pub tokens: &'s TokenBuf,
-    /// How literals are read.
-    pub mode: &'s LexMode,
     /// What tables there are.
     pub snapshot: &'s Snapshot,
     /// The schema of unqualified names.
@@ -37,7 +35,7 @@ pub(crate) struct Bound<'s> {
     pub ref_by_token: HashMap<u32, usize>,
     /// The block of the SELECT at this token.
     pub block_by_token: HashMap<u32, usize>,
-    /// Columns with a schema before their table.
+    /// Where table names qualify something.
     pub qualified: Vec<Qualified>,
     /// Calls that the session answers.
     pub session_calls: Vec<(crate::template::SessionValue, TokenRange)>,
@@ -64,11 +62,13 @@ pub(crate) struct Facts {
     pub system_schema: bool,
 }
 
-/// `schema.table.column` or `schema.table.*`.
+/// A table's name before a column, a star, or among the targets of a DELETE.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Qualified {
-    /// The schema's token; the dot follows.
-    pub schema_token: u32,
+    /// The schema's token, if there is one; a dot follows.
+    pub schema_token: Option<u32>,
+    /// The table's token.
+    pub table_token: u32,
     /// The reference that is meant.
     pub reference: usize,
 }
@@ -122,6 +122,8 @@ pub(crate) struct Block<'s> {
     pub sources: Vec<Source>,
     /// The conditions.
     pub conditions: Vec<Conjunct<'s>>,
+    /// Columns of USING.
+    pub using: Vec<String>,
     /// The SELECT, if it is one.
     pub select: Option<&'s Select>,
     /// It stands in a FROM (a derived table or named query).
@@ -190,17 +192,5 @@ impl<'s> Bound<'s> {
     /// The references of a block alone.
     pub fn refs_of(&self, block: usize) -> impl Iterator<Item = usize> + '_ {
         (0..self.refs.len()).filter(move |index| self.refs[*index].block == block)
-    }
-
-    /// Whether `block` is `outer` or inside of it.
-    pub fn is_inside(&self, block: usize, outer: usize) -> bool {
-        let mut at = Some(block);
-        while let Some(current) = at {
-            if current == outer {
-                return true;
-            }
-            at = self.blocks[current].parent;
-        }
-        false
     }
 }

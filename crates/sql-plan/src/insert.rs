@@ -2,7 +2,10 @@
 //! the rows of one target, generated ids written in. Rows that come from a query are placed one by
 //! one as they arrive.
 
+mod make;
 mod split;
+
+pub(crate) use make::plan;
 
 use crate::plan::{PlanTable, RoutedPlan};
 use crate::route::Router;

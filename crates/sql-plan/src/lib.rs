@@ -1,1 +1,26 @@
-//! sql-plan.
+//! A statement's tree and the topology snapshot → a plan: plain, printable data that says which
+//! shards take part, what text each gets and how their answers become one. It sees values only
+//! through the holes of a plan, and it must not know connections, sessions or packets.
+
+mod access;
+mod bind;
+mod colocate;
+mod ddl;
+mod explain;
+mod expr;
+pub mod insert;
+mod keys;
+pub mod merge;
+mod names;
+pub mod plan;
+mod planner;
+mod query;
+pub mod route;
+mod scratch;
+pub mod template;
+pub mod value;
+mod write;
+
+pub use access::access;
+pub use plan::{Action, Place, Plan, Planned};
+pub use planner::{PlanContext, plan};

@@ -3,6 +3,8 @@
 //! again where their order needs the finished aggregates, made distinct, cut, and the hidden columns
 //! go. What is compared was decided by the data node: texts bring their WEIGHT_STRING along.
 
+pub(crate) mod build;
+
 use crate::value::ValueRef;
 
 /// How answers become one.

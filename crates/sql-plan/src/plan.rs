@@ -100,7 +100,11 @@ pub enum Home {
         /// One per group of tables that share their targets. Forwarding needs all to agree on one
         /// target.
         routes: Vec<Route>,
+        /// The shards at which the statement's other tables are too, where that is not all.
+        forwardable: Option<Arc<[bool]>>,
     },
+    /// Nowhere as a whole: its tables are on different data nodes.
+    Apart,
 }
 
 /// A plan of SELECT, UPDATE, DELETE.
@@ -134,16 +138,20 @@ pub enum RowKind {
 #[derive(Clone, Debug)]
 pub enum Many {
     /// The text goes to all and the answers are merged.
-    Scatter {
-        /// What each place gets.
-        text: Template,
-        /// How the answers become one.
-        merge: Merge,
-    },
+    Scatter(Box<Scatter>),
     /// The rows are brought together on one data node and the statement runs there.
     Scratch(Box<ScratchPlan>),
     /// Refused, with the reason.
     Refused(SqlError),
+}
+
+/// One text for many places.
+#[derive(Clone, Debug)]
+pub struct Scatter {
+    /// What each place gets.
+    pub text: Template,
+    /// How the answers become one.
+    pub merge: Merge,
 }
 
 /// One reference to a table, and where its physical tables are.
@@ -239,7 +247,7 @@ pub enum LoadSource {
     /// On one shard (single tables: 0; broadcast tables: any will do, this one is named).
     Shard(u32),
     /// Where the values say.
-    Route(Route),
+    Route(Box<Route>),
 }
 
 /// What to do now, with the values of this execution.
@@ -310,7 +318,10 @@ impl RoutedPlan {
             Home::Everywhere { schema, shards } => {
                 Ok(Action::Everywhere { schema, shards: *shards, text: &self.forward })
             }
-            Home::Sharded { schema, routes } => self.decide_sharded(schema, routes, values),
+            Home::Sharded { schema, routes, forwardable } => {
+                self.decide_sharded(schema, routes, forwardable.as_deref(), values)
+            }
+            Home::Apart => self.decide_many("", &[], values),
         }
     }
 
@@ -318,18 +329,32 @@ impl RoutedPlan {
         &'p self,
         schema: &'p str,
         routes: &'p [Route],
+        forwardable: Option<&[bool]>,
         values: &Values<'_>,
     ) -> Result<Action<'p>, SqlError> {
         let one = crate::route::common_target(routes, values)?;
         if let Some(guard) = &self.key_guard {
             guard.check_stays(one, values)?;
         }
-        if let Some(target) = one {
+        let is_allowed = |target: &Target| {
+            forwardable.is_none_or(|allowed| allowed.get(target.shard as usize) == Some(&true))
+        };
+        if let Some(target) = one.filter(is_allowed) {
             return Ok(Action::Forward { place: Place::Target(schema, target), text: &self.forward });
         }
+        self.decide_many(schema, routes, values)
+    }
+
+    fn decide_many<'p>(
+        &'p self,
+        schema: &'p str,
+        routes: &'p [Route],
+        values: &Values<'_>,
+    ) -> Result<Action<'p>, SqlError> {
         match &self.many {
-            Many::Scatter { text, merge } => {
+            Many::Scatter(scatter) => {
                 let targets = crate::route::all_targets(routes, values)?;
+                let Scatter { text, merge } = scatter.as_ref();
                 Ok(Action::Scatter { schema, targets, text, merge })
             }
             Many::Scratch(plan) => {

@@ -281,11 +281,33 @@ impl Route {
     }
 }
 
+impl Route {
+    /// The target of a single equality on the one key: the way of nearly all statements, without
+    /// making a set.
+    fn direct(&self, values: &Values<'_>) -> Option<Target> {
+        let Condition::Equal { key: 0, value } = &self.condition else { return None };
+        if self.router.columns.len() != 1 {
+            return None;
+        }
+        match self.router.compared(0, value, values) {
+            Comparable::Exactly(stored) => {
+                self.router.rule.locate(self.router.shards, &stored, &stored).ok()
+            }
+            Comparable::Nothing | Comparable::Unknown => None,
+        }
+    }
+}
+
 /// The one target that all routes agree on. A route that no row can match agrees with every other.
 pub(crate) fn common_target(
     routes: &[Route],
     values: &Values<'_>,
 ) -> Result<Option<Target>, SqlError> {
+    if let [route] = routes
+        && let Some(target) = route.direct(values)
+    {
+        return Ok(Some(target));
+    }
     let mut common = None;
     for route in routes {
         let targets = match route.router.set(&route.condition, values) {
@@ -313,4 +335,71 @@ pub(crate) fn all_targets(routes: &[Route], values: &Values<'_>) -> Result<Vec<T
         all.extend(route.targets(values)?);
     }
     Ok(all.into_iter().collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use sql_syntax::{LexMode, TokenBuf};
+    use topology::model::{Algorithm, KeyRule};
+
+    fn router(table_column: Option<&str>) -> Router {
+        let key = |column: &str| KeyRule { column: column.into(), algorithm: Algorithm::ModHash };
+        let rule = ShardingRule {
+            database: key("a"),
+            table: table_column.map(key),
+            tables_per_shard: if table_column.is_some() { 3 } else { 1 },
+        };
+        let columns = rule.key_columns().iter().map(|name| Column::plain(name, "bigint")).collect();
+        Router { rule, shards: 8, columns }
+    }
+
+    fn targets(router: &Router, condition: Condition) -> Vec<(u32, u32)> {
+        let (tokens, mode) = (TokenBuf::new(), LexMode::default());
+        let values = Values {
+            text: b"",
+            tokens: &tokens,
+            mode: &mode,
+            param_tokens: &[],
+            params: &[],
+            evaluated: &[],
+            zero_is_a_value: false,
+        };
+        let route = Route { router: router.clone(), condition };
+        let targets = route.targets(&values).unwrap();
+        targets.into_iter().map(|target| (target.shard, target.suffix)).collect()
+    }
+
+    fn int(number: i128) -> ValueRef {
+        ValueRef::Const(SqlValue::Integer(number))
+    }
+
+    fn equal(key: usize, number: i128) -> Condition {
+        Condition::Equal { key, value: int(number) }
+    }
+
+    #[test]
+    fn conditions_meet_and_join() {
+        let one = router(None);
+        assert_eq!(targets(&one, equal(0, 13)), [(5, 0)]);
+        assert_eq!(targets(&one, Condition::any(vec![equal(0, 1), equal(0, 10)])), [(1, 0), (2, 0)]);
+        assert_eq!(targets(&one, Condition::all([equal(0, 1), equal(0, 2)])), [(0, 0)]);
+        assert_eq!(targets(&one, Condition::any(vec![equal(0, 1), Condition::Any])).len(), 8);
+        assert_eq!(targets(&one, Condition::all([equal(0, 1), Condition::Any])), [(1, 0)]);
+        assert_eq!(targets(&one, Condition::Null { key: 0 }), [(0, 0)]);
+        let between = Condition::Between { key: 0, low: Some(int(6)), high: Some(int(8)) };
+        assert_eq!(targets(&one, between), [(0, 0), (6, 0), (7, 0)]);
+        assert_eq!(targets(&one, Condition::Equal { key: 0, value: ValueRef::NULL }), [(0, 0)]);
+    }
+
+    #[test]
+    fn two_keys_decide_together() {
+        let two = router(Some("b"));
+        assert_eq!(targets(&two, Condition::all([equal(0, 16), equal(1, 16)])), [(0, 1)]);
+        assert_eq!(targets(&two, equal(0, 16)), [(0, 0), (0, 1), (0, 2)]);
+        assert_eq!(targets(&two, equal(1, 16)).len(), 8);
+        assert_eq!(targets(&two, Condition::Any).len(), 24);
+        assert_eq!(targets(&router(Some("a")), equal(0, 16)), [(5, 1)]);
+    }
 }

@@ -71,11 +71,10 @@ pub enum Piece {
     Value(ValueRef),
     /// Something that the session knows.
     Session(SessionValue),
-    /// The generated id of the row that is being written; where it has none, the tokens that were
-    /// there.
+    /// The generated id of the row that is being written; where it has none, what was given.
     GeneratedId {
-        /// The value as written.
-        otherwise: Option<TokenRange>,
+        /// The value as given.
+        otherwise: Option<Box<Piece>>,
     },
 }
 
@@ -201,15 +200,54 @@ impl Template {
     pub fn append(&self, fill: &Fill<'_>, target: Target, out: &mut Rendered) {
         match (self.range, self.edits.split_first()) {
             (Some(range), _) => {
-                let mut writer = Writer { fill, target, out, edits: &self.edits, row: None, copying: false };
+                let mut writer = Writer { fill, target, out, edits: &self.edits, row: None, copying: false, explain: false };
                 writer.tokens(range);
             }
             (None, Some((made, edits))) => {
-                let mut writer = Writer { fill, target, out, edits, row: None, copying: false };
+                let mut writer = Writer { fill, target, out, edits, row: None, copying: false, explain: false };
                 writer.pieces(&made.pieces);
             }
             (None, None) => {}
         }
+    }
+
+    /// The text as EXPLAIN shows it: logical names, `?0` for the first literal or parameter.
+    pub(crate) fn explained(&self, values: &Values<'_>, tables: &[PlanTable]) -> String {
+        let session = |value: SessionValue, out: &mut Vec<u8>| {
+            out.extend_from_slice(format!("{value:?}()").as_bytes());
+        };
+        let temporary = |load: u32, out: &mut Vec<u8>| {
+            out.extend_from_slice(format!("temp_{load}").as_bytes());
+        };
+        let fill = Fill {
+            values,
+            tables,
+            session: &session,
+            temporary: &temporary,
+            inline_params: false,
+        };
+        let mut out = Rendered::default();
+        let target = Target { shard: 0, suffix: 0 };
+        let (range, edits) = match (self.range, self.edits.split_first()) {
+            (Some(range), _) => (Some(range), self.edits.as_slice()),
+            (None, Some((_, edits))) => (None, edits),
+            (None, None) => return String::new(),
+        };
+        let mut writer = Writer {
+            fill: &fill,
+            target,
+            out: &mut out,
+            edits,
+            row: None,
+            copying: false,
+            explain: true,
+        };
+        match range {
+            Some(range) => writer.tokens(range),
+            None => writer.pieces(&self.edits[0].pieces),
+        }
+        let text = String::from_utf8_lossy(&out.text).into_owned();
+        text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// Writes part of the source with the edits, for rows of an INSERT.
@@ -221,7 +259,7 @@ impl Template {
         target: Target,
         out: &mut Rendered,
     ) {
-        Writer { fill, target, out, edits: &self.edits, row, copying: false }.tokens(range);
+        Writer { fill, target, out, edits: &self.edits, row, copying: false, explain: false }.tokens(range);
     }
 }
 
@@ -239,6 +277,7 @@ struct Writer<'w, 'f> {
     edits: &'w [Edit],
     row: Option<RowFill>,
     copying: bool,
+    explain: bool,
 }
 
 impl Writer<'_, '_> {
@@ -248,9 +287,11 @@ impl Writer<'_, '_> {
         let from = edits.partition_point(|edit| edit.order().0 < range.first);
         let mut next = range.first;
         let whole = self.fill.values.tokens.text_span();
-        // A whole statement keeps its leading comments (hints).
+        // A whole statement keeps the comments before and after it (hints); a copy or a row has none.
+        let exact = self.copying || self.row.is_some();
         let last_token = u32::try_from(self.fill.values.tokens.tokens().len()).unwrap_or(u32::MAX);
-        let mut position = if range.first == 0 { whole.start } else { self.start(range.first) };
+        let at_start = range.first == 0 && !exact;
+        let mut position = if at_start { whole.start } else { self.start(range.first) };
         for edit in &edits[from..] {
             let at = match edit.how {
                 How::After => edit.at.last,
@@ -284,7 +325,8 @@ impl Writer<'_, '_> {
             }
             self.pieces(&edit.pieces);
         }
-        let end = if range.last + 2 >= last_token { whole.end } else { self.end(range.last) };
+        let at_end = range.last + 2 >= last_token && !exact;
+        let end = if at_end { whole.end } else { self.end(range.last) };
         self.copy(next, range.last + 1, position, end.max(position));
     }
 
@@ -301,6 +343,17 @@ impl Writer<'_, '_> {
     fn copy(&mut self, first: u32, last: u32, position: u32, end: u32) -> u32 {
         let values = self.fill.values;
         let mut position = position;
+        if self.explain {
+            for token in first..last {
+                if let Some(ordinal) = values.literal_ordinal(token) {
+                    self.raw(position, self.start(token));
+                    self.out.text.extend_from_slice(format!("?{ordinal}").as_bytes());
+                    position = self.end(token);
+                }
+            }
+            self.raw(position, end);
+            return end;
+        }
         if !values.params.is_empty() || !self.fill.inline_params {
             for token in first..last {
                 let Some(ordinal) = values.param_of_token(token) else { continue };
@@ -323,6 +376,10 @@ impl Writer<'_, '_> {
     }
 
     fn value(&mut self, value: &ValueRef) {
+        if self.explain {
+            self.out.text.extend_from_slice(b"<value>");
+            return;
+        }
         crate::value::write_literal(&value.resolve(self.fill.values), &mut self.out.text);
     }
 
@@ -335,6 +392,17 @@ impl Writer<'_, '_> {
     fn piece(&mut self, piece: &Piece) {
         match piece {
             Piece::Text(text) => self.out.text.extend_from_slice(text),
+            Piece::Table(index) | Piece::TableName(index) if self.explain => {
+                if let Some(table) = self.fill.tables.get(*index as usize) {
+                    push_quoted(table.name.as_bytes(), &mut self.out.text);
+                }
+            }
+            Piece::GeneratedId { .. } if self.explain => self.out.text.extend_from_slice(b"<id>"),
+            Piece::Database(index) if self.explain => {
+                if let Some(table) = self.fill.tables.get(*index as usize) {
+                    push_quoted(table.schema.as_bytes(), &mut self.out.text);
+                }
+            }
             Piece::Table(index) => {
                 self.database(*index);
                 self.out.text.push(b'.');
@@ -358,12 +426,7 @@ impl Writer<'_, '_> {
             Piece::Session(value) => (self.fill.session)(*value, &mut self.out.text),
             Piece::GeneratedId { otherwise } => match (self.row.and_then(|row| row.id), otherwise) {
                 (Some(id), _) => self.out.text.extend_from_slice(id.to_string().as_bytes()),
-                (None, Some(range)) => {
-                    // The edit that this piece belongs to replaces the same tokens.
-                    let edits = std::mem::take(&mut self.edits);
-                    self.tokens(*range);
-                    self.edits = edits;
-                }
+                (None, Some(given)) => self.piece(given),
                 (None, None) => self.out.text.extend_from_slice(b"NULL"),
             },
         }

@@ -2,7 +2,7 @@
 //! it in the statement at hand.
 
 use base::sql_error::{SqlError, WRONG_ARGUMENTS};
-use sql_syntax::{LexMode, LiteralValue, TokenBuf};
+use sql_syntax::{LexMode, LiteralValue, Token, TokenBuf, TokenKind};
 use topology::algorithm::SqlValue;
 
 /// Where a value is found.
@@ -112,6 +112,14 @@ impl Values<'_> {
         self.param_tokens.binary_search(&token).ok().and_then(|index| u32::try_from(index).ok())
     }
 
+    /// The number of a literal or parameter among all of the statement, from 0.
+    pub(crate) fn literal_ordinal(&self, token: u32) -> Option<usize> {
+        let tokens = self.tokens.tokens();
+        let counts = |token: &Token| token.kind.is_literal() || token.kind == TokenKind::Param;
+        let own = tokens.get(token as usize).filter(|token| counts(token));
+        own.map(|_| tokens[..token as usize].iter().filter(|token| counts(token)).count())
+    }
+
     /// A LIMIT's number.
     pub fn unsigned(&self, value: &ValueRef) -> Result<u64, SqlError> {
         let number = match value.resolve(self) {
@@ -182,5 +190,29 @@ fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         out.push(DIGITS[usize::from(byte >> 4)]);
         out.push(DIGITS[usize::from(byte & 15)]);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_read_the_same_everywhere() {
+        let written = |value: SqlValue| {
+            let mut out = Vec::new();
+            write_literal(&value, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(SqlValue::Null), "NULL");
+        assert_eq!(written(SqlValue::Integer(-5)), "-5");
+        assert_eq!(written(SqlValue::Decimal("1.50".into())), "1.50");
+        assert_eq!(written(SqlValue::Float(0.1)), "1e-1");
+        assert_eq!(written(SqlValue::Text(b"it's".to_vec())), "'it''s'");
+        assert_eq!(written(SqlValue::Text(b"a\\b".to_vec())), "_utf8mb4 x'615C62'");
+        assert_eq!(written(SqlValue::Text("é".into())), "_utf8mb4 x'C3A9'");
+        assert_eq!(written(SqlValue::Binary(vec![0, 255])), "x'00FF'");
+        assert_eq!(written(SqlValue::Temporal(b"2024-01-01".to_vec())), "'2024-01-01'");
     }
 }

@@ -280,7 +280,9 @@ impl TokenBuf {
     #[must_use]
     pub fn value<'a>(&self, src: &'a [u8], tok: u32, mode: &LexMode) -> LiteralValue<'a> {
         match self.tokens.get(tok as usize) {
-            Some(token) => text::literal_value(token.kind, token.keyword, token.span().of(src), mode),
+            Some(token) => {
+                text::literal_value(token.kind, token.keyword, token.span().of(src), mode)
+            }
             None => LiteralValue::None,
         }
     }

@@ -136,6 +136,9 @@ pub fn unquote_string<'a>(raw: &'a [u8], mode: &LexMode) -> Cow<'a, [u8]> {
 
 /// `\%` and `\_` keep the backslash: they matter to LIKE.
 fn unescape(escaped: u8, value: &mut Vec<u8>) {
+    if matches!(escaped, b'%' | b'_') {
+        value.push(b'\\');
+    }
     value.push(match escaped {
         b'0' => 0,
         b'b' => 8,
@@ -143,10 +146,6 @@ fn unescape(escaped: u8, value: &mut Vec<u8>) {
         b'r' => b'\r',
         b't' => b'\t',
         b'Z' => 26,
-        b'%' | b'_' => {
-            value.push(b'\\');
-            escaped
-        }
         other => other,
     });
 }
@@ -168,7 +167,8 @@ fn decode_hex(raw: &[u8]) -> Vec<u8> {
 fn decode_bits(raw: &[u8]) -> Vec<u8> {
     let digits = coded_digits(raw);
     let (head, tail) = digits.split_at(digits.len() % 8);
-    let byte = |bits: &[u8]| bits.iter().fold(0u8, |value, bit| value << 1 | u8::from(*bit == b'1'));
+    let byte =
+        |bits: &[u8]| bits.iter().fold(0u8, |value, bit| value << 1 | u8::from(*bit == b'1'));
     let head = (!head.is_empty()).then(|| byte(head));
     head.into_iter().chain(tail.chunks_exact(8).map(byte)).collect()
 }

@@ -1,33 +1,30 @@
-//! The tables: `entry` (what is now), `history` (what changed, for watchers that begin in the past;
-//! bounded), `meta` (form and revision).
+//! The file, opened: reads, and transactions that move the revision by one. Nothing here is shared;
+//! the worker calls one thing after the other.
 
+use super::form;
 use crate::error::StoreError;
-use crate::store::{Change, Condition, Entry, LeaseId, Revision, TxnOutcome, Write};
+use crate::store::{
+    Change, Condition, Entry, LeaseId, Page, Revision, TxnOutcome, WATCH_QUEUE_MAX, Write,
+};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::path::Path;
 
-/// The form of the file.
-const FORM: u32 = 1;
+/// The changes of so many revisions are kept for watchers that begin in the past.
+pub const HISTORY_MAX: u64 = 10_000;
 
-/// So many changes are kept for watchers that begin in the past.
-const HISTORY_MAX: u64 = 20_000;
+/// So many revisions more may be there before old ones are removed, which is then done in one go.
+const HISTORY_SLACK: u64 = 500;
 
-const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS entry (
-    key TEXT PRIMARY KEY, value BLOB NOT NULL, create_revision INTEGER NOT NULL,
-    mod_revision INTEGER NOT NULL, lease INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS entry_lease ON entry (lease) WHERE lease IS NOT NULL;
-CREATE TABLE IF NOT EXISTS history (
-    revision INTEGER NOT NULL, key TEXT NOT NULL, value BLOB, PRIMARY KEY (revision, key)
-) STRICT, WITHOUT ROWID;";
+const COLUMNS: &str = "key, value, create_revision, mod_revision, version";
 
 /// The file, opened.
 #[derive(Debug)]
 pub struct Database {
     connection: Connection,
     revision: Revision,
+    /// Changes up to this revision are no longer kept.
+    compacted: Revision,
+    history_max: u64,
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -38,30 +35,12 @@ impl From<rusqlite::Error> for StoreError {
 
 impl Database {
     /// Opens or makes the file. Leases do not outlive a process, and their keys go here.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.execute_batch(TABLES)?;
-        let meta = |name: &str| -> Result<Option<u64>, StoreError> {
-            let value: Option<i64> = connection
-                .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
-                .optional()?;
-            Ok(value.map(|value| value as u64))
-        };
-        match meta("form")? {
-            None => {
-                connection
-                    .execute("INSERT INTO meta VALUES ('form', ?1), ('revision', 0)", [FORM])?;
-            }
-            Some(found) if found > u64::from(FORM) => {
-                let found = u32::try_from(found).unwrap_or(u32::MAX);
-                return Err(StoreError::NewerVersion { found, supported: FORM });
-            }
-            Some(_) => {}
-        }
-        let revision = meta("revision")?.unwrap_or(0);
-        let mut database = Self { connection, revision };
+    pub fn open(path: &Path, history_max: u64) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path)?;
+        form::prepare(&mut connection)?;
+        let number = |name| Ok::<_, StoreError>(form::meta(&connection, name)?.unwrap_or(0));
+        let (revision, compacted) = (number("revision")?, number("compacted")?);
+        let mut database = Self { connection, revision, compacted, history_max };
         let orphans = database.keys_of_leases(None)?;
         database.delete_all(orphans)?;
         Ok(database)
@@ -74,36 +53,59 @@ impl Database {
 
     /// The entry of this key.
     pub fn get(&self, key: &str) -> Result<Option<Entry>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT key, value, create_revision, mod_revision FROM entry WHERE key = ?1",
-        )?;
+        let sql = format!("SELECT {COLUMNS} FROM entry WHERE key = ?1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
         Ok(statement.query_row([key], entry).optional()?)
     }
 
     /// All entries below a prefix.
     pub fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT key, value, create_revision, mod_revision FROM entry
-             WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1 AND (?2 IS NULL OR key < ?2) ORDER BY key",
-        )?;
-        let rows = statement.query_map(params![prefix, after(prefix)], entry)?;
+        self.range(prefix, None, usize::MAX)
+    }
+
+    /// At most `limit` entries below a prefix, after a key.
+    pub fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut entries = self.range(prefix, after, limit + 1)?;
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let next_after = entries.last().filter(|_| more).map(|last| last.key.clone());
+        Ok(Page { entries, revision: self.revision, next_after })
+    }
+
+    /// Keys compare as bytes of UTF-8, so those below a prefix are one range of the table.
+    fn range(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let end = end_of(prefix);
+        let upper = if end.is_some() { "AND key < ?2" } else { "AND ?2 IS NULL" };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entry WHERE key >= ?1 {upper} AND key > ?3 ORDER BY key LIMIT ?4"
+        );
+        let lower = after.filter(|after| *after > prefix).unwrap_or(prefix);
+        // What is greater than nothing is everything: no entry has an empty key below a prefix.
+        let strictly = after.unwrap_or("");
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![lower, end, strictly, limit], entry)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Commits or refuses; returns the changes for watchers.
+    /// Commits or refuses; returns the changes for watchers. Each key is written once at most.
     pub fn txn(
         &mut self,
         conditions: &[Condition],
         writes: Vec<Write>,
     ) -> Result<(TxnOutcome, Vec<Change>), StoreError> {
         for condition in conditions {
-            let revision = self.get(condition.key())?.map(|entry| entry.mod_revision);
-            let holds = match condition {
-                Condition::ModRevision(_, wanted) => revision == Some(*wanted),
-                Condition::Absent(_) => revision.is_none(),
-                Condition::Present(_) => revision.is_some(),
-            };
-            if !holds {
+            if !condition.holds(self.get(condition.key())?.as_ref()) {
                 return Ok((TxnOutcome::Conflict { key: condition.key().to_owned() }, Vec::new()));
             }
         }
@@ -111,41 +113,40 @@ impl Database {
             return Ok((TxnOutcome::Committed(self.revision), Vec::new()));
         }
         let revision = self.revision + 1;
+        let mut compacted = self.compacted;
         let transaction = self.connection.transaction()?;
         let mut changes = Vec::with_capacity(writes.len());
         for write in writes {
-            if let Some(change) = apply(&transaction, revision, write)? {
-                changes.push(change);
-            }
+            changes.extend(apply(&transaction, revision, write)?);
         }
-        transaction
-            .execute("UPDATE meta SET value = ?1 WHERE name = 'revision'", [revision as i64])?;
-        if revision % 1_000 == 0 {
-            let oldest = revision.saturating_sub(HISTORY_MAX);
-            transaction.execute("DELETE FROM history WHERE revision < ?1", [oldest as i64])?;
+        set_meta(&transaction, "revision", revision)?;
+        if revision - compacted > self.history_max + HISTORY_SLACK.min(self.history_max) {
+            compacted = revision - self.history_max;
+            transaction.execute("DELETE FROM history WHERE revision <= ?1", [compacted as i64])?;
+            set_meta(&transaction, "compacted", compacted)?;
         }
         transaction.commit()?;
-        self.revision = revision;
+        (self.revision, self.compacted) = (revision, compacted);
         Ok((TxnOutcome::Committed(revision), changes))
     }
 
-    /// Changes at or after `from` below a prefix.
+    /// Changes at or after `from` below a prefix; no more than a watcher's queue may hold.
     pub fn changes_since(&self, prefix: &str, from: Revision) -> Result<Vec<Change>, StoreError> {
-        let oldest: Option<i64> =
-            self.connection.query_row("SELECT MIN(revision) FROM history", [], |row| row.get(0))?;
-        let oldest = oldest.map_or(self.revision + 1, |revision| revision as u64);
-        if from < oldest && oldest > 1 {
-            return Err(StoreError::Compacted { oldest });
+        if from.max(1) <= self.compacted {
+            return Err(StoreError::Compacted { oldest: self.compacted + 1 });
         }
         let mut statement = self.connection.prepare_cached(
-            "SELECT revision, key, value FROM history
-             WHERE revision >= ?1 AND substr(key, 1, length(?2)) = ?2 ORDER BY revision, key",
+            "SELECT revision, key, value FROM history WHERE revision >= ?1 AND key >= ?2
+             AND (?3 IS NULL OR key < ?3) ORDER BY revision, key LIMIT ?4",
         )?;
-        let rows = statement.query_map(params![from as i64, prefix], |row| {
+        let limit = WATCH_QUEUE_MAX as i64 + 1;
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        let rows = statement.query_map(params![from, prefix, end_of(prefix), limit], |row| {
             let revision: i64 = row.get(0)?;
             Ok(Change { revision: revision as u64, key: row.get(1)?, value: row.get(2)? })
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let changes = rows.collect::<Result<Vec<_>, _>>()?;
+        if changes.len() > WATCH_QUEUE_MAX { Err(StoreError::Lagged) } else { Ok(changes) }
     }
 
     /// Keys that hang on this lease, or on any.
@@ -165,20 +166,29 @@ impl Database {
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let (create, modified): (i64, i64) = (row.get(2)?, row.get(3)?);
+    let number = |at| row.get::<_, i64>(at).map(|number| number as u64);
     Ok(Entry {
         key: row.get(0)?,
         value: row.get(1)?,
-        create_revision: create as u64,
-        mod_revision: modified as u64,
+        create_revision: number(2)?,
+        mod_revision: number(3)?,
+        version: number(4)?,
     })
 }
 
-/// The first key after all that begin with `prefix`, if there is one.
-fn after(prefix: &str) -> Option<String> {
-    let (last_at, last) = prefix.char_indices().last()?;
-    let next = char::from_u32(last as u32 + 1)?;
-    Some(format!("{}{next}", &prefix[..last_at]))
+/// The first key after all that begin with `prefix`; `None`: there is none.
+fn end_of(prefix: &str) -> Option<String> {
+    let (at, last) = prefix.char_indices().rfind(|(_, last)| *last != char::MAX)?;
+    // U+D800 to U+DFFF are no characters.
+    let next = char::from_u32(u32::from(last) + 1).unwrap_or('\u{E000}');
+    Some(format!("{}{next}", &prefix[..at]))
+}
+
+fn set_meta(transaction: &Transaction<'_>, name: &str, value: u64) -> Result<(), StoreError> {
+    let mut statement =
+        transaction.prepare_cached("UPDATE meta SET value = ?1 WHERE name = ?2")?;
+    statement.execute(params![value as i64, name])?;
+    Ok(())
 }
 
 fn apply(
@@ -190,8 +200,10 @@ fn apply(
         Write::Put { key, value, lease } => {
             transaction
                 .prepare_cached(
-                    "INSERT INTO entry VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (key) DO UPDATE
-                     SET value = excluded.value, mod_revision = excluded.mod_revision, lease = excluded.lease",
+                    "INSERT INTO entry (key, value, create_revision, mod_revision, lease, version)
+                     VALUES (?1, ?2, ?3, ?3, ?4, 1) ON CONFLICT (key) DO UPDATE
+                     SET value = excluded.value, mod_revision = excluded.mod_revision,
+                         lease = excluded.lease, version = version + 1",
                 )?
                 .execute(params![key, value, revision as i64, lease.map(|lease| lease.0 as i64)])?;
             (key, Some(value))
@@ -206,7 +218,99 @@ fn apply(
         }
     };
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO history VALUES (?1, ?2, ?3)")?
+        .prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3)")?
         .execute(params![revision as i64, key, value])?;
     Ok(Some(Change { revision, key, value }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn put(key: &str, bytes: usize) -> Write {
+        Write::Put { key: key.into(), value: vec![b'x'; bytes], lease: None }
+    }
+
+    #[test]
+    fn the_end_of_a_prefix_is_exact() {
+        let cases = [
+            ("a/", Some("a0")),
+            ("", None),
+            ("\u{D7FF}", Some("\u{E000}")),
+            ("b\u{10FFFF}", Some("c")),
+            ("\u{10FFFF}", None),
+        ];
+        for (prefix, end) in cases {
+            assert_eq!(end_of(prefix).as_deref(), end, "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_reads_its_range_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(&dir.path().join("store.db"), HISTORY_MAX).unwrap();
+        let plan = "EXPLAIN QUERY PLAN SELECT key FROM entry WHERE key >= ?1 AND key < ?2 AND key > ?3 ORDER BY key LIMIT ?4";
+        let plan: String = database
+            .connection
+            .query_row(plan, params!["a", "b", "", 1], |row| row.get("detail"))
+            .unwrap();
+        assert!(plan.contains("SEARCH") && plan.contains("key<?"), "{plan}");
+    }
+
+    #[test]
+    fn history_is_bounded_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let mut database = Database::open(&path, 10).unwrap();
+        for _ in 0..35 {
+            database.txn(&[], vec![put("k", 1)]).unwrap();
+        }
+        let rows = |database: &Database| -> u64 {
+            let sql = "SELECT count(*) FROM history";
+            database.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64
+        };
+        assert!((10..=20).contains(&rows(&database)), "{} are kept", rows(&database));
+        let Err(StoreError::Compacted { oldest }) = database.changes_since("k", 1) else {
+            panic!("what is no longer kept is asked for")
+        };
+        assert_eq!(database.changes_since("k", 0).unwrap_err(), StoreError::Compacted { oldest });
+        let changes = database.changes_since("k", oldest).unwrap();
+        assert_eq!(changes.len() as u64, 36 - oldest);
+        drop(database);
+        let database = Database::open(&path, 10).unwrap();
+        assert_eq!(database.changes_since("k", 1).unwrap_err(), StoreError::Compacted { oldest });
+    }
+
+    #[test]
+    fn a_replay_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut database = Database::open(&dir.path().join("store.db"), HISTORY_MAX).unwrap();
+        let writes = (0..=WATCH_QUEUE_MAX).map(|at| put(&format!("k/{at}"), 1)).collect();
+        database.txn(&[], writes).unwrap();
+        assert_eq!(database.changes_since("k/", 1), Err(StoreError::Lagged));
+        assert_eq!(database.changes_since("k/1", 2), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        let mut database = Database::open(&path, HISTORY_MAX).unwrap();
+        database.txn(&[], vec![put("before", 10)]).unwrap();
+        // The engine's own limit answers as a full disk does, with SQLITE_FULL.
+        database.connection.pragma_update(None, "max_page_count", 20).unwrap();
+        let refused = database.txn(&[], vec![put("small", 10), put("big", 1 << 20)]).unwrap_err();
+        assert!(matches!(&refused, StoreError::Unavailable(text) if text.contains("full")), "{refused}");
+        assert_eq!(database.revision(), 1);
+        assert!(database.get("before").unwrap().is_some());
+        assert!(database.get("small").unwrap().is_none());
+        database.connection.pragma_update(None, "max_page_count", 1 << 20).unwrap();
+        database.txn(&[], vec![put("after", 1 << 20)]).unwrap();
+        drop(database);
+        let database = Database::open(&path, HISTORY_MAX).unwrap();
+        let keys: Vec<String> =
+            database.list("").unwrap().into_iter().map(|entry| entry.key).collect();
+        assert_eq!((database.revision(), keys), (2, vec!["after".to_owned(), "before".to_owned()]));
+    }
 }

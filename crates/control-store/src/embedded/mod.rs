@@ -3,18 +3,22 @@
 //! linear; watchers hear of a change after it is durable.
 
 mod database;
+mod form;
 mod hub;
 mod worker;
 
 use crate::error::StoreError;
 use crate::store::{
-    Condition, Entry, LeaseId, Revision, Store, TxnOutcome, VALUE_BYTES_MAX, WatchStream, Write,
+    Condition, Entry, LeaseId, PAGE_ENTRIES_MAX, Page, Revision, Store, TxnOutcome, WatchStream,
+    Write, checked_writes,
 };
 use async_trait::async_trait;
 use database::Database;
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use worker::{Command, Reply};
@@ -25,9 +29,22 @@ const COMMAND_QUEUE_MAX: usize = 256;
 /// The store in one SQLite file.
 pub struct SqliteStore {
     path: PathBuf,
-    commands: mpsc::Sender<Command>,
-    /// Held for life, so that no second process opens the file.
-    _lock: File,
+    /// Taken when the store is closed.
+    commands: Option<mpsc::Sender<Command>>,
+    /// Holds the file, and the lock that keeps other processes from it.
+    worker: Option<JoinHandle<()>>,
+}
+
+impl Drop for SqliteStore {
+    /// Waits until what was asked is done and the file is closed, so that it can be opened again.
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        if let Some(worker) = self.worker.take()
+            && worker.join().is_err()
+        {
+            tracing::error!("the store's thread panicked");
+        }
+    }
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -40,34 +57,52 @@ impl SqliteStore {
     /// Opens the file, or makes it; its directory must be there.
     pub fn open(path: &Path) -> Result<Arc<Self>, StoreError> {
         let lock = lock(path)?;
-        let database = Database::open(path)?;
+        drop(make(path)?);
+        let database = Database::open(path, database::HISTORY_MAX)?;
         let (commands, queue) = mpsc::channel(COMMAND_QUEUE_MAX);
-        std::thread::Builder::new()
+        let worker = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || worker::run(database, queue))
+            .spawn(move || worker::run(database, lock, queue))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Arc::new(Self { path: path.to_owned(), commands, _lock: lock }))
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            commands: Some(commands),
+            worker: Some(worker),
+        }))
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
         let closed = || StoreError::Unavailable("the store is closed".into());
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| closed())?;
+        let commands = self.commands.as_ref().ok_or_else(closed)?;
+        commands.send(command(reply)).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
     let name = path.with_extension("lock");
-    let cannot =
-        |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", name.display()));
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&name).map_err(cannot)?;
+    let file = make(&name)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
-        Err(std::fs::TryLockError::Error(error)) => Err(cannot(error)),
+        Err(std::fs::TryLockError::Error(error)) => Err(cannot(&name, &error)),
     }
+}
+
+/// Opens the file, or makes it for its owner alone; SQLite's files beside it get the same mode.
+fn make(path: &Path) -> Result<File, StoreError> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| cannot(path, &error))
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
 #[async_trait]
@@ -82,18 +117,23 @@ impl Store for SqliteStore {
         self.ask(|reply| Command::List { prefix, reply }).await
     }
 
+    async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        let limit = limit.clamp(1, PAGE_ENTRIES_MAX);
+        self.ask(|reply| Command::Page { prefix, after, limit, reply }).await
+    }
+
     async fn txn(
         &self,
         conditions: Vec<Condition>,
         writes: Vec<Write>,
     ) -> Result<TxnOutcome, StoreError> {
-        for write in &writes {
-            if let Write::Put { key, value, .. } = write
-                && value.len() > VALUE_BYTES_MAX
-            {
-                return Err(StoreError::TooLarge { key: key.clone(), bytes: value.len() });
-            }
-        }
+        let writes = checked_writes(&conditions, writes)?;
         self.ask(|reply| Command::Txn { conditions, writes, reply }).await
     }
 

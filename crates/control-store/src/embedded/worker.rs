@@ -3,8 +3,12 @@
 use super::database::Database;
 use super::hub::Hub;
 use crate::error::StoreError;
-use crate::store::{Change, Condition, Entry, LeaseId, Revision, TxnOutcome, WatchStream, Write};
+use crate::store::{
+    Condition, Entry, LEASE_TTL_MAX, LEASES_MAX, LeaseId, Page, Revision, TxnOutcome, WatchStream,
+    Write,
+};
 use std::collections::HashMap;
+use std::fs::File;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,6 +23,7 @@ const LEASE_CHECK: Duration = Duration::from_millis(100);
 pub enum Command {
     Get { key: String, reply: Reply<Option<Entry>> },
     List { prefix: String, reply: Reply<(Vec<Entry>, Revision)> },
+    Page { prefix: String, after: Option<String>, limit: usize, reply: Reply<Page> },
     Txn { conditions: Vec<Condition>, writes: Vec<Write>, reply: Reply<TxnOutcome> },
     Watch { prefix: String, from: Revision, reply: Reply<WatchStream> },
     Revision { reply: Reply<Revision> },
@@ -41,8 +46,14 @@ struct Worker {
     next_lease: u64,
 }
 
-/// Works until every handle of the store is gone.
-pub fn run(database: Database, mut queue: mpsc::Receiver<Command>) {
+/// Works until the store's handle is gone and every command is done. The lock is let go last, when
+/// the file is closed.
+pub fn run(database: Database, lock: File, queue: mpsc::Receiver<Command>) {
+    work(database, queue);
+    drop(lock);
+}
+
+fn work(database: Database, mut queue: mpsc::Receiver<Command>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let Ok(runtime) = runtime else {
         tracing::error!("the store's thread has no runtime");
@@ -71,17 +82,15 @@ impl Worker {
                 let entries = self.database.list(&prefix);
                 drop(reply.send(entries.map(|entries| (entries, self.database.revision()))));
             }
+            Command::Page { prefix, after, limit, reply } => {
+                drop(reply.send(self.database.page(&prefix, after.as_deref(), limit)));
+            }
             Command::Txn { conditions, writes, reply } => {
                 drop(reply.send(self.txn(&conditions, writes)));
             }
             Command::Watch { prefix, from, reply } => drop(reply.send(self.watch(prefix, from))),
             Command::Revision { reply } => drop(reply.send(Ok(self.database.revision()))),
-            Command::LeaseGrant { ttl, reply } => {
-                let lease = LeaseId(self.next_lease);
-                self.next_lease += 1;
-                self.leases.insert(lease, Lease { ttl, ends: Instant::now() + ttl });
-                drop(reply.send(Ok(lease)));
-            }
+            Command::LeaseGrant { ttl, reply } => drop(reply.send(self.grant(ttl))),
             Command::LeaseKeepAlive { lease, reply } => {
                 let found = self.leases.get_mut(&lease).ok_or(StoreError::NoSuchLease);
                 drop(reply.send(found.map(|lease| lease.ends = Instant::now() + lease.ttl)));
@@ -107,12 +116,19 @@ impl Worker {
     }
 
     fn watch(&mut self, prefix: String, from: Revision) -> Result<WatchStream, StoreError> {
-        let past: Vec<Change> = if from <= self.database.revision() {
-            self.database.changes_since(&prefix, from)?
-        } else {
-            Vec::new()
-        };
-        Ok(WatchStream { replay: past.into_iter(), live: self.hub.add(prefix) })
+        let past = self.database.changes_since(&prefix, from)?;
+        Ok(WatchStream { replay: past.into_iter(), live: self.hub.add(prefix, from)? })
+    }
+
+    fn grant(&mut self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        if self.leases.len() >= LEASES_MAX {
+            return Err(StoreError::Unavailable(format!("there are {LEASES_MAX} leases")));
+        }
+        let ttl = ttl.min(LEASE_TTL_MAX);
+        let lease = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        self.leases.insert(lease, Lease { ttl, ends: Instant::now() + ttl });
+        Ok(lease)
     }
 
     fn end_leases(&mut self, now: Instant) {

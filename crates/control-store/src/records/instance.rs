@@ -19,6 +19,8 @@ pub struct InstanceRecord {
     pub status: InstanceStatus,
     /// What went wrong.
     pub error: Option<String>,
+    /// Its deletion has begun; from here on it can only be deleted.
+    pub condemned: bool,
     /// When it was made, UNIX milliseconds.
     pub created_ms: i64,
     /// When it last changed, UNIX milliseconds.

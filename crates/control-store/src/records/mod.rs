@@ -4,6 +4,7 @@
 pub mod account;
 pub mod address;
 pub mod data_node;
+pub mod ddl;
 pub mod instance;
 pub mod node;
 pub mod order;

@@ -19,6 +19,10 @@ pub struct SchemaRecord {
     pub status: SchemaStatus,
     /// What went wrong.
     pub error: Option<String>,
+    /// Nodes may use it. Set shortly before it is RUNNING, so that RUNNING is true everywhere.
+    pub serving: bool,
+    /// Its databases are being dropped; from here on it can only be deleted.
+    pub dropping: bool,
     /// When it was made, UNIX milliseconds.
     pub created_ms: i64,
     /// When it last changed, UNIX milliseconds.

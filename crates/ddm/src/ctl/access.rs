@@ -8,51 +8,54 @@ use clap::Args;
 use serde_json::Value;
 use std::path::PathBuf;
 
+/// Where help pages list these options.
+const HEADING: &str = "API access";
+
 /// Options that every noun has.
 #[derive(Debug, Args)]
 pub struct AccessOptions {
     /// The data directory of the `ddm up` to talk to; its endpoints.json is read
-    #[arg(long, env = "DDM_DATA_DIR", global = true, default_value = "./ddm-data", value_name = "DIR")]
+    #[arg(long, env = "DDM_DATA_DIR", global = true, help_heading = HEADING, default_value = "./ddm-data", value_name = "DIR")]
     data_dir: PathBuf,
 
     /// The API, instead of the one in endpoints.json
-    #[arg(long, env = "DDM_ENDPOINT", global = true, value_name = "URL")]
+    #[arg(long, env = "DDM_ENDPOINT", global = true, help_heading = HEADING, value_name = "URL")]
     endpoint: Option<String>,
 
     /// The authority that signed the API's certificate
-    #[arg(long, env = "DDM_CA_FILE", global = true, value_name = "FILE")]
+    #[arg(long, env = "DDM_CA_FILE", global = true, help_heading = HEADING, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
     /// The project to work in
-    #[arg(long, env = "DDM_PROJECT_ID", global = true, value_name = "ID")]
+    #[arg(long, env = "DDM_PROJECT_ID", global = true, help_heading = HEADING, value_name = "ID")]
     project_id: Option<String>,
 
     /// Access key; requests are signed with its secret key
-    #[arg(long, env = "DDM_ACCESS_KEY", global = true, requires = "secret_key", value_name = "KEY")]
+    #[arg(long, env = "DDM_ACCESS_KEY", global = true, help_heading = HEADING, requires = "secret_key", value_name = "KEY")]
     access_key: Option<String>,
 
     /// The access key's secret key
-    #[arg(long, env = "DDM_SECRET_KEY", global = true, hide_env_values = true, value_name = "SECRET")]
+    #[arg(long, env = "DDM_SECRET_KEY", global = true, help_heading = HEADING, hide_env_values = true, value_name = "SECRET")]
     secret_key: Option<String>,
 
     /// A token from POST /v3/auth/tokens
-    #[arg(long, env = "DDM_TOKEN", global = true, hide_env_values = true, value_name = "TOKEN")]
+    #[arg(long, env = "DDM_TOKEN", global = true, help_heading = HEADING, hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
 
     /// User of the API, to fetch a token with
-    #[arg(long, env = "DDM_IAM_USER", global = true, requires = "iam_password", value_name = "NAME")]
+    #[arg(long, env = "DDM_IAM_USER", global = true, help_heading = HEADING, requires = "iam_password", value_name = "NAME")]
     iam_user: Option<String>,
 
     /// That user's password
-    #[arg(long, env = "DDM_IAM_PASSWORD", global = true, hide_env_values = true, value_name = "PASSWORD")]
+    #[arg(long, env = "DDM_IAM_PASSWORD", global = true, help_heading = HEADING, hide_env_values = true, value_name = "PASSWORD")]
     iam_password: Option<String>,
 
     /// The user's domain
-    #[arg(long, env = "DDM_IAM_DOMAIN", global = true, default_value = "default", value_name = "NAME")]
+    #[arg(long, env = "DDM_IAM_DOMAIN", global = true, help_heading = HEADING, default_value = "default", value_name = "NAME")]
     iam_domain: String,
 
     /// The project's name, for the token
-    #[arg(long, env = "DDM_PROJECT_NAME", global = true, value_name = "NAME")]
+    #[arg(long, env = "DDM_PROJECT_NAME", global = true, help_heading = HEADING, value_name = "NAME")]
     project_name: Option<String>,
 }
 
@@ -79,7 +82,8 @@ impl AccessOptions {
         // The file's keys are for the file's API alone.
         let known = self.endpoint.is_none() || self.endpoint == text("api");
         let from_file = |key: &str| if known { text(key) } else { None };
-        let endpoint = self.endpoint.clone().or_else(|| text("api")).context("endpoints.json names no API")?;
+        let endpoint =
+            self.endpoint.clone().or_else(|| text("api")).context("endpoints.json names no API")?;
         let project_id = self.project_id.clone().or_else(|| from_file("project_id"));
         let project_id = project_id.context("which project? give --project-id")?;
         let ca_file = self.ca_file.clone().or_else(|| from_file("ca_file").map(PathBuf::from));
@@ -93,7 +97,10 @@ impl AccessOptions {
             return Ok(Credentials::Token(Secret::new(token)));
         }
         if let (Some(access_key), Some(secret_key)) = (&self.access_key, &self.secret_key) {
-            return Ok(Credentials::AccessKey { access_key: access_key.clone(), secret_key: Secret::new(secret_key) });
+            return Ok(Credentials::AccessKey {
+                access_key: access_key.clone(),
+                secret_key: Secret::new(secret_key),
+            });
         }
         if let (Some(user), Some(password)) = (&self.iam_user, &self.iam_password) {
             let project_name = self.project_name.clone().or_else(|| from_file("project_name"));
@@ -108,7 +115,9 @@ impl AccessOptions {
             (Some(access_key), Some(secret_key)) => {
                 Ok(Credentials::AccessKey { access_key, secret_key: Secret::new(secret_key) })
             }
-            _ => bail!("who asks? give --access-key and --secret-key, or --iam-user and --iam-password, or --token"),
+            _ => bail!(
+                "who asks? give --access-key and --secret-key, or --iam-user and --iam-password, or --token"
+            ),
         }
     }
 }

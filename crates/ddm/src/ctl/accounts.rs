@@ -70,7 +70,12 @@ pub struct CreateOptions {
     password: String,
 
     /// Schemas that it may use
-    #[arg(long = "schema", env = "DDM_ACCOUNT_SCHEMAS", value_delimiter = ',', value_name = "SCHEMA")]
+    #[arg(
+        long = "schema",
+        env = "DDM_ACCOUNT_SCHEMAS",
+        value_delimiter = ',',
+        value_name = "SCHEMA"
+    )]
     schemas: Vec<String>,
 
     /// What it may do there
@@ -83,7 +88,7 @@ pub struct CreateOptions {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "change", required = true, multiple = true, args = ["schemas", "permissions", "description"])]
+#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
 pub struct UpdateOptions {
     /// The instance's name or id
     instance: String,
@@ -92,15 +97,27 @@ pub struct UpdateOptions {
     account: String,
 
     /// Schemas that it may use from now on
-    #[arg(long = "schema", env = "DDM_ACCOUNT_SCHEMAS", value_delimiter = ',', value_name = "SCHEMA")]
+    #[arg(
+        long = "schema",
+        group = "change",
+        env = "DDM_ACCOUNT_SCHEMAS",
+        value_delimiter = ',',
+        value_name = "SCHEMA"
+    )]
     schemas: Option<Vec<String>>,
 
     /// What it may do from now on
-    #[arg(long = "permission", env = "DDM_ACCOUNT_PERMISSIONS", value_delimiter = ',', value_name = "PERMISSION")]
+    #[arg(
+        long = "permission",
+        group = "change",
+        env = "DDM_ACCOUNT_PERMISSIONS",
+        value_delimiter = ',',
+        value_name = "PERMISSION"
+    )]
     permissions: Option<Vec<String>>,
 
     /// A note
-    #[arg(long, env = "DDM_ACCOUNT_DESCRIPTION", value_name = "TEXT")]
+    #[arg(long, env = "DDM_ACCOUNT_DESCRIPTION", group = "change", value_name = "TEXT")]
     description: Option<String>,
 }
 
@@ -119,7 +136,8 @@ pub async fn run(session: &Session, verb: Verb) -> Result<()> {
             session.finish(&format!("account {account} is deleted"), answer).await
         }
         Verb::ResetPassword { instance, account, password } => {
-            let path = session.instance_path("v2", &instance, &["users", &account, "password"]).await?;
+            let path =
+                session.instance_path("v2", &instance, &["users", &account, "password"]).await?;
             let answer = session.client.post(&path, json!({ "password": password })).await?;
             session.finish(&format!("account {account} has its new password"), answer).await
         }

@@ -131,11 +131,13 @@ async fn create(session: &Session, options: CreateOptions) -> Result<()> {
     let known = |key: &str| file[key].as_str().map(str::to_owned);
     let zones = match options.zones.is_empty() {
         false => options.zones,
-        true => vec![file["availability_zones"][0].as_str().context("which zone? give --zone")?.to_owned()],
+        true => vec![
+            file["availability_zones"][0].as_str().context("which zone? give --zone")?.to_owned(),
+        ],
     };
     let flavor = match options.flavor {
         Some(code) => code,
-        None => session.smallest_flavor().await?,
+        None => session.client.smallest_flavor().await?,
     };
     let mut body = json!({
         "name": options.name,

@@ -31,7 +31,12 @@ impl Session {
     }
 
     /// The path of a call on an instance: `/v1/{project_id}/instances/<id>` and `rest`.
-    pub async fn instance_path(&self, version: &str, instance: &str, rest: &[&str]) -> Result<String> {
+    pub async fn instance_path(
+        &self,
+        version: &str,
+        instance: &str,
+        rest: &[&str],
+    ) -> Result<String> {
         let id = self.instance_id(instance).await?;
         let mut path = format!("/{version}/{{project_id}}/instances/{id}");
         for segment in rest {

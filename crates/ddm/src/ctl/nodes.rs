@@ -5,8 +5,13 @@ use super::output::Column;
 use anyhow::Result;
 use clap::Subcommand;
 
-const COLUMNS: &[Column] =
-    &[("ID", "node_id"), ("STATUS", "status"), ("ADDRESS", "ip"), ("PORT", "port"), ("GROUP", "group_id")];
+const COLUMNS: &[Column] = &[
+    ("ID", "node_id"),
+    ("STATUS", "status"),
+    ("ADDRESS", "ip"),
+    ("PORT", "port"),
+    ("GROUP", "group_id"),
+];
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {

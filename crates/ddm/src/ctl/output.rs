@@ -69,10 +69,12 @@ fn text(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => match ["name", "ip", "code", "id"].iter().find_map(|key| fields.get(*key)) {
-            Some(name) => text(name),
-            None => value.to_string(),
-        },
+        Value::Object(fields) => {
+            match ["name", "ip", "code", "host", "id"].iter().find_map(|key| fields.get(*key)) {
+                Some(name) => text(name),
+                None => value.to_string(),
+            }
+        }
         other => other.to_string(),
     }
 }

@@ -129,7 +129,10 @@ async fn data_nodes(session: &Session, options: &CreateOptions) -> Result<Vec<Va
         (true, Mode::Single) => ids(&known).into_iter().take(1).collect(),
     };
     if wanted.is_empty() {
-        bail!("on which data nodes? give --data-node; see `ddm ctl data-nodes list {}`", options.instance);
+        bail!(
+            "on which data nodes? give --data-node; see `ddm ctl data-nodes list {}`",
+            options.instance
+        );
     }
     let available = session.available_data_nodes(&options.instance).await?;
     wanted.iter().map(|name| login(name, &known, &available, options)).collect()
@@ -139,7 +142,12 @@ fn ids(nodes: &[Value]) -> Vec<String> {
     nodes.iter().filter_map(|node| node["id"].as_str()).map(str::to_owned).collect()
 }
 
-fn login(name: &str, known: &[Value], available: &[Value], options: &CreateOptions) -> Result<Value> {
+fn login(
+    name: &str,
+    known: &[Value],
+    available: &[Value],
+    options: &CreateOptions,
+) -> Result<Value> {
     let is_meant = |node: &&Value| node["id"] == name || node["name"] == name;
     let node = available.iter().chain(known).find(is_meant);
     let id = node.and_then(|node| node["id"].as_str()).unwrap_or(name);
@@ -147,7 +155,11 @@ fn login(name: &str, known: &[Value], available: &[Value], options: &CreateOptio
     let from_file = |key: &str| file.and_then(|node| node[key].as_str()).map(str::to_owned);
     let user = options.data_node_user.clone().or_else(|| from_file("admin_user"));
     let password = options.data_node_password.clone().or_else(|| from_file("admin_password"));
-    let missing = || format!("the administrator of the data node {name}? give --data-node-user and --data-node-password");
+    let missing = || {
+        format!(
+            "the administrator of the data node {name}? give --data-node-user and --data-node-password"
+        )
+    };
     Ok(json!({
         "id": id,
         "user_name": user.with_context(missing)?,

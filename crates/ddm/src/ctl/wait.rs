@@ -14,7 +14,8 @@ impl Session {
     /// Finishes a change: waits for its job if it has one and waiting is wanted, then prints.
     /// The job is added to the answer.
     pub async fn finish(&self, sentence: &str, mut answer: Value) -> Result<()> {
-        let job_id = ["job_id", "jobId"].iter().find_map(|key| answer[key].as_str()).map(str::to_owned);
+        let job_id =
+            ["job_id", "jobId"].iter().find_map(|key| answer[key].as_str()).map(str::to_owned);
         match (job_id, self.wait) {
             (Some(job_id), Some(timeout)) => {
                 answer["job"] = self.wait_for_job(&job_id, timeout).await?;

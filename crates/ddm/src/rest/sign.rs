@@ -35,7 +35,9 @@ impl Request<'_> {
         let to_sign = format!("{ALGORITHM}\n{date}\n{}", sha256(self.canonical(date).as_bytes()));
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret_key.expose().as_bytes());
         let signature = hex(hmac::sign(&key, to_sign.as_bytes()).as_ref());
-        format!("{ALGORITHM} Access={access_key}, SignedHeaders={SIGNED_HEADERS}, Signature={signature}")
+        format!(
+            "{ALGORITHM} Access={access_key}, SignedHeaders={SIGNED_HEADERS}, Signature={signature}"
+        )
     }
 
     fn canonical(&self, date: &str) -> String {
@@ -59,8 +61,10 @@ pub fn now() -> String {
 
 /// A query string, sorted and encoded.
 pub fn canonical_query(query: &[(&str, String)]) -> String {
-    let mut pairs: Vec<String> =
-        query.iter().map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value))).collect();
+    let mut pairs: Vec<String> = query
+        .iter()
+        .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
+        .collect();
     pairs.sort();
     pairs.join("&")
 }
@@ -70,7 +74,9 @@ pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte))
+            }
             other => write!(out, "%{other:02X}").expect("a string takes every write"),
         }
     }
@@ -89,7 +95,13 @@ mod tests {
     fn canonical_form() {
         let query = canonical_query(&[("b", "2 3".to_owned()), ("a", "ü".to_owned())]);
         assert_eq!(query, "a=%C3%BC&b=2%203");
-        let request = Request { method: "GET", path: "/v1/p/instances", query: &query, host: "h:1", body: b"" };
+        let request = Request {
+            method: "GET",
+            path: "/v1/p/instances",
+            query: &query,
+            host: "h:1",
+            body: b"",
+        };
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(
             request.canonical("20260101T000000Z"),
@@ -103,12 +115,20 @@ mod tests {
     #[test]
     fn the_signature_depends_on_every_part() {
         let request = Request { method: "GET", path: "/", query: "", host: "h", body: b"" };
-        let sign = |request: &Request<'_>, key: &str| request.authorization("AK", &Secret::new(key), "D");
+        let sign =
+            |request: &Request<'_>, key: &str| request.authorization("AK", &Secret::new(key), "D");
         let base = sign(&request, "SK");
-        assert!(base.starts_with("SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-date, Signature="));
+        assert!(
+            base.starts_with(
+                "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-date, Signature="
+            )
+        );
         assert_ne!(base, sign(&request, "other"));
         assert_ne!(base, sign(&Request { method: "PUT", ..request }, "SK"));
-        assert_ne!(base, sign(&Request { method: "GET", path: "/", query: "", host: "h", body: b"x" }, "SK"));
+        assert_ne!(
+            base,
+            sign(&Request { method: "GET", path: "/", query: "", host: "h", body: b"x" }, "SK")
+        );
     }
 
     #[test]

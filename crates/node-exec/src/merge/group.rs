@@ -6,6 +6,7 @@ use crate::merge::{Layout, Record};
 use mysql_wire::column::{ColumnDefinition, ColumnType};
 use sql_plan::merge::{Aggregate, AggregateKind, ColumnAt};
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 /// A sum as its column's type wants it.
 #[derive(Clone, Debug)]
@@ -47,8 +48,8 @@ enum State {
 }
 
 /// A group that is being read.
-pub(crate) struct GroupBuilder<'a> {
-    layout: &'a Layout,
+pub(crate) struct GroupBuilder {
+    layout: Rc<Layout>,
     first: Record,
     states: Vec<(usize, State)>,
 }
@@ -61,11 +62,11 @@ fn index(layout: &Layout, at: ColumnAt) -> usize {
     layout.index(at)
 }
 
-impl<'a> GroupBuilder<'a> {
-    pub(crate) fn new(layout: &'a Layout, aggregates: &[Aggregate], first: Record) -> Self {
+impl GroupBuilder {
+    pub(crate) fn new(layout: Rc<Layout>, aggregates: &[Aggregate], first: Record) -> Self {
         let states = aggregates
             .iter()
-            .map(|aggregate| (index(layout, aggregate.column), State::new(layout, &aggregate.kind)))
+            .map(|aggregate| (index(&layout, aggregate.column), State::new(&layout, &aggregate.kind)))
             .collect();
         let mut builder = Self { layout, first: first.clone(), states };
         builder.add(&first);
@@ -78,7 +79,7 @@ impl<'a> GroupBuilder<'a> {
 
     pub(crate) fn add(&mut self, record: &Record) {
         for (at, state) in &mut self.states {
-            state.add(self.layout, *at, record);
+            state.add(&self.layout, *at, record);
         }
     }
 
@@ -86,7 +87,7 @@ impl<'a> GroupBuilder<'a> {
         let mut made: Vec<Option<Option<Vec<u8>>>> = vec![None; self.first.len()];
         for (at, state) in self.states {
             if let Some(slot) = made.get_mut(at) {
-                *slot = Some(state.finish(self.layout, at));
+                *slot = Some(state.finish(&self.layout, at));
             }
         }
         if made.iter().all(Option::is_none) {
@@ -212,7 +213,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn layout(types: &[(ColumnType, u8)]) -> Layout {
+    fn layout(types: &[(ColumnType, u8)]) -> Rc<Layout> {
         let columns: Vec<_> = types
             .iter()
             .map(|(column_type, decimals)| {
@@ -221,7 +222,8 @@ mod tests {
                 column
             })
             .collect();
-        Layout { columns: columns.into(), visible: types.len(), weights: vec![Comparison::Bytes; types.len()] }
+        let weights = vec![Comparison::Bytes; types.len()];
+        Rc::new(Layout { columns: columns.into(), visible: types.len(), weights })
     }
 
     fn record(fields: &[Option<&str>]) -> Record {
@@ -245,7 +247,7 @@ mod tests {
             },
             Aggregate { column: ColumnAt::Visible(3), kind: AggregateKind::Sum },
         ];
-        let mut group = GroupBuilder::new(&layout, &aggregates, record(&[Some("1.10"), Some("9"), None, Some("0.1")]));
+        let mut group = GroupBuilder::new(layout, &aggregates, record(&[Some("1.10"), Some("9"), None, Some("0.1")]));
         group.add(&record(&[Some("2.25"), Some("10"), None, Some("0.2")]));
         group.add(&record(&[None, None, None, None]));
         let made = group.finish();

@@ -19,6 +19,7 @@ use node_backend::query::Row;
 use sql_plan::merge::{ColumnAt, CompareOp, Having, Merge, OrderKey, SortKey};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A row with its fields found.
@@ -150,7 +151,7 @@ impl Layout {
 /// The merge of one statement, with its values.
 #[derive(Debug)]
 pub struct Merger {
-    layout: Layout,
+    layout: Rc<Layout>,
     order: Vec<Key>,
     group: Option<(Vec<Key>, Vec<sql_plan::merge::Aggregate>)>,
     having: Option<HavingWithValues>,
@@ -257,7 +258,7 @@ impl Merger {
             having,
             sort: layout.keys(&merge.sort),
             distinct: layout.plain_keys(&merge.distinct),
-            layout,
+            layout: Rc::new(layout),
             skip: bounds.offset,
             left: bounds.limit,
             rows_max: bounds.rows_max,
@@ -323,7 +324,7 @@ impl Merger {
                     None => return Ok(None),
                 },
             };
-            let mut builder = GroupBuilder::new(&self.layout, &aggregates, first);
+            let mut builder = GroupBuilder::new(self.layout.clone(), &aggregates, first);
             while let Some(record) = self.next_row(streams).await? {
                 if compare_by(&keys, builder.first(), &record).is_ne() {
                     self.waiting = Some(record);

@@ -3,7 +3,7 @@
 //! Accounts are made in the server's bootstrap mode, without network and without a binlog: no
 //! password is ever in a file or on a command line, and replicas do not receive the accounts twice.
 
-use super::config_file::run_as;
+use super::config_file::{self, run_as};
 use super::error::LocalMariaDbError;
 use super::programs::Programs;
 use super::record::Record;
@@ -11,6 +11,7 @@ use super::{LocalMariaDbOptions, ProgressLine};
 use crate::error::ProvisionError;
 use crate::files;
 use crate::sql_text::{account, literal};
+use base::id::{hex, random_bytes};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use tokio::process::Command;
 
 /// How long one of the two steps may take on a busy machine.
 const STEP_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What the names of unfinished data directories begin with.
+const UNFINISHED: &str = "data.new";
 
 /// How much of a failed program's output is shown.
 const OUTPUT_LINES: usize = 15;
@@ -36,8 +40,9 @@ pub async fn ensure_made(
         return Ok(());
     }
     progress(&format!("making the data node {}", record.name));
-    let temporary = directory.join("data.new");
-    files::remove_dir(&temporary)?;
+    remove_leftovers(&directory);
+    let temporary = directory.join(format!("{UNFINISHED}{}", hex(&random_bytes::<4>())));
+    files::make_private_dir(&config_file::temporary_dir(&directory))?;
     let mut install = command(&programs.install_db, &temporary);
     install.args(["--auth-root-authentication-method=socket", "--skip-test-db"]);
     if let Some(user) = run_as() {
@@ -53,14 +58,27 @@ pub async fn ensure_made(
     Ok(())
 }
 
-/// A program that reads no configuration file and works in this data directory.
+/// Removes what an interrupted making left. Its processes may still write there, so each making has a
+/// directory of its own, and one that cannot be removed now is left to the next start.
+fn remove_leftovers(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+        if unfinished && let Err(error) = files::remove_dir(&entry.path()) {
+            tracing::debug!(%error, "an interrupted making is not removed");
+        }
+    }
+}
+
+/// A program that reads no configuration file and works in this data directory. Neither is told a
+/// user: the bootstrap mode runs as root without it, and with it the installer would change the
+/// owner of a plugin directory that belongs to the machine's own MariaDB.
 fn command(program: &Path, data: &Path) -> Command {
     let mut command = Command::new(program);
+    if let Some(directory) = data.parent() {
+        command.env("TMPDIR", config_file::temporary_dir(directory));
+    }
     // The option that forbids configuration files must be the first.
     command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
-    if let Some(user) = run_as() {
-        command.arg(format!("--user={user}"));
-    }
     command
 }
 
@@ -74,18 +92,28 @@ fn accounts_sql(record: &Record) -> String {
         "FLUSH PRIVILEGES".to_owned(),
         format!("CREATE USER {admin} IDENTIFIED BY {}", literal(record.admin_password.expose())),
         format!("GRANT ALL PRIVILEGES ON *.* TO {admin} WITH GRANT OPTION"),
-        format!("CREATE USER {replication} IDENTIFIED BY {}", literal(record.replication_password.expose())),
+        format!(
+            "CREATE USER {replication} IDENTIFIED BY {}",
+            literal(record.replication_password.expose())
+        ),
         format!("GRANT REPLICATION SLAVE ON *.* TO {replication}"),
         "FLUSH PRIVILEGES".to_owned(),
     ];
     statements.map(|statement| statement + ";\n").concat()
 }
 
-async fn run(record: &Record, step: &'static str, mut command: Command, input: &str) -> Result<(), LocalMariaDbError> {
-    let failed = |output: String| LocalMariaDbError::Bootstrap { name: record.name.clone(), step, output };
+async fn run(
+    record: &Record,
+    step: &'static str,
+    mut command: Command,
+    input: &str,
+) -> Result<(), LocalMariaDbError> {
+    let failed =
+        |output: String| LocalMariaDbError::Bootstrap { name: record.name.clone(), step, output };
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Not in a group of its own: a step that is interrupted is begun again anyway.
-    let mut child = command.kill_on_drop(true).spawn().map_err(|error| failed(error.to_string()))?;
+    let mut child =
+        command.kill_on_drop(true).spawn().map_err(|error| failed(error.to_string()))?;
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let work = async {
         stdin.write_all(input.as_bytes()).await?;
@@ -99,7 +127,9 @@ async fn run(record: &Record, step: &'static str, mut command: Command, input: &
     // The bootstrap mode answers 0 even when a statement failed; it says so in its output.
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    if output.status.success() && !said.lines().any(|line| line.starts_with("ERROR") || line.contains("[ERROR]")) {
+    if output.status.success()
+        && !said.lines().any(|line| line.starts_with("ERROR") || line.contains("[ERROR]"))
+    {
         return Ok(());
     }
     let lines: Vec<&str> = said.lines().collect();

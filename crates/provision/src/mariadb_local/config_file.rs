@@ -20,9 +20,16 @@ pub fn path(directory: &Path) -> PathBuf {
     directory.join("my.cnf")
 }
 
+/// A server's own directory for temporary files. It must be its own: a server that starts removes
+/// the temporary tables that it finds there, also those of a running server.
+pub fn temporary_dir(directory: &Path) -> PathBuf {
+    directory.join("tmp")
+}
+
 /// Writes it.
 pub fn write(options: &LocalMariaDbOptions, record: &Record) -> Result<(), ProvisionError> {
     let directory = record.directory(&options.root_dir);
+    files::make_private_dir(&temporary_dir(&directory))?;
     files::write_private(&path(&directory), text(options, record, &directory).as_bytes())
 }
 
@@ -40,6 +47,7 @@ fn text(options: &LocalMariaDbOptions, record: &Record, directory: &Path) -> Str
         set("user", &user);
     }
     set("datadir", &directory.join("data").display());
+    set("tmpdir", &temporary_dir(directory).display());
     // Relative to the data directory: an absolute path can pass the 107 bytes that a socket may have.
     set("socket", &"../socket");
     set("pid-file", &"../server-own.pid");

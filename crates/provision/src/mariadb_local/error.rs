@@ -26,7 +26,9 @@ pub enum LocalMariaDbError {
         most: u32,
     },
     /// No free port.
-    #[error("no free port found from {from} upwards; free one, or stop programs that are not needed")]
+    #[error(
+        "no free port found from {from} upwards; free one, or stop programs that are not needed"
+    )]
     NoFreePort {
         /// The first port tried.
         from: u16,

@@ -125,12 +125,18 @@ impl Record {
     /// All servers under `root_dir`, primaries first.
     pub fn load_all(root_dir: &Path) -> Result<Vec<Self>, LocalMariaDbError> {
         files::make_private_dir(root_dir)?;
-        let entries = std::fs::read_dir(root_dir).map_err(crate::ProvisionError::io("list", root_dir))?;
+        let entries =
+            std::fs::read_dir(root_dir).map_err(crate::ProvisionError::io("list", root_dir))?;
         let mut records = Vec::new();
         for entry in entries.flatten() {
             let path = entry.path().join(FILE_NAME);
-            if entry.path().is_dir() && let Some(text) = files::read_optional(&path)? {
-                records.push(Self::parse(&text).map_err(|reason| LocalMariaDbError::BadRecord { path, reason })?);
+            if entry.path().is_dir()
+                && let Some(text) = files::read_optional(&path)?
+            {
+                records.push(
+                    Self::parse(&text)
+                        .map_err(|reason| LocalMariaDbError::BadRecord { path, reason })?,
+                );
             }
         }
         records.sort_by_key(|record| record.server_id);

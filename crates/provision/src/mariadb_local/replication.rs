@@ -16,9 +16,11 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Makes the replica follow its primary and waits until it does.
 pub async fn ensure(primary: &Record, replica: &Record) -> Result<(), LocalMariaDbError> {
-    let admin_failed = |source: AdminError| LocalMariaDbError::Admin { name: replica.name.clone(), source };
+    let admin_failed =
+        |source: AdminError| LocalMariaDbError::Admin { name: replica.name.clone(), source };
     let login = replica.login();
-    let status = SqlDataNodeAdmin.query(&login, "SHOW REPLICA STATUS").await.map_err(admin_failed)?;
+    let status =
+        SqlDataNodeAdmin.query(&login, "SHOW REPLICA STATUS").await.map_err(admin_failed)?;
     let statements = if follows(&status, primary) {
         vec!["START REPLICA".to_owned()]
     } else {
@@ -29,12 +31,16 @@ pub async fn ensure(primary: &Record, replica: &Record) -> Result<(), LocalMaria
     }
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
-        let status = SqlDataNodeAdmin.query(&login, "SHOW REPLICA STATUS").await.map_err(admin_failed)?;
+        let status =
+            SqlDataNodeAdmin.query(&login, "SHOW REPLICA STATUS").await.map_err(admin_failed)?;
         if runs(&status) {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(LocalMariaDbError::Replication { name: replica.name.clone(), reason: reason(&status) });
+            return Err(LocalMariaDbError::Replication {
+                name: replica.name.clone(),
+                reason: reason(&status),
+            });
         }
         tokio::time::sleep(POLL).await;
     }
@@ -65,7 +71,10 @@ fn runs(status: &Rows) -> bool {
 
 fn reason(status: &Rows) -> String {
     let errors = ["Last_IO_Error", "Last_SQL_Error"];
-    let said: Vec<&str> =
-        errors.iter().filter_map(|column| status.get(0, column)).filter(|text| !text.is_empty()).collect();
+    let said: Vec<&str> = errors
+        .iter()
+        .filter_map(|column| status.get(0, column))
+        .filter(|text| !text.is_empty())
+        .collect();
     if said.is_empty() { "it does not connect".to_owned() } else { said.join("; ") }
 }

@@ -59,7 +59,9 @@ impl LocalServer {
         let process = loop {
             match start_once(programs, options, &record, progress).await {
                 // Somebody took the port since it was chosen, and nobody knows ours yet.
-                Err(LocalMariaDbError::PortInUse { port, .. }) if !record.was_up && tries < FIRST_START_TRIES => {
+                Err(LocalMariaDbError::PortInUse { port, .. })
+                    if !record.was_up && tries < FIRST_START_TRIES =>
+                {
                     record.port = ports::choose(next_port(options, port), &[port])?;
                     record.save(&options.root_dir)?;
                     tries += 1;
@@ -87,7 +89,10 @@ impl LocalServer {
         self.stop.send_replace(true);
         match self.task.await {
             Ok(outcome) => Ok(outcome?),
-            Err(error) => Err(ProvisionError::Start { name: self.record.name, reason: error.to_string() }.into()),
+            Err(error) => {
+                Err(ProvisionError::Start { name: self.record.name, reason: error.to_string() }
+                    .into())
+            }
         }
     }
 }
@@ -101,7 +106,11 @@ fn next_port(options: &LocalMariaDbOptions, port: u16) -> u16 {
     port.saturating_add(1 + u16::from(step))
 }
 
-fn process_spec(programs: &Programs, options: &LocalMariaDbOptions, record: &Record) -> ProcessSpec {
+fn process_spec(
+    programs: &Programs,
+    options: &LocalMariaDbOptions,
+    record: &Record,
+) -> ProcessSpec {
     let directory = record.directory(&options.root_dir);
     let mut defaults = std::ffi::OsString::from("--defaults-file=");
     defaults.push(config_file::path(&directory));
@@ -197,7 +206,9 @@ async fn watch_over(
             }
         };
         failures = if started.elapsed() > STEADY { 1 } else { failures + 1 };
-        let Some(again) = start_again(&spec, exit, &mut failures, &mut stop).await else { return Ok(()) };
+        let Some(again) = start_again(&spec, exit, &mut failures, &mut stop).await else {
+            return Ok(());
+        };
         process = again;
     }
 }

@@ -64,7 +64,8 @@ impl ProcessIdentity {
         std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let owner = entry.metadata().ok()?.uid();
-            if owner != user || !wanted.matches(&std::fs::read(entry.path().join("cmdline")).ok()?) {
+            if owner != user || !wanted.matches(&std::fs::read(entry.path().join("cmdline")).ok()?)
+            {
                 return None;
             }
             Self::of(pid)
@@ -80,7 +81,8 @@ struct Wanted<'a> {
 
 impl Wanted<'_> {
     fn matches(&self, command_line: &[u8]) -> bool {
-        let mut parts = command_line.strip_suffix(b"\0").unwrap_or(command_line).split(|byte| *byte == 0);
+        let mut parts =
+            command_line.strip_suffix(b"\0").unwrap_or(command_line).split(|byte| *byte == 0);
         let Some(program) = parts.next() else { return false };
         Path::new(OsStr::from_bytes(program)).file_name() == Some(self.file_name)
             && parts.eq(self.arguments.iter().map(|argument| argument.as_bytes()))

@@ -117,6 +117,8 @@ impl<'a> NodeFiles<'a> {
     /// needs to be in it.
     fn started_with(&self) -> String {
         let tls = &self.spec.tls;
-        [&self.config, &tls.ca_pem, &tls.cert_pem, &tls.mysql_cert_pem].map(String::as_str).join("\n")
+        [&self.config, &tls.ca_pem, &tls.cert_pem, &tls.mysql_cert_pem]
+            .map(String::as_str)
+            .join("\n")
     }
 }

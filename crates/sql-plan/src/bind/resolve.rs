@@ -65,8 +65,17 @@ impl<'s> Bound<'s> {
         for source in &block.sources {
             let Source::Table(index) = source else { return Found::Unknown };
             if let Some((column, _)) = self.refs[*index].table.column(name) {
-                if found.is_some() {
-                    return Found::Unknown; // ambiguous, or merged by USING
+                let merged = block.using.iter().any(|using| using.eq_ignore_ascii_case(name));
+                match found {
+                    None => {}
+                    // USING makes one column of two; it is that of the side that is never NULL.
+                    Some(_) if !merged => return Found::Unknown,
+                    Some(ColumnOf { reference, .. })
+                        if !self.refs[reference].null_side || self.refs[*index].null_side =>
+                    {
+                        continue;
+                    }
+                    Some(_) => {}
                 }
                 found = Some(ColumnOf { reference: *index, column });
             }

@@ -131,7 +131,9 @@ impl Scanner<'_> {
                 b'-' if rest.starts_with(b"--") && rest.get(2).is_none_or(|&b| b <= b' ') => {
                     pos += memchr(b'\n', rest)? + 1;
                 }
-                b'/' if rest.starts_with(b"/*") && !matches!(rest.get(2), Some(b'!' | b'+' | b'M')) => {
+                b'/' if rest.starts_with(b"/*")
+                    && !matches!(rest.get(2), Some(b'!' | b'+' | b'M')) =>
+                {
                     match memmem::find(&rest[2..], b"*/") {
                         Some(close) => pos += close + 4,
                         None => return Some(after as u32),

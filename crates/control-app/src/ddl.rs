@@ -1,0 +1,301 @@
+//! Definitions of tables change here. A node that runs a DDL statement asks three times at most:
+//! begin (recorded, tables locked, before any data node is touched), then commit (the definition is
+//! stored, and every live node serves it before the answer) or abort. What a dead node left is
+//! cleared up by [`orphans`].
+
+pub mod orphans;
+
+use crate::app::App;
+use crate::change::Tries;
+use crate::error::AppError;
+use crate::ports::SnapshotPublisher;
+use crate::time::now_ms;
+use base::id::{InstanceId, NodeId, hex, random_bytes};
+use base::sql_error::{
+    CONTROL_PLANE_AWAY, DDL_CONFLICT, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlErrorCode, TABLE_EXISTS,
+    UNKNOWN_DB, UNKNOWN_ERROR,
+};
+use control_store::record::{Record, Versioned};
+use control_store::records::ddl::{DdlRecord, TableLockRecord};
+use control_store::records::node::NodeRecord;
+use control_store::records::schema::{SchemaRecord, SchemaStatus};
+use control_store::records::table::TableRecord;
+use provision::Stop;
+use std::time::Duration;
+use topology::stream::{Answer, Ask, TableChange};
+
+/// A node that does not serve a new definition within this is stopped, and started anew by the
+/// reconciler: no node may route by an old definition once the client has its OK.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a question is refused.
+#[derive(Debug)]
+enum Refusal {
+    /// For the client.
+    Sql(SqlErrorCode, String),
+    /// The control plane itself failed.
+    App(AppError),
+}
+
+impl From<AppError> for Refusal {
+    fn from(error: AppError) -> Self {
+        Refusal::App(error)
+    }
+}
+
+/// Answers a node's question.
+pub async fn answer(
+    app: &App,
+    live: &dyn SnapshotPublisher,
+    instance: &InstanceId,
+    node: &NodeId,
+    ask: Ask,
+) -> Answer {
+    let result = match ask {
+        Ask::DdlBegin { schema, changes } => begin(app, instance, node, &schema, changes).await,
+        Ask::DdlCommit { ddl_id, changes } => commit(app, live, instance, &ddl_id, changes).await,
+        Ask::DdlAbort { ddl_id } => abort(app, instance, &ddl_id).await,
+    };
+    let (code, message) = match result {
+        Ok(answer) => return answer,
+        Err(Refusal::Sql(code, message)) => (code, message),
+        Err(Refusal::App(AppError::Store(error))) => {
+            (CONTROL_PLANE_AWAY, format!("the control plane cannot record the change: {error}"))
+        }
+        Err(Refusal::App(error)) => (UNKNOWN_ERROR, error.to_string()),
+    };
+    Answer::Refused { sql_error: code.number, message }
+}
+
+async fn begin(
+    app: &App,
+    instance: &InstanceId,
+    node: &NodeId,
+    schema: &str,
+    changes: Vec<TableChange>,
+) -> Result<Answer, Refusal> {
+    let schema = schema.to_lowercase();
+    let record = DdlRecord {
+        id: hex(&random_bytes::<16>()),
+        instance_id: instance.clone(),
+        node_id: node.clone(),
+        schema: schema.clone(),
+        changes,
+        begun_ms: now_ms(),
+    };
+    let mut tries = Tries::default();
+    loop {
+        let found: Option<Versioned<SchemaRecord>> =
+            app.get(&SchemaRecord::key_of(instance, &schema)).await?;
+        let Some(found) = found else {
+            return Err(Refusal::Sql(UNKNOWN_DB, format!("Unknown database '{schema}'")));
+        };
+        if found.value.status != SchemaStatus::Running {
+            let text = format!("the schema '{schema}' is being created or deleted");
+            return Err(Refusal::Sql(SCHEMA_NOT_READY, text));
+        }
+        check_presence(app, instance, &schema, &record.changes).await?;
+        let mut change = app.change(instance).await?;
+        change.create(&record);
+        for table in touched(&record.changes) {
+            let lock = lock(instance, &schema, &table, &record.id);
+            if app.get::<TableLockRecord>(&lock.key()).await?.is_some() {
+                let text = format!(
+                    "Another statement is changing the definition of table '{schema}.{table}'"
+                );
+                return Err(Refusal::Sql(DDL_CONFLICT, text));
+            }
+            change.create(&lock);
+        }
+        if change.commit().await?.is_some() {
+            return Ok(Answer::DdlBegun { ddl_id: record.id });
+        }
+        tries.again()?;
+    }
+}
+
+/// A table that comes to be must not be there, any other must.
+async fn check_presence(
+    app: &App,
+    instance: &InstanceId,
+    schema: &str,
+    changes: &[TableChange],
+) -> Result<(), Refusal> {
+    for change in changes {
+        let (wanted, unwanted) = match change {
+            TableChange::Create { table } => (None, Some(&table.name)),
+            TableChange::Alter { table } => (Some(&table.name), None),
+            TableChange::Rename { from, table } => {
+                (Some(from), (!from.eq_ignore_ascii_case(&table.name)).then_some(&table.name))
+            }
+            TableChange::Drop { name } => (Some(name), None),
+        };
+        if let Some(name) = wanted
+            && find(app, instance, schema, name).await?.is_none()
+        {
+            return Err(Refusal::Sql(
+                NO_SUCH_TABLE,
+                format!("Table '{schema}.{name}' doesn't exist"),
+            ));
+        }
+        if let Some(name) = unwanted
+            && find(app, instance, schema, name).await?.is_some()
+        {
+            return Err(Refusal::Sql(TABLE_EXISTS, format!("Table '{name}' already exists")));
+        }
+    }
+    Ok(())
+}
+
+async fn commit(
+    app: &App,
+    live: &dyn SnapshotPublisher,
+    instance: &InstanceId,
+    ddl_id: &str,
+    changes: Vec<TableChange>,
+) -> Result<Answer, Refusal> {
+    let version = store_definitions(app, instance, ddl_id, changes).await?;
+    publish(app, live, instance, version).await?;
+    Ok(Answer::Published { version })
+}
+
+/// Writes the definitions and forgets the change; returns the version of the snapshot that has them.
+async fn store_definitions(
+    app: &App,
+    instance: &InstanceId,
+    ddl_id: &str,
+    changes: Vec<TableChange>,
+) -> Result<u64, Refusal> {
+    let mut tries = Tries::default();
+    loop {
+        let ddl = pending(app, instance, ddl_id).await?;
+        let mut change = app.change(instance).await?;
+        for one in &changes {
+            let (gone, table) = match one {
+                TableChange::Create { table } | TableChange::Alter { table } => (None, Some(table)),
+                TableChange::Rename { from, table } => (Some(from), Some(table)),
+                TableChange::Drop { name } => (Some(name), None),
+            };
+            if let Some(name) = gone
+                && let Some(before) = find(app, instance, &ddl.value.schema, name).await?
+            {
+                change.delete(&before);
+            }
+            let Some(table) = table else { continue };
+            let record = TableRecord {
+                instance_id: instance.clone(),
+                schema: ddl.value.schema.clone(),
+                table: table.clone(),
+            };
+            match find(app, instance, &ddl.value.schema, &table.name).await? {
+                Some(before) => change.update(&before, &record),
+                None => change.create(&record),
+            }
+        }
+        forget(app, &mut change, &ddl).await?;
+        if let Some(committed) = change.commit().await? {
+            return Ok(committed.revision);
+        }
+        tries.again()?;
+    }
+}
+
+/// Waits until every node of the instance serves the version, and stops those that do not.
+async fn publish(
+    app: &App,
+    live: &dyn SnapshotPublisher,
+    instance: &InstanceId,
+    version: u64,
+) -> Result<(), Refusal> {
+    let nodes: Vec<NodeId> = app
+        .list::<NodeRecord>(&NodeRecord::prefix_of(instance))
+        .await?
+        .into_iter()
+        .filter(|node| node.value.should_run)
+        .map(|node| node.value.id)
+        .collect();
+    let Err(late) = live.wait_nodes_at(instance, &nodes, version, PUBLISH_TIMEOUT).await else {
+        return Ok(());
+    };
+    for node in late.behind {
+        tracing::warn!(%node, version, "the node does not take the new definition and is stopped");
+        app.nodes.stop_node(&node, Stop::Kill).await.map_err(|error| {
+            let text = format!("the definition is stored, but a node that does not serve it could not be stopped: {error}");
+            Refusal::Sql(UNKNOWN_ERROR, text)
+        })?;
+    }
+    Ok(())
+}
+
+async fn abort(app: &App, instance: &InstanceId, ddl_id: &str) -> Result<Answer, Refusal> {
+    let mut tries = Tries::default();
+    loop {
+        let ddl = pending(app, instance, ddl_id).await?;
+        let mut change = app.change(instance).await?;
+        forget(app, &mut change, &ddl).await?;
+        if change.commit().await?.is_some() {
+            return Ok(Answer::Aborted);
+        }
+        tries.again()?;
+    }
+}
+
+async fn pending(
+    app: &App,
+    instance: &InstanceId,
+    ddl_id: &str,
+) -> Result<Versioned<DdlRecord>, Refusal> {
+    app.get(&DdlRecord::key_of(instance, ddl_id)).await?.ok_or_else(|| {
+        Refusal::Sql(DDL_CONFLICT, "the change of the definition is no longer pending".to_owned())
+    })
+}
+
+/// Removes the change and its locks.
+async fn forget(
+    app: &App,
+    change: &mut crate::change::Change<'_>,
+    ddl: &Versioned<DdlRecord>,
+) -> Result<(), AppError> {
+    change.delete(ddl);
+    let record = &ddl.value;
+    for table in touched(&record.changes) {
+        let key = lock(&record.instance_id, &record.schema, &table, &record.id).key();
+        if let Some(held) = app.get::<TableLockRecord>(&key).await?
+            && held.value.ddl_id == record.id
+        {
+            change.delete(&held);
+        }
+    }
+    Ok(())
+}
+
+async fn find(
+    app: &App,
+    instance: &InstanceId,
+    schema: &str,
+    table: &str,
+) -> Result<Option<Versioned<TableRecord>>, AppError> {
+    app.get(&TableRecord::key_of(instance, schema, table)).await
+}
+
+fn lock(instance: &InstanceId, schema: &str, table: &str, ddl_id: &str) -> TableLockRecord {
+    TableLockRecord {
+        instance_id: instance.clone(),
+        schema: schema.to_owned(),
+        table: table.to_owned(),
+        ddl_id: ddl_id.to_owned(),
+    }
+}
+
+/// The tables that changes touch, lower case, each once.
+fn touched(changes: &[TableChange]) -> std::collections::BTreeSet<String> {
+    changes
+        .iter()
+        .flat_map(|change| match change {
+            TableChange::Create { table } | TableChange::Alter { table } => vec![&table.name],
+            TableChange::Rename { from, table } => vec![from, &table.name],
+            TableChange::Drop { name } => vec![name],
+        })
+        .map(|name| name.to_lowercase())
+        .collect()
+}

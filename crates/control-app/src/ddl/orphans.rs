@@ -1,0 +1,154 @@
+//! Changes of definitions whose node died: a CREATE that was not committed is taken back, a DROP or
+//! RENAME is finished, an ALTER's present definition is read back from the data node. So no lock
+//! outlives its node, and a table is wholly old or wholly new as far as its statement can be
+//! finished; an ALTER that reached only some shards is reported.
+
+use super::{forget, pending};
+use crate::app::App;
+use crate::error::AppError;
+use crate::ports::SnapshotPublisher;
+use crate::time::now_ms;
+use control_store::record::{Record, Versioned};
+use control_store::records::data_node::DataNodeRecord;
+use control_store::records::ddl::DdlRecord;
+use control_store::records::schema::SchemaRecord;
+use control_store::records::table::TableRecord;
+use topology::model::{Placement, Shard, Table};
+use topology::stream::{HEARTBEAT_TIMEOUT_MS, TableChange};
+
+/// Clears up what dead nodes left; returns how many changes it ended.
+pub async fn resolve(app: &App, live: &dyn SnapshotPublisher) -> Result<usize, AppError> {
+    let oldest = now_ms() - i64::try_from(2 * HEARTBEAT_TIMEOUT_MS).unwrap_or(i64::MAX);
+    let mut ended = 0;
+    for ddl in app.list::<DdlRecord>(DdlRecord::PREFIX).await? {
+        if ddl.value.begun_ms > oldest || live.is_heard(&ddl.value.node_id) {
+            continue;
+        }
+        tracing::info!(instance = %ddl.value.instance_id, schema = %ddl.value.schema, "a dead node's change of definitions is cleared up");
+        clear(app, &ddl).await?;
+        ended += 1;
+    }
+    Ok(ended)
+}
+
+async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
+    let record = &ddl.value;
+    let schema: Option<Versioned<SchemaRecord>> =
+        app.get(&SchemaRecord::key_of(&record.instance_id, &record.schema)).await?;
+    let shards = schema.map(|schema| schema.value.shards).unwrap_or_default();
+    for change in &record.changes {
+        match change {
+            TableChange::Create { table } => drop_physical(app, table, &shards).await?,
+            TableChange::Drop { name } => {
+                if let Some(known) = table(app, record, name).await? {
+                    drop_physical(app, &known.value.table, &shards).await?;
+                }
+            }
+            TableChange::Rename { from, table: to } => {
+                if let Some(known) = table(app, record, from).await? {
+                    rename_physical(app, &known.value.table, to, &shards).await?;
+                }
+            }
+            TableChange::Alter { table } => {
+                tracing::warn!(schema = %record.schema, table = %table.name, "an ALTER may have reached only some of the shards; compare them with CHECK TABLE");
+            }
+        }
+    }
+    end(app, ddl).await
+}
+
+/// Writes what the clearing up came to, and forgets the change.
+async fn end(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
+    let record = &ddl.value;
+    loop {
+        let Ok(ddl) = pending(app, &record.instance_id, &record.id).await else { return Ok(()) };
+        let mut change = app.change(&record.instance_id).await?;
+        for one in &record.changes {
+            let gone = match one {
+                TableChange::Drop { name } => Some(name),
+                TableChange::Rename { from, .. } => Some(from),
+                TableChange::Create { .. } | TableChange::Alter { .. } => None,
+            };
+            let Some(name) = gone else { continue };
+            let Some(before) = table(app, record, name).await? else { continue };
+            change.delete(&before);
+            if let TableChange::Rename { table: to, .. } = one {
+                let renamed = Table { name: to.name.clone(), ..before.value.table.clone() };
+                change.create(&TableRecord { table: renamed, ..before.value.clone() });
+            }
+        }
+        forget(app, &mut change, &ddl).await?;
+        if change.commit().await?.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+async fn table(
+    app: &App,
+    ddl: &DdlRecord,
+    name: &str,
+) -> Result<Option<Versioned<TableRecord>>, AppError> {
+    app.get(&TableRecord::key_of(&ddl.instance_id, &ddl.schema, name)).await
+}
+
+/// The shards that hold a table, with how many physical tables in each.
+fn homes<'a>(table: &Table, shards: &'a [Shard]) -> (&'a [Shard], u32) {
+    match &table.placement {
+        Placement::Single => (&shards[..shards.len().min(1)], 1),
+        Placement::Broadcast => (shards, 1),
+        Placement::Sharded(rule) => (shards, rule.tables_per_shard),
+    }
+}
+
+async fn drop_physical(app: &App, table: &Table, shards: &[Shard]) -> Result<(), AppError> {
+    let (shards, suffixes) = homes(table, shards);
+    for shard in shards {
+        for suffix in 0..suffixes {
+            let name = quoted(&table.physical_name(suffix));
+            let sql = format!("DROP TABLE IF EXISTS {}.{name}", quoted(&shard.database));
+            execute(app, shard, &sql).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn rename_physical(
+    app: &App,
+    from: &Table,
+    to: &Table,
+    shards: &[Shard],
+) -> Result<(), AppError> {
+    let (shards, suffixes) = homes(from, shards);
+    let renamed = Table { name: to.name.clone(), ..from.clone() };
+    for shard in shards {
+        let database = quoted(&shard.database);
+        for suffix in 0..suffixes {
+            let (old, new) =
+                (quoted(&from.physical_name(suffix)), quoted(&renamed.physical_name(suffix)));
+            execute(
+                app,
+                shard,
+                &format!("RENAME TABLE IF EXISTS {database}.{old} TO {database}.{new}"),
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+async fn execute(app: &App, shard: &Shard, sql: &str) -> Result<(), AppError> {
+    let found: Option<Versioned<DataNodeRecord>> =
+        app.get(&DataNodeRecord::key_of(&shard.data_node)).await?;
+    let Some(found) = found else { return Ok(()) };
+    let login = app.binding_admin(&found.value)?;
+    app.data_nodes
+        .execute(&login, sql)
+        .await
+        .map(|_| ())
+        .map_err(|error| AppError::Broken(format!("data node {}: {error}", found.value.name)))
+}

@@ -1,0 +1,98 @@
+//! The v3 views of instances: the same records with other field names.
+
+use crate::app::App;
+use crate::engine::ENGINE_NAME;
+use crate::time::text;
+use base::api_error::ApiError;
+use base::id::ProjectId;
+use control_api::instance_v3::{
+    GroupNodeV3, GroupV3, InstanceV3, InstanceV3Row, ListInstancesV3Response,
+    ShowInstanceV3Response,
+};
+use control_api::paging::{Page, total};
+use control_store::record::Versioned;
+use control_store::records::instance::{ChargeRecord, InstanceRecord};
+use control_store::records::node::NodeRecord;
+
+impl App {
+    /// `GET /v3/{project_id}/instances`
+    pub async fn list_instances_v3(
+        &self,
+        project: &ProjectId,
+        page: Page,
+    ) -> Result<ListInstancesV3Response, ApiError> {
+        let all = self.instances_of(project).await?;
+        let total = total(&all);
+        let mut instances = Vec::new();
+        for instance in page.cut(all) {
+            let nodes = self.nodes_of(&instance.id).await?;
+            let admin_user_name = Self::administrator_name(&self.accounts(&instance.id).await?);
+            instances.push(InstanceV3Row { row: self.row(&instance, &nodes), admin_user_name });
+        }
+        Ok(ListInstancesV3Response {
+            instances,
+            instance_num: total,
+            page_size: page.limit,
+            total,
+            total_page: page.count(total),
+            page_no: page.number(),
+        })
+    }
+
+    /// `GET /v3/{project_id}/instances/{instance_id}`
+    pub async fn show_instance_v3(
+        &self,
+        project: &ProjectId,
+        id: &str,
+    ) -> Result<ShowInstanceV3Response, ApiError> {
+        let instance = self.instance(project, id).await?.value;
+        let nodes = self.nodes_of(&instance.id).await?;
+        let administrator = Self::administrator_name(&self.accounts(&instance.id).await?);
+        let detail = InstanceV3 {
+            id: instance.id.to_string(),
+            name: instance.name.clone(),
+            project_id: instance.project_id.to_string(),
+            status: instance.status.name().to_owned(),
+            datastore_version: instance.engine_version.clone(),
+            datastore_type: ENGINE_NAME.to_owned(),
+            create_at: text(instance.created_ms),
+            update_at: text(instance.updated_ms),
+            port: instance.port.to_string(),
+            time_zone: instance.time_zone.clone(),
+            pay_model: match instance.charge {
+                ChargeRecord::PostPaid => "postPaid".to_owned(),
+                ChargeRecord::PrePaid { .. } => "prePaid".to_owned(),
+            },
+            order_id: instance.order_id.clone(),
+            is_frozen: false,
+            actions: Vec::new(),
+            only_default_group: true,
+            groups: vec![self.default_group(&instance, &nodes)],
+            admin_user_name: administrator,
+            enable_ssl: u8::from(instance.enable_ssl),
+        };
+        Ok(ShowInstanceV3Response { instances: vec![detail] })
+    }
+
+    fn default_group(&self, instance: &InstanceRecord, nodes: &[Versioned<NodeRecord>]) -> GroupV3 {
+        GroupV3 {
+            id: instance.group_id.to_string(),
+            name: "group-default".to_owned(),
+            role: "rw".to_owned(),
+            endpoint: format!("{}:{}", instance.access_ip, instance.port),
+            node_count: u32::try_from(nodes.len()).expect("at most 32 nodes"),
+            load_balance: true,
+            is_default_group: true,
+            nodes: nodes
+                .iter()
+                .map(|node| GroupNodeV3 {
+                    id: node.value.id.to_string(),
+                    status: self.node_status(instance, &node.value).name().to_owned(),
+                    name: node.value.name.clone(),
+                    az_code: node.value.availability_zone.clone(),
+                    subnet_id: instance.subnet_id.clone(),
+                })
+                .collect(),
+        }
+    }
+}

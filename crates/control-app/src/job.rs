@@ -1,0 +1,93 @@
+//! Jobs as the API shows them.
+
+use crate::app::App;
+use crate::time;
+use base::api_error::{ApiError, TASK_MISSING};
+use base::id::ProjectId;
+use control_api::job::{
+    Job, JobInstance, JobRow as ApiRow, ListJobsResponse, ShowJobResponse, TimeRange,
+};
+use control_api::paging::{Page, total};
+use control_store::jobs::key_of;
+use control_store::record::{Record, Versioned};
+use job_engine::JobRow;
+
+impl App {
+    /// `GET /v3/{project_id}/jobs/{job_id}`
+    pub async fn show_job(
+        &self,
+        project: &ProjectId,
+        id: &str,
+    ) -> Result<ShowJobResponse, ApiError> {
+        let missing = || ApiError::new(TASK_MISSING).with_status(404);
+        let job: Versioned<JobRow> = self.get(&key_of(id)).await?.ok_or_else(missing)?;
+        if job.value.project_id != project.as_str() {
+            return Err(missing());
+        }
+        let row = job.value;
+        Ok(ShowJobResponse {
+            job: Job {
+                status: row.state.status().to_owned(),
+                created_time: time_of(row.created_ms),
+                end_time: row.ended_ms.map(time_of).unwrap_or_default(),
+                process: process(&row),
+                id: row.id,
+                name: row.kind,
+                instance: JobInstance {
+                    id: row.instance_id.unwrap_or_default(),
+                    name: row.instance_name.unwrap_or_default(),
+                },
+                fail_reason: row.fail_reason,
+            },
+        })
+    }
+
+    /// `GET /v3/{project_id}/jobs`
+    pub async fn list_jobs(
+        &self,
+        project: &ProjectId,
+        range: TimeRange,
+        page: Page,
+    ) -> Result<ListJobsResponse, ApiError> {
+        let mut rows: Vec<JobRow> = self
+            .list::<JobRow>(JobRow::PREFIX)
+            .await?
+            .into_iter()
+            .map(|job| job.value)
+            .filter(|row| row.project_id == project.as_str())
+            .filter(|row| (range.start..=range.end).contains(&to_i64(row.created_ms)))
+            .collect();
+        rows.sort_by(|a, b| b.created_ms.cmp(&a.created_ms).then_with(|| a.id.cmp(&b.id)));
+        let total = total(&rows);
+        let jobs = page.cut(rows).into_iter().map(api_row).collect();
+        Ok(ListJobsResponse { offset: page.offset, limit: page.limit, total, jobs })
+    }
+}
+
+fn api_row(row: JobRow) -> ApiRow {
+    ApiRow {
+        status: row.state.status().to_owned(),
+        created_time: time_of(row.created_ms),
+        end_time: row.ended_ms.map(time_of).unwrap_or_default(),
+        process: process(&row),
+        id: row.id,
+        name: row.kind,
+        instance_name: row.instance_name.unwrap_or_default(),
+        instance_id: row.instance_id.unwrap_or_default(),
+        operations: Vec::new(),
+        database_name: row.schema.unwrap_or_default(),
+        fail_reason: row.fail_reason.unwrap_or_default(),
+    }
+}
+
+fn process(row: &JobRow) -> String {
+    if row.state.is_final() { String::new() } else { format!("{}%", row.progress()) }
+}
+
+fn to_i64(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+fn time_of(ms: u64) -> String {
+    time::text(to_i64(ms))
+}

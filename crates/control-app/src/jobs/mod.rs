@@ -1,0 +1,76 @@
+//! Jobs: what takes time, as durable sequences of idempotent steps with their undo beside them. Each
+//! file is one kind. A step reads what it needs from the store, so that it can be repeated after any
+//! crash; parameters hold only what the store does not.
+
+pub mod instance_create;
+pub mod instance_delete;
+pub mod instance_restart;
+pub mod schema_create;
+pub mod schema_delete;
+mod wait;
+
+use crate::app::App;
+use base::id::InstanceId;
+use control_api::instance::RestartKind;
+use job_engine::{JobDefinition, JobRow, StepError};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Makes an instance.
+pub const INSTANCE_CREATE: &str = "CreateInstance";
+/// Restarts an instance's nodes.
+pub const INSTANCE_RESTART: &str = "RestartInstance";
+/// Deletes an instance.
+pub const INSTANCE_DELETE: &str = "DeleteInstance";
+/// Makes a schema.
+pub const SCHEMA_CREATE: &str = "createLogicDb";
+/// Deletes a schema.
+pub const SCHEMA_DELETE: &str = "deleteLogicDb";
+
+/// Parameters of the jobs that delete.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeleteParams {
+    /// The physical databases go too.
+    pub delete_data: bool,
+}
+
+/// Parameters of the restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestartParams {
+    /// How.
+    pub kind: RestartKind,
+}
+
+/// All kinds.
+pub fn definitions() -> Vec<JobDefinition<Arc<App>>> {
+    vec![
+        instance_create::definition(),
+        instance_restart::definition(),
+        instance_delete::definition(),
+        schema_create::definition(),
+        schema_delete::definition(),
+    ]
+}
+
+/// What a job on a whole instance locks.
+pub fn instance_lock(id: &InstanceId) -> String {
+    format!("instance/{id}")
+}
+
+/// What a job on a schema locks.
+pub fn schema_lock(id: &InstanceId, name: &str) -> String {
+    format!("schema/{id}/{}", name.to_lowercase())
+}
+
+/// The instance that a job works on.
+fn instance_of(job: &JobRow) -> Result<InstanceId, StepError> {
+    job.instance_id
+        .as_deref()
+        .and_then(InstanceId::parse)
+        .ok_or_else(|| StepError::permanent("the job names no instance"))
+}
+
+/// The schema that a job works on.
+fn schema_of(job: &JobRow) -> Result<&str, StepError> {
+    job.schema.as_deref().ok_or_else(|| StepError::permanent("the job names no schema"))
+}

@@ -1,0 +1,171 @@
+//! Every node that should run runs, with its present specification, and none that should not.
+
+use crate::app::App;
+use crate::error::AppError;
+use base::id::NodeId;
+use control_store::record::{Record, Versioned};
+use control_store::records::instance::InstanceRecord;
+use control_store::records::node::{NodeRecord, NodeStage};
+use provision::{NodeStarted, ObservedNode, ProvisionError, Stop};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A node that runs with an old specification is given so long to drain before its restart.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What to do about one node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Start it.
+    Start(NodeId),
+    /// Stop it.
+    Stop(NodeId),
+    /// Take away what is left of a node that is no more.
+    Remove(NodeId),
+}
+
+/// Decides. Nodes that a job is making are the job's: they are left alone until they were up once.
+pub fn decide(desired: &[NodeRecord], observed: &[ObservedNode]) -> Vec<Action> {
+    let seen: BTreeMap<&NodeId, &ObservedNode> =
+        observed.iter().map(|node| (&node.node_id, node)).collect();
+    let known: BTreeSet<&NodeId> = desired.iter().map(|node| &node.id).collect();
+    let mut actions: Vec<Action> = desired
+        .iter()
+        .filter_map(|node| {
+            let runs = seen.get(&node.id).is_some_and(|seen| seen.running);
+            let waits = seen.get(&node.id).is_some_and(|seen| !seen.restart_in.is_zero());
+            match (node.should_run, runs) {
+                (true, false) if node.stage == NodeStage::Made && !waits => {
+                    Some(Action::Start(node.id.clone()))
+                }
+                (false, true) => Some(Action::Stop(node.id.clone())),
+                _ => None,
+            }
+        })
+        .collect();
+    let left = observed.iter().filter(|node| !known.contains(&node.node_id));
+    actions.extend(left.map(|node| Action::Remove(node.node_id.clone())));
+    actions
+}
+
+impl App {
+    /// Looks once and acts; returns what was done. A node that could not be started or stopped is
+    /// logged and comes again.
+    pub async fn reconcile_nodes(&self) -> Result<Vec<Action>, ReconcileError> {
+        // What is seen is read first: a node made between the two reads is then known, not removed.
+        let observed = self.nodes.observe().await?;
+        let records: Vec<Versioned<NodeRecord>> = self.list(NodeRecord::PREFIX).await?;
+        let records: Vec<NodeRecord> = records.into_iter().map(|node| node.value).collect();
+        let actions = decide(&records, &observed);
+        for action in &actions {
+            let done = match action {
+                Action::Start(id) => match records.iter().find(|node| node.id == *id) {
+                    Some(node) => self.start_if_possible(node).await,
+                    None => Ok(()),
+                },
+                Action::Stop(id) => Ok(self.nodes.stop_node(id, Stop::Drain(DRAIN)).await?),
+                Action::Remove(id) => Ok(self.nodes.remove_node(id).await?),
+            };
+            if let Err(error) = done {
+                tracing::warn!(?action, %error, "a node could not be brought to its state; it is tried again");
+            }
+        }
+        Ok(actions)
+    }
+
+    /// After a start of the control plane: nodes that an earlier process started and that run with
+    /// another specification (the stream's address may have changed) are restarted with the present
+    /// one; those that do not run are started.
+    pub async fn resume_nodes(&self) -> Result<(), ReconcileError> {
+        let records: Vec<Versioned<NodeRecord>> = self.list(NodeRecord::PREFIX).await?;
+        for node in records.into_iter().map(|node| node.value) {
+            if !node.should_run || node.stage != NodeStage::Made {
+                continue;
+            }
+            if let Err(error) = self.start_if_possible(&node).await {
+                tracing::warn!(node = %node.id, %error, "a node could not be started; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_if_possible(&self, node: &NodeRecord) -> Result<(), ReconcileError> {
+        let Some(instance) =
+            self.get::<InstanceRecord>(&InstanceRecord::key_of(&node.instance_id)).await?
+        else {
+            return Ok(());
+        };
+        let Some(spec) = self.node_spec(&instance.value, node)? else { return Ok(()) };
+        if let NodeStarted::AlreadyRunning { stale_config: true, .. } =
+            self.nodes.start_node(&spec).await?
+        {
+            self.nodes.stop_node(&node.id, Stop::Drain(DRAIN)).await?;
+            self.nodes.start_node(&spec).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Why nodes could not be looked at or brought to their state.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The provisioner.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    /// Our side.
+    #[error(transparent)]
+    App(#[from] AppError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::id::{GroupId, InstanceId};
+    use std::net::Ipv4Addr;
+
+    fn node(number: u8, stage: NodeStage, should_run: bool) -> NodeRecord {
+        NodeRecord {
+            id: NodeId::from_random([number; 16]),
+            instance_id: InstanceId::from_random([1; 16]),
+            name: "n".to_owned(),
+            group_id: GroupId::from_random([1; 16]),
+            availability_zone: "az1".to_owned(),
+            ip: Ipv4Addr::LOCALHOST,
+            stage,
+            should_run,
+            certificates: None,
+        }
+    }
+
+    fn seen(number: u8, running: bool, restart_in_s: u64) -> ObservedNode {
+        ObservedNode {
+            node_id: NodeId::from_random([number; 16]),
+            pid: running.then_some(1),
+            running,
+            exit: None,
+            failures: 0,
+            restart_in: Duration::from_secs(restart_in_s),
+        }
+    }
+
+    #[test]
+    fn each_difference_has_its_action() {
+        use NodeStage::{Creating, Made};
+        let id = |number: u8| NodeId::from_random([number; 16]);
+        // (what should be, what is seen, what to do)
+        let cases = [
+            (vec![node(1, Made, true)], vec![], vec![Action::Start(id(1))]),
+            (vec![node(1, Made, true)], vec![seen(1, true, 0)], vec![]),
+            (vec![node(1, Made, true)], vec![seen(1, false, 0)], vec![Action::Start(id(1))]),
+            (vec![node(1, Made, true)], vec![seen(1, false, 3)], vec![]),
+            (vec![node(1, Creating, true)], vec![], vec![]),
+            (vec![node(1, Made, false)], vec![seen(1, true, 0)], vec![Action::Stop(id(1))]),
+            (vec![node(1, Made, false)], vec![seen(1, false, 0)], vec![]),
+            (vec![], vec![seen(2, true, 0)], vec![Action::Remove(id(2))]),
+            (vec![], vec![seen(2, false, 9)], vec![Action::Remove(id(2))]),
+        ];
+        for (desired, observed, actions) in cases {
+            assert_eq!(decide(&desired, &observed), actions, "{desired:?} {observed:?}");
+        }
+    }
+}

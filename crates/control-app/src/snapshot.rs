@@ -1,0 +1,184 @@
+//! The snapshot of an instance, from its records. Schemas that nodes may not use yet are left out,
+//! those that are going are marked as not ready. Its version is the greatest revision among its
+//! inputs, which is the instance's own record's: every change writes that too.
+
+use crate::app::App;
+use crate::error::AppError;
+use base::id::{DataNodeId, InstanceId};
+use control_store::record::Versioned;
+use control_store::records::account::AccountRecord;
+use control_store::records::data_node::{BindingRecord, DataNodeRecord};
+use control_store::records::instance::InstanceRecord;
+use control_store::records::schema::{SchemaRecord, SchemaStatus};
+use control_store::records::table::TableRecord;
+use std::collections::{BTreeMap, BTreeSet};
+use topology::account::Account;
+use topology::model::{DataNode, Replica, SNAPSHOT_FORM, Schema, Snapshot, Table};
+use topology::parameters::Parameters;
+
+/// Everything that a snapshot is made of.
+#[derive(Debug)]
+pub struct SnapshotInputs {
+    /// The instance.
+    pub instance: Versioned<InstanceRecord>,
+    /// Its schemas.
+    pub schemas: Vec<Versioned<SchemaRecord>>,
+    /// Their tables.
+    pub tables: Vec<Versioned<TableRecord>>,
+    /// All data nodes.
+    pub data_nodes: Vec<Versioned<DataNodeRecord>>,
+    /// Its accounts.
+    pub accounts: Vec<Versioned<AccountRecord>>,
+}
+
+/// Reading the inputs is tried so often while they change.
+const READ_TRIES_MAX: u32 = 32;
+
+impl SnapshotInputs {
+    /// The greatest revision of all that belongs to the instance.
+    pub fn version(&self) -> u64 {
+        let id = &self.instance.value.id;
+        let schemas = self.schemas.iter().map(|schema| schema.mod_revision);
+        let tables = self.tables.iter().map(|table| table.mod_revision);
+        let accounts = self.accounts.iter().map(|account| account.mod_revision);
+        let bound = self.data_nodes.iter().filter(|node| node.value.is_bound_to(id));
+        let data_nodes = bound.map(|node| node.mod_revision);
+        schemas
+            .chain(tables)
+            .chain(accounts)
+            .chain(data_nodes)
+            .fold(self.instance.mod_revision, u64::max)
+    }
+}
+
+impl App {
+    /// The instance's snapshot; `None` when there is no such instance.
+    pub async fn snapshot(&self, id: &InstanceId) -> Result<Option<Snapshot>, AppError> {
+        for _ in 0..READ_TRIES_MAX {
+            let Some(instance) = self.get::<InstanceRecord>(&InstanceRecord::key_of(id)).await?
+            else {
+                return Ok(None);
+            };
+            let inputs = SnapshotInputs {
+                schemas: self.schemas(id).await?,
+                tables: self.list(&TableRecord::prefix_of_instance(id)).await?,
+                data_nodes: self.all_data_nodes().await?,
+                accounts: self.accounts(id).await?,
+                instance,
+            };
+            // Whoever changes any of them writes the instance too: unchanged, it vouches for all.
+            let after: Option<Versioned<InstanceRecord>> =
+                self.get(&InstanceRecord::key_of(id)).await?;
+            if after.is_some_and(|after| after.mod_revision == inputs.instance.mod_revision) {
+                return self.build_snapshot(&inputs).map(Some);
+            }
+        }
+        Err(AppError::Contended(READ_TRIES_MAX))
+    }
+
+    /// The snapshot of these inputs.
+    pub fn build_snapshot(&self, inputs: &SnapshotInputs) -> Result<Snapshot, AppError> {
+        let instance = &inputs.instance.value;
+        let bound = inputs.data_nodes.iter().filter(|node| node.value.is_bound_to(&instance.id));
+        let bound: BTreeSet<&DataNodeId> = bound.map(|node| &node.value.id).collect();
+        // One that could not be made and is now deleted has let go of its data nodes already.
+        let is_bound = |schema: &SchemaRecord| schema.data_nodes().is_subset(&bound);
+        let shown: Vec<&SchemaRecord> = inputs
+            .schemas
+            .iter()
+            .map(|schema| &schema.value)
+            .filter(|schema| {
+                schema.serving || (schema.status == SchemaStatus::Deleting && is_bound(schema))
+            })
+            .collect();
+        let used: BTreeSet<_> = shown.iter().flat_map(|schema| schema.data_nodes()).collect();
+        let mut data_nodes = BTreeMap::new();
+        for node in
+            inputs.data_nodes.iter().map(|node| &node.value).filter(|node| used.contains(&node.id))
+        {
+            let binding =
+                node.binding.as_ref().filter(|binding| binding.instance_id == instance.id);
+            let binding = binding.ok_or_else(|| {
+                AppError::Broken(format!(
+                    "data node {} has shards of an instance that does not use it",
+                    node.id
+                ))
+            })?;
+            data_nodes.insert(node.id.clone(), self.snapshot_data_node(node, binding)?);
+        }
+        let mut tables: BTreeMap<&str, BTreeMap<String, Table>> = BTreeMap::new();
+        for record in inputs.tables.iter().map(|table| &table.value) {
+            let name = record.table.name.to_lowercase();
+            tables.entry(&record.schema).or_default().insert(name, record.table.clone());
+        }
+        let schemas = shown.into_iter().map(|schema| {
+            let tables = tables.remove(schema.name.as_str()).unwrap_or_default();
+            (schema.name.clone(), snapshot_schema(schema, tables))
+        });
+        let schemas = schemas.collect();
+        let accounts = inputs.accounts.iter().map(|account| {
+            let account = self.snapshot_account(&account.value)?;
+            Ok((account.name.clone(), account))
+        });
+        Ok(Snapshot {
+            form: SNAPSHOT_FORM,
+            version: inputs.version(),
+            instance_id: instance.id.clone(),
+            instance_name: instance.name.clone(),
+            data_nodes,
+            schemas,
+            accounts: accounts.collect::<Result<_, AppError>>()?,
+            parameters: Parameters::default(),
+        })
+    }
+
+    fn snapshot_data_node(
+        &self,
+        node: &DataNodeRecord,
+        binding: &BindingRecord,
+    ) -> Result<DataNode, AppError> {
+        Ok(DataNode {
+            id: node.id.clone(),
+            name: node.name.clone(),
+            host: node.host.clone(),
+            port: node.port,
+            server_version: node.server_version.clone(),
+            user: binding.user.clone(),
+            password: self.binding_password(&node.id, binding)?,
+            read_weight: node.read_weight,
+            replicas: node
+                .replicas
+                .iter()
+                .map(|replica| Replica {
+                    id: replica.id.clone(),
+                    host: replica.host.clone(),
+                    port: replica.port,
+                    read_weight: replica.read_weight,
+                })
+                .collect(),
+        })
+    }
+
+    fn snapshot_account(&self, account: &AccountRecord) -> Result<Account, AppError> {
+        Ok(Account {
+            name: account.name.clone(),
+            verifiers: self.open_verifiers(account)?,
+            authorities: account.authorities.clone(),
+            schemas: account.schemas.clone(),
+            administrator: account.administrator,
+            require_tls: false,
+        })
+    }
+}
+
+fn snapshot_schema(schema: &SchemaRecord, tables: BTreeMap<String, Table>) -> Schema {
+    Schema {
+        name: schema.name.clone(),
+        mode: schema.mode,
+        ready: schema.serving,
+        character_set: schema.character_set.clone(),
+        collation: schema.collation.clone(),
+        shards: schema.shards.clone(),
+        tables,
+    }
+}

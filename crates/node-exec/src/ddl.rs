@@ -1,0 +1,226 @@
+//! Changes of definitions: recorded by the control plane before anything is touched, run on all
+//! physical tables, each data node in parallel, published before the client gets its OK. What fails
+//! half-way is undone where that is possible, and told where it is not.
+
+use crate::ask::AskError;
+use crate::definition;
+use crate::error::{ExecError, sql};
+use crate::exec::{Exec, Statement, Warning};
+use crate::names::Names;
+use crate::rows::logical;
+use base::id::DataNodeId;
+use base::sql_error::{self, SqlErrorCode};
+use futures::future::join_all;
+use mysql_wire::packet::OkPacket;
+use sql_plan::plan::{DdlPlan, DdlStatement};
+use std::collections::BTreeMap;
+use topology::algorithm::{SqlValue, Target};
+use topology::stream::{Answer, Ask, TableChange};
+
+/// Runs a change of definitions and answers the client.
+pub async fn run(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+    if let Some(transaction) = exec.session.transaction.take() {
+        transaction.commit().await?;
+    }
+    if !plan.changes.is_empty() || !plan.statements.is_empty() {
+        change(exec, plan, statement).await?;
+    }
+    exec.session.last.warnings = plan
+        .notes
+        .iter()
+        .map(|(code, text)| Warning { level: "Note".to_owned(), code: *code, message: text.clone().into_bytes() })
+        .collect();
+    let warnings = u16::try_from(plan.notes.len()).unwrap_or(u16::MAX);
+    exec.reply_ok(OkPacket { warnings, ..OkPacket::default() });
+    Ok(())
+}
+
+async fn change(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+    let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone() };
+    let ddl_id = match ask(exec, begin).await? {
+        Answer::DdlBegun { ddl_id } => ddl_id,
+        other => return Err(unexpected(&other)),
+    };
+    if let Err(error) = run_statements(exec, plan, statement).await {
+        abort(exec, ddl_id).await;
+        return Err(error);
+    }
+    let changes = match finish_changes(exec, plan).await {
+        Ok(changes) => changes,
+        Err(error) => {
+            undo_all(exec, plan, statement).await;
+            abort(exec, ddl_id).await;
+            return Err(error);
+        }
+    };
+    if let Err(error) = follow_sequences(exec, plan, statement).await {
+        tracing::warn!(%error, schema = plan.schema, "a sequence could not follow a change of its table");
+    }
+    match ask(exec, Ask::DdlCommit { ddl_id, changes }).await? {
+        Answer::Published { .. } => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
+    match exec.control.ask(ask).await {
+        Ok(Answer::Refused { sql_error, message }) => Err(sql(refusal(sql_error), message)),
+        Ok(answer) => Ok(answer),
+        Err(error @ AskError::Away) => Err(sql(sql_error::CONTROL_PLANE_AWAY, error.to_string())),
+        Err(error @ AskError::Lost) => Err(sql(sql_error::DDL_INCOMPLETE, error.to_string())),
+    }
+}
+
+fn refusal(number: u16) -> SqlErrorCode {
+    let known = sql_error::ALL.iter().find(|code| code.number == number);
+    *known.unwrap_or(&sql_error::UNKNOWN_ERROR)
+}
+
+fn unexpected(answer: &Answer) -> ExecError {
+    sql(sql_error::UNKNOWN_ERROR, format!("the control plane gave another answer than asked for: {answer:?}"))
+}
+
+async fn abort(exec: &Exec<'_>, ddl_id: String) {
+    if let Err(error) = exec.control.ask(Ask::DdlAbort { ddl_id }).await {
+        tracing::warn!(%error, "the control plane could not be told that a change was given up");
+    }
+}
+
+/// What came of one statement's targets.
+struct Outcome {
+    done: Vec<Target>,
+    failed: Vec<(Target, ExecError)>,
+}
+
+/// Runs the statements in order, each on all its targets. After a failure what can be undone is.
+async fn run_statements(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+    let mut before: Vec<(&DdlStatement, Vec<Target>)> = Vec::new();
+    for one in &plan.statements {
+        let outcome = run_everywhere(exec, plan, one, &one.text, &one.targets, statement).await?;
+        let failed_on = outcome.failed.len();
+        let changed = outcome.done.len();
+        before.push((one, outcome.done));
+        let Some((_, error)) = outcome.failed.into_iter().next() else { continue };
+        let error = logical(error, Names::of(&one.tables));
+        let undoable = before.iter().all(|(one, done)| done.is_empty() || one.undo.is_some());
+        let untouched = before.iter().all(|(_, done)| done.is_empty());
+        if untouched {
+            return Err(error);
+        }
+        if undoable {
+            for (one, done) in before.iter().rev() {
+                if let Some(undo) = &one.undo {
+                    let undone = run_everywhere(exec, plan, one, undo, done, statement).await?;
+                    if let Some((target, error)) = undone.failed.first() {
+                        tracing::warn!(%error, ?target, "a physical table could not be undone");
+                    }
+                }
+            }
+            return Err(error);
+        }
+        return Err(sql(
+            sql_error::DDL_INCOMPLETE,
+            format!(
+                "the statement ran on {changed} of {} physical tables and failed on {failed_on}; \
+                 the first error was: {error}. Remove its cause and bring the tables in line with further statements",
+                one.targets.len(),
+            ),
+        ));
+    }
+    Ok(())
+}
+
+async fn undo_all(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) {
+    for one in plan.statements.iter().rev() {
+        if let Some(undo) = &one.undo
+            && let Err(error) = run_everywhere(exec, plan, one, undo, &one.targets, statement).await
+        {
+            tracing::warn!(%error, "a change of definitions could not be undone");
+        }
+    }
+}
+
+/// One text on all targets; each data node works on its own, all in parallel.
+async fn run_everywhere(
+    exec: &mut Exec<'_>,
+    plan: &DdlPlan,
+    one: &DdlStatement,
+    text: &sql_plan::template::Template,
+    targets: &[Target],
+    statement: &Statement<'_>,
+) -> Result<Outcome, ExecError> {
+    let mut by_node: BTreeMap<DataNodeId, Vec<(Target, Vec<u8>)>> = BTreeMap::new();
+    for target in targets {
+        let text = exec.render(text, &one.tables, *target, statement)?;
+        by_node.entry(exec.data_node(&plan.schema, target.shard)?).or_default().push((*target, text));
+    }
+    let state = exec.session.state.clone();
+    let mut nodes = Vec::with_capacity(by_node.len());
+    for (id, work) in by_node {
+        let node = exec.backends.node(&id)?;
+        let lease = node.lease(exec.session.found_rows, &state).await?;
+        nodes.push((lease, work));
+    }
+    let runs = nodes.into_iter().map(|(mut lease, work)| async move {
+        let mut outcome = Outcome { done: Vec::new(), failed: Vec::new() };
+        for (target, text) in work {
+            match lease.execute_sql(&text).await {
+                Ok(_) => outcome.done.push(target),
+                Err(error) => outcome.failed.push((target, error.into())),
+            }
+        }
+        outcome
+    });
+    let mut all = Outcome { done: Vec::new(), failed: Vec::new() };
+    for outcome in join_all(runs).await {
+        all.done.extend(outcome.done);
+        all.failed.extend(outcome.failed);
+    }
+    Ok(all)
+}
+
+/// The changes with what the data nodes report now.
+async fn finish_changes(exec: &Exec<'_>, plan: &DdlPlan) -> Result<Vec<TableChange>, ExecError> {
+    let mut changes = plan.changes.clone();
+    for change in &mut changes {
+        let table = match change {
+            TableChange::Create { table } | TableChange::Alter { table } | TableChange::Rename { table, .. } => table,
+            TableChange::Drop { .. } => continue,
+        };
+        if !plan.refresh.iter().any(|name| name.eq_ignore_ascii_case(&table.name)) {
+            continue;
+        }
+        let schema = exec.schema(&plan.schema)?;
+        let first = sql_plan::plan::table_targets(table, schema.shard_count())
+            .first()
+            .copied()
+            .unwrap_or(Target { shard: 0, suffix: 0 });
+        let node = exec.backends.node(&exec.data_node(&plan.schema, first.shard)?)?;
+        let database = topology::model::physical_database(&schema.name, first.shard);
+        let physical = table.physical_name(first.suffix);
+        definition::refresh(&node, &database, &physical, table).await?;
+    }
+    Ok(changes)
+}
+
+/// Sequences follow their tables: they start where the statement says, start again, or move.
+async fn follow_sequences(exec: &Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+    let schema = exec.schema(&plan.schema)?;
+    for table in &plan.sequence_reset {
+        exec.sequences.restart(exec.backends, schema, table, 1).await?;
+    }
+    if let Some((table, start)) = &plan.sequence_start
+        && let SqlValue::Integer(start) = start.resolve(&statement.values)
+        && let Ok(start) = u64::try_from(start)
+    {
+        exec.sequences.restart(exec.backends, schema, table, start.max(1)).await?;
+    }
+    for change in &plan.changes {
+        if let TableChange::Rename { from, table } = change
+            && table.sequence_column.is_some()
+        {
+            exec.sequences.rename(exec.backends, schema, from, &table.name).await?;
+        }
+    }
+    Ok(())
+}

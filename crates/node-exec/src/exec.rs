@@ -1,0 +1,404 @@
+//! One statement on its way: what the session lends the executor, and the choice by plan. Everything
+//! that outlives a statement is in [`ExecSession`]; everything else goes with [`Exec`].
+
+use crate::active::{Active, ActiveGuard};
+use crate::ask::ControlPlane;
+use crate::backends::{BackendNode, Backends};
+use crate::client::ClientWriter;
+use crate::error::{ExecError, sql};
+use crate::sequence::Sequences;
+use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
+use crate::{ddl, insert, insert_select, relay, rows, scratch, write};
+use base::id::DataNodeId;
+use base::sql_error;
+use mysql_wire::packet::{ErrPacket, OkPacket};
+use mysql_wire::status::StatusFlags;
+use mysql_wire::value::Value;
+use node_backend::session_state::SessionState;
+use sql_plan::plan::{Action, Place, Plan, PlanTable, Planned, RoutedPlan, RowKind};
+use sql_plan::template::{Fill, Rendered, SessionValue, Template};
+use sql_plan::value::Values;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use topology::algorithm::Target;
+use topology::model::{Schema, Snapshot};
+
+/// Warnings kept of one statement.
+pub const WARNINGS_MAX: usize = 64;
+
+/// What of a session outlives a statement.
+pub struct ExecSession {
+    /// Settings that data nodes get replayed.
+    pub state: Arc<SessionState>,
+    /// The client counts found rows instead of changed ones.
+    pub found_rows: bool,
+    /// `autocommit`.
+    pub autocommit: bool,
+    /// `NO_BACKSLASH_ESCAPES` is in sql_mode.
+    pub no_backslash_escapes: bool,
+    /// How transactions of this session begin.
+    pub transaction_options: TransactionOptions,
+    /// The open transaction.
+    pub transaction: Option<Transaction>,
+    /// What runs on data nodes now.
+    pub active: Active,
+    /// What the last statement came to.
+    pub last: Last,
+    /// Who the session is, for functions that ask.
+    pub identity: Identity,
+    /// Ids for distributed transactions.
+    pub gtrids: Rc<dyn Fn() -> (String, InFlightGuard)>,
+    /// Memory for the text that is sent.
+    pub rendered: Rendered,
+}
+
+impl std::fmt::Debug for ExecSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExecSession")
+            .field("identity", &self.identity)
+            .field("transaction", &self.transaction)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who a session is.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// The account.
+    pub user: String,
+    /// The client's address.
+    pub host: String,
+    /// The connection's id.
+    pub connection_id: u32,
+    /// The chosen schema.
+    pub schema: Option<String>,
+    /// What VERSION() says.
+    pub version: String,
+}
+
+/// What the last statement came to.
+#[derive(Clone, Debug, Default)]
+pub struct Last {
+    /// LAST_INSERT_ID()
+    pub insert_id: u64,
+    /// ROW_COUNT()
+    pub row_count: i64,
+    /// FOUND_ROWS()
+    pub found_rows: u64,
+    /// SHOW WARNINGS
+    pub warnings: Vec<Warning>,
+}
+
+/// One row of SHOW WARNINGS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Note, Warning, Error
+    pub level: String,
+    /// The number.
+    pub code: u16,
+    /// The text.
+    pub message: Vec<u8>,
+}
+
+/// How the client gets its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplyForm {
+    /// Binary rows (prepared statements).
+    pub binary: bool,
+    /// Another statement's answer follows.
+    pub more: bool,
+}
+
+/// Parameters as the client packed them, for a prepared statement that is forwarded as one.
+#[derive(Clone, Copy, Debug)]
+pub struct PreparedInput<'a> {
+    /// Null bitmap, types and values as they came; `None` when they are not complete.
+    pub raw: Option<&'a [u8]>,
+    /// The values.
+    pub values: &'a [Value],
+}
+
+/// One statement with its values.
+#[derive(Clone, Copy, Debug)]
+pub struct Statement<'a> {
+    /// Its plan.
+    pub planned: &'a Planned,
+    /// Its values.
+    pub values: Values<'a>,
+    /// Its parameters, when it is a prepared one.
+    pub input: Option<PreparedInput<'a>>,
+}
+
+/// What one statement may use.
+#[derive(Debug)]
+pub struct Exec<'a> {
+    /// Connections to data nodes.
+    pub backends: &'a Backends,
+    /// The definitions now.
+    pub snapshot: &'a Arc<Snapshot>,
+    /// Generated values.
+    pub sequences: &'a Sequences,
+    /// Who records changes of definitions.
+    pub control: &'a dyn ControlPlane,
+    /// The session's lasting part.
+    pub session: &'a mut ExecSession,
+    /// The client.
+    pub out: &'a mut ClientWriter,
+    /// How it gets rows.
+    pub form: ReplyForm,
+}
+
+thread_local! {
+    /// Spreads reads that any shard can answer.
+    static NEXT_SHARD: Cell<u32> = const { Cell::new(0) };
+}
+
+impl ExecSession {
+    /// The flags of an OK packet of our own.
+    pub fn status(&self, more: bool) -> StatusFlags {
+        let mut status = StatusFlags::default();
+        if self.autocommit {
+            status.insert(StatusFlags::AUTOCOMMIT);
+        }
+        if self.transaction.is_some() {
+            status.insert(StatusFlags::IN_TRANS);
+        }
+        if self.no_backslash_escapes {
+            status.insert(StatusFlags::NO_BACKSLASH_ESCAPES);
+        }
+        if more {
+            status.insert(StatusFlags::MORE_RESULTS);
+        }
+        status
+    }
+
+    /// A new transaction; nothing is sent before its first statement.
+    pub fn new_transaction(&self, distributed: bool, options: TransactionOptions) -> Transaction {
+        let gtrid = distributed.then(|| (self.gtrids)());
+        Transaction::begin(gtrid, options, self.found_rows)
+    }
+
+    /// Writes what the session knows as an SQL expression.
+    pub fn write_value(&self, what: SessionValue, out: &mut Vec<u8>) {
+        let quote = |text: &str, out: &mut Vec<u8>| {
+            mysql_wire::value::put_quoted(out, text.as_bytes(), self.no_backslash_escapes);
+        };
+        match what {
+            SessionValue::Database => match &self.identity.schema {
+                Some(schema) => quote(schema, out),
+                None => out.extend_from_slice(b"NULL"),
+            },
+            SessionValue::User => quote(&format!("{}@{}", self.identity.user, self.identity.host), out),
+            SessionValue::CurrentUser => quote(&format!("{}@%", self.identity.user), out),
+            SessionValue::ConnectionId => out.extend_from_slice(self.identity.connection_id.to_string().as_bytes()),
+            SessionValue::LastInsertId => out.extend_from_slice(self.last.insert_id.to_string().as_bytes()),
+            SessionValue::RowCount => out.extend_from_slice(self.last.row_count.to_string().as_bytes()),
+            SessionValue::FoundRows => out.extend_from_slice(self.last.found_rows.to_string().as_bytes()),
+            SessionValue::Version => quote(&self.identity.version, out),
+        }
+    }
+
+    /// An error becomes what SHOW WARNINGS shows.
+    pub fn note_error(&mut self, error: &ErrPacket) {
+        self.last.row_count = -1;
+        self.last.warnings = vec![Warning {
+            level: "Error".to_owned(),
+            code: error.number,
+            message: error.message.clone(),
+        }];
+    }
+}
+
+impl Exec<'_> {
+    /// Runs a planned statement and answers the client. After an error nothing of the answer but
+    /// what was sent before is in the client's buffer.
+    pub async fn run(&mut self, statement: &Statement<'_>) -> Result<(), ExecError> {
+        if !self.session.autocommit && self.session.transaction.is_none() {
+            let options = self.session.transaction_options.clone();
+            self.session.transaction = Some(self.session.new_transaction(self.is_distributed(), options));
+        }
+        let read_only_transaction = self.session.transaction.as_ref().is_some_and(Transaction::is_read_only);
+        if read_only_transaction && !statement.planned.read_only && !statement.planned.locking {
+            return Err(ExecError::Server(ErrPacket::new(
+                1792,
+                "25006",
+                "Cannot execute statement in a READ ONLY transaction",
+            )));
+        }
+        let result = self.dispatch(statement).await;
+        if let Err(error) = &result {
+            self.drop_dead_transaction(error).await;
+        }
+        result
+    }
+
+    async fn dispatch(&mut self, statement: &Statement<'_>) -> Result<(), ExecError> {
+        match &statement.planned.plan {
+            Plan::Routed(plan) => self.run_routed(plan, statement).await,
+            Plan::Insert(plan) => insert::run(self, plan, statement).await,
+            Plan::InsertSelect(plan) => insert_select::run(self, plan, statement).await,
+            Plan::Ddl(plan) => ddl::run(self, plan, statement).await,
+            Plan::Session => Err(sql(
+                sql_error::NOT_SUPPORTED,
+                "this statement is not supported in this place",
+            )),
+        }
+    }
+
+    async fn run_routed(&mut self, plan: &RoutedPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+        let writes = plan.kind == RowKind::Write;
+        match plan.decide(&statement.values)? {
+            Action::Forward { place, text } => {
+                relay::forward(self, plan, place, text, statement, writes || !statement.planned.read_only).await
+            }
+            Action::Scatter { schema, targets, text, merge } if merge.counts_only => {
+                let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
+                write::run(self, &jobs, write::Count::Sum, &plan.tables).await
+            }
+            Action::Scatter { schema, targets, text, merge } => {
+                let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
+                rows::merged(self, plan, &jobs, merge, statement).await
+            }
+            Action::Everywhere { schema, shards, text } => {
+                let targets: Vec<Target> = (0..shards).map(|shard| Target { shard, suffix: 0 }).collect();
+                let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
+                write::run(self, &jobs, write::Count::First, &plan.tables).await
+            }
+            Action::Scratch { plan: scratch, sources } => {
+                scratch::run(self, plan, scratch, &sources, statement).await
+            }
+        }
+    }
+
+    /// A transaction of which a data node has nothing left is over everywhere.
+    pub async fn drop_dead_transaction(&mut self, error: &ExecError) {
+        if self.session.transaction.as_ref().is_some_and(|transaction| transaction.is_gone_after(error))
+            && let Some(transaction) = self.session.transaction.take()
+        {
+            transaction.rollback().await;
+        }
+    }
+
+    /// Whether transactions can have branches on several data nodes.
+    pub fn is_distributed(&self) -> bool {
+        self.snapshot.data_nodes.len() > 1
+    }
+
+    /// The schema of this name.
+    pub fn schema(&self, name: &str) -> Result<&Schema, ExecError> {
+        self.snapshot
+            .schemas
+            .get(name)
+            .ok_or_else(|| sql(sql_error::UNKNOWN_DB, format!("Unknown database '{name}'")))
+    }
+
+    /// The data node of a shard.
+    pub fn data_node(&self, schema: &str, shard: u32) -> Result<DataNodeId, ExecError> {
+        let shards = &self.schema(schema)?.shards;
+        shards.get(shard as usize).map(|shard| shard.data_node.clone()).ok_or_else(|| {
+            sql(sql_error::UNKNOWN_ERROR, format!("schema '{schema}' has no shard {shard}"))
+        })
+    }
+
+    /// Where a place is: the data node and the target to render for.
+    pub fn resolve(&self, place: Place<'_>) -> Result<(Rc<BackendNode>, Target), ExecError> {
+        match place {
+            Place::Target(schema, target) => {
+                Ok((self.backends.node(&self.data_node(schema, target.shard)?)?, target))
+            }
+            Place::AnyShard(schema) => {
+                let shards = &self.schema(schema)?.shards;
+                let known: Vec<&DataNodeId> =
+                    self.session.transaction.iter().flat_map(Transaction::data_nodes).collect();
+                let near = shards.iter().find(|shard| known.contains(&&shard.data_node));
+                let turn = NEXT_SHARD.get();
+                NEXT_SHARD.set(turn.wrapping_add(1));
+                let shard = near.or_else(|| shards.get(turn as usize % shards.len().max(1)));
+                let shard = shard
+                    .ok_or_else(|| sql(sql_error::SCHEMA_NOT_READY, format!("schema '{schema}' has no shards")))?;
+                Ok((self.backends.node(&shard.data_node)?, Target { shard: shard.index, suffix: 0 }))
+            }
+            Place::AnyNode => {
+                let known = self.session.transaction.as_ref().and_then(|one| one.data_nodes().next().cloned());
+                let node = match known {
+                    Some(id) => self.backends.node(&id)?,
+                    None => self.backends.any()?,
+                };
+                Ok((node, Target { shard: 0, suffix: 0 }))
+            }
+        }
+    }
+
+    /// A connection for a statement: the transaction's, or one just for it.
+    pub async fn acquire(&mut self, node: &Rc<BackendNode>, writes: bool) -> Result<Held, ExecError> {
+        let state = self.session.state.clone();
+        match &mut self.session.transaction {
+            Some(transaction) => transaction.take(node, &state, writes).await,
+            None => Ok(Held::alone(node.clone(), node.lease(self.session.found_rows, &state).await?)),
+        }
+    }
+
+    /// Gives a connection back.
+    pub fn release(&mut self, held: Held) {
+        match &mut self.session.transaction {
+            Some(transaction) if held.is_branch() => transaction.put_back(held),
+            _ => held.let_go(),
+        }
+    }
+
+    /// Notes that a connection runs something for this session.
+    pub fn enter(&self, held: &Held) -> ActiveGuard {
+        self.session.active.enter(held.node.pool(self.session.found_rows), held.lease.thread_id())
+    }
+
+    /// Renders a template; parameters become literals.
+    pub fn render(
+        &self,
+        text: &Template,
+        tables: &[PlanTable],
+        target: Target,
+        statement: &Statement<'_>,
+    ) -> Result<Vec<u8>, ExecError> {
+        let mut rendered = Rendered::default();
+        let fill = Fill {
+            values: &statement.values,
+            tables,
+            session: &|what, out| self.session.write_value(what, out),
+            temporary: &|_, _| {},
+            inline_params: true,
+        };
+        text.render(&fill, target, &mut rendered);
+        Ok(rendered.text)
+    }
+
+    /// A template for many targets, as jobs.
+    pub fn jobs(
+        &self,
+        schema: &str,
+        targets: &[Target],
+        text: &Template,
+        tables: &[PlanTable],
+        statement: &Statement<'_>,
+    ) -> Result<Vec<crate::streams::Job>, ExecError> {
+        targets
+            .iter()
+            .map(|target| {
+                Ok(crate::streams::Job {
+                    data_node: self.data_node(schema, target.shard)?,
+                    text: self.render(text, tables, *target, statement)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Answers OK.
+    pub fn reply_ok(&mut self, mut ok: OkPacket) {
+        ok.status = self.session.status(self.form.more);
+        self.session.last.row_count = i64::try_from(ok.affected_rows).unwrap_or(i64::MAX);
+        if ok.last_insert_id != 0 {
+            self.session.last.insert_id = ok.last_insert_id;
+        }
+        self.out.put_ok(&ok);
+    }
+}

@@ -1,0 +1,122 @@
+//! INSERT and REPLACE of listed rows: evaluate what must be known first, take generated values,
+//! split by shard, write all parts as one.
+
+use crate::error::ExecError;
+use crate::exec::{Exec, Statement};
+use crate::streams::Job;
+use crate::write::{self, Count};
+use mysql_wire::column::ColumnDefinition;
+use node_backend::query::{QueryResult, Row};
+use sql_plan::insert::{InsertHome, InsertPlan};
+use sql_plan::template::{Fill, Rendered};
+use sql_plan::value::Values;
+use topology::algorithm::{SqlValue, Target};
+
+/// Runs an INSERT of listed rows.
+pub async fn run(exec: &mut Exec<'_>, plan: &InsertPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+    let evaluated = evaluate(exec, plan, statement).await?;
+    let values = Values { evaluated: &evaluated, ..statement.values };
+    let statement = Statement { values, ..*statement };
+    let ids = take_ids(exec, plan, &values).await?;
+    let parts = plan.split(&values, &ids)?;
+    let mut jobs = Vec::with_capacity(parts.len());
+    for part in &parts {
+        let mut rendered = Rendered::default();
+        let fill = Fill {
+            values: &statement.values,
+            tables: &plan.tables,
+            session: &|what, out| exec.session.write_value(what, out),
+            temporary: &|_, _| {},
+            inline_params: true,
+        };
+        plan.render(part, &ids, &fill, &mut rendered);
+        jobs.push(Job { data_node: exec.data_node(&plan.schema, part.target.shard)?, text: rendered.text });
+    }
+    let count = match plan.home {
+        InsertHome::Everywhere { .. } => Count::First,
+        InsertHome::Sharded(_) | InsertHome::Shard { .. } => Count::Sum,
+    };
+    let rows = plan.rows.len();
+    let mut ok = write::apply(exec, &jobs, count, &plan.tables).await?;
+    if let Some(first) = ids.first() {
+        ok.last_insert_id = *first;
+    } else if plan.sequence.is_some() {
+        // As on one server: a given value is told to the client only as what the data node says.
+        ok.last_insert_id = given_id(plan, &values).unwrap_or(ok.last_insert_id);
+    }
+    if parts.len() > 1 && rows > 1 && ok.info.is_empty() {
+        ok.info = format!("Records: {rows}  Duplicates: 0  Warnings: {}", ok.warnings).into_bytes();
+    }
+    let kept = exec.session.last.insert_id;
+    exec.reply_ok(ok);
+    // LAST_INSERT_ID() is of generated values only; the packet also tells a given one.
+    exec.session.last.insert_id = ids.first().copied().unwrap_or(kept);
+    Ok(())
+}
+
+fn given_id(plan: &InsertPlan, values: &Values<'_>) -> Option<u64> {
+    plan.highest_given_id(values)
+}
+
+/// The row of expressions that must be known before rows can be placed.
+async fn evaluate(
+    exec: &mut Exec<'_>,
+    plan: &InsertPlan,
+    statement: &Statement<'_>,
+) -> Result<Vec<SqlValue>, ExecError> {
+    let Some(evaluation) = &plan.evaluation else { return Ok(Vec::new()) };
+    let text = exec.render(evaluation, &plan.tables, Target { shard: 0, suffix: 0 }, statement)?;
+    let node = exec.backends.node(&exec.data_node(&plan.schema, 0)?)?;
+    let mut held = exec.acquire(&node, false).await?;
+    let result = held.lease.query(&text).await;
+    exec.release(held);
+    match result? {
+        QueryResult::Rows(set) => Ok(match set.rows.first() {
+            Some(row) => row_values(row, &set.columns),
+            None => Vec::new(),
+        }),
+        QueryResult::Ok(_) => Ok(Vec::new()),
+    }
+}
+
+/// A text row as values.
+pub fn row_values(row: &Row, columns: &[ColumnDefinition]) -> Vec<SqlValue> {
+    let mut fields = row.fields();
+    columns.iter().map(|column| value_of(fields.next().and_then(Result::ok).flatten(), column)).collect()
+}
+
+/// A field of a text row as a value.
+pub fn value_of(field: Option<&[u8]>, column: &ColumnDefinition) -> SqlValue {
+    use mysql_wire::column::ColumnType as T;
+    let Some(bytes) = field else { return SqlValue::Null };
+    let text = || String::from_utf8_lossy(bytes).into_owned();
+    match column.column_type {
+        T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong | T::Year => {
+            text().parse().map_or(SqlValue::Null, SqlValue::Integer)
+        }
+        T::Decimal | T::NewDecimal => match text().parse::<i128>() {
+            Ok(number) => SqlValue::Integer(number),
+            Err(_) => SqlValue::Decimal(text()),
+        },
+        T::Float | T::Double => text().parse().map_or(SqlValue::Null, SqlValue::Float),
+        T::Date | T::NewDate | T::Datetime | T::Datetime2 | T::Timestamp | T::Timestamp2 | T::Time | T::Time2 => {
+            SqlValue::Temporal(bytes.to_vec())
+        }
+        _ if column.collation == mysql_wire::column::BINARY_COLLATION => SqlValue::Binary(bytes.to_vec()),
+        _ => SqlValue::Text(bytes.to_vec()),
+    }
+}
+
+/// The generated values that the rows need; a value given by hand moves the sequence.
+async fn take_ids(exec: &mut Exec<'_>, plan: &InsertPlan, values: &Values<'_>) -> Result<Vec<u64>, ExecError> {
+    let Some(sequence) = &plan.sequence else { return Ok(Vec::new()) };
+    let schema = exec.schema(&plan.schema)?;
+    if let Some(given) = plan.highest_given_id(values) {
+        exec.sequences.move_past(exec.backends, schema, &sequence.table, given).await?;
+    }
+    let needed = u64::try_from(plan.ids_needed(values)).unwrap_or(u64::MAX);
+    if needed == 0 {
+        return Ok(Vec::new());
+    }
+    exec.sequences.take(exec.backends, schema, &sequence.table, needed, sequence.max).await
+}

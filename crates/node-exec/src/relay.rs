@@ -1,0 +1,286 @@
+//! The one-shard road: the text goes to one data node and its answer comes back as bytes. Rows are
+//! never looked at; of the packets around them only those are changed whose names or flags are the
+//! data node's own.
+
+use crate::error::ExecError;
+use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
+use crate::names::Names;
+use crate::transaction::Held;
+use mysql_wire::capability::Capabilities;
+use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
+use mysql_wire::response::{Event, OkHead};
+use mysql_wire::status::StatusFlags;
+use mysql_wire::stmt::encode_params;
+use node_backend::connection::{Connection, Piece};
+use sql_plan::plan::{Place, PlanTable, RoutedPlan};
+use sql_plan::template::{Fill, Rendered, Template};
+use std::rc::Rc;
+use topology::algorithm::Target;
+
+/// Flags that are the session's own, not the data node's connection's.
+const OWN_FLAGS: StatusFlags =
+    StatusFlags(StatusFlags::IN_TRANS.0 | StatusFlags::AUTOCOMMIT.0 | StatusFlags::MORE_RESULTS.0);
+
+/// Sends a statement to one place and passes the answer on.
+pub async fn forward(
+    exec: &mut Exec<'_>,
+    plan: &RoutedPlan,
+    place: Place<'_>,
+    text: &Template,
+    statement: &Statement<'_>,
+    writes: bool,
+) -> Result<(), ExecError> {
+    let (node, target) = exec.resolve(place)?;
+    let mut rendered = std::mem::take(&mut exec.session.rendered);
+    let prepared = exec.form.binary && statement.input.is_some();
+    let result = match render(exec, text, &plan.tables, target, statement, !prepared, &mut rendered) {
+        Ok(()) => send_and_relay(exec, &node, &rendered, statement, prepared, writes, &plan.tables).await,
+        Err(error) => Err(error),
+    };
+    exec.session.rendered = rendered;
+    result
+}
+
+fn render(
+    exec: &Exec<'_>,
+    text: &Template,
+    tables: &[PlanTable],
+    target: Target,
+    statement: &Statement<'_>,
+    inline_params: bool,
+    rendered: &mut Rendered,
+) -> Result<(), ExecError> {
+    rendered.text.clear();
+    rendered.params.clear();
+    let fill = Fill {
+        values: &statement.values,
+        tables,
+        session: &|what, out| exec.session.write_value(what, out),
+        temporary: &|_, _| {},
+        inline_params,
+    };
+    text.render(&fill, target, rendered);
+    Ok(())
+}
+
+/// Sends text that is rendered already and passes the answer on. A read whose pooled connection
+/// turns out dead before anything came is tried once more.
+async fn send_and_relay(
+    exec: &mut Exec<'_>,
+    node: &Rc<crate::backends::BackendNode>,
+    rendered: &Rendered,
+    statement: &Statement<'_>,
+    prepared: bool,
+    writes: bool,
+    tables: &[PlanTable],
+) -> Result<(), ExecError> {
+    let mut may_retry = !writes && exec.session.transaction.is_none();
+    loop {
+        let mut held = exec.acquire(node, writes).await?;
+        let fresh = held.lease.is_fresh();
+        let active = exec.enter(&held);
+        let sent = if prepared {
+            queue_prepared(&mut held.lease, rendered, statement).await
+        } else {
+            held.lease.queue_query(&rendered.text);
+            Ok(())
+        };
+        let before = exec.out.sequence();
+        let outcome = match sent {
+            Ok(()) => relay_answer(exec, &mut held, Names::of(tables)).await,
+            Err(error) => Err(error),
+        };
+        drop(active);
+        let lost = matches!(&outcome, Err(ExecError::Backend(_))) && held.lease.is_broken();
+        if lost && may_retry && !fresh && exec.out.sequence() == before {
+            may_retry = false;
+            exec.release(held);
+            continue;
+        }
+        return finish(exec, held, outcome, Names::of(tables)).await;
+    }
+}
+
+/// Runs one made-up statement on a data node and passes its answer on.
+pub async fn pass_through(
+    exec: &mut Exec<'_>,
+    node: &Rc<crate::backends::BackendNode>,
+    text: &[u8],
+    writes: bool,
+    names: Names<'_>,
+) -> Result<(), ExecError> {
+    let mut held = exec.acquire(node, writes).await?;
+    let active = exec.enter(&held);
+    held.lease.queue_query(text);
+    let outcome = relay_answer(exec, &mut held, names).await;
+    drop(active);
+    finish(exec, held, outcome, names).await
+}
+
+async fn queue_prepared(
+    connection: &mut Connection,
+    rendered: &Rendered,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
+    let prepared = connection.prepare(&rendered.text).await?;
+    let input = statement.input.expect("only a prepared statement comes here");
+    let in_order = rendered.params.iter().enumerate().all(|(at, ordinal)| *ordinal as usize == at)
+        && rendered.params.len() == input.values.len();
+    match input.raw {
+        Some(raw) if in_order => connection.queue_execute(prepared.statement_id, 0, raw),
+        _ => {
+            let values: Vec<_> = rendered
+                .params
+                .iter()
+                .filter_map(|ordinal| input.values.get(*ordinal as usize).cloned())
+                .collect();
+            let mut packed = Vec::new();
+            encode_params(&mut packed, &values);
+            connection.queue_execute(prepared.statement_id, 0, &packed);
+        }
+    }
+    Ok(())
+}
+
+/// Warnings are fetched while the connection that has them is still ours.
+async fn finish(
+    exec: &mut Exec<'_>,
+    mut held: Held,
+    outcome: Result<OkHead, ExecError>,
+    names: Names<'_>,
+) -> Result<(), ExecError> {
+    match outcome {
+        Ok(head) => {
+            exec.session.last.warnings.clear();
+            if head.warnings > 0 {
+                exec.out.flush().await?;
+                exec.session.last.warnings = warnings_of(&mut held.lease, names).await;
+            }
+            exec.release(held);
+            Ok(())
+        }
+        Err(error) => {
+            exec.release(held);
+            Err(error)
+        }
+    }
+}
+
+/// SHOW WARNINGS of a connection, with logical names.
+pub async fn warnings_of(connection: &mut Connection, names: Names<'_>) -> Vec<Warning> {
+    match connection.query(b"SHOW WARNINGS").await {
+        Ok(result) => result
+            .into_rows()
+            .iter()
+            .take(WARNINGS_MAX)
+            .map(|row| Warning {
+                level: row.text(0).unwrap_or_default(),
+                code: row.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
+                message: names.rewrite_message(row.get(2).unwrap_or_default()),
+            })
+            .collect(),
+        Err(error) => {
+            tracing::debug!(%error, "the warnings of a statement cannot be read");
+            Vec::new()
+        }
+    }
+}
+
+/// Passes one answer on, all its results. An error of the data node is answered as one, with
+/// logical names.
+async fn relay_answer(exec: &mut Exec<'_>, held: &mut Held, names: Names<'_>) -> Result<OkHead, ExecError> {
+    let wanted = exec.session.status(exec.form.more);
+    let mut rows_before = false;
+    let mut found = 0;
+    loop {
+        let piece = match held.lease.next_piece().await {
+            Ok(piece) => piece,
+            Err(error) if rows_before => return Err(ExecError::BrokenOff(error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        let last = piece.last;
+        match piece.event {
+            Event::Rows => {
+                found += exec.out.relay_rows(piece.frames);
+                exec.out.flush_if_long().await?;
+                continue;
+            }
+            Event::Column | Event::Param => exec.out.put_with(|out| names.rewrite_column(piece.payload(), out))?,
+            Event::Err { .. } => {
+                let error = decode_error(&piece, names)?;
+                if !rows_before {
+                    return Err(ExecError::Server(error));
+                }
+                // Rows were sent: the error ends the result, as a server's own would.
+                exec.session.note_error(&error);
+                exec.out.put_err(&error);
+                return Ok(OkHead::default());
+            }
+            Event::Ok(head) => {
+                relay_ok(exec, &piece, head, wanted)?;
+                if last {
+                    note_ok(exec, head);
+                    return Ok(head);
+                }
+            }
+            Event::ColumnsEof(head) => {
+                rows_before = true;
+                relay_eof(exec, &piece, head, wanted);
+            }
+            Event::ResultEnd(head) => {
+                relay_eof(exec, &piece, head, wanted);
+                if last {
+                    exec.session.last.row_count = -1;
+                    exec.session.last.found_rows = found;
+                    return Ok(head);
+                }
+            }
+            Event::LocalInfile => {
+                return Err(crate::error::sql(
+                    base::sql_error::NOT_SUPPORTED,
+                    "LOAD DATA LOCAL INFILE is not supported yet; use INSERT",
+                ));
+            }
+            _ => exec.out.relay_message(piece.frames),
+        }
+    }
+}
+
+fn decode_error(piece: &Piece<'_>, names: Names<'_>) -> Result<ErrPacket, ExecError> {
+    let mut error = ErrPacket::decode(piece.payload(), Capabilities::PROTOCOL_41)?;
+    error.message = names.rewrite_message(&error.message);
+    Ok(error)
+}
+
+/// The flags for the client: the session's own, and the data node's of this statement.
+fn flags(from: StatusFlags, wanted: StatusFlags) -> StatusFlags {
+    StatusFlags((from.0 & !OWN_FLAGS.0) | (wanted.0 & OWN_FLAGS.0))
+}
+
+fn relay_ok(exec: &mut Exec<'_>, piece: &Piece<'_>, head: OkHead, wanted: StatusFlags) -> Result<(), ExecError> {
+    let status = flags(head.status, wanted);
+    if status == head.status {
+        exec.out.relay_message(piece.frames);
+        return Ok(());
+    }
+    let mut ok = OkPacket::decode(piece.payload(), Capabilities::PROTOCOL_41)?;
+    ok.status = status;
+    exec.out.put_ok(&ok);
+    Ok(())
+}
+
+fn relay_eof(exec: &mut Exec<'_>, piece: &Piece<'_>, head: OkHead, wanted: StatusFlags) {
+    let status = flags(head.status, wanted);
+    if status == head.status {
+        exec.out.relay_message(piece.frames);
+    } else {
+        exec.out.put_eof(&EofPacket { warnings: head.warnings, status });
+    }
+}
+
+fn note_ok(exec: &mut Exec<'_>, head: OkHead) {
+    exec.session.last.row_count = i64::try_from(head.affected_rows).unwrap_or(i64::MAX);
+    if head.last_insert_id != 0 {
+        exec.session.last.insert_id = head.last_insert_id;
+    }
+}

@@ -1,0 +1,234 @@
+//! Writes on several physical tables at once. The statement is atomic: outside a transaction it gets
+//! one of its own over all data nodes it touches; inside one, a savepoint on each takes it back when
+//! a part of it fails.
+
+use crate::backends::BackendNode;
+use crate::error::ExecError;
+use crate::exec::{Exec, Last};
+use crate::names::Names;
+use crate::relay::warnings_of;
+use crate::rows::logical;
+use crate::streams::Job;
+use crate::transaction::{Held, run_all};
+use base::id::DataNodeId;
+use futures::future::join_all;
+use mysql_wire::packet::OkPacket;
+use node_backend::error::BackendError;
+use node_backend::query::StreamHead;
+use sql_plan::plan::PlanTable;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// The savepoint of one statement.
+const SAVEPOINT: &str = "`_ddm_statement`";
+
+/// Statements sent ahead on one connection before their answers are read.
+const AHEAD_MAX: usize = 64;
+
+/// Text sent ahead on one connection, in bytes.
+const AHEAD_BYTES_MAX: usize = 256 * 1024;
+
+/// How the parts' counts become the statement's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// They are added up.
+    Sum,
+    /// All parts did the same: the first one's.
+    First,
+}
+
+/// Runs the parts and answers the client.
+pub async fn run(exec: &mut Exec<'_>, jobs: &[Job], count: Count, tables: &[PlanTable]) -> Result<(), ExecError> {
+    let ok = apply(exec, jobs, count, tables).await?;
+    exec.reply_ok(ok);
+    Ok(())
+}
+
+/// Runs the parts, all or none, and says what they came to.
+pub async fn apply(
+    exec: &mut Exec<'_>,
+    jobs: &[Job],
+    count: Count,
+    tables: &[PlanTable],
+) -> Result<OkPacket, ExecError> {
+    let own = exec.session.transaction.is_none() && jobs.len() > 1;
+    if own {
+        let several_nodes = jobs.iter().any(|job| job.data_node != jobs[0].data_node);
+        let options = exec.session.transaction_options.clone();
+        exec.session.transaction = Some(exec.session.new_transaction(several_nodes, options));
+    }
+    let outcome = run_parts(exec, jobs, !own, Names::of(tables)).await;
+    if own {
+        let transaction = exec.session.transaction.take().expect("the statement's own transaction is there");
+        return match outcome {
+            Ok(parts) => {
+                transaction.commit().await?;
+                Ok(total(&parts, count))
+            }
+            Err(error) => {
+                transaction.rollback().await;
+                Err(error)
+            }
+        };
+    }
+    Ok(total(&outcome?, count))
+}
+
+/// One data node's parts.
+struct NodeParts {
+    held: Held,
+    numbers: Vec<usize>,
+}
+
+async fn run_parts(
+    exec: &mut Exec<'_>,
+    jobs: &[Job],
+    savepoint: bool,
+    names: Names<'_>,
+) -> Result<Vec<OkPacket>, ExecError> {
+    let mut by_node: BTreeMap<&DataNodeId, Vec<usize>> = BTreeMap::new();
+    for (number, job) in jobs.iter().enumerate() {
+        by_node.entry(&job.data_node).or_default().push(number);
+    }
+    let savepoint = savepoint && exec.session.transaction.is_some() && jobs.len() > 1;
+    let mut nodes = Vec::with_capacity(by_node.len());
+    for (id, numbers) in by_node {
+        let node: Rc<BackendNode> = exec.backends.node(id)?;
+        match exec.acquire(&node, true).await {
+            Ok(held) => nodes.push(NodeParts { held, numbers }),
+            Err(error) => {
+                nodes.into_iter().for_each(|parts| exec.release(parts.held));
+                return Err(error);
+            }
+        }
+    }
+    let guards: Vec<_> = nodes.iter().map(|parts| exec.enter(&parts.held)).collect();
+    let runs = nodes.iter_mut().map(|parts| run_on_node(parts, jobs, savepoint));
+    let outcomes = join_all(runs).await;
+    drop(guards);
+    let failed = outcomes.iter().any(Result::is_err);
+    if failed && savepoint {
+        let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}");
+        join_all(nodes.iter_mut().map(|parts| async {
+            if !parts.held.lease.is_broken() {
+                run_all(&mut parts.held.lease, std::slice::from_ref(&back)).await.ok();
+            }
+        }))
+        .await;
+    }
+    let warned = outcomes.iter().position(|outcome| outcome.as_ref().is_ok_and(|oks| oks.iter().any(|(_, ok)| ok.warnings > 0)));
+    exec.session.last.warnings.clear();
+    if let Some(at) = warned {
+        exec.session.last.warnings = warnings_of(&mut nodes[at].held.lease, names).await;
+    }
+    for parts in nodes {
+        exec.release(parts.held);
+    }
+    let mut all: Vec<(usize, OkPacket)> = Vec::with_capacity(jobs.len());
+    for outcome in outcomes {
+        all.extend(outcome.map_err(|error| logical(error, names))?);
+    }
+    all.sort_by_key(|(number, _)| *number);
+    Ok(all.into_iter().map(|(_, ok)| ok).collect())
+}
+
+/// Runs one data node's parts in order; after an error the rest is not sent.
+async fn run_on_node(parts: &mut NodeParts, jobs: &[Job], savepoint: bool) -> Result<Vec<(usize, OkPacket)>, ExecError> {
+    let connection = &mut parts.held.lease;
+    if savepoint {
+        run_all(connection, &[format!("SAVEPOINT {SAVEPOINT}")]).await?;
+    }
+    let mut done = Vec::with_capacity(parts.numbers.len());
+    let mut rest = parts.numbers.as_slice();
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest
+            .iter()
+            .take(AHEAD_MAX)
+            .take_while(|number| {
+                bytes += jobs[**number].text.len();
+                bytes <= AHEAD_BYTES_MAX
+            })
+            .count()
+            .max(1);
+        let (now, later) = rest.split_at(fits);
+        rest = later;
+        for number in now {
+            connection.queue_query(&jobs[*number].text);
+        }
+        connection.flush().await?;
+        let mut failed = None;
+        for number in now {
+            match connection.open_stream().await {
+                Ok(StreamHead::Ok { ok, .. }) => done.push((*number, ok)),
+                Ok(_) => {
+                    connection.drain().await?;
+                    failed.get_or_insert(ExecError::Backend(BackendError::Unexpected("rows for a write")));
+                }
+                Err(BackendError::Server(error)) => {
+                    failed.get_or_insert(ExecError::Server(error));
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    Ok(done)
+}
+
+/// The parts' counts as one.
+fn total(parts: &[OkPacket], count: Count) -> OkPacket {
+    let Some(first) = parts.first() else { return OkPacket::default() };
+    if count == Count::First {
+        return OkPacket { session_track: Vec::new(), ..first.clone() };
+    }
+    OkPacket {
+        affected_rows: parts.iter().map(|ok| ok.affected_rows).sum(),
+        last_insert_id: parts.iter().map(|ok| ok.last_insert_id).find(|id| *id != 0).unwrap_or(0),
+        status: first.status,
+        warnings: parts.iter().fold(0, |sum: u16, ok| sum.saturating_add(ok.warnings)),
+        info: add_infos(parts.iter().map(|ok| ok.info.as_slice())),
+        session_track: Vec::new(),
+    }
+}
+
+/// `Rows matched: 3  Changed: 2  Warnings: 0` of several parts: the numbers are added up.
+fn add_infos<'a>(infos: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut words: Vec<String> = Vec::new();
+    for info in infos {
+        let text = String::from_utf8_lossy(info);
+        let more: Vec<&str> = text.split(' ').collect();
+        if words.len() != more.len() {
+            words = more.iter().map(|word| (*word).to_owned()).collect();
+            continue;
+        }
+        for (word, other) in words.iter_mut().zip(more) {
+            if let (Ok(a), Ok(b)) = (word.parse::<u64>(), other.parse::<u64>()) {
+                *word = (a + b).to_string();
+            }
+        }
+    }
+    words.join(" ").into_bytes()
+}
+
+/// Forgets what the statement before left, where a part will not.
+pub fn fresh(last: &mut Last) {
+    last.warnings.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn infos_add_up_by_place() {
+        let infos: [&[u8]; 2] = [
+            b"Rows matched: 3  Changed: 2  Warnings: 0",
+            b"Rows matched: 10  Changed: 0  Warnings: 1",
+        ];
+        assert_eq!(add_infos(infos.into_iter()), b"Rows matched: 13  Changed: 2  Warnings: 1");
+        assert_eq!(add_infos([&b""[..], b""].into_iter()), b"");
+    }
+}

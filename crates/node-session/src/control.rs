@@ -1,0 +1,315 @@
+//! Statements that the session runs itself: transactions, USE, KILL, SET, SHOW and their kin. They
+//! are told by their tree; everything else is planned.
+
+use crate::processes::Kill;
+use crate::query::{Source, fetch, plan_parsed};
+use crate::session::Core;
+use base::sql_error;
+use mysql_wire::packet::OkPacket;
+use node_exec::error::{ExecError, sql};
+use node_exec::rows::text_column;
+use node_exec::transaction::TransactionOptions;
+use sql_syntax::ast::{
+    Explain, Ident, IntoKind, Isolation, Kill as KillStatement, KillKind, Parsed, SelectInto, SetStmt, Statement,
+    TransactionStmt, VarScope,
+};
+use sql_syntax::text::{quote_ident, user_var_name};
+
+/// An isolation level's words.
+pub fn isolation_words(level: Isolation) -> &'static str {
+    match level {
+        Isolation::ReadUncommitted => "READ UNCOMMITTED",
+        Isolation::ReadCommitted => "READ COMMITTED",
+        Isolation::RepeatableRead => "REPEATABLE READ",
+        Isolation::Serializable => "SERIALIZABLE",
+    }
+}
+
+/// A statement that is refused, by name.
+fn not_supported(what: &str) -> ExecError {
+    sql(sql_error::NOT_SUPPORTED, format!("This version doesn't yet support '{what}'"))
+}
+
+impl Core {
+    /// Whether [`Self::run_session_statement`] runs it.
+    pub fn is_session_statement(statement: &Statement) -> bool {
+        !matches!(
+            statement,
+            Statement::Query(_)
+                | Statement::Insert(_)
+                | Statement::Update(_)
+                | Statement::Delete(_)
+                | Statement::Load(_)
+                | Statement::CreateTable(_)
+                | Statement::AlterTable(_)
+                | Statement::DropTable(_)
+                | Statement::Truncate(_)
+                | Statement::RenameTable(_)
+                | Statement::CreateIndex(_)
+                | Statement::DropIndex(_)
+                | Statement::CreateView(_)
+                | Statement::DropView(_)
+                | Statement::Call(_)
+                | Statement::Handler(_)
+        )
+    }
+
+    /// Runs a statement that is the session's own; false for all others.
+    pub async fn run_session_statement(&mut self, parsed: &Parsed, source: Source<'_>) -> Result<bool, ExecError> {
+        match &parsed.stmt {
+            Statement::Transaction(transaction) => self.run_transaction(transaction, source).await?,
+            Statement::Set(set) => self.run_set(set, source).await?,
+            Statement::Use(name) => {
+                let name = text(&name.name(source.text));
+                self.use_schema(&name)?;
+                self.reply_ok_packet(OkPacket::default());
+            }
+            Statement::Show(show) => self.run_show(show, source).await?,
+            Statement::Describe(describe) => self.run_describe(describe, source).await?,
+            Statement::Explain(explain) => self.run_explain(explain, source).await?,
+            Statement::Kill(kill) => self.run_kill(kill, source)?,
+            Statement::Query(query) => match crate::control::into_of(query) {
+                Some(into) => self.run_select_into(&into, parsed, source).await?,
+                None => return Ok(false),
+            },
+            Statement::Do(_) => return Err(not_supported("DO")),
+            Statement::LockTables(_) => return Err(not_supported("LOCK TABLES")),
+            // Nothing can be locked, so there is nothing to unlock.
+            Statement::UnlockTables => self.reply_ok_packet(OkPacket::default()),
+            Statement::Prepared(_) => return Err(not_supported("PREPARE in SQL; use your driver's prepared statements")),
+            Statement::Database(_) => {
+                return Err(not_supported("CREATE, ALTER and DROP DATABASE; use the API or the console for schemas"));
+            }
+            Statement::Account(_) => return Err(not_supported("account management in SQL; use the API")),
+            Statement::Sequence(_) => return Err(not_supported("SEQUENCE statements")),
+            Statement::Maintain(_) => return Err(not_supported("table maintenance")),
+            Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
+            Statement::Other(_) => return Err(not_supported("this kind of statement")),
+            other if Self::is_session_statement(other) => return Err(not_supported("this kind of statement")),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    async fn run_transaction(&mut self, statement: &TransactionStmt, source: Source<'_>) -> Result<(), ExecError> {
+        match statement {
+            TransactionStmt::Begin { consistent_snapshot, read_only } => {
+                self.commit().await?;
+                let mut options = self.options_now();
+                options.consistent_snapshot = *consistent_snapshot;
+                options.read_only = read_only.unwrap_or(options.read_only);
+                self.begin(options);
+            }
+            TransactionStmt::Commit { chain, release } => {
+                let options = self.options_now();
+                self.commit().await?;
+                self.after_end(*chain, *release, options);
+            }
+            TransactionStmt::Rollback { chain, release } => {
+                let options = self.options_now();
+                if let Some(transaction) = self.exec.transaction.take() {
+                    transaction.rollback().await;
+                }
+                self.after_end(*chain, *release, options);
+            }
+            TransactionStmt::Savepoint(name) => {
+                let name = quoted(*name, source.text);
+                if self.exec.transaction.is_none() && !self.exec.autocommit {
+                    let options = self.options_now();
+                    self.begin(options);
+                }
+                // Without a transaction a savepoint ends with its own statement.
+                if let Some(transaction) = &mut self.exec.transaction {
+                    transaction.savepoint(&name).await?;
+                }
+            }
+            TransactionStmt::RollbackTo(name) => {
+                let name = quoted(*name, source.text);
+                match &mut self.exec.transaction {
+                    Some(transaction) => transaction.rollback_to(&name).await?,
+                    None => return Err(no_savepoint(&name)),
+                }
+            }
+            TransactionStmt::Release(name) => {
+                let name = quoted(*name, source.text);
+                match &mut self.exec.transaction {
+                    Some(transaction) => transaction.release(&name).await?,
+                    None => return Err(no_savepoint(&name)),
+                }
+            }
+            TransactionStmt::Xa { .. } => {
+                return Err(not_supported("XA statements; transactions over several data nodes are atomic as they are"));
+            }
+        }
+        self.exec.last.row_count = 0;
+        self.reply_ok_packet(OkPacket::default());
+        Ok(())
+    }
+
+    /// How the next transaction begins.
+    fn options_now(&mut self) -> TransactionOptions {
+        self.next_transaction.take().unwrap_or_else(|| self.exec.transaction_options.clone())
+    }
+
+    fn begin(&mut self, options: TransactionOptions) {
+        let distributed = self.snapshot.data_nodes.len() > 1;
+        self.exec.transaction = Some(self.exec.new_transaction(distributed, options));
+    }
+
+    /// Commits what is open.
+    pub async fn commit(&mut self) -> Result<(), ExecError> {
+        match self.exec.transaction.take() {
+            Some(transaction) => transaction.commit().await,
+            None => Ok(()),
+        }
+    }
+
+    fn after_end(&mut self, chain: Option<bool>, release: Option<bool>, options: TransactionOptions) {
+        if chain == Some(true) {
+            self.begin(options);
+        }
+        self.ending |= release == Some(true);
+    }
+
+    fn run_kill(&mut self, kill: &KillStatement, source: Source<'_>) -> Result<(), ExecError> {
+        let what = match kill.kind {
+            KillKind::Connection => Kill::Connection,
+            KillKind::Query => Kill::Query,
+            KillKind::Physical => return Err(not_supported("KILL PHYSICAL")),
+        };
+        let id = kill.id.as_ref().map(|id| text(id.span.of(source.text))).unwrap_or_default();
+        let id: u64 = id
+            .parse()
+            .map_err(|_| sql(sql_error::NO_SUCH_THREAD, format!("Unknown thread id: {id}")))?;
+        self.kill(id, what)?;
+        self.reply_ok_packet(OkPacket::default());
+        Ok(())
+    }
+
+    async fn run_explain(&mut self, explain: &Explain, source: Source<'_>) -> Result<(), ExecError> {
+        let (Some(_), None) = (&explain.stmt, &explain.connection) else {
+            return Err(not_supported("EXPLAIN FOR CONNECTION"));
+        };
+        let inner = explain.stmt_span.of(source.text);
+        let mut tokens = sql_syntax::TokenBuf::new();
+        sql_syntax::lex(inner, 0, source.mode, &mut tokens);
+        let of_inner = Source { text: inner, tokens: &tokens, param_tokens: &[], params: &[], input: None, ..source };
+        let parsed = crate::query::parse_source(of_inner, 0)?;
+        let planned = plan_parsed(self, &parsed, of_inner)?;
+        let values = crate::query::values_of(of_inner);
+        let lines = planned.explain(&values)?;
+        let rows: Vec<crate::show::Row> = lines.into_iter().map(|line| vec![Some(line.into_bytes())]).collect();
+        let mut exec = self.exec();
+        node_exec::rows::reply_rows(&mut exec, &[text_column("Logical Execution Plan")], &rows).await
+    }
+
+    /// SELECT … INTO @a, @b.
+    async fn run_select_into(
+        &mut self,
+        into: &SelectInto,
+        parsed: &Parsed,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
+        let IntoKind::Vars(targets) = &into.kind else {
+            return Err(not_supported("SELECT INTO OUTFILE and DUMPFILE"));
+        };
+        let mut edits = sql_syntax::Edits::new();
+        edits.delete(into.span);
+        let mut query = Vec::new();
+        edits.apply_within(source.text, parsed.span, &mut query);
+        let (columns, records) = fetch(self, &query).await?;
+        if columns.len() != targets.len() {
+            return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
+                1222,
+                "21000",
+                "The used SELECT statements have a different number of columns",
+            )));
+        }
+        if records.len() > 1 {
+            return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
+                1172,
+                "42000",
+                "Result consisted of more than one row",
+            )));
+        }
+        let Some(record) = records.first() else {
+            self.reply_ok_packet(OkPacket { warnings: 1, ..OkPacket::default() });
+            return Ok(());
+        };
+        for (at, (token, column)) in targets.iter().zip(&columns).enumerate() {
+            let name = text(&user_var_name(source.tokens.bytes(source.text, *token)));
+            let value = crate::variables::literal(record.get(at), column);
+            self.set_user_variable(&name, value);
+        }
+        self.exec.last.row_count = 1;
+        self.reply_ok_packet(OkPacket { affected_rows: 1, ..OkPacket::default() });
+        Ok(())
+    }
+
+    /// SET TRANSACTION.
+    pub fn set_transaction(&mut self, set: &SetStmt) -> Result<(), ExecError> {
+        let SetStmt::Transaction { scope, isolation, read_only } = set else {
+            return Err(not_supported("this form of SET"));
+        };
+        let change = |options: &mut TransactionOptions| {
+            if let Some(level) = isolation {
+                options.isolation = Some(isolation_words(*level));
+            }
+            if let Some(read_only) = read_only {
+                options.read_only = *read_only;
+            }
+        };
+        match scope {
+            VarScope::Default if self.exec.transaction.is_some() => {
+                return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
+                    1568,
+                    "25001",
+                    "Transaction characteristics can't be changed while a transaction is in progress",
+                )));
+            }
+            VarScope::Default => {
+                let mut options = self.next_transaction.take().unwrap_or_else(|| self.exec.transaction_options.clone());
+                change(&mut options);
+                self.next_transaction = Some(options);
+            }
+            VarScope::Session => {
+                change(&mut self.exec.transaction_options);
+                if let Some(level) = isolation {
+                    self.set_isolation(isolation_words(*level));
+                }
+            }
+            VarScope::Global | VarScope::Persist | VarScope::PersistOnly => return Err(global_denied()),
+        }
+        self.reply_ok_packet(OkPacket::default());
+        Ok(())
+    }
+}
+
+/// SET GLOBAL and its kin.
+pub fn global_denied() -> ExecError {
+    sql(
+        sql_error::SPECIFIC_ACCESS_DENIED,
+        "Access denied; you need (at least one of) the SUPER privilege(s) for this operation; \
+         instance parameters are changed through the API",
+    )
+}
+
+fn no_savepoint(name: &str) -> ExecError {
+    sql(sql_error::NO_SUCH_SAVEPOINT, format!("SAVEPOINT {} does not exist", name.trim_matches('`')))
+}
+
+fn quoted(name: Ident, source: &[u8]) -> String {
+    let mut out = Vec::new();
+    quote_ident(&name.name(source), &mut out);
+    text(&out)
+}
+
+/// INTO of a query, wherever it stands.
+pub fn into_of(query: &sql_syntax::ast::Query) -> Option<SelectInto> {
+    query.into.clone().or_else(|| query.as_select().and_then(|select| select.into.clone()))
+}
+
+/// Bytes as text for messages and names.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,247 @@
+//! Prepared statements: a statement that goes to one shard is a prepared one there too, and its
+//! binary rows pass as bytes; any other runs as text with its parameters as literals, and its rows
+//! become binary here.
+
+use crate::query::{self, Source, parse_source, plan_parsed, run_planned};
+use crate::session::Core;
+use crate::statement::Prepared;
+use base::sql_error;
+use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
+use mysql_wire::command::StmtExecute;
+use mysql_wire::packet::{EofPacket, OkPacket};
+use mysql_wire::stmt::{PrepareOk, decode_params};
+use mysql_wire::value::Value;
+use node_exec::error::{ExecError, sql};
+use node_exec::exec::PreparedInput;
+use node_exec::names::Names;
+use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
+use sql_plan::template::{Fill, Rendered};
+use sql_syntax::{TokenBuf, TokenKind, lex};
+use std::rc::Rc;
+use topology::algorithm::{SqlValue, Target};
+
+fn unknown(id: u32) -> ExecError {
+    sql(
+        sql_error::UNKNOWN_PREPARED_STATEMENT,
+        format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute"),
+    )
+}
+
+impl Core {
+    /// COM_STMT_PREPARE.
+    pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
+        let mode = self.lex;
+        let mut tokens = TokenBuf::new();
+        lex(text, 0, &mode, &mut tokens);
+        if tokens.rest().is_some() {
+            return Err(sql(sql_error::SYNTAX_ERROR, "You have an error in your SQL syntax; one statement can be prepared at a time"));
+        }
+        let source = Source { text, tokens: &tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
+        let parsed = parse_source(source, 0)?;
+        let param_tokens = params_of(&tokens);
+        let planned = match Self::is_session_statement(&parsed.stmt) {
+            true => None,
+            false => Some(plan_parsed(self, &parsed, source)?),
+        };
+        let planned = planned.filter(|planned| !matches!(planned.plan, Plan::Session)).map(Rc::new);
+        let (params, columns) = match &planned {
+            Some(planned) => self.describe(planned, source, &param_tokens).await?,
+            None => (None, Vec::new()),
+        };
+        let count = param_tokens.len();
+        let schema = self.exec.identity.schema.clone();
+        let planned = planned.map(|planned| (self.snapshot.version, planned));
+        let prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
+        let Some(statement_id) = self.statements.add(prepared) else {
+            return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
+                1461,
+                "42000",
+                "Can't create more than max_prepared_stmt_count statements",
+            )));
+        };
+        self.reply_prepared(statement_id, count, params, &columns);
+        Ok(())
+    }
+
+    fn reply_prepared(
+        &mut self,
+        statement_id: u32,
+        count: usize,
+        params: Option<Vec<ColumnDefinition>>,
+        columns: &[ColumnDefinition],
+    ) {
+        let any = ColumnDefinition::expression("?", ColumnType::VarString, BINARY_COLLATION, 0);
+        let params = params.filter(|params| params.len() == count).unwrap_or_else(|| vec![any; count]);
+        let ok = PrepareOk {
+            statement_id,
+            columns: u16::try_from(columns.len()).unwrap_or(u16::MAX),
+            params: u16::try_from(count).unwrap_or(u16::MAX),
+            warnings: 0,
+        };
+        self.out.put_with(|out| ok.encode(out));
+        let status = self.exec.status(false);
+        for list in [&params[..], columns] {
+            if list.is_empty() {
+                continue;
+            }
+            for column in list {
+                self.out.put_with(|out| column.encode(out));
+            }
+            self.out.put_eof(&EofPacket { warnings: 0, status });
+        }
+    }
+
+    /// What a data node says of a statement's parameters and columns. Only queries have columns;
+    /// other statements are not shown to a data node before they run.
+    async fn describe(
+        &mut self,
+        planned: &Planned,
+        source: Source<'_>,
+        param_tokens: &[u32],
+    ) -> Result<(Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>), ExecError> {
+        let Plan::Routed(routed) = &planned.plan else { return Ok((None, Vec::new())) };
+        if routed.kind != RowKind::Read {
+            return Ok((None, Vec::new()));
+        }
+        let first = Target { shard: 0, suffix: 0 };
+        let place = match &routed.home {
+            Home::Any { schema: None } => Place::AnyNode,
+            Home::Apart => return Ok((None, Vec::new())),
+            Home::Any { schema: Some(schema) } => Place::AnyShard(schema),
+            Home::Shard { schema, shard } => Place::Target(schema, Target { shard: *shard, suffix: 0 }),
+            Home::Everywhere { schema, .. } | Home::Sharded { schema, .. } => Place::Target(schema, first),
+        };
+        let nulls = vec![SqlValue::Null; param_tokens.len()];
+        let source = Source { param_tokens, params: &nulls, ..source };
+        let values = query::values_of(source);
+        let mut exec = self.exec();
+        let (node, target) = exec.resolve(place)?;
+        let mut rendered = Rendered::default();
+        let fill = Fill {
+            values: &values,
+            tables: &routed.tables,
+            session: &|what, out| exec.session.write_value(what, out),
+            temporary: &|_, _| {},
+            inline_params: false,
+        };
+        routed.forward.render(&fill, target, &mut rendered);
+        let names = Names::of(&routed.tables);
+        let mut held = exec.acquire(&node, false).await?;
+        let described = held.lease.prepare(&rendered.text).await;
+        exec.release(held);
+        let described = described.map_err(|error| node_exec::rows::logical(error.into(), names))?;
+        let mut columns = Vec::with_capacity(described.columns.len());
+        for column in described.columns.iter() {
+            let (mut before, mut after) = (Vec::new(), Vec::new());
+            column.encode(&mut before);
+            names.rewrite_column(&before, &mut after)?;
+            columns.push(ColumnDefinition::decode(&after)?);
+        }
+        Ok((Some(described.params.to_vec()), columns))
+    }
+
+    /// COM_STMT_EXECUTE.
+    pub async fn execute(&mut self, execute: StmtExecute<'_>) -> Result<(), ExecError> {
+        let id = execute.statement_id;
+        let mut prepared = self.statements.take(id).ok_or_else(|| unknown(id))?;
+        self.handle.begin(&prepared.text);
+        self.form.binary = true;
+        let result = self.execute_taken(&mut prepared, execute).await;
+        prepared.long.clear();
+        self.statements.put_back(id, prepared);
+        result
+    }
+
+    async fn execute_taken(&mut self, prepared: &mut Prepared, execute: StmtExecute<'_>) -> Result<(), ExecError> {
+        if std::mem::take(&mut prepared.long_failed) {
+            return Err(sql(sql_error::PACKET_TOO_LARGE, "Parameter of prepared statement is too long"));
+        }
+        let count = prepared.param_tokens.len();
+        let values = decode_params(execute.params, count, &mut prepared.types, &prepared.long)
+            .map_err(|_| sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to mysqld_stmt_execute"))?;
+        let with_types = count == 0 || execute.params.get(count.div_ceil(8)) == Some(&1);
+        let raw = (with_types && prepared.long.is_empty()).then_some(execute.params);
+        let params: Vec<SqlValue> = values.iter().map(sql_value).collect();
+        if let Some(reason) = self.worker.shared.fenced_reason() {
+            return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
+        }
+        self.plan_again(prepared)?;
+        let source = Source {
+            text: &prepared.text,
+            tokens: &prepared.tokens,
+            mode: &prepared.mode,
+            param_tokens: &prepared.param_tokens,
+            params: &params,
+            input: Some(PreparedInput { raw, values: &values }),
+        };
+        match &prepared.planned {
+            Some((_, planned)) => run_planned(self, planned, source).await,
+            None => {
+                let parsed = parse_source(source, 0)?;
+                if self.run_session_statement(&parsed, source).await? {
+                    return Ok(());
+                }
+                self.run_catalogue_query(&parsed, source).await
+            }
+        }
+    }
+
+    /// A plan holds for one version of the definitions.
+    fn plan_again(&mut self, prepared: &mut Prepared) -> Result<(), ExecError> {
+        let Some((version, _)) = prepared.planned else { return Ok(()) };
+        if version == self.snapshot.version {
+            return Ok(());
+        }
+        let source = Source {
+            text: &prepared.text,
+            tokens: &prepared.tokens,
+            mode: &prepared.mode,
+            param_tokens: &prepared.param_tokens,
+            params: &[],
+            input: None,
+        };
+        let parsed = parse_source(source, 0)?;
+        let schema = std::mem::replace(&mut self.exec.identity.schema, prepared.schema.clone());
+        let planned = plan_parsed(self, &parsed, source);
+        self.exec.identity.schema = schema;
+        prepared.planned = Some((self.snapshot.version, Rc::new(planned?)));
+        Ok(())
+    }
+
+    /// COM_STMT_RESET.
+    pub fn reset_statement(&mut self, id: u32) -> Result<(), ExecError> {
+        let statement = self.statements.get_mut(id).ok_or_else(|| unknown(id))?;
+        statement.long.clear();
+        statement.long_failed = false;
+        self.reply_ok_packet(OkPacket::default());
+        Ok(())
+    }
+}
+
+/// The tokens that are `?`, in order.
+fn params_of(tokens: &TokenBuf) -> Vec<u32> {
+    let all = tokens.tokens().iter().enumerate();
+    all.filter(|(_, token)| token.kind == TokenKind::Param).map(|(at, _)| at as u32).collect()
+}
+
+/// A parameter as routing and literals have it.
+fn sql_value(value: &Value) -> SqlValue {
+    let text = |put: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        put(&mut out);
+        SqlValue::Temporal(out)
+    };
+    match value {
+        Value::Null => SqlValue::Null,
+        Value::Int(number) => SqlValue::Integer((*number).into()),
+        Value::UInt(number) => SqlValue::Integer((*number).into()),
+        Value::Float(number) => SqlValue::Float((*number).into()),
+        Value::Double(number) => SqlValue::Float(*number),
+        Value::Decimal(digits) => SqlValue::Decimal(String::from_utf8_lossy(digits).into_owned()),
+        Value::Bytes(bytes) => SqlValue::Text(bytes.clone()),
+        Value::Blob(bytes) => SqlValue::Binary(bytes.clone()),
+        Value::Date(date) => text(&|out| date.put_text(out)),
+        Value::Time(time) => text(&|out| time.put_text(out)),
+    }
+}
+

@@ -1,0 +1,257 @@
+//! The road of a statement: tokens, plan (from the cache where it is known), permission, run.
+//! Statements about the session itself branch off before planning; everything else goes to the
+//! executor with its values.
+
+use crate::permission;
+use crate::session::Core;
+use crate::shared::{PLAN_HITS, PLAN_MISSES};
+use base::sql_error;
+use node_exec::error::{ExecError, sql};
+use node_exec::exec::{PreparedInput, Statement};
+use sql_plan::plan::{Action, Plan, Planned};
+use sql_plan::value::Values;
+use sql_plan::{PlanContext, plan};
+use sql_syntax::ast::{self, Parsed};
+use sql_syntax::{LexMode, TokenBuf, TokenKind, lex, normalise, parse};
+use std::rc::Rc;
+use topology::algorithm::SqlValue;
+
+/// Functions whose effect stays on the connection that ran them.
+const LOCK_FUNCTIONS: [&[u8]; 5] =
+    [b"get_lock", b"release_lock", b"release_all_locks", b"is_used_lock", b"is_free_lock"];
+
+/// A statement's text with what was read of it, and its values.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The whole text.
+    pub text: &'a [u8],
+    /// The statement's tokens.
+    pub tokens: &'a TokenBuf,
+    /// How it was lexed.
+    pub mode: &'a LexMode,
+    /// Tokens that are `?`.
+    pub param_tokens: &'a [u32],
+    /// Parameters.
+    pub params: &'a [SqlValue],
+    /// Parameters as a client packed them.
+    pub input: Option<PreparedInput<'a>>,
+}
+
+/// Runs the statements of a text one after the other; the first error ends them.
+pub async fn run_text(core: &mut Core, text: &[u8]) -> Result<(), ExecError> {
+    let mut tokens = std::mem::take(&mut core.tokens);
+    let mode_at_start = core.lex;
+    let result = run_statements(core, text, &mut tokens, mode_at_start).await;
+    core.tokens = tokens;
+    result
+}
+
+async fn run_statements(
+    core: &mut Core,
+    text: &[u8],
+    tokens: &mut TokenBuf,
+    mut mode: LexMode,
+) -> Result<(), ExecError> {
+    let mut from = 0;
+    loop {
+        lex(text, from, &mode, tokens);
+        let rest = tokens.rest();
+        if rest.is_some() && !core.multi_statements {
+            return Err(sql(
+                sql_error::SYNTAX_ERROR,
+                "You have an error in your SQL syntax; several statements in one text need the client's multi-statements option",
+            ));
+        }
+        core.form.more = rest.is_some();
+        let source = Source { text, tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
+        run_one(core, source, from).await?;
+        let Some(next) = rest else { return Ok(()) };
+        core.out.flush_if_long().await?;
+        from = next;
+        mode = core.lex;
+        if let Some(snapshot) = core.worker.snapshot() {
+            core.snapshot = snapshot;
+        }
+    }
+}
+
+/// Runs one statement of a text.
+async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
+    if let Some(reason) = core.worker.shared.fenced_reason() {
+        return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
+    }
+    let mut digest = std::mem::take(&mut core.digest);
+    normalise(source.text, source.tokens, &mut digest);
+    let schema = core.exec.identity.schema.clone();
+    let known = core.worker.plans.borrow().get(core.snapshot.version, &digest, schema.as_deref(), source.mode);
+    if let Some(planned) = known {
+        PLAN_HITS.increment();
+        core.digest = digest;
+        return run_planned(core, &planned, source).await;
+    }
+    let outcome = plan_or_run(core, source, from).await;
+    let result = match outcome {
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+        Ok(Some(planned)) => {
+            PLAN_MISSES.increment();
+            if planned.cacheable {
+                core.worker.plans.borrow_mut().put(
+                    core.snapshot.version,
+                    &digest,
+                    schema.as_deref(),
+                    source.mode,
+                    &planned,
+                );
+            }
+            run_planned(core, &planned, source).await
+        }
+    };
+    core.digest = digest;
+    result
+}
+
+/// Plans a statement; one that the session runs itself is run instead.
+async fn plan_or_run(core: &mut Core, source: Source<'_>, from: u32) -> Result<Option<Rc<Planned>>, ExecError> {
+    let parsed = parse_source(source, from)?;
+    if core.run_session_statement(&parsed, source).await? {
+        return Ok(None);
+    }
+    let planned = plan_parsed(core, &parsed, source)?;
+    if let Plan::Session = planned.plan {
+        core.run_catalogue_query(&parsed, source).await?;
+        return Ok(None);
+    }
+    Ok(Some(Rc::new(planned)))
+}
+
+/// Parses a statement; an error is told as a server does.
+pub fn parse_source(source: Source<'_>, _from: u32) -> Result<Parsed, ExecError> {
+    let parsed = parse(source.text, source.tokens, source.mode)
+        .map_err(|error| sql(sql_error::SYNTAX_ERROR, error.to_string()))?;
+    if parsed.stmt == ast::Statement::Empty {
+        return Err(sql(sql_error::EMPTY_QUERY, "Query was empty"));
+    }
+    Ok(parsed)
+}
+
+/// Plans a parsed statement, after a check of what the account may do.
+pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<Planned, ExecError> {
+    let schema = core.exec.identity.schema.as_deref();
+    let access = sql_plan::access(&parsed.stmt, source.text, schema);
+    permission::check(core.account()?, &core.host, &access)?;
+    let context = PlanContext { current_schema: schema, mode: source.mode };
+    let planned = plan(parsed, source.text, source.tokens, &core.snapshot, &context)?;
+    if planned.uses.connection_state && uses_locks(source) {
+        return Err(sql(
+            sql_error::NOT_SUPPORTED,
+            "GET_LOCK and its kin are not supported: a session has no connection of its own to a data node",
+        ));
+    }
+    if planned.uses.user_variables && assigns(source) {
+        return Err(sql(
+            sql_error::NOT_SUPPORTED,
+            "':=' inside a statement is not supported; use SET @variable = (SELECT ...)",
+        ));
+    }
+    Ok(planned)
+}
+
+fn uses_locks(source: Source<'_>) -> bool {
+    source.tokens.tokens().iter().any(|token| {
+        let text = token.span().of(source.text);
+        LOCK_FUNCTIONS.iter().any(|name| text.eq_ignore_ascii_case(name))
+    })
+}
+
+fn assigns(source: Source<'_>) -> bool {
+    source.tokens.tokens().iter().any(|token| token.kind == TokenKind::Assign)
+}
+
+/// Runs a plan with the values at hand. Permission is checked each time: the plan may be older than
+/// the account's present rights.
+pub async fn run_planned(core: &mut Core, planned: &Planned, source: Source<'_>) -> Result<(), ExecError> {
+    permission::check(core.account()?, &core.host, &planned.access)?;
+    check_ready(core, planned)?;
+    if let Some(options) = core.next_transaction.take()
+        && core.exec.transaction.is_none()
+        && !core.exec.autocommit
+    {
+        let distributed = core.exec().is_distributed();
+        core.exec.transaction = Some(core.exec.new_transaction(distributed, options));
+    }
+    let values = Values { zero_is_a_value: core.zero_is_a_value, ..values_of(source) };
+    let statement = Statement { planned, values, input: source.input };
+    core.exec().run(&statement).await
+}
+
+/// A statement's values for the executor.
+pub fn values_of(source: Source<'_>) -> Values<'_> {
+    Values {
+        text: source.text,
+        tokens: source.tokens,
+        mode: source.mode,
+        param_tokens: source.param_tokens,
+        params: source.params,
+        evaluated: &[],
+        zero_is_a_value: false,
+    }
+}
+
+fn check_ready(core: &Core, planned: &Planned) -> Result<(), ExecError> {
+    for access in &planned.access {
+        if core.snapshot.schemas.get(&access.schema).is_some_and(|schema| !schema.ready) {
+            return Err(sql(
+                sql_error::SCHEMA_NOT_READY,
+                format!("schema '{}' is being created or deleted", access.schema),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A query's first row, for the session's own use: SET with a sub-query, SELECT … INTO.
+pub async fn fetch(
+    core: &mut Core,
+    text: &[u8],
+) -> Result<(Vec<mysql_wire::column::ColumnDefinition>, Vec<node_exec::merge::Record>), ExecError> {
+    /// SET and INTO take one row; a second one is an error of theirs.
+    const ROWS_MAX: usize = 2;
+    let mode = core.lex;
+    let mut tokens = TokenBuf::new();
+    lex(text, 0, &mode, &mut tokens);
+    let source = Source { text, tokens: &tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
+    let parsed = parse_source(source, 0)?;
+    let planned = plan_parsed(core, &parsed, source)?;
+    let Plan::Routed(routed) = &planned.plan else {
+        return Err(sql(sql_error::NOT_SUPPORTED, "this query is not supported here"));
+    };
+    let statement = Statement { planned: &planned, values: values_of(source), input: None };
+    let mut exec = core.exec();
+    let no_merge = sql_plan::merge::Merge::default();
+    let (jobs, merge) = match routed.decide(&statement.values)? {
+        Action::Forward { place, text } => {
+            let (node, target) = exec.resolve(place)?;
+            let text = exec.render(text, &routed.tables, target, &statement)?;
+            (vec![node_exec::streams::Job { data_node: node.definition.id.clone(), text }], &no_merge)
+        }
+        Action::Scatter { schema, targets, text, merge } => {
+            (exec.jobs(schema, &targets, text, &routed.tables, &statement)?, merge)
+        }
+        Action::Everywhere { .. } | Action::Scratch { .. } => {
+            return Err(sql(sql_error::NOT_SUPPORTED, "this query is not supported here"));
+        }
+    };
+    let mut rows = node_exec::rows::open(&mut exec, routed, &jobs, merge, &statement).await?;
+    let mut records = Vec::new();
+    let outcome = loop {
+        match rows.next().await {
+            Ok(Some(record)) if records.len() < ROWS_MAX => records.push(record),
+            Ok(_) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    rows.streams.close(&mut exec).await;
+    outcome?;
+    Ok((rows.columns, records))
+}

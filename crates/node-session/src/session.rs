@@ -1,0 +1,473 @@
+//! The life of one session: commands in, answers out, until either side ends it. While a command
+//! runs the session listens for KILL and for a client that goes away, and ends then what runs on the
+//! data nodes.
+
+use crate::handshake::{self, Credentials, LoggedIn};
+use crate::processes::{Kill, SessionHandle};
+use crate::query;
+use crate::reader::{ClientReader, ReadError};
+use crate::shared::{STATEMENT_ERRORS, STATEMENTS};
+use crate::statement::Statements;
+use crate::variables;
+use crate::worker::Worker;
+use base::sql_error;
+use mysql_wire::auth::NONCE_LEN;
+use mysql_wire::capability::Capabilities;
+use mysql_wire::command::Command;
+use mysql_wire::error::DecodeError;
+use mysql_wire::handshake::ChangeUser;
+use mysql_wire::packet::{EofPacket, OkPacket};
+use node_backend::session_state::SessionState;
+use node_exec::active::Active;
+use node_exec::client::ClientWriter;
+use node_exec::error::{ExecError, catalogue_packet, sql};
+use node_exec::exec::{Exec, ExecSession, Identity, Last, ReplyForm};
+use node_exec::transaction::TransactionOptions;
+use sql_plan::template::Rendered;
+use sql_syntax::{Digest, LexMode, TokenBuf};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use topology::account::Account;
+use topology::model::Snapshot;
+
+/// A killed statement that is not over within this is killed again.
+const KILL_AGAIN: Duration = Duration::from_secs(5);
+
+/// A session that is killed gets so long to be told.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// One client's session.
+#[derive(Debug)]
+pub struct Session {
+    reader: ClientReader,
+    core: Core,
+    command: Vec<u8>,
+}
+
+/// Everything of a session but its reading side.
+#[derive(Debug)]
+pub struct Core {
+    /// The thread's state.
+    pub worker: Rc<Worker>,
+    /// The session as others see it.
+    pub handle: Arc<SessionHandle>,
+    /// The client.
+    pub out: ClientWriter,
+    /// What the executor keeps.
+    pub exec: ExecSession,
+    /// The definitions of the present statement.
+    pub snapshot: Arc<Snapshot>,
+    /// The account's name.
+    pub user: String,
+    /// The client's address.
+    pub host: String,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// What both sides can do.
+    pub capabilities: Capabilities,
+    /// Several statements in one text.
+    pub multi_statements: bool,
+    /// How text is read.
+    pub lex: LexMode,
+    /// NO_AUTO_VALUE_ON_ZERO is in sql_mode.
+    pub zero_is_a_value: bool,
+    /// Memory for tokens.
+    pub tokens: TokenBuf,
+    /// Memory for keys.
+    pub digest: Digest,
+    /// Prepared statements.
+    pub statements: Statements,
+    /// For the next transaction alone.
+    pub next_transaction: Option<TransactionOptions>,
+    /// How the present answer looks.
+    pub form: ReplyForm,
+    /// The session ends after this answer.
+    pub ending: bool,
+    /// The nonce of COM_CHANGE_USER's check is the handshake's in old clients; new ones get another.
+    nonce: [u8; NONCE_LEN],
+}
+
+/// How a command ended.
+enum After {
+    Next,
+    Close,
+}
+
+impl Session {
+    /// A session of a client that is logged in.
+    pub fn new(worker: Rc<Worker>, handle: Arc<SessionHandle>, client: LoggedIn, host: String) -> Self {
+        let shared = worker.shared.clone();
+        let snapshot = worker.snapshot().or_else(|| shared.snapshot()).expect("nobody logs in without a snapshot");
+        let in_flight = shared.clone();
+        handle.set_user(&client.user);
+        handle.set_schema(client.schema.as_deref());
+        let identity = Identity {
+            user: client.user.clone(),
+            host: host.clone(),
+            connection_id: handle.id,
+            schema: client.schema,
+            version: handshake::server_version(Some(&snapshot)).trim_start_matches("5.5.5-").to_owned(),
+        };
+        let exec = ExecSession {
+            state: Arc::new(variables::state_of_collation(client.collation)),
+            found_rows: client.capabilities.contains(Capabilities::FOUND_ROWS),
+            autocommit: true,
+            no_backslash_escapes: false,
+            transaction_options: TransactionOptions::default(),
+            transaction: None,
+            active: Active::default(),
+            last: Last::default(),
+            identity,
+            gtrids: Rc::new(move || {
+                let gtrid = in_flight.new_gtrid();
+                let guard = in_flight.in_flight.enter(&gtrid);
+                (gtrid, guard)
+            }),
+            rendered: Rendered::default(),
+        };
+        let mut lex = variables::lex_mode(&snapshot);
+        lex.charset = variables::charset_class(client.collation);
+        let core = Core {
+            worker,
+            handle,
+            out: client.writer,
+            exec,
+            snapshot,
+            user: client.user,
+            host,
+            tls: client.tls,
+            capabilities: client.capabilities,
+            multi_statements: client.capabilities.contains(Capabilities::MULTI_STATEMENTS),
+            lex,
+            zero_is_a_value: false,
+            tokens: TokenBuf::new(),
+            digest: Digest::default(),
+            statements: Statements::default(),
+            next_transaction: None,
+            form: ReplyForm::default(),
+            ending: false,
+            nonce: handshake::new_nonce(),
+        };
+        Self { reader: client.reader, core, command: Vec::new() }
+    }
+
+    /// Serves the client until it or we end.
+    pub async fn run(mut self) {
+        self.core.reply_ok_packet(OkPacket::default());
+        if self.core.out.flush().await.is_err() {
+            return;
+        }
+        while let After::Next = self.next_command().await {}
+        if let Some(transaction) = self.core.exec.transaction.take() {
+            transaction.rollback().await;
+        }
+        tokio::time::timeout(GOODBYE, self.core.out.shutdown()).await.ok();
+    }
+
+    async fn next_command(&mut self) -> After {
+        let max = usize::try_from(self.core.snapshot.parameters.get_unsigned("max_allowed_packet"))
+            .unwrap_or(1 << 30)
+            .max(1024);
+        let Self { reader, core, command } = self;
+        let read = tokio::select! {
+            biased;
+            read = reader.next(Some(0), max, command) => read,
+            _ = core.handle.wait_for_session_kill() => return After::Close,
+        };
+        match read {
+            Ok(sequence) => core.out.begin_answer(sequence),
+            Err(error) => return self.read_failed(error).await,
+        }
+        let after = self.run_command().await;
+        let core = &mut self.core;
+        core.handle.in_transaction.store(core.exec.transaction.is_some(), Ordering::Relaxed);
+        let flushed = core.out.flush().await;
+        core.handle.end();
+        core.handle.clear_query_kill();
+        if flushed.is_err() || core.ending || core.handle.killed() == Kill::Connection {
+            return After::Close;
+        }
+        after
+    }
+
+    /// What could not be read: told where a client can still understand it.
+    async fn read_failed(&mut self, error: ReadError) -> After {
+        let told = match &error {
+            ReadError::Decode(DecodeError::TooLarge { .. }) => {
+                Some((sql_error::PACKET_TOO_LARGE, "Got a packet bigger than 'max_allowed_packet' bytes"))
+            }
+            ReadError::Decode(_) => Some((sql_error::PACKETS_OUT_OF_ORDER, "Got packets out of order")),
+            ReadError::Closed | ReadError::Io(_) => None,
+        };
+        if let Some((code, message)) = told {
+            self.core.out.begin_answer(1);
+            self.core.out.put_err(&catalogue_packet(code, message));
+            tokio::time::timeout(GOODBYE, self.core.out.flush()).await.ok();
+        }
+        After::Close
+    }
+
+    /// Runs a command and listens meanwhile for its end from outside.
+    async fn run_command(&mut self) -> After {
+        let Self { reader, core, command } = self;
+        if command.first() == Some(&(mysql_wire::command::CommandCode::ChangeUser as u8)) {
+            return core.change_user(reader, &command[1..]).await;
+        }
+        let handle = core.handle.clone();
+        let active = core.exec.active.clone();
+        let mut work = pin!(core.dispatch(command));
+        let mut told = false;
+        loop {
+            tokio::select! {
+                biased;
+                after = &mut work => return after,
+                kill = handle.wait_for_kill(), if !told => {
+                    active.kill_all().await;
+                    if kill == Kill::Connection {
+                        return After::Close;
+                    }
+                    told = true;
+                }
+                () = tokio::time::sleep(KILL_AGAIN), if told => active.kill_all().await,
+                () = handle.session_kill(), if told => {
+                    active.kill_all().await;
+                    return After::Close;
+                }
+                () = reader.closed() => {
+                    active.kill_all().await;
+                    return After::Close;
+                }
+            }
+        }
+    }
+}
+
+impl Core {
+    async fn dispatch(&mut self, command: &[u8]) -> After {
+        let parsed = match Command::parse(command) {
+            Ok(parsed) => parsed,
+            Err(_) => {
+                self.put_error(&sql(sql_error::PACKETS_OUT_OF_ORDER, "Malformed communication packet"));
+                return After::Next;
+            }
+        };
+        if let Command::Quit = parsed {
+            return After::Close;
+        }
+        if self.worker.shared.is_draining() && self.exec.transaction.is_none() {
+            self.put_error(&sql(sql_error::SERVER_SHUTDOWN, "Server shutdown in progress"));
+            return After::Close;
+        }
+        if let Some(snapshot) = self.worker.snapshot() {
+            self.snapshot = snapshot;
+        }
+        self.form = ReplyForm::default();
+        let result = self.run_parsed(parsed).await;
+        match result {
+            Ok(()) => After::Next,
+            Err(ExecError::Client(_)) => After::Close,
+            Err(error @ ExecError::BrokenOff(_)) => {
+                self.put_error(&error);
+                After::Close
+            }
+            Err(error) => {
+                self.put_error(&error);
+                After::Next
+            }
+        }
+    }
+
+    async fn run_parsed(&mut self, command: Command<'_>) -> Result<(), ExecError> {
+        match command {
+            Command::Query(text) => {
+                STATEMENTS.increment();
+                self.handle.begin(text);
+                query::run_text(self, text).await
+            }
+            Command::StmtPrepare(text) => {
+                self.handle.begin(text);
+                self.prepare(text).await
+            }
+            Command::StmtExecute(execute) => {
+                STATEMENTS.increment();
+                self.execute(execute).await
+            }
+            Command::StmtSendLongData { statement_id, param, data } => {
+                self.statements.append_long_data(statement_id, param, data);
+                Ok(())
+            }
+            Command::StmtClose(id) => {
+                self.statements.close(id);
+                Ok(())
+            }
+            Command::StmtReset(id) => self.reset_statement(id),
+            Command::StmtFetch { .. } => Err(sql(
+                sql_error::UNKNOWN_PREPARED_STATEMENT,
+                "The statement has no open cursor; results are sent whole",
+            )),
+            Command::Ping => {
+                self.reply_ok_packet(OkPacket::default());
+                Ok(())
+            }
+            Command::InitDb(name) => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                self.use_schema(&name)?;
+                self.reply_ok_packet(OkPacket::default());
+                Ok(())
+            }
+            Command::Statistics => {
+                let text = self.statistics();
+                self.out.put(text.as_bytes());
+                Ok(())
+            }
+            Command::FieldList { table, wildcard } => self.field_list(table, wildcard).await,
+            Command::ResetConnection => {
+                self.reset().await;
+                self.reply_ok_packet(OkPacket::default());
+                Ok(())
+            }
+            Command::SetOption(option) => self.set_option(option),
+            Command::ProcessKill(id) => {
+                self.kill(u64::from(id), Kill::Connection)?;
+                self.reply_ok_packet(OkPacket::default());
+                Ok(())
+            }
+            Command::ProcessInfo => self.show_process_list(false).await,
+            Command::Quit | Command::ChangeUser(_) => Ok(()),
+            Command::Refresh(_) | Command::Shutdown | Command::Debug | Command::Unknown(_) => {
+                Err(sql(sql_error::UNKNOWN_COMMAND, "Unknown command"))
+            }
+        }
+    }
+
+    /// Tells the client an error and keeps it for SHOW WARNINGS.
+    pub fn put_error(&mut self, error: &ExecError) {
+        STATEMENT_ERRORS.increment();
+        let packet = error.packet();
+        self.exec.note_error(&packet);
+        self.out.put_err(&packet);
+    }
+
+    /// Answers OK with the session's flags.
+    pub fn reply_ok_packet(&mut self, mut ok: OkPacket) {
+        ok.status = self.exec.status(self.form.more);
+        self.out.put_ok(&ok);
+    }
+
+    /// The account as the snapshot has it now.
+    pub fn account(&self) -> Result<&Account, ExecError> {
+        self.snapshot.accounts.get(&self.user).ok_or_else(|| {
+            sql(
+                sql_error::ACCESS_DENIED,
+                format!("Access denied for user '{}'@'{}': the account was deleted", self.user, self.host),
+            )
+        })
+    }
+
+    /// Chooses a schema.
+    pub fn use_schema(&mut self, name: &str) -> Result<(), ExecError> {
+        let schema = handshake::choose_schema(Some(&self.snapshot), self.account()?, &self.host, name)?;
+        self.handle.set_schema(Some(&schema));
+        self.exec.identity.schema = Some(schema);
+        Ok(())
+    }
+
+    /// The executor's view of this session.
+    pub fn exec(&mut self) -> Exec<'_> {
+        Exec {
+            backends: &self.worker.backends,
+            snapshot: &self.snapshot,
+            sequences: &self.worker.shared.sequences,
+            control: &*self.worker.shared.control,
+            session: &mut self.exec,
+            out: &mut self.out,
+            form: self.form,
+        }
+    }
+
+    fn set_option(&mut self, option: u16) -> Result<(), ExecError> {
+        match option {
+            0 => self.multi_statements = true,
+            1 => self.multi_statements = false,
+            _ => return Err(sql(sql_error::UNKNOWN_COMMAND, "Unknown command")),
+        }
+        let status = self.exec.status(false);
+        self.out.put_eof(&EofPacket { warnings: 0, status });
+        Ok(())
+    }
+
+    fn statistics(&self) -> String {
+        let (connections, statements) = self.worker.shared.load();
+        let uptime = self.worker.shared.started.elapsed().as_secs();
+        let average = statements as f64 / uptime.max(1) as f64;
+        format!(
+            "Uptime: {uptime}  Threads: {connections}  Questions: {statements}  Slow queries: 0  Opens: 0  \
+             Open tables: 0  Queries per second avg: {average:.3}"
+        )
+    }
+
+    /// COM_RESET_CONNECTION: everything but the login and the schema is as in the beginning.
+    pub async fn reset(&mut self) {
+        if let Some(transaction) = self.exec.transaction.take() {
+            transaction.rollback().await;
+        }
+        self.exec.state = Arc::new(SessionState::default());
+        self.exec.autocommit = true;
+        self.exec.no_backslash_escapes = false;
+        self.exec.transaction_options = TransactionOptions::default();
+        self.exec.last = Last::default();
+        self.next_transaction = None;
+        self.zero_is_a_value = false;
+        self.lex = variables::lex_mode(&self.snapshot);
+        self.statements = Statements::default();
+    }
+
+    async fn change_user(&mut self, reader: &mut ClientReader, body: &[u8]) -> After {
+        self.reset().await;
+        let Ok(change) = ChangeUser::decode(body, self.capabilities) else {
+            self.put_error(&sql(sql_error::HANDSHAKE_ERROR, "Bad handshake"));
+            return After::Close;
+        };
+        let user = String::from_utf8_lossy(&change.username).into_owned();
+        // The client answers to the handshake's nonce, which is gone by now: ask it anew.
+        let asked = Credentials {
+            user: user.clone(),
+            response: Vec::new(),
+            plugin: b"ask-again".to_vec(),
+            can_switch: true,
+        };
+        let shared = self.worker.shared.clone();
+        let checked =
+            handshake::check(reader, &mut self.out, &shared, &self.nonce, asked, self.tls, &self.host).await;
+        let chosen = match checked {
+            Err(_) => return After::Close,
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(account)) if change.database.is_empty() => Ok((account, None)),
+            Ok(Ok(account)) => {
+                let name = String::from_utf8_lossy(&change.database);
+                handshake::choose_schema(shared.snapshot().as_deref(), &account, &self.host, &name)
+                    .map(|schema| (account, Some(schema)))
+            }
+        };
+        match chosen {
+            Ok((_, schema)) => {
+                self.user.clone_from(&user);
+                self.handle.set_user(&user);
+                self.handle.set_schema(schema.as_deref());
+                self.exec.identity.user = user;
+                self.exec.identity.schema = schema;
+                let collation = u8::try_from(change.collation).unwrap_or(handshake::DEFAULT_COLLATION);
+                self.exec.state = Arc::new(variables::state_of_collation(collation));
+                self.reply_ok_packet(OkPacket::default());
+                After::Next
+            }
+            Err(error) => {
+                self.put_error(&ExecError::Sql(error));
+                After::Close
+            }
+        }
+    }
+}

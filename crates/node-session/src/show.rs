@@ -1,0 +1,286 @@
+//! SHOW: what is about logical things is answered from the snapshot; what is about servers comes from
+//! a data node.
+
+use crate::control::text;
+use crate::like;
+use crate::permission;
+use crate::query::Source;
+use crate::session::Core;
+use base::sql_error;
+use node_exec::error::{ExecError, sql};
+use node_exec::names::Names;
+use node_exec::rows::{number_column, reply_rows, text_column};
+use node_exec::relay;
+use sql_syntax::LiteralValue;
+use sql_syntax::ast::{Expr, Ident, Show, ShowKind};
+use topology::account::Authority;
+use topology::model::Schema;
+
+/// One row of an answer of our own.
+pub type Row = Vec<Option<Vec<u8>>>;
+
+/// A field of an answer of our own.
+pub fn field(value: impl ToString) -> Option<Vec<u8>> {
+    Some(value.to_string().into_bytes())
+}
+
+impl Core {
+    /// SHOW in all forms.
+    pub async fn run_show(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+        use ShowKind as K;
+        match show.kind {
+            K::Databases => self.show_databases(show, source).await,
+            K::Tables => self.show_tables(show, source).await,
+            K::Columns | K::Index => self.show_of_table(show, source).await,
+            K::CreateTable | K::CreateView => self.show_create_table(show, source).await,
+            K::TableStatus => self.show_table_status(show, source).await,
+            K::CreateDatabase => self.show_create_database(show, source).await,
+            K::Warnings | K::Errors => self.show_warnings(show, source).await,
+            K::ProcessList => self.show_process_list(show.full).await,
+            K::Rule => self.show_rule(show, source).await,
+            K::Topology => self.show_topology(show, source).await,
+            K::DataNode => self.show_data_node().await,
+            K::Grants => self.show_grants().await,
+            K::Variables | K::Status | K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges => {
+                self.pass_to_any(source).await
+            }
+            K::Triggers | K::Events | K::OpenTables => self.show_nothing(show.kind).await,
+            K::ProcedureStatus | K::FunctionStatus => self.show_nothing(show.kind).await,
+            _ => Err(sql(sql_error::NOT_SUPPORTED, "This version doesn't yet support 'this form of SHOW'")),
+        }
+    }
+
+    /// Sends the text as it is to any data node.
+    async fn pass_to_any(&mut self, source: Source<'_>) -> Result<(), ExecError> {
+        let span = source.tokens.text_span();
+        let node = self.worker.backends.any()?;
+        relay::pass_through(&mut self.exec(), &node, span.of(source.text), false, Names::of(&[])).await
+    }
+
+    /// Rows of our own for the client.
+    pub async fn reply(
+        &mut self,
+        columns: &[mysql_wire::column::ColumnDefinition],
+        rows: &[Row],
+    ) -> Result<(), ExecError> {
+        reply_rows(&mut self.exec(), columns, rows).await
+    }
+
+    /// LIKE's pattern of a SHOW that we answer ourselves; WHERE is not for those.
+    pub fn pattern(&self, show: &Show, source: Source<'_>) -> Result<Option<String>, ExecError> {
+        if let Some(selection) = &show.selection {
+            return equality(selection, source).map(Some).ok_or_else(|| {
+                sql(sql_error::NOT_SUPPORTED, "this SHOW takes LIKE, or WHERE with one comparison by = or LIKE")
+            });
+        }
+        Ok(show.like_tok.map(|token| literal_text(source, token)))
+    }
+
+    /// The schema that a SHOW is about.
+    pub fn schema_of(&self, named: Option<Ident>, source: Source<'_>) -> Result<&Schema, ExecError> {
+        let name = match named {
+            Some(name) => text(&name.name(source.text)).to_lowercase(),
+            None => self
+                .exec
+                .identity
+                .schema
+                .clone()
+                .ok_or_else(|| sql(sql_error::NO_DB_SELECTED, "No database selected"))?,
+        };
+        let account = self.account()?;
+        let unknown = || sql(sql_error::UNKNOWN_DB, format!("Unknown database '{name}'"));
+        let schema = self.snapshot.schemas.get(&name);
+        if !permission::sees(account, &name) {
+            return Err(match schema {
+                Some(_) => permission::schema_denied(account, &self.host, &name).into(),
+                None => unknown(),
+            });
+        }
+        schema.ok_or_else(unknown)
+    }
+
+    async fn show_databases(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+        let pattern = self.pattern(show, source)?;
+        let account = self.account()?;
+        let mut names: Vec<&str> = vec!["information_schema"];
+        names.extend(
+            self.snapshot
+                .schemas
+                .values()
+                .filter(|schema| schema.ready && permission::sees(account, &schema.name))
+                .map(|schema| schema.name.as_str()),
+        );
+        names.sort_unstable();
+        let rows: Vec<Row> = names
+            .into_iter()
+            .filter(|name| pattern.as_ref().is_none_or(|pattern| like::matches(pattern, name)))
+            .map(|name| vec![field(name)])
+            .collect();
+        let title = match (&pattern, show.like_tok) {
+            (Some(pattern), Some(_)) => format!("Database ({pattern})"),
+            _ => "Database".to_owned(),
+        };
+        self.reply(&[text_column(&title)], &rows).await
+    }
+
+    async fn show_tables(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+        let pattern = self.pattern(show, source)?;
+        let schema = self.schema_of(show.schema, source)?;
+        let mut title = format!("Tables_in_{}", schema.name);
+        if let (Some(pattern), Some(_)) = (&pattern, show.like_tok) {
+            title = format!("{title} ({pattern})");
+        }
+        let mut columns = vec![text_column(&title)];
+        if show.full {
+            columns.push(text_column("Table_type"));
+        }
+        let rows: Vec<Row> = schema
+            .tables
+            .values()
+            .filter(|table| pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name)))
+            .map(|table| {
+                let mut row = vec![field(&table.name)];
+                if show.full {
+                    row.push(field("BASE TABLE"));
+                }
+                row
+            })
+            .collect();
+        self.reply(&columns, &rows).await
+    }
+
+    async fn show_create_database(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+        let name = show.schema.or(show.table.map(|table| table.name));
+        let schema = self.schema_of(name, source)?;
+        let create = format!(
+            "CREATE DATABASE `{}` /*!40100 DEFAULT CHARACTER SET {} COLLATE {} */",
+            schema.name, schema.character_set, schema.collation
+        );
+        let row = vec![field(&schema.name), field(create)];
+        self.reply(&[text_column("Database"), text_column("Create Database")], &[row]).await
+    }
+
+    async fn show_warnings(&mut self, show: &Show, _source: Source<'_>) -> Result<(), ExecError> {
+        let errors_only = show.kind == ShowKind::Errors;
+        let warnings = self.exec.last.warnings.clone();
+        let listed = warnings.iter().filter(|warning| !errors_only || warning.level == "Error");
+        if show.count {
+            let (name, count) = match errors_only {
+                true => ("@@session.error_count", listed.count()),
+                false => ("@@session.warning_count", listed.count()),
+            };
+            self.reply(&[number_column(name)], &[vec![field(count)]]).await?;
+        } else {
+            let rows: Vec<Row> = listed
+                .map(|warning| vec![field(&warning.level), field(warning.code), Some(warning.message.clone())])
+                .collect();
+            let columns = [text_column("Level"), number_column("Code"), text_column("Message")];
+            self.reply(&columns, &rows).await?;
+        }
+        // Looking at warnings does not clear them.
+        self.exec.last.warnings = warnings;
+        Ok(())
+    }
+
+    /// SHOW \[FULL\] PROCESSLIST and COM_PROCESS_INFO.
+    pub async fn show_process_list(&mut self, full: bool) -> Result<(), ExecError> {
+        let all = self.account()?.administrator;
+        let mut rows: Vec<Row> = Vec::new();
+        for session in self.worker.shared.processes.all() {
+            let info = session.info();
+            if !all && info.user != self.user {
+                continue;
+            }
+            let shown = if full { &info.info[..] } else { &info.info[..info.info.len().min(100)] };
+            rows.push(vec![
+                field(session.id),
+                field(&info.user),
+                field(&info.host),
+                info.schema.as_ref().and_then(field),
+                field(if info.running { "Query" } else { "Sleep" }),
+                field(info.since.elapsed().as_secs()),
+                field(if info.running { "executing" } else { "" }),
+                info.running.then(|| shown.to_vec()),
+            ]);
+        }
+        let columns = [
+            number_column("Id"),
+            text_column("User"),
+            text_column("Host"),
+            text_column("db"),
+            text_column("Command"),
+            number_column("Time"),
+            text_column("State"),
+            text_column("Info"),
+        ];
+        self.reply(&columns, &rows).await
+    }
+
+    async fn show_grants(&mut self) -> Result<(), ExecError> {
+        let account = self.account()?;
+        let name = account.name.clone();
+        let list = |authorities: &mut dyn Iterator<Item = &Authority>| {
+            authorities.map(|authority| authority.name()).collect::<Vec<_>>().join(", ")
+        };
+        let mut rows: Vec<Row> = Vec::new();
+        if account.administrator {
+            let all = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, FILE, GRANT, REFERENCES, INDEX, ALTER, \
+                       LOCK TABLES, SHOW DATABASES, SUPER, CREATE USER";
+            rows.push(vec![field(format!("GRANT {all} ON *.* TO {name}"))]);
+        } else {
+            rows.push(vec![field(format!("GRANT USAGE ON *.* TO {name}"))]);
+            if !account.authorities.is_empty() {
+                let authorities = list(&mut account.authorities.iter());
+                for schema in &account.schemas {
+                    rows.push(vec![field(format!("GRANT {authorities} ON {schema}.* TO {name}"))]);
+                }
+            }
+        }
+        self.reply(&[text_column(&format!("Grants for {name}"))], &rows).await
+    }
+
+    /// What an instance never has: an empty answer with the right columns.
+    async fn show_nothing(&mut self, kind: ShowKind) -> Result<(), ExecError> {
+        let names: &[&str] = match kind {
+            ShowKind::Triggers => &[
+                "Trigger", "Event", "Table", "Statement", "Timing", "Created", "sql_mode", "Definer",
+                "character_set_client", "collation_connection", "Database Collation",
+            ],
+            ShowKind::Events => &[
+                "Db", "Name", "Definer", "Time zone", "Type", "Execute at", "Interval value", "Interval field",
+                "Starts", "Ends", "Status", "Originator", "character_set_client", "collation_connection",
+                "Database Collation",
+            ],
+            ShowKind::OpenTables => &["Database", "Table", "In_use", "Name_locked"],
+            _ => &[
+                "Db", "Name", "Type", "Definer", "Modified", "Created", "Security_type", "Comment",
+                "character_set_client", "collation_connection", "Database Collation",
+            ],
+        };
+        let columns: Vec<_> = names.iter().map(|name| text_column(name)).collect();
+        self.reply(&columns, &[]).await
+    }
+}
+
+/// A string literal's text.
+pub fn literal_text(source: Source<'_>, token: u32) -> String {
+    match source.tokens.value(source.text, token, source.mode) {
+        LiteralValue::String(bytes) => text(&bytes),
+        _ => text(source.tokens.bytes(source.text, token)),
+    }
+}
+
+/// The literal of `column = 'x'` or `column LIKE 'x'`.
+fn equality(expr: &Expr, source: Source<'_>) -> Option<String> {
+    use sql_syntax::ast::{BinaryOp, ExprKind};
+    match &expr.unparen().kind {
+        ExprKind::Binary { op: BinaryOp::Eq, left, right } if left.as_column().is_some() => {
+            let exact = literal_text(source, right.as_literal()?.tok);
+            Some(exact.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
+        }
+        ExprKind::Like { expr, not: false, pattern, .. } if expr.as_column().is_some() => {
+            Some(literal_text(source, pattern.as_literal()?.tok))
+        }
+        _ => None,
+    }
+}

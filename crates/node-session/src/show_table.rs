@@ -1,0 +1,238 @@
+//! What a data node tells of one physical table, told of the logical one: columns, indexes, the
+//! CREATE statement, DESCRIBE, table status.
+
+use crate::control::text;
+use crate::like;
+use crate::permission;
+use crate::query::Source;
+use crate::session::Core;
+use crate::show::{Row, field};
+use crate::show_rule::sharding_clause;
+use base::sql_error;
+use mysql_wire::column::ColumnDefinition;
+use node_backend::query::QueryResult;
+use node_exec::error::{ExecError, sql};
+use sql_plan::template::quoted;
+use sql_syntax::ast::{Describe, Show, ShowKind, TableName};
+use topology::account::Authority;
+use topology::algorithm::Target;
+use topology::model::{Schema, Table};
+
+/// A physical table that stands for a logical one.
+struct Place {
+    schema: Schema,
+    table: Table,
+    data_node: base::id::DataNodeId,
+    database: String,
+    physical: String,
+}
+
+impl Place {
+    fn qualified(&self) -> Vec<u8> {
+        let mut name = quoted(&self.database);
+        name.push(b'.');
+        name.extend(quoted(&self.physical));
+        name
+    }
+}
+
+impl Core {
+    /// The first physical table of a logical one, if the account may look at it.
+    fn place_of(&self, name: TableName, schema: Option<sql_syntax::ast::Ident>, source: Source<'_>) -> Result<Place, ExecError> {
+        let schema = self.schema_of(name.schema.or(schema), source)?;
+        let shown = text(&name.name.name(source.text));
+        let account = self.account()?;
+        if !account.administrator && account.authorities.is_empty() {
+            return Err(permission::table_denied(account, &self.host, Authority::Select, &shown).into());
+        }
+        let table = schema.table(&shown).ok_or_else(|| {
+            sql(sql_error::NO_SUCH_TABLE, format!("Table '{}.{shown}' doesn't exist", schema.name))
+        })?;
+        let first = sql_plan::plan::table_targets(table, schema.shard_count())
+            .first()
+            .copied()
+            .unwrap_or(Target { shard: 0, suffix: 0 });
+        let shard = schema
+            .shards
+            .get(first.shard as usize)
+            .ok_or_else(|| sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name)))?;
+        Ok(Place {
+            schema: schema.clone(),
+            table: table.clone(),
+            data_node: shard.data_node.clone(),
+            database: shard.database.clone(),
+            physical: table.physical_name(first.suffix),
+        })
+    }
+
+    /// Asks a data node; rows come as fields to be changed.
+    async fn ask(
+        &mut self,
+        data_node: &base::id::DataNodeId,
+        statement: &[u8],
+    ) -> Result<(Vec<ColumnDefinition>, Vec<Row>), ExecError> {
+        let node = self.worker.backends.node(data_node)?;
+        let mut exec = self.exec();
+        let mut held = exec.acquire(&node, false).await?;
+        let result = held.lease.query(statement).await;
+        exec.release(held);
+        match result? {
+            QueryResult::Rows(set) => {
+                let width = set.columns.len();
+                let rows = set.rows.iter().map(|row| (0..width).map(|at| row.get(at).map(<[u8]>::to_vec)).collect());
+                Ok((set.columns.to_vec(), rows.collect()))
+            }
+            QueryResult::Ok(_) => Ok((Vec::new(), Vec::new())),
+        }
+    }
+
+    /// SHOW COLUMNS and SHOW INDEX.
+    pub async fn show_of_table(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+        let name = show.table.ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW of a table needs its name"))?;
+        let place = self.place_of(name, show.schema, source)?;
+        let mut ask = b"SHOW ".to_vec();
+        if show.full {
+            ask.extend_from_slice(b"FULL ");
+        }
+        ask.extend_from_slice(if show.kind == ShowKind::Index { b"INDEX FROM " } else { b"COLUMNS FROM " });
+        ask.extend(place.qualified());
+        if let Some(token) = show.like_tok {
+            ask.extend_from_slice(b" LIKE ");
+            ask.extend_from_slice(source.tokens.bytes(source.text, token));
+        } else if let Some(selection) = &show.selection {
+            ask.extend_from_slice(b" WHERE ");
+            ask.extend_from_slice(selection.span.of(source.text));
+        }
+        let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
+        make_logical(&place, &columns, &mut rows);
+        self.reply(&columns, &rows).await
+    }
+
+    /// DESCRIBE.
+    pub async fn run_describe(&mut self, describe: &Describe, source: Source<'_>) -> Result<(), ExecError> {
+        let place = self.place_of(describe.table, None, source)?;
+        let mut ask = b"DESCRIBE ".to_vec();
+        ask.extend(place.qualified());
+        if let Some(column) = describe.column {
+            ask.push(b' ');
+            ask.extend_from_slice(column.raw(source.text));
+        }
+        let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
+        make_logical(&place, &columns, &mut rows);
+        self.reply(&columns, &rows).await
+    }
+
+    /// SHOW CREATE TABLE, with the sharding clause.
+    pub async fn show_create_table(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+        let name = show.table.ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW CREATE TABLE needs a name"))?;
+        let place = self.place_of(name, show.schema, source)?;
+        let mut ask = b"SHOW CREATE TABLE ".to_vec();
+        ask.extend(place.qualified());
+        let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
+        if let Some([name, create]) = rows.first_mut().and_then(|row| row.get_mut(..2)).and_then(|two| <&mut [_; 2]>::try_from(two).ok()) {
+            *name = field(&place.table.name);
+            if let Some(statement) = create {
+                *create = field(logical_create(&place, &text(statement)));
+            }
+        }
+        self.reply(&columns, &rows).await
+    }
+
+    /// SHOW TABLE STATUS: the first shard's figures of each table.
+    pub async fn show_table_status(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+        let pattern = self.pattern(show, source)?;
+        let schema = self.schema_of(show.schema, source)?.clone();
+        let first = schema
+            .shards
+            .first()
+            .ok_or_else(|| sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name)))?;
+        let mut ask = b"SHOW TABLE STATUS FROM ".to_vec();
+        ask.extend(quoted(&first.database));
+        let (columns, rows) = self.ask(&first.data_node.clone(), &ask).await?;
+        let mut logical = Vec::new();
+        for mut row in rows {
+            let physical = row.first().cloned().flatten().map(|name| text(&name)).unwrap_or_default();
+            let Some(table) = schema.tables.values().find(|table| table.physical_name(0) == physical) else { continue };
+            if pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name)) {
+                row[0] = field(&table.name);
+                logical.push(row);
+            }
+        }
+        self.reply(&columns, &logical).await
+    }
+}
+
+/// Physical names and what the sequence does become what the client knows.
+fn make_logical(place: &Place, columns: &[ColumnDefinition], rows: &mut [Row]) {
+    for (at, column) in columns.iter().enumerate() {
+        for row in rows.iter_mut() {
+            let Some(value) = row.get(at).cloned().flatten() else { continue };
+            if column.name == b"Table" && value == place.physical.as_bytes() {
+                row[at] = field(&place.table.name);
+            }
+            let sequence = place.table.sequence_column.as_deref();
+            let is_sequence = row.first().cloned().flatten().is_some_and(|name| {
+                sequence.is_some_and(|sequence| sequence.as_bytes().eq_ignore_ascii_case(&name))
+            });
+            if column.name == b"Extra" && is_sequence && value.is_empty() {
+                row[at] = field("auto_increment");
+            }
+        }
+    }
+}
+
+/// The data node's CREATE statement with the logical name, without the data node's own counter, and
+/// with the sharding clause.
+fn logical_create(place: &Place, create: &str) -> String {
+    let physical = format!("CREATE TABLE `{}`", place.physical.replace('`', "``"));
+    let logical = format!("CREATE TABLE `{}`", place.table.name.replace('`', "``"));
+    let mut statement = create.replacen(&physical, &logical, 1);
+    if let Some(end) = statement.rfind("\n)") {
+        let options = without_counter(&statement[end..]);
+        statement.replace_range(end.., &options);
+    }
+    if let Some(sequence) = &place.table.sequence_column {
+        statement = with_auto_increment(&statement, sequence);
+    }
+    statement + &sharding_clause(&place.schema, &place.table)
+}
+
+/// Table options without `AUTO_INCREMENT=n`.
+fn without_counter(options: &str) -> String {
+    let Some(at) = options.find(" AUTO_INCREMENT=") else { return options.to_owned() };
+    let digits = options[at + " AUTO_INCREMENT=".len()..].chars().take_while(char::is_ascii_digit).count();
+    let end = at + " AUTO_INCREMENT=".len() + digits;
+    format!("{}{}", &options[..at], &options[end..])
+}
+
+/// AUTO_INCREMENT on the line of the sequence's column, where the data node does not say it.
+fn with_auto_increment(statement: &str, column: &str) -> String {
+    let head = format!("  `{}` ", column.replace('`', "``")).to_lowercase();
+    let lines: Vec<String> = statement
+        .split('\n')
+        .map(|line| {
+            let is_column = line.to_lowercase().starts_with(&head) && !line.contains("AUTO_INCREMENT");
+            match (is_column, line.strip_suffix(',')) {
+                (false, _) => line.to_owned(),
+                (true, Some(definition)) => format!("{definition} AUTO_INCREMENT,"),
+                (true, None) => format!("{line} AUTO_INCREMENT"),
+            }
+        })
+        .collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_go_and_sequences_come() {
+        assert_eq!(without_counter("\n) ENGINE=InnoDB AUTO_INCREMENT=17 DEFAULT CHARSET=utf8"), "\n) ENGINE=InnoDB DEFAULT CHARSET=utf8");
+        let create = "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL,\n  `ida` int(11)\n) ENGINE=InnoDB";
+        assert_eq!(
+            with_auto_increment(create, "id"),
+            "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL AUTO_INCREMENT,\n  `ida` int(11)\n) ENGINE=InnoDB"
+        );
+    }
+}

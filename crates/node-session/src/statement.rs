@@ -1,0 +1,114 @@
+//! A session's prepared statements: what is kept of each between PREPARE and CLOSE.
+
+use mysql_wire::stmt::{LongData, ParamType};
+use sql_plan::plan::Planned;
+use sql_syntax::{LexMode, TokenBuf};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Prepared statements of one session, as `max_prepared_stmt_count` bounds a server's.
+pub const STATEMENTS_MAX: usize = 16_382;
+
+/// Long data of one statement.
+const LONG_DATA_BYTES_MAX: usize = 1 << 30;
+
+/// One prepared statement.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its text.
+    pub text: Rc<[u8]>,
+    /// Its tokens.
+    pub tokens: TokenBuf,
+    /// How it was lexed.
+    pub mode: LexMode,
+    /// The schema of its names.
+    pub schema: Option<String>,
+    /// Tokens that are `?`.
+    pub param_tokens: Vec<u32>,
+    /// Its plan and the snapshot's version that it holds for; none for statements that the session
+    /// runs itself.
+    pub planned: Option<(u64, Rc<Planned>)>,
+    /// Types of the last execution.
+    pub types: Vec<ParamType>,
+    /// Data sent ahead.
+    pub long: LongData,
+    /// Data sent ahead was more than we take; told at the next execution.
+    pub long_failed: bool,
+}
+
+/// A session's prepared statements.
+#[derive(Debug, Default)]
+pub struct Statements {
+    all: HashMap<u32, Prepared>,
+    last_id: u32,
+}
+
+impl Prepared {
+    /// A statement that was just prepared.
+    pub fn new(
+        text: &[u8],
+        tokens: TokenBuf,
+        mode: LexMode,
+        schema: Option<String>,
+        param_tokens: Vec<u32>,
+        planned: Option<(u64, Rc<Planned>)>,
+    ) -> Self {
+        Self {
+            text: text.into(),
+            tokens,
+            mode,
+            schema,
+            param_tokens,
+            planned,
+            types: Vec::new(),
+            long: LongData::new(LONG_DATA_BYTES_MAX),
+            long_failed: false,
+        }
+    }
+}
+
+impl Statements {
+    /// Keeps a statement and names it; `None` when there are too many.
+    pub fn add(&mut self, prepared: Prepared) -> Option<u32> {
+        if self.all.len() >= STATEMENTS_MAX {
+            return None;
+        }
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            if self.last_id != 0 && !self.all.contains_key(&self.last_id) {
+                break;
+            }
+        }
+        self.all.insert(self.last_id, prepared);
+        Some(self.last_id)
+    }
+
+    /// A statement, taken out for its execution.
+    pub fn take(&mut self, id: u32) -> Option<Prepared> {
+        self.all.remove(&id)
+    }
+
+    /// Puts it back.
+    pub fn put_back(&mut self, id: u32, prepared: Prepared) {
+        self.all.insert(id, prepared);
+    }
+
+    /// A statement.
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Prepared> {
+        self.all.get_mut(&id)
+    }
+
+    /// Forgets a statement.
+    pub fn close(&mut self, id: u32) {
+        self.all.remove(&id);
+    }
+
+    /// Data for a parameter. There is no answer, so an error waits for the execution.
+    pub fn append_long_data(&mut self, id: u32, param: u16, data: &[u8]) {
+        if let Some(statement) = self.all.get_mut(&id)
+            && statement.long.append(param, data).is_err()
+        {
+            statement.long_failed = true;
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! SET: system variables, user variables, character sets. What a data node must know is kept as the
+//! session's state and replayed on whatever connection a statement gets; whether a value is allowed,
+//! and what it comes to, is a data node's own answer.
+
+use crate::control::{global_denied, text};
+use crate::query::{Source, fetch};
+use crate::session::Core;
+use base::sql_error;
+use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
+use mysql_wire::packet::{ErrPacket, OkPacket};
+use node_backend::connection::Connection;
+use node_backend::session_state::SessionState;
+use node_exec::error::{ExecError, sql};
+use sql_syntax::ast::{ExprKind, SetItem, SetStmt, SetTarget, VarScope};
+use sql_syntax::text::user_var_name;
+use sql_syntax::{CharsetClass, LexMode};
+use std::sync::Arc;
+use topology::model::Snapshot;
+
+/// User variables of one session.
+const USER_VARIABLES_MAX: usize = 1000;
+
+/// One user variable's value, as SQL text.
+const USER_VARIABLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Character sets that every data node has.
+const CHARSETS: [&str; 6] = ["utf8mb4", "utf8mb3", "utf8", "latin1", "ascii", "binary"];
+
+/// Variables that SET NAMES sets.
+const NAMES_VARIABLES: [&str; 4] =
+    ["character_set_client", "character_set_connection", "character_set_results", "collation_connection"];
+
+/// Variables about the client's connection, which is ours, not a data node's: taken and not replayed.
+const OWN_CONNECTION: [&str; 6] =
+    ["wait_timeout", "interactive_timeout", "net_read_timeout", "net_write_timeout", "net_buffer_length", "profiling"];
+
+/// Variables that would harm other sessions or the data nodes' replication.
+const REFUSED: [&str; 7] =
+    ["sql_log_bin", "gtid_seq_no", "gtid_domain_id", "server_id", "pseudo_thread_id", "rand_seed1", "rand_seed2"];
+
+/// The settings that a client's collation number stands for.
+pub fn state_of_collation(collation: u8) -> SessionState {
+    let state = SessionState::default();
+    match charset_of_collation(collation) {
+        "utf8mb4" => match collation {
+            46 => state.with("names", "utf8mb4 COLLATE utf8mb4_bin"),
+            224 => state.with("names", "utf8mb4 COLLATE utf8mb4_unicode_ci"),
+            _ => state,
+        },
+        charset => state.with("names", charset),
+    }
+}
+
+fn charset_of_collation(collation: u8) -> &'static str {
+    match collation {
+        5 | 8 | 15 | 31 | 47 | 48 | 49 | 94 => "latin1",
+        11 | 65 => "ascii",
+        33 | 83 | 192..=215 | 223 => "utf8",
+        63 => "binary",
+        _ => "utf8mb4",
+    }
+}
+
+/// How the text of a client of this collation is lexed.
+pub fn charset_class(collation: u8) -> CharsetClass {
+    CharsetClass::of_charset(charset_of_collation(collation).as_bytes())
+}
+
+/// How text is lexed for the data nodes of this instance, with their default modes.
+pub fn lex_mode(snapshot: &Snapshot) -> LexMode {
+    let version = snapshot.data_nodes.values().next().map_or("", |node| node.server_version.as_str());
+    let version = version.trim_start_matches("5.5.5-");
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    let number = next() * 10_000 + next() * 100 + next();
+    LexMode {
+        server_version: if number == 0 { 80_000 } else { number },
+        mariadb: version.contains("MariaDB"),
+        ..LexMode::default()
+    }
+}
+
+/// A field of an answer as an SQL literal that any connection reads alike: without backslashes, and
+/// with an introducer where the characters could be read otherwise.
+pub fn literal(field: Option<&[u8]>, column: &ColumnDefinition) -> String {
+    use ColumnType as T;
+    let Some(bytes) = field else { return "NULL".to_owned() };
+    match column.column_type {
+        T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong | T::Year | T::Decimal | T::NewDecimal | T::Float
+        | T::Double => return text(bytes),
+        _ => {}
+    }
+    if column.collation != BINARY_COLLATION || is_temporal(column.column_type) {
+        let plain = bytes.iter().all(|byte| (0x20..0x7f).contains(byte) && *byte != b'\\');
+        if plain {
+            return format!("'{}'", text(bytes).replace('\'', "''"));
+        }
+        return format!("_utf8mb4 X'{}'", base::id::hex(bytes));
+    }
+    format!("X'{}'", base::id::hex(bytes))
+}
+
+fn is_temporal(column_type: ColumnType) -> bool {
+    column_type.is_date() || column_type.is_time()
+}
+
+/// What the items of one SET come to; nothing of it is in force before all went well.
+struct Pending {
+    state: SessionState,
+    autocommit: bool,
+    lex: LexMode,
+    zero_is_a_value: bool,
+    insert_id: u64,
+    read_only: bool,
+    isolation: Option<&'static str>,
+}
+
+impl Core {
+    /// SET in all forms.
+    pub async fn run_set(&mut self, set: &SetStmt, source: Source<'_>) -> Result<(), ExecError> {
+        match set {
+            SetStmt::Items(items) => self.set_items(items, source).await,
+            SetStmt::Transaction { .. } => self.set_transaction(set),
+            SetStmt::Password { .. } => {
+                Err(sql(sql_error::NOT_SUPPORTED, "passwords are changed through the API"))
+            }
+            SetStmt::Statement { .. } | SetStmt::Other(_) => {
+                Err(sql(sql_error::NOT_SUPPORTED, "This version doesn't yet support 'this form of SET'"))
+            }
+        }
+    }
+
+    async fn set_items(&mut self, items: &[SetItem], source: Source<'_>) -> Result<(), ExecError> {
+        let mut pending = Pending {
+            state: (*self.exec.state).clone(),
+            autocommit: self.exec.autocommit,
+            lex: self.lex,
+            zero_is_a_value: self.zero_is_a_value,
+            insert_id: self.exec.last.insert_id,
+            read_only: self.exec.transaction_options.read_only,
+            isolation: self.exec.transaction_options.isolation,
+        };
+        for item in items {
+            self.set_item(item, source, &mut pending).await?;
+        }
+        if pending.autocommit && !self.exec.autocommit {
+            self.commit().await?;
+        }
+        if pending.autocommit != self.exec.autocommit {
+            pending.state = match pending.autocommit {
+                true => pending.state.without("autocommit"),
+                false => pending.state.with("autocommit", "0"),
+            };
+        }
+        self.exec.state = Arc::new(pending.state);
+        self.exec.autocommit = pending.autocommit;
+        self.exec.no_backslash_escapes = pending.lex.no_backslash_escapes;
+        self.exec.last.insert_id = pending.insert_id;
+        self.exec.transaction_options.read_only = pending.read_only;
+        self.exec.transaction_options.isolation = pending.isolation;
+        self.lex = pending.lex;
+        self.zero_is_a_value = pending.zero_is_a_value;
+        self.exec.last.row_count = 0;
+        self.reply_ok_packet(OkPacket::default());
+        Ok(())
+    }
+
+    async fn set_item(&mut self, item: &SetItem, source: Source<'_>, pending: &mut Pending) -> Result<(), ExecError> {
+        let value = item.value.span.of(source.text);
+        match item.target {
+            SetTarget::UserVar(token) => {
+                let name = text(&user_var_name(source.tokens.bytes(source.text, token)));
+                let value = self.evaluate(value).await?;
+                pending.state = with_user_variable(pending.state.clone(), &name, value)?;
+            }
+            SetTarget::Names { collation } => {
+                let collation = collation.map(|name| text(&name.name(source.text)));
+                self.set_names(value, collation, pending).await?;
+            }
+            SetTarget::CharacterSet => self.set_names(value, None, pending).await?,
+            SetTarget::System { scope, base, name } => {
+                if matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly) {
+                    return Err(global_denied());
+                }
+                let mut full = text(&name.name(source.text)).to_ascii_lowercase();
+                if let Some(base) = base {
+                    full = format!("{}.{full}", text(&base.name(source.text)).to_ascii_lowercase());
+                }
+                let is_default = matches!(item.value.unparen().kind, ExprKind::Default(None));
+                self.set_system(&full, value, is_default, pending).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn set_system(
+        &mut self,
+        name: &str,
+        value: &[u8],
+        is_default: bool,
+        pending: &mut Pending,
+    ) -> Result<(), ExecError> {
+        match name {
+            "autocommit" => pending.autocommit = is_default || boolean(name, value)?,
+            "last_insert_id" | "identity" => {
+                let number = self.evaluate(value).await?;
+                pending.insert_id = number.parse().unwrap_or(0);
+            }
+            "tx_read_only" | "transaction_read_only" => pending.read_only = !is_default && boolean(name, value)?,
+            "tx_isolation" | "transaction_isolation" => {
+                let words = if is_default { "REPEATABLE READ" } else { isolation(name, value)? };
+                pending.isolation = Some(words);
+                pending.state = pending.state.clone().with("tx_isolation", format!("'{}'", words.replace(' ', "-")));
+            }
+            _ if REFUSED.contains(&name) => return Err(global_denied()),
+            _ if OWN_CONNECTION.contains(&name) => {}
+            _ if !is_name(name) => return Err(unknown_variable(name)),
+            _ if is_default => {
+                self.read_back(name, b"DEFAULT", &pending.state).await?;
+                pending.state = pending.state.clone().without(name);
+            }
+            _ => {
+                let value = self.read_back(name, value, &pending.state).await?;
+                pending.state = pending.state.clone().with(name, value);
+            }
+        }
+        if matches!(name, "sql_mode" | "character_set_client") {
+            follow_lexing(&mut pending.lex, &mut pending.zero_is_a_value, &pending.state);
+        }
+        Ok(())
+    }
+
+    /// Sets a variable on a data node's connection and reads what it came to. The connection is reset
+    /// before its next use.
+    async fn read_back(&mut self, name: &str, value: &[u8], state: &SessionState) -> Result<String, ExecError> {
+        let node = self.worker.backends.any()?;
+        let mut lease = node.lease(self.exec.found_rows, &Arc::new(state.clone())).await?;
+        lease.mark_dirty();
+        let mut set = format!("SET SESSION {name} = ").into_bytes();
+        set.extend_from_slice(value);
+        lease.execute_sql(&set).await?;
+        read_variable(&mut lease, name).await
+    }
+
+    async fn set_names(
+        &mut self,
+        value: &[u8],
+        collation: Option<String>,
+        pending: &mut Pending,
+    ) -> Result<(), ExecError> {
+        let charset = text(value).trim_matches(|c| matches!(c, '\'' | '"' | '`')).to_ascii_lowercase();
+        let charset = if charset == "default" { "utf8mb4".to_owned() } else { charset };
+        let valid = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !valid(&charset) || !collation.as_deref().is_none_or(valid) {
+            return Err(unknown_charset(&charset));
+        }
+        let names = match &collation {
+            Some(collation) => format!("{charset} COLLATE {collation}"),
+            None => charset.clone(),
+        };
+        if collation.is_some() || !CHARSETS.contains(&charset.as_str()) {
+            let node = self.worker.backends.any()?;
+            let mut lease = node.own_lease().await?;
+            lease.mark_dirty();
+            lease.execute_sql(format!("SET NAMES {names}").as_bytes()).await?;
+        }
+        let mut state = pending.state.clone();
+        for variable in NAMES_VARIABLES {
+            state = state.without(variable);
+        }
+        pending.state = state.with("names", names);
+        pending.lex.charset = CharsetClass::of_charset(charset.as_bytes());
+        Ok(())
+    }
+
+    /// An expression's value as a literal.
+    async fn evaluate(&mut self, expression: &[u8]) -> Result<String, ExecError> {
+        if !expression.is_empty() && expression.len() < 19 && expression.iter().all(u8::is_ascii_digit) {
+            return Ok(text(expression));
+        }
+        let (columns, records) = fetch(self, &[b"SELECT ", expression].concat()).await?;
+        if columns.len() != 1 {
+            return Err(ExecError::Server(ErrPacket::new(1241, "21000", "Operand should contain 1 column(s)")));
+        }
+        Ok(records.first().map_or_else(|| "NULL".to_owned(), |record| literal(record.get(0), &columns[0])))
+    }
+
+    /// Keeps a user variable.
+    pub fn set_user_variable(&mut self, name: &str, value: String) {
+        let state = (*self.exec.state).clone();
+        match with_user_variable(state, name, value) {
+            Ok(state) => self.exec.state = Arc::new(state),
+            Err(error) => tracing::debug!(%error, "a user variable was not kept"),
+        }
+    }
+
+    /// The isolation level of this session from now on.
+    pub fn set_isolation(&mut self, words: &'static str) {
+        let value = format!("'{}'", words.replace(' ', "-"));
+        self.exec.state = Arc::new((*self.exec.state).clone().with("tx_isolation", value));
+    }
+}
+
+fn with_user_variable(state: SessionState, name: &str, value: String) -> Result<SessionState, ExecError> {
+    let count = state.settings().filter(|(name, _)| name.starts_with('@')).count();
+    if count >= USER_VARIABLES_MAX || value.len() > USER_VARIABLE_BYTES_MAX {
+        return Err(sql(
+            sql_error::NOT_SUPPORTED,
+            format!("more than {USER_VARIABLES_MAX} user variables, or one longer than {USER_VARIABLE_BYTES_MAX} bytes"),
+        ));
+    }
+    let quoted = format!("@`{}`", name.replace('`', "``"));
+    Ok(state.with(&quoted, value))
+}
+
+async fn read_variable(connection: &mut Connection, name: &str) -> Result<String, ExecError> {
+    let result = connection.query(format!("SELECT @@SESSION.{name}").as_bytes()).await?;
+    match result {
+        node_backend::query::QueryResult::Rows(set) => {
+            let field = set.rows.first().and_then(|row| row.get(0));
+            Ok(set.columns.first().map_or_else(|| "NULL".to_owned(), |column| literal(field, column)))
+        }
+        node_backend::query::QueryResult::Ok(_) => Err(unknown_variable(name)),
+    }
+}
+
+fn follow_lexing(lex: &mut LexMode, zero_is_a_value: &mut bool, state: &SessionState) {
+    let mode = state.get("sql_mode").unwrap_or("").to_ascii_uppercase();
+    let has = |word: &str| mode.trim_matches('\'').split(',').any(|one| one == word);
+    lex.ansi_quotes = has("ANSI_QUOTES") || has("ANSI");
+    lex.no_backslash_escapes = has("NO_BACKSLASH_ESCAPES");
+    lex.pipes_as_concat = has("PIPES_AS_CONCAT") || has("ANSI");
+    lex.ignore_space = has("IGNORE_SPACE") || has("ANSI");
+    lex.high_not_precedence = has("HIGH_NOT_PRECEDENCE");
+    *zero_is_a_value = has("NO_AUTO_VALUE_ON_ZERO");
+    if let Some(charset) = state.get("character_set_client") {
+        lex.charset = CharsetClass::of_charset(charset.trim_matches('\'').as_bytes());
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+}
+
+fn word(value: &[u8]) -> String {
+    text(value).trim_matches(|c| matches!(c, '\'' | '"' | '`' | ' ')).to_ascii_uppercase()
+}
+
+fn boolean(name: &str, value: &[u8]) -> Result<bool, ExecError> {
+    match word(value).as_str() {
+        "1" | "ON" | "TRUE" => Ok(true),
+        "0" | "OFF" | "FALSE" => Ok(false),
+        other => Err(wrong_value(name, other)),
+    }
+}
+
+fn isolation(name: &str, value: &[u8]) -> Result<&'static str, ExecError> {
+    match word(value).replace('-', " ").as_str() {
+        "READ UNCOMMITTED" => Ok("READ UNCOMMITTED"),
+        "READ COMMITTED" => Ok("READ COMMITTED"),
+        "REPEATABLE READ" => Ok("REPEATABLE READ"),
+        "SERIALIZABLE" => Ok("SERIALIZABLE"),
+        other => Err(wrong_value(name, other)),
+    }
+}
+
+fn wrong_value(name: &str, value: &str) -> ExecError {
+    sql(
+        sql_error::WRONG_VALUE_FOR_VARIABLE,
+        format!("Variable '{name}' can't be set to the value of '{value}'"),
+    )
+}
+
+fn unknown_variable(name: &str) -> ExecError {
+    sql(sql_error::UNKNOWN_SYSTEM_VARIABLE, format!("Unknown system variable '{name}'"))
+}
+
+fn unknown_charset(name: &str) -> ExecError {
+    ExecError::Server(ErrPacket::new(1115, "42000", format!("Unknown character set: '{name}'")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_need_no_backslash() {
+        let string = ColumnDefinition::expression("c", ColumnType::VarString, 45, 10);
+        let number = ColumnDefinition::expression("c", ColumnType::LongLong, BINARY_COLLATION, 10);
+        let binary = ColumnDefinition::expression("c", ColumnType::VarString, BINARY_COLLATION, 10);
+        for (field, column, wanted) in [
+            (None, &string, "NULL"),
+            (Some(&b"it's"[..]), &string, "'it''s'"),
+            (Some(b"a\\b"), &string, "_utf8mb4 X'615c62'"),
+            (Some(b"-5"), &number, "-5"),
+            (Some(b"\x00\xff"), &binary, "X'00ff'"),
+        ] {
+            assert_eq!(literal(field, column), wanted);
+        }
+    }
+
+    #[test]
+    fn modes_change_how_text_is_read() {
+        let mut lex = LexMode::default();
+        let mut zero = false;
+        let state = SessionState::default().with("sql_mode", "'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO'");
+        follow_lexing(&mut lex, &mut zero, &state);
+        assert!(lex.ansi_quotes && lex.no_backslash_escapes && zero && !lex.pipes_as_concat);
+    }
+}

@@ -1,0 +1,311 @@
+//! CREATE TABLE: the sharding clause becomes a rule and is cut out of what the data nodes get.
+
+use super::{
+    check_key, empty_plan, made, name_of, on_all, plan_table, range, schema_for, table_for,
+};
+use crate::plan::{DdlPlan, DdlStatement, table_targets};
+use crate::planner::{Made, Subject, refused};
+use crate::template::{Edit, Piece, Template};
+use crate::value::{LiteralForm, ValueRef};
+use base::sql_error::{SqlError, TABLE_EXISTS};
+use sql_syntax::ast::{
+    ColumnDef, ConstraintKind, CreateTable, OptionKind, PartitionFn, ShardingRule as RuleClause,
+    TableName, TypeKind,
+};
+use std::sync::Arc;
+use topology::model::{
+    Algorithm, Column, ColumnClass, DatePart, KeyRule, Placement, Schema, ShardMode, ShardingRule,
+    Table, ValueRange,
+};
+use topology::rule::check_table;
+use topology::stream::TableChange;
+
+/// The number of MySQL's note about a table that is there already.
+const NOTE_TABLE_EXISTS: u16 = 1050;
+
+/// TBPARTITIONS when it is not written.
+const TABLES_PER_SHARD_DEFAULT: u32 = 1;
+
+/// Plans a CREATE TABLE.
+pub(crate) fn create_table(subject: &Subject<'_>, create: &CreateTable) -> Result<Made, SqlError> {
+    if create.temporary {
+        return Err(refused("temporary tables are not supported"));
+    }
+    if create.or_replace {
+        return Err(refused("CREATE OR REPLACE TABLE is not supported; drop the table first"));
+    }
+    let schema = schema_for(subject, create.name)?;
+    let name = name_of(subject, create.name.name);
+    if schema.table(&name).is_some() {
+        let text = format!("Table '{name}' already exists");
+        if !create.if_not_exists {
+            return Err(SqlError::new(TABLE_EXISTS, text));
+        }
+        let mut plan = empty_plan(schema);
+        plan.notes.push((NOTE_TABLE_EXISTS, text));
+        return Ok(made(plan));
+    }
+    if let Some(like) = create.like {
+        return create_like(subject, schema, &name, like);
+    }
+    let placement = placement(subject, create)?;
+    if create.query.is_some() {
+        return Err(refused(
+            "CREATE TABLE ... AS SELECT is not supported; create the table, then INSERT ... SELECT",
+        ));
+    }
+    let table = new_table(subject, create, schema, name, placement);
+    check(schema, &table, create)?;
+    let mut edits = Vec::new();
+    if let Some(clause) = &create.sharding {
+        edits.push(Edit::replace(range(subject, clause.span), Vec::new()));
+    }
+    edits.push(Edit::replace(range(subject, create.name.span), vec![Piece::Table(0)]));
+    let text = Template::edited(subject.whole(), edits);
+    let sequence_start = sequence_start(create, &table);
+    let plan = plan_of(schema, table, text);
+    Ok(made(DdlPlan { sequence_start, ..plan }))
+}
+
+fn plan_of(schema: &Schema, table: Table, text: Template) -> DdlPlan {
+    let mut plan = empty_plan(schema);
+    let undo = vec![Piece::text("DROP TABLE IF EXISTS "), Piece::Table(0)];
+    plan.statements.push(DdlStatement {
+        undo: Some(Template::made(undo, Vec::new())),
+        ..on_all(schema, &table, text)
+    });
+    plan.refresh.push(table.name.clone());
+    plan.changes.push(TableChange::Create { table });
+    plan
+}
+
+/// CREATE TABLE … LIKE: placed as the other one is.
+fn create_like(
+    subject: &Subject<'_>,
+    schema: &Schema,
+    name: &str,
+    like: TableName,
+) -> Result<Made, SqlError> {
+    let (other_schema, other) = table_for(subject, like)?;
+    if other_schema.name != schema.name {
+        return Err(refused("CREATE TABLE ... LIKE a table of another schema is not supported"));
+    }
+    let table = Table { name: name.to_owned(), definition_version: 1, ..other.clone() };
+    check_table(schema, &table)?;
+    let pieces = vec![
+        Piece::text("CREATE TABLE "),
+        Piece::Table(0),
+        Piece::text(" LIKE "),
+        Piece::Table(1),
+    ];
+    let mut plan = plan_of(schema, table.clone(), Template::made(pieces, Vec::new()));
+    for statement in &mut plan.statements {
+        statement.tables = Arc::from([plan_table(schema, &table), plan_table(schema, other)]);
+        statement.targets = table_targets(&table, schema.shard_count());
+    }
+    Ok(made(plan))
+}
+
+fn check(schema: &Schema, table: &Table, create: &CreateTable) -> Result<(), SqlError> {
+    check_table(schema, table)?;
+    if table.placement == Placement::Single {
+        return Ok(());
+    }
+    if create.columns.iter().any(|column| column.references.is_some()) {
+        return Err(refused("foreign keys are supported on single tables only"));
+    }
+    create.constraints.iter().try_for_each(|key| check_key(table, key))?;
+    let placed = |kind| matches!(kind, OptionKind::Placement | OptionKind::Union);
+    if create.options.iter().any(|option| placed(option.kind)) {
+        return Err(refused(
+            "DATA DIRECTORY, TABLESPACE and UNION are supported on single tables only",
+        ));
+    }
+    Ok(())
+}
+
+fn sequence_start(create: &CreateTable, table: &Table) -> Option<(String, ValueRef)> {
+    table.sequence_column.as_ref()?;
+    let option = create.options.iter().find(|option| option.kind == OptionKind::AutoIncrement)?;
+    let token = option.value_tok;
+    Some((table.name.clone(), ValueRef::Literal { token, count: 1, form: LiteralForm::Plain }))
+}
+
+/// The placement that the sharding clause asks for.
+fn placement(subject: &Subject<'_>, create: &CreateTable) -> Result<Placement, SqlError> {
+    let Some(clause) = &create.sharding else { return Ok(Placement::Single) };
+    let RuleClause::Partition { db, tb, tb_count } = &clause.rule else {
+        return Ok(Placement::Broadcast);
+    };
+    let database = key_rule(subject, db)?;
+    let table = tb.as_ref().map(|tb| key_rule(subject, tb)).transpose()?;
+    if table.is_none() && tb_count.is_some() {
+        return Err(refused("TBPARTITIONS needs TBPARTITION BY"));
+    }
+    let tables_per_shard = match tb_count {
+        Some(count) => u32::try_from(*count).unwrap_or(u32::MAX),
+        None => TABLES_PER_SHARD_DEFAULT,
+    };
+    Ok(Placement::Sharded(ShardingRule { database, table, tables_per_shard }))
+}
+
+fn key_rule(subject: &Subject<'_>, function: &PartitionFn) -> Result<KeyRule, SqlError> {
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let date_part = function
+        .wrap
+        .map(|wrap| DatePart::parse(&name_of(subject, wrap)))
+        .transpose()?;
+    let ranges: Vec<ValueRange> = function
+        .ranges
+        .iter()
+        .map(|range| ValueRange { from: range.low, to: range.high, shard: narrow(range.shard) })
+        .collect();
+    let listed = !ranges.is_empty() || function.default.is_some();
+    let mut algorithm = Algorithm::parse(
+        &name_of(subject, function.name),
+        date_part,
+        function.arg.map(narrow),
+        listed.then(|| (ranges, function.default.map(narrow))),
+    )?;
+    let transfer = subject.snapshot.parameters.get_boolean("transfer_hash_to_mod_hash");
+    if transfer && algorithm == (Algorithm::Hash { date_part: None }) {
+        algorithm = Algorithm::ModHash;
+    }
+    Ok(KeyRule { column: name_of(subject, function.column), algorithm })
+}
+
+/// The table as far as the statement tells.
+fn new_table(
+    subject: &Subject<'_>,
+    create: &CreateTable,
+    schema: &Schema,
+    name: String,
+    placement: Placement,
+) -> Table {
+    let columns: Vec<Column> =
+        create.columns.iter().map(|column| new_column(subject, create, schema, column)).collect();
+    let key = |kind| {
+        create.constraints.iter().filter(move |key| key.kind == kind).map(|key| {
+            key.parts.iter().filter_map(|part| part.column).map(|c| name_of(subject, c)).collect()
+        })
+    };
+    let own_key = |is_own: fn(&ColumnDef) -> bool| {
+        create
+            .columns
+            .iter()
+            .filter(move |column| is_own(column))
+            .map(|column| vec![name_of(subject, column.name)])
+    };
+    let primary_key: Vec<String> = own_key(|column| column.primary_key)
+        .chain(key(ConstraintKind::Primary))
+        .next()
+        .unwrap_or_default();
+    let unique_keys: Vec<Vec<String>> =
+        own_key(|column| column.unique).chain(key(ConstraintKind::Unique)).collect();
+    let sequence_column = columns
+        .iter()
+        .find(|column| column.auto_increment)
+        .filter(|_| placement != Placement::Single)
+        .filter(|_| schema.mode == ShardMode::Cluster)
+        .map(|column| column.name.clone());
+    Table {
+        name,
+        placement,
+        columns,
+        primary_key,
+        unique_keys,
+        sequence_column,
+        definition_version: 1,
+    }
+}
+
+fn new_column(
+    subject: &Subject<'_>,
+    create: &CreateTable,
+    schema: &Schema,
+    definition: &ColumnDef,
+) -> Column {
+    let serial = definition.ty.kind == TypeKind::Serial;
+    let auto_increment = definition.auto_increment.is_some() || serial;
+    let nullable = definition.nullable != Some(false) && !definition.primary_key && !serial;
+    let mut column = Column::plain(&name_of(subject, definition.name), &column_type(definition));
+    if column.class == ColumnClass::Text {
+        column.collation = Some(collation(subject, create, schema, definition));
+    }
+    Column {
+        nullable,
+        auto_increment,
+        generated: definition.generated.is_some(),
+        has_default: definition.default.is_some() || nullable || auto_increment,
+        ..column
+    }
+}
+
+/// The type as information_schema would give it, as far as rules look at it.
+fn column_type(definition: &ColumnDef) -> String {
+    let ty = &definition.ty;
+    let name = match ty.kind {
+        TypeKind::TinyInt => "tinyint",
+        TypeKind::SmallInt => "smallint",
+        TypeKind::MediumInt => "mediumint",
+        TypeKind::Int => "int",
+        TypeKind::BigInt | TypeKind::Serial => "bigint",
+        TypeKind::Decimal => "decimal",
+        TypeKind::Float => "float",
+        TypeKind::Double => "double",
+        TypeKind::Bit => "bit",
+        TypeKind::Date => "date",
+        TypeKind::Time => "time",
+        TypeKind::DateTime => "datetime",
+        TypeKind::Timestamp => "timestamp",
+        TypeKind::Year => "year",
+        TypeKind::Char => "char",
+        TypeKind::VarChar => "varchar",
+        TypeKind::Binary => "binary",
+        TypeKind::VarBinary => "varbinary",
+        TypeKind::TinyText => "tinytext",
+        TypeKind::Text => "text",
+        TypeKind::MediumText => "mediumtext",
+        TypeKind::LongText => "longtext",
+        TypeKind::TinyBlob => "tinyblob",
+        TypeKind::Blob => "blob",
+        TypeKind::MediumBlob => "mediumblob",
+        TypeKind::LongBlob => "longblob",
+        TypeKind::Enum => "enum",
+        TypeKind::Set => "set",
+        TypeKind::Json => "json",
+        TypeKind::Geometry => "geometry",
+        TypeKind::Uuid => "uuid",
+        TypeKind::Inet4 => "inet4",
+        TypeKind::Inet6 => "inet6",
+        TypeKind::Vector => "vector",
+        TypeKind::Other => "unknown",
+    };
+    let numbers = match (ty.length, ty.scale) {
+        (Some(length), Some(scale)) => format!("({length},{scale})"),
+        (Some(length), None) => format!("({length})"),
+        _ => String::new(),
+    };
+    let unsigned = if ty.unsigned { " unsigned" } else { "" };
+    format!("{name}{numbers}{unsigned}")
+}
+
+/// The column's collation, where the statement or the schema tells.
+fn collation(
+    subject: &Subject<'_>,
+    create: &CreateTable,
+    schema: &Schema,
+    definition: &ColumnDef,
+) -> String {
+    if let Some(collation) = definition.ty.collation {
+        return name_of(subject, collation).to_lowercase();
+    }
+    let option = create.options.iter().find(|option| option.kind == OptionKind::Collate);
+    match option {
+        Some(option) => {
+            let value = option.value.of(subject.src);
+            String::from_utf8_lossy(value).trim_matches(['\'', '"', '`']).to_lowercase()
+        }
+        None => schema.collation.clone(),
+    }
+}

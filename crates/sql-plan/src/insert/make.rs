@@ -1,0 +1,560 @@
+//! The plan of an INSERT or REPLACE.
+
+use super::{
+    InsertHome, InsertPlan, InsertRowPlan, InsertSelectPlan, InsertValue, PlacedSequence, RowPlacer,
+    SequenceUse,
+};
+use crate::bind::Bound;
+use crate::expr::{self, value_of};
+use crate::names::{NameMode, name_edits, number};
+use crate::plan::{Home, Many, Plan, RoutedPlan, RowKind};
+use crate::planner::{Made, Subject, refused};
+use crate::query::places::{Found, Places, plan_table};
+use crate::query::routed;
+use crate::route::Router;
+use crate::template::{Edit, Piece, Template, TokenRange, quoted};
+use crate::value::ValueRef;
+use base::sql_error::{SqlError, UNKNOWN_COLUMN, VALUE_COUNT_MISMATCH};
+use sql_syntax::ast::{Expr, ExprKind, Insert, InsertRow, InsertSource, LiteralKind, Query};
+use std::sync::Arc;
+use topology::model::{Column, Placement};
+
+/// Plans an INSERT or REPLACE.
+pub(crate) fn plan(subject: &Subject<'_>, insert: &Insert) -> Result<Made, SqlError> {
+    let mut binder = subject.binder();
+    let block = binder.open_block(None);
+    if binder.table_name(insert.table, None, block, false)?.is_none() {
+        return Err(refused("tables of system schemas cannot be changed"));
+    }
+    for column in &insert.columns {
+        binder.column(column, block);
+    }
+    match &insert.source {
+        InsertSource::Values { rows, .. } => {
+            for value in rows.iter().flat_map(|row| &row.values) {
+                binder.expr(value, block)?;
+            }
+        }
+        InsertSource::Set { assignments, .. } => {
+            for assignment in assignments {
+                binder.column(&assignment.column, block);
+                binder.expr(&assignment.value, block)?;
+            }
+        }
+        InsertSource::Query(query) => {
+            binder.query(query, None, true)?;
+        }
+    }
+    for assignment in &insert.on_duplicate {
+        binder.column(&assignment.column, block);
+        binder.expr(&assignment.value, block)?;
+    }
+    let bound = binder.finish();
+    let maker = Maker { subject, insert, bound: &bound };
+    maker.check()?;
+    match &insert.source {
+        InsertSource::Query(query) => maker.rows_of(query),
+        InsertSource::Values { .. } | InsertSource::Set { .. } => maker.listed(),
+    }
+}
+
+struct Maker<'m, 's> {
+    subject: &'m Subject<'s>,
+    insert: &'m Insert,
+    bound: &'m Bound<'s>,
+}
+
+/// A row's values with the tokens that it takes.
+struct RowOf<'m> {
+    values: Vec<&'m Expr>,
+    tokens: TokenRange,
+    /// The last token inside of the row's brackets, or of SET.
+    last_inside: u32,
+    empty: bool,
+}
+
+impl<'m> Maker<'m, '_> {
+    /// The table that is written.
+    fn target(&self) -> &crate::bind::Reference<'_> {
+        &self.bound.refs[0]
+    }
+
+    fn check(&self) -> Result<(), SqlError> {
+        if self.insert.delayed {
+            return Err(refused("INSERT DELAYED is not supported"));
+        }
+        let sharded = !self.target().is_single();
+        if sharded && self.insert.returning_span.is_some() {
+            return Err(refused("INSERT ... RETURNING is supported for single tables only"));
+        }
+        let broadcast = sharded && self.target().router.is_none();
+        let random = |value: &Expr| expr::is_random(value, self.bound.src);
+        if broadcast && self.insert.on_duplicate.iter().any(|update| random(&update.value)) {
+            return Err(refused(
+                "ON DUPLICATE KEY UPDATE with RAND() or UUID() on a broadcast table could change its \
+                 copies differently",
+            ));
+        }
+        if let Some(router) = &self.target().router {
+            for assignment in &self.insert.on_duplicate {
+                let name = assignment.column.name.name(self.bound.src);
+                let name = String::from_utf8_lossy(&name);
+                if router.key(&name).is_some() && !self.keeps_key(&name, &assignment.value) {
+                    return Err(refused(format!(
+                        "ON DUPLICATE KEY UPDATE of sharding key '{name}' could move the row to \
+                         another shard, which is not supported"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `k = VALUES(k)` or `k = k`: the row is where it belongs in any case.
+    fn keeps_key(&self, key: &str, value: &Expr) -> bool {
+        let is_key = |name: &[u8]| name.eq_ignore_ascii_case(key.as_bytes());
+        match &value.unparen().kind {
+            ExprKind::Values(column) => is_key(&column.name.name(self.bound.src)),
+            ExprKind::Column(column) => {
+                let new_row = self.insert.row_alias.as_ref().map(|(alias, columns)| (alias, columns));
+                let renamed = new_row.is_some_and(|(_, columns)| !columns.is_empty());
+                !renamed && is_key(&column.name.name(self.bound.src))
+            }
+            _ => false,
+        }
+    }
+
+    /// The columns that rows give values for, in order.
+    fn columns(&self) -> Result<Vec<&Column>, SqlError> {
+        let table = self.target().table;
+        let named = match &self.insert.source {
+            InsertSource::Set { assignments, .. } => {
+                assignments.iter().map(|assignment| assignment.column).collect()
+            }
+            _ if self.insert.has_columns => self.insert.columns.clone(),
+            _ => return Ok(table.columns.iter().filter(|column| !column.invisible).collect()),
+        };
+        named
+            .iter()
+            .map(|column| {
+                let name = String::from_utf8_lossy(&column.name.name(self.bound.src)).into_owned();
+                table.column(&name).map(|(_, column)| column).ok_or_else(|| {
+                    let text = format!("Unknown column '{name}' in 'INSERT INTO'");
+                    SqlError::new(UNKNOWN_COLUMN, text)
+                })
+            })
+            .collect()
+    }
+
+    fn rows(&self) -> Vec<RowOf<'m>> {
+        match &self.insert.source {
+            InsertSource::Values { rows, .. } => rows.iter().map(|row| self.row(row)).collect(),
+            InsertSource::Set { assignments, span } => {
+                let tokens = self.bound.range(*span);
+                let values = assignments.iter().map(|assignment| &assignment.value).collect();
+                vec![RowOf { values, tokens, last_inside: tokens.last, empty: false }]
+            }
+            InsertSource::Query(_) => Vec::new(),
+        }
+    }
+
+    fn row(&self, row: &'m InsertRow) -> RowOf<'m> {
+        let tokens = self.bound.range(row.span);
+        RowOf {
+            values: row.values.iter().collect(),
+            tokens,
+            last_inside: tokens.last.saturating_sub(1),
+            empty: row.values.is_empty(),
+        }
+    }
+
+    fn home(&self) -> InsertHome {
+        let target = self.target();
+        match (&target.router, &target.table.placement) {
+            (Some(router), _) => InsertHome::Sharded(router.clone()),
+            (None, Placement::Broadcast) => {
+                InsertHome::Everywhere { shards: target.schema.shard_count() }
+            }
+            (None, _) => InsertHome::Shard { shard: 0 },
+        }
+    }
+
+    fn sequence(&self) -> Option<SequenceUse> {
+        let target = self.target();
+        if target.is_single() {
+            return None;
+        }
+        let (_, column) = target.table.column(target.table.sequence_column.as_deref()?)?;
+        let max = column.integer_bounds().map_or(u64::MAX, |(_, high)| {
+            u64::try_from(high).unwrap_or(u64::MAX)
+        });
+        Some(SequenceUse { table: target.table.name.clone(), column: column.name.clone(), max })
+    }
+
+    // Listed rows.
+
+    fn listed(&self) -> Result<Made, SqlError> {
+        let columns = self.columns()?;
+        let rows = self.rows();
+        for (index, row) in rows.iter().enumerate() {
+            if row.values.len() != columns.len() && !row.empty {
+                let text = format!("Column count doesn't match value count at row {}", index + 1);
+                return Err(SqlError::new(VALUE_COUNT_MISMATCH, text));
+            }
+        }
+        let home = self.home();
+        if let InsertHome::Shard { .. } = home {
+            return self.on_one_place();
+        }
+        if self.bound.refs.len() > 1 {
+            return Err(refused(
+                "a sub-query among the values of an INSERT into a sharded or broadcast table is not \
+                 supported; use INSERT ... SELECT",
+            ));
+        }
+        let mut listed = Listed {
+            maker: self,
+            columns,
+            home,
+            sequence: self.sequence(),
+            edits: name_edits(self.bound, NameMode::TargetPlain),
+            evaluated: Vec::new(),
+        };
+        let planned = rows
+            .iter()
+            .map(|row| listed.row(row))
+            .collect::<Result<Vec<_>, _>>()?;
+        listed.add_sequence_column(&rows);
+        Ok(listed.finish(planned))
+    }
+
+    /// A single table: its data node does it all.
+    fn on_one_place(&self) -> Result<Made, SqlError> {
+        let places = Places::of(self.bound);
+        let Found::One(home @ Home::Shard { .. }) = places.home else {
+            return Err(refused("INSERT of values that are read from other shards is not supported"));
+        };
+        let edits = name_edits(self.bound, NameMode::TargetPlain);
+        let plan = RoutedPlan {
+            tables: places.tables,
+            home,
+            forward: Template::edited(self.subject.whole(), edits),
+            many: Many::Refused(refused("the statement has one place to run")),
+            key_guard: None,
+            kind: RowKind::Write,
+        };
+        Ok(Made::write(Plan::Routed(Box::new(plan)), true, self.bound.facts.uses))
+    }
+
+    // Rows of a query.
+
+    fn rows_of(&self, query: &Query) -> Result<Made, SqlError> {
+        if let Some(made) = self.query_on_one_place()? {
+            return Ok(made);
+        }
+        // The query is planned by itself, without the table that is written.
+        let mut binder = self.subject.binder();
+        binder.query(query, None, false)?;
+        let bound = binder.finish();
+        if bound.facts.system_schema {
+            return Err(refused("INSERT ... SELECT from system schemas is not supported"));
+        }
+        let range = bound.range(query.span);
+        let statement = &self.subject.parsed.stmt;
+        let (mut source, cacheable) = routed(self.subject, &bound, query, statement, range)?;
+        source.kind = RowKind::Read;
+        let placer = self.placer()?;
+        let (head, tail) = self.head_and_tail(&placer)?;
+        let target = self.target();
+        let table = plan_table(target, place_of(target));
+        let tables = Arc::from([table]);
+        let plan = InsertSelectPlan { source, placer, tables, head, tail };
+        let uses = bound.facts.uses;
+        Ok(Made::write(Plan::InsertSelect(Box::new(plan)), cacheable, uses))
+    }
+
+    /// Single tables alone, on one shard: the data node does it all.
+    fn query_on_one_place(&self) -> Result<Option<Made>, SqlError> {
+        let sharded = self.bound.refs.iter().any(crate::bind::Reference::is_sharded);
+        if !self.target().is_single() || sharded {
+            return Ok(None);
+        }
+        match Places::of(self.bound).home {
+            Found::One(Home::Shard { .. }) => self.on_one_place().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn placer(&self) -> Result<RowPlacer, SqlError> {
+        let columns = self.columns()?;
+        let position =
+            |name: &str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        let sequence = self.sequence().map(|of| PlacedSequence {
+            position: position(&of.column).map(number),
+            of,
+        });
+        let home = self.home();
+        let mut key_positions = Vec::new();
+        if let InsertHome::Sharded(router) = &home {
+            for key in &router.columns {
+                let position = position(&key.name).map(number);
+                let generated = sequence.as_ref().is_some_and(|sequence| {
+                    sequence.position.is_none() && sequence.of.column == key.name
+                });
+                if position.is_none() && !generated {
+                    return Err(key_missing(&key.name));
+                }
+                key_positions.push(position);
+            }
+        }
+        let schema = self.target().schema.name.clone();
+        Ok(RowPlacer { schema, home, width: number(columns.len()), key_positions, sequence })
+    }
+
+    fn head_and_tail(&self, placer: &RowPlacer) -> Result<(Template, Template), SqlError> {
+        let verb = match (self.insert.replace, self.insert.ignore) {
+            (true, _) => "REPLACE INTO ",
+            (false, true) => "INSERT IGNORE INTO ",
+            (false, false) => "INSERT INTO ",
+        };
+        let columns = self.columns()?;
+        let mut names: Vec<Vec<u8>> = columns.iter().map(|column| quoted(&column.name)).collect();
+        if let Some(PlacedSequence { of, position: None }) = &placer.sequence {
+            names.push(quoted(&of.column));
+        }
+        let list = [b" (".to_vec(), names.join(b", ".as_slice()), b") VALUES ".to_vec()].concat();
+        let pieces = vec![Piece::text(verb), Piece::Table(0), Piece::Text(list)];
+        let head = Template::made(pieces, Vec::new());
+        let tail = match self.insert.on_duplicate_span {
+            None => Template::default(),
+            Some(span) => {
+                self.check_on_duplicate_stands_alone()?;
+                let edits = name_edits(self.bound, NameMode::TargetPlain);
+                let pieces = vec![Piece::text(" "), Piece::Tokens(self.bound.range(span))];
+                Template::made(pieces, edits)
+            }
+        };
+        Ok((head, tail))
+    }
+
+    /// ON DUPLICATE KEY UPDATE after a SELECT may name the SELECT's columns, which are gone when the
+    /// rows are written.
+    fn check_on_duplicate_stands_alone(&self) -> Result<(), SqlError> {
+        let stranger = |part: &Expr| match &part.kind {
+            ExprKind::Column(column) => column
+                .table
+                .is_some_and(|table| !self.bound.is_named(0, column.schema, table)),
+            _ => false,
+        };
+        if self.insert.on_duplicate.iter().any(|a| expr::any(&a.value, &stranger)) {
+            return Err(refused(
+                "ON DUPLICATE KEY UPDATE that reads the SELECT's tables is not supported; use \
+                 VALUES(column)",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn place_of(target: &crate::bind::Reference<'_>) -> crate::plan::TablePlace {
+    use crate::plan::TablePlace;
+    match &target.table.placement {
+        Placement::Sharded(rule) => TablePlace::Sharded { suffixed: rule.table.is_some() },
+        Placement::Broadcast => TablePlace::Broadcast,
+        Placement::Single => TablePlace::Fixed { shard: 0 },
+    }
+}
+
+fn key_missing(key: &str) -> SqlError {
+    refused(format!("the column list of an INSERT must contain sharding key '{key}'"))
+}
+
+/// Listed rows while they are planned.
+struct Listed<'l, 'm, 's> {
+    maker: &'l Maker<'m, 's>,
+    columns: Vec<&'l Column>,
+    home: InsertHome,
+    sequence: Option<SequenceUse>,
+    edits: Vec<Edit>,
+    /// Expressions that a data node evaluates first.
+    evaluated: Vec<TokenRange>,
+}
+
+impl Listed<'_, '_, '_> {
+    fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    fn row(&mut self, row: &RowOf<'_>) -> Result<InsertRowPlan, SqlError> {
+        let sequence = self.sequence_value(row);
+        let mut keys = Vec::new();
+        if let InsertHome::Sharded(router) = self.home.clone() {
+            for key in &router.columns {
+                keys.push(self.key(&router, &key.name, row, sequence.as_ref())?);
+            }
+        } else {
+            self.fix_random_values(row);
+        }
+        Ok(InsertRowPlan { tokens: row.tokens, keys, sequence })
+    }
+
+    /// The value given for the sequence column; edits its text.
+    fn sequence_value(&mut self, row: &RowOf<'_>) -> Option<InsertValue> {
+        let column = self.sequence.as_ref()?.column.clone();
+        let given = self.position(&column).and_then(|position| row.values.get(position).copied());
+        let Some(given) = given else { return Some(InsertValue::Generated) };
+        let tokens = self.maker.bound.range(given.span);
+        let (value, otherwise) = match self.value(given) {
+            _ if matches!(given.unparen().kind, ExprKind::Default(None)) => {
+                (InsertValue::Generated, None)
+            }
+            (value, true) => {
+                // What was placed must be what is stored.
+                let piece = Box::new(Piece::Value(value.clone()));
+                (InsertValue::GeneratedIfEmpty(value), Some(piece))
+            }
+            (_, false) if is_null(given) => (InsertValue::Generated, None),
+            (value, false) => {
+                (InsertValue::GeneratedIfEmpty(value), Some(Box::new(Piece::Tokens(tokens))))
+            }
+        };
+        let pieces = vec![Piece::GeneratedId { otherwise }];
+        self.edits.push(Edit::replace(tokens, pieces).once());
+        Some(value)
+    }
+
+    /// A value that a plan can refer to: a literal, a parameter, or an expression to be evaluated.
+    fn value(&mut self, expr: &Expr) -> (ValueRef, bool) {
+        let bound = self.maker.bound;
+        match value_of(expr, bound.src) {
+            Some(value) => (value, false),
+            None => {
+                let range = bound.range(expr.span);
+                let known = self.evaluated.iter().position(|other| *other == range);
+                let index = known.unwrap_or_else(|| {
+                    self.evaluated.push(range);
+                    self.evaluated.len() - 1
+                });
+                (ValueRef::Evaluated { index: number(index) }, true)
+            }
+        }
+    }
+
+    fn key(
+        &mut self,
+        router: &Router,
+        name: &str,
+        row: &RowOf<'_>,
+        sequence: Option<&InsertValue>,
+    ) -> Result<InsertValue, SqlError> {
+        debug_assert!(router.key(name).is_some());
+        let is_sequence =
+            self.sequence.as_ref().is_some_and(|of| of.column.eq_ignore_ascii_case(name));
+        if is_sequence && let Some(sequence) = sequence {
+            return Ok(sequence.clone());
+        }
+        let given = self.position(name).and_then(|position| row.values.get(position).copied());
+        let Some(given) = given else { return Err(key_missing(name)) };
+        if matches!(given.unparen().kind, ExprKind::Default(_)) {
+            return Err(refused(format!("DEFAULT cannot be given for sharding key '{name}'")));
+        }
+        if expr::has_column(given) {
+            return Err(refused(format!(
+                "the value of sharding key '{name}' must not depend on other columns"
+            )));
+        }
+        let (value, evaluated) = self.value(given);
+        if evaluated {
+            // What was placed must be what is stored.
+            let at = self.maker.bound.range(given.span);
+            self.edits.push(Edit::replace(at, vec![Piece::Value(value.clone())]));
+        }
+        Ok(InsertValue::Given(value))
+    }
+
+    /// All copies of a broadcast row must be the same.
+    fn fix_random_values(&mut self, row: &RowOf<'_>) {
+        let sequence = self.sequence.as_ref().and_then(|of| self.position(&of.column));
+        for (position, given) in row.values.iter().enumerate() {
+            if Some(position) != sequence
+                && expr::is_random(given, self.maker.bound.src)
+                && !expr::has_column(given)
+            {
+                let (value, _) = self.value(given);
+                let at = self.maker.bound.range(given.span);
+                self.edits.push(Edit::replace(at, vec![Piece::Value(value)]));
+            }
+        }
+    }
+
+    /// A sequence column that the statement does not name is added to it.
+    fn add_sequence_column(&mut self, rows: &[RowOf<'_>]) {
+        let Some(sequence) = &self.sequence else { return };
+        if self.position(&sequence.column).is_some() && rows.iter().all(|row| !row.empty) {
+            return;
+        }
+        let insert = self.maker.insert;
+        let name = quoted(&sequence.column);
+        let id = Piece::GeneratedId { otherwise: None };
+        if let InsertSource::Set { .. } = insert.source {
+            for row in rows {
+                let text = [b", ".to_vec(), name.clone(), b" = ".to_vec()].concat();
+                self.edits.push(Edit::after(row.last_inside, vec![Piece::Text(text), id.clone()]));
+            }
+            return;
+        }
+        let bound = self.maker.bound;
+        match insert.columns.last() {
+            Some(last) => {
+                let text = [b", ".to_vec(), name].concat();
+                self.edits.push(Edit::after(last.name.tok, vec![Piece::Text(text)]));
+            }
+            None => {
+                let list = [b" (".to_vec(), name, b")".to_vec()].concat();
+                match bound.tokens.tok_range(insert.columns_span) {
+                    Some((first, last)) => {
+                        let at = TokenRange { first, last };
+                        self.edits.push(Edit::replace(at, vec![Piece::Text(list)]));
+                    }
+                    None => {
+                        let after = insert.partitions.last().map_or(insert.table.name.tok, |last| last.tok + 1);
+                        self.edits.push(Edit::after(after, vec![Piece::Text(list)]));
+                    }
+                }
+            }
+        }
+        for row in rows {
+            let mut pieces = if row.empty { Vec::new() } else { vec![Piece::text(", ")] };
+            pieces.push(id.clone());
+            self.edits.push(Edit::after(row.last_inside, pieces));
+        }
+    }
+
+    fn finish(self, rows: Vec<InsertRowPlan>) -> Made {
+        let maker = self.maker;
+        let target = maker.target();
+        let evaluation = (!self.evaluated.is_empty()).then(|| {
+            let mut pieces = Vec::new();
+            for range in &self.evaluated {
+                pieces.push(Piece::text(if pieces.is_empty() { "SELECT " } else { ", " }));
+                pieces.push(Piece::Tokens(*range));
+            }
+            Template::made(pieces, name_edits(maker.bound, NameMode::TargetPlain))
+        });
+        let plan = InsertPlan {
+            tables: Arc::from([plan_table(target, place_of(target))]),
+            schema: target.schema.name.clone(),
+            home: self.home,
+            evaluation,
+            rows,
+            sequence: self.sequence,
+            text: Template::edited(maker.subject.whole(), self.edits),
+            updates_on_duplicate: !maker.insert.on_duplicate.is_empty(),
+        };
+        Made::write(Plan::Insert(Box::new(plan)), true, maker.bound.facts.uses)
+    }
+}
+
+fn is_null(expr: &Expr) -> bool {
+    expr.as_literal().is_some_and(|literal| literal.kind == LiteralKind::Null)
+}

@@ -1,0 +1,182 @@
+//! Edits of names: logical tables become physical ones (or temporary ones) in place, and what
+//! qualifies columns is kept true. Where a physical table has another name than the logical one, the
+//! reference gets the logical name as its alias, so that nothing else of the text changes.
+
+use crate::bind::{Bound, Reference};
+use crate::template::{Edit, Piece, TokenRange, push_quoted, quoted};
+use sql_syntax::TokenKind;
+use sql_syntax::ast::{Query, SelectItem, SetExpr};
+
+/// What tables become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NameMode {
+    /// Physical tables; aliases are added where names differ.
+    Target,
+    /// The same with an alias for every reference (a multi-table DELETE names its targets by it).
+    TargetAliased,
+    /// Physical tables where no alias may stand (single-table DELETE, INSERT): qualifiers change.
+    TargetPlain,
+    /// Temporary tables of a scratch plan.
+    Temporary,
+}
+
+/// Names longer than this are not given as an alias (the servers' limit).
+const ALIAS_BYTES_MAX: usize = 255;
+
+/// How one reference's qualifiers change.
+enum Qualifier {
+    Keep,
+    DropSchema,
+    Schema,
+    SchemaAndTable,
+}
+
+/// All edits of names.
+pub(crate) fn name_edits(bound: &Bound<'_>, mode: NameMode) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for (index, reference) in bound.refs.iter().enumerate() {
+        edits.extend(table_edits(bound, number(index), reference, mode));
+    }
+    for qualified in &bound.qualified {
+        let reference = &bound.refs[qualified.reference];
+        let index = number(qualified.reference);
+        let table = TokenRange { first: qualified.table_token, last: qualified.table_token };
+        let schema = qualified.schema_token;
+        match (qualifier(reference, mode), schema) {
+            (Qualifier::Keep, _) | (Qualifier::DropSchema | Qualifier::Schema, None) => {}
+            (Qualifier::DropSchema, Some(schema)) => {
+                let at = TokenRange { first: schema, last: qualified.table_token - 1 };
+                edits.push(Edit::replace(at, Vec::new()));
+            }
+            (Qualifier::Schema, Some(schema)) => {
+                let at = TokenRange { first: schema, last: schema };
+                edits.push(Edit::replace(at, vec![Piece::Database(index)]));
+            }
+            (Qualifier::SchemaAndTable, None) => {
+                edits.push(Edit::replace(table, vec![Piece::TableName(index)]));
+            }
+            (Qualifier::SchemaAndTable, Some(schema)) => {
+                let at = TokenRange { first: schema, last: qualified.table_token };
+                edits.push(Edit::replace(at, vec![Piece::Table(index)]));
+            }
+        }
+    }
+    for (value, range) in &bound.session_calls {
+        edits.push(Edit::replace(*range, vec![Piece::Session(*value)]));
+    }
+    edits
+}
+
+fn qualifier(reference: &Reference<'_>, mode: NameMode) -> Qualifier {
+    if reference.has_alias {
+        return Qualifier::Keep;
+    }
+    match mode {
+        NameMode::Temporary | NameMode::TargetAliased => Qualifier::DropSchema,
+        NameMode::Target if reference.is_suffixed() => Qualifier::DropSchema,
+        NameMode::TargetPlain if reference.is_suffixed() => Qualifier::SchemaAndTable,
+        NameMode::Target | NameMode::TargetPlain => Qualifier::Schema,
+    }
+}
+
+fn table_edits(
+    bound: &Bound<'_>,
+    index: u32,
+    reference: &Reference<'_>,
+    mode: NameMode,
+) -> Vec<Edit> {
+    let name = bound.range(reference.name.span);
+    let partitions_end = end_of_name(bound, reference, name);
+    let adds_alias = !reference.has_alias
+        && match mode {
+            NameMode::Temporary | NameMode::TargetAliased => true,
+            NameMode::Target => reference.is_suffixed(),
+            NameMode::TargetPlain => false,
+        };
+    let mut alias = Vec::new();
+    if adds_alias {
+        alias.push(Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()));
+    }
+    if mode == NameMode::Temporary {
+        let at = TokenRange { first: name.first, last: partitions_end };
+        let pieces = [vec![Piece::Temporary(index)], alias].concat();
+        let mut edits = vec![Edit::replace(at, pieces)];
+        let hints = reference.table_ref.map(|table| table.index_hints.as_slice());
+        for hint in hints.unwrap_or_default() {
+            edits.push(Edit::replace(bound.range(hint.span), Vec::new()));
+        }
+        return edits;
+    }
+    if partitions_end == name.last {
+        let pieces = [vec![Piece::Table(index)], alias].concat();
+        return vec![Edit::replace(name, pieces)];
+    }
+    let mut edits = vec![Edit::replace(name, vec![Piece::Table(index)])];
+    if !alias.is_empty() {
+        edits.push(Edit::after(partitions_end, alias).always());
+    }
+    edits
+}
+
+/// The last token of a table's name with PARTITION and FOR SYSTEM_TIME.
+fn end_of_name(bound: &Bound<'_>, reference: &Reference<'_>, name: TokenRange) -> u32 {
+    let Some(table) = reference.table_ref else { return name.last };
+    if let Some(system_time) = table.system_time {
+        return bound.range(system_time).last;
+    }
+    let Some(last) = table.partitions.last() else { return name.last };
+    let closes = |token: &u32| {
+        bound.tokens.tokens().get(*token as usize).is_some_and(|t| t.kind == TokenKind::RParen)
+    };
+    (last.tok..last.tok + 3).find(closes).unwrap_or(last.tok)
+}
+
+/// The columns of the answer keep their names: an item without an alias whose text changes gets its
+/// old text as alias. Says also whether such a text holds a literal, for then it differs from
+/// statement to statement of one digest.
+pub(crate) fn keep_column_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> bool {
+    let Some(select) = first_select(query) else { return true };
+    let mut same_for_all = true;
+    for item in &select.items {
+        let SelectItem::Expr { expr, alias: None, span } = item else { continue };
+        if expr.as_column().is_some() {
+            continue;
+        }
+        let range = bound.range(expr.span);
+        let changed = edits.iter().any(|edit| edit.at.first >= range.first && edit.at.last <= range.last);
+        let text = bound.text(expr.span);
+        if !changed || text.len() > ALIAS_BYTES_MAX {
+            continue;
+        }
+        let tokens = bound.tokens.tokens();
+        same_for_all &= !(range.first..=range.last)
+            .any(|token| tokens.get(token as usize).is_some_and(|token| token.kind.is_literal()));
+        let mut alias = b" AS ".to_vec();
+        push_quoted(text, &mut alias);
+        edits.push(Edit::after(bound.range(*span).last, vec![Piece::Text(alias)]));
+    }
+    same_for_all
+}
+
+fn first_select(query: &Query) -> Option<&sql_syntax::ast::Select> {
+    let mut body = &query.body;
+    loop {
+        match body {
+            SetExpr::Select(select) => return Some(select),
+            SetExpr::Paren(query, _) => body = &query.body,
+            SetExpr::SetOp(chain) => body = &chain.first,
+            SetExpr::Values(..) | SetExpr::Table(..) => return None,
+        }
+    }
+}
+
+/// A place in a list, as plans count.
+pub(crate) fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("a statement has far fewer tokens than 2^32")
+}
+
+/// The text of an alias that is written as a string.
+pub(crate) fn string_alias(raw: &[u8]) -> Option<&[u8]> {
+    let inner = raw.strip_prefix(b"'").and_then(|raw| raw.strip_suffix(b"'"));
+    inner.or_else(|| raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\"")))
+}

@@ -1,0 +1,117 @@
+//! The way in: a parsed statement goes to the part that plans its kind.
+
+use crate::bind::walk::Binder;
+use crate::plan::{Plan, Planned, Uses};
+use crate::{access, ddl, insert, query, write};
+use base::sql_error::{NOT_SUPPORTED, SqlError};
+use sql_syntax::ast::{Parsed, Statement};
+use sql_syntax::{LexMode, TokenBuf};
+use topology::model::Snapshot;
+
+/// What a plan depends on besides the statement and the snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanContext<'a> {
+    /// The schema of unqualified names.
+    pub current_schema: Option<&'a str>,
+    /// How the statement was lexed.
+    pub mode: &'a LexMode,
+}
+
+/// A statement with everything that planning looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'s> {
+    pub parsed: &'s Parsed,
+    pub src: &'s [u8],
+    pub tokens: &'s TokenBuf,
+    pub snapshot: &'s Snapshot,
+    pub context: &'s PlanContext<'s>,
+}
+
+impl<'s> Subject<'s> {
+    /// A walk over this statement.
+    pub fn binder(&self) -> Binder<'s> {
+        let context = self.context;
+        Binder::new(self.src, self.tokens, self.snapshot, context.current_schema)
+    }
+
+    /// The tokens of the whole statement.
+    pub fn whole(&self) -> crate::template::TokenRange {
+        let last = u32::try_from(self.tokens.tokens().len().saturating_sub(2)).unwrap_or(0);
+        crate::template::TokenRange { first: 0, last }
+    }
+}
+
+/// What a kind's planner gives.
+pub(crate) struct Made {
+    pub plan: Plan,
+    pub cacheable: bool,
+    pub read_only: bool,
+    pub locking: bool,
+    pub uses: Uses,
+}
+
+impl Made {
+    /// A plan that the session runs.
+    pub fn session() -> Made {
+        Made {
+            plan: Plan::Session,
+            cacheable: false,
+            read_only: true,
+            locking: false,
+            uses: Uses::default(),
+        }
+    }
+
+    /// A plan that changes things.
+    pub fn write(plan: Plan, cacheable: bool, uses: Uses) -> Made {
+        Made { plan, cacheable, read_only: false, locking: false, uses }
+    }
+}
+
+/// Plans a statement. Errors are for the client: unknown names with MySQL's numbers, and statements
+/// that are not supported with their reason.
+pub fn plan(
+    parsed: &Parsed,
+    text: &[u8],
+    tokens: &TokenBuf,
+    snapshot: &Snapshot,
+    context: &PlanContext<'_>,
+) -> Result<Planned, SqlError> {
+    let subject = Subject { parsed, src: text, tokens, snapshot, context };
+    let made = match &parsed.stmt {
+        Statement::Query(query) => query::plan(&subject, query)?,
+        Statement::Update(update) => write::plan_update(&subject, update)?,
+        Statement::Delete(delete) => write::plan_delete(&subject, delete)?,
+        Statement::Insert(insert) => insert::plan(&subject, insert)?,
+        Statement::CreateTable(create) => ddl::create_table(&subject, create)?,
+        Statement::AlterTable(alter) => ddl::alter_table(&subject, alter)?,
+        Statement::DropTable(drop) => ddl::drop_table(&subject, drop)?,
+        Statement::Truncate(name) => ddl::truncate(&subject, *name)?,
+        Statement::RenameTable(pairs) => ddl::rename_table(&subject, pairs)?,
+        Statement::CreateIndex(create) => ddl::create_index(&subject, create)?,
+        Statement::DropIndex(drop) => ddl::drop_index(&subject, drop)?,
+        Statement::Load(_) => return Err(unsupported("LOAD DATA")),
+        Statement::CreateView(_) | Statement::DropView(_) => return Err(unsupported("a view")),
+        Statement::Call(_) => return Err(unsupported("a stored procedure")),
+        Statement::Handler(_) => return Err(unsupported("HANDLER")),
+        _ => Made::session(),
+    };
+    Ok(Planned {
+        plan: made.plan,
+        cacheable: made.cacheable,
+        access: access::access(&parsed.stmt, text, context.current_schema),
+        read_only: made.read_only,
+        locking: made.locking,
+        uses: made.uses,
+    })
+}
+
+/// The error of something that is not supported.
+pub(crate) fn unsupported(what: &str) -> SqlError {
+    SqlError::new(NOT_SUPPORTED, format!("This version doesn't yet support '{what}'"))
+}
+
+/// The error of something that is refused for a reason.
+pub(crate) fn refused(reason: impl Into<String>) -> SqlError {
+    SqlError::new(NOT_SUPPORTED, reason)
+}

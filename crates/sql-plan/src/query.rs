@@ -1,0 +1,166 @@
+//! SELECT: the cheapest plan that is exact. One place if the keys (or the kinds of tables) say so,
+//! the same text on many places with a streaming merge if the tables are co-located, else scratch.
+
+pub(crate) mod places;
+
+use crate::bind::Bound;
+use crate::colocate::{self, Reason};
+use crate::keys::{route_of_reference, route_of_unit};
+use crate::merge::build::build;
+use crate::names::{NameMode, keep_column_names, name_edits};
+use crate::plan::{Home, Many, Plan, RoutedPlan, RowKind, Scatter};
+use crate::planner::{Made, Subject, refused};
+use crate::route::{Condition, Route};
+use crate::scratch::scratch;
+use crate::template::{Template, TokenRange};
+use base::sql_error::{SHARDING_KEY_MISSING, SqlError};
+use places::Places;
+use sql_syntax::ast::{IntoKind, LockStrength, Query, SetExpr, Statement};
+
+/// Plans a query statement.
+pub(crate) fn plan(subject: &Subject<'_>, query: &Query) -> Result<Made, SqlError> {
+    let mut binder = subject.binder();
+    binder.query(query, None, false)?;
+    let bound = binder.finish();
+    if bound.facts.system_schema {
+        return Ok(Made::session());
+    }
+    let (plan, cacheable) = routed(subject, &bound, query, &subject.parsed.stmt, subject.whole())?;
+    let locking = query.locks.iter().any(|lock| {
+        matches!(lock.strength, LockStrength::Update | LockStrength::Share | LockStrength::ShareMode)
+    });
+    let read_only = !locking && into_of(query).is_none();
+    Ok(Made {
+        plan: Plan::Routed(Box::new(plan)),
+        cacheable,
+        read_only,
+        locking,
+        uses: bound.facts.uses,
+    })
+}
+
+/// The routed plan of a query whose text is the tokens `range`.
+pub(crate) fn routed(
+    subject: &Subject<'_>,
+    bound: &Bound<'_>,
+    query: &Query,
+    statement: &Statement,
+    range: TokenRange,
+) -> Result<(RoutedPlan, bool), SqlError> {
+    let places = Places::of(bound);
+    let mut edits = name_edits(bound, NameMode::Target);
+    let mut cacheable = keep_column_names(bound, query, &mut edits);
+    let forward = Template::edited(range, edits.clone());
+    let never = Many::Refused(refused("the statement has one place to run"));
+    let (home, many) = match places.home {
+        // Copies of a broadcast table are locked where all sessions lock them.
+        places::Found::One(Home::Any { schema: Some(schema) }) if !query.locks.is_empty() => {
+            (Home::Shard { schema, shard: 0 }, never)
+        }
+        places::Found::One(home) => (home, never),
+        places::Found::Sharded { ref schema, ref forwardable } => {
+            let (routes, many, same) =
+                many(bound, query, statement, range, &edits, forwardable.is_some());
+            cacheable &= same;
+            check_keys_given(subject, &routes)?;
+            let (schema, forwardable) = (schema.clone(), forwardable.clone());
+            (Home::Sharded { schema, routes, forwardable }, many)
+        }
+        places::Found::Apart => {
+            refuse_into(query)?;
+            let reason = "tables of one statement are on different data nodes";
+            let (plan, same) = scratch(bound, statement, query, range, reason);
+            cacheable &= same;
+            (Home::Apart, Many::Scratch(Box::new(plan)))
+        }
+    };
+    let plan = RoutedPlan {
+        tables: places.tables,
+        home,
+        forward,
+        many,
+        key_guard: None,
+        kind: RowKind::Read,
+    };
+    Ok((plan, cacheable))
+}
+
+type ManyPlan = (Vec<Route>, Many, bool);
+
+/// What is done when the keys lead to several places.
+fn many(
+    bound: &Bound<'_>,
+    query: &Query,
+    statement: &Statement,
+    range: TokenRange,
+    names: &[crate::template::Edit],
+    some_shards_only: bool,
+) -> ManyPlan {
+    let scattered = if some_shards_only {
+        Err("tables of one statement are on different data nodes")
+    } else {
+        scatter(bound, query, range, names)
+    };
+    match scattered {
+        Ok(plan) => plan,
+        Err(reason) => {
+            let routes =
+                (0..bound.refs.len()).filter_map(|index| route_of_reference(bound, index)).collect();
+            if into_of(query).is_some() {
+                let error = refused("SELECT ... INTO over several shards is not supported");
+                return (routes, Many::Refused(error), true);
+            }
+            let (plan, cacheable) = scratch(bound, statement, query, range, reason);
+            (routes, Many::Scratch(Box::new(plan)), cacheable)
+        }
+    }
+}
+
+/// The same text on all places, merged while it streams.
+fn scatter(
+    bound: &Bound<'_>,
+    query: &Query,
+    range: TokenRange,
+    names: &[crate::template::Edit],
+) -> Result<ManyPlan, Reason> {
+    let SetExpr::Select(select) = &query.body else {
+        return Err("a set operation over several shards");
+    };
+    if into_of(query).is_some() {
+        return Err("INTO");
+    }
+    let block = *bound.block_by_token.get(&select.select_tok).ok_or("an unknown block")?;
+    let unit = colocate::check(bound, block, &select.from)?;
+    colocate::check_select(bound, block, &unit, select, query)?;
+    let route = route_of_unit(bound, block, &unit)
+        .ok_or("only sub-queries of the statement read sharded tables")?;
+    let built = build(bound, query, select, block, &unit)?;
+    let text = Template::edited(range, [names, &built.edits].concat());
+    Ok((vec![route], Many::Scatter(Box::new(Scatter { text, merge: built.merge })), built.cacheable))
+}
+
+fn into_of(query: &Query) -> Option<&IntoKind> {
+    let own = query.into.as_ref();
+    let inner = query.as_select().and_then(|select| select.into.as_ref());
+    own.or(inner).map(|into| &into.kind)
+}
+
+fn refuse_into(query: &Query) -> Result<(), SqlError> {
+    match into_of(query) {
+        Some(_) => Err(refused("SELECT ... INTO over several shards is not supported")),
+        None => Ok(()),
+    }
+}
+
+/// `contains_shard_key=ON`: every route must know something of its keys.
+pub(crate) fn check_keys_given(subject: &Subject<'_>, routes: &[Route]) -> Result<(), SqlError> {
+    if subject.snapshot.parameters.get_boolean("contains_shard_key")
+        && routes.iter().any(|route| route.condition == Condition::Any)
+    {
+        return Err(SqlError::new(
+            SHARDING_KEY_MISSING,
+            "The statement has no condition on a sharding key, which contains_shard_key=ON requires",
+        ));
+    }
+    Ok(())
+}

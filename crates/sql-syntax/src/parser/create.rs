@@ -1,0 +1,676 @@
+//! CREATE TABLE: columns, keys, options, and the sharding clause.
+
+use super::{Parser, Result};
+use crate::ast::{
+    ColumnDef, ConstraintKind, CreateTable, DataType, Ident, KeyPart, OptionKind, PartitionFn,
+    RangeItem, ShardingClause, ShardingRule, Span, Statement, TableConstraint, TableOption,
+    TypeKind,
+};
+use crate::lexer::TokenKind as T;
+
+/// Type words and what they are; of two that begin alike the longer stands first.
+const TYPES: &[(&[&str], TypeKind)] = &[
+    (&["TINYINT"], TypeKind::TinyInt),
+    (&["INT1"], TypeKind::TinyInt),
+    (&["BOOLEAN"], TypeKind::TinyInt),
+    (&["BOOL"], TypeKind::TinyInt),
+    (&["SMALLINT"], TypeKind::SmallInt),
+    (&["INT2"], TypeKind::SmallInt),
+    (&["MEDIUMINT"], TypeKind::MediumInt),
+    (&["MIDDLEINT"], TypeKind::MediumInt),
+    (&["INT3"], TypeKind::MediumInt),
+    (&["INTEGER"], TypeKind::Int),
+    (&["INT4"], TypeKind::Int),
+    (&["INT"], TypeKind::Int),
+    (&["BIGINT"], TypeKind::BigInt),
+    (&["INT8"], TypeKind::BigInt),
+    (&["DECIMAL"], TypeKind::Decimal),
+    (&["NUMERIC"], TypeKind::Decimal),
+    (&["DEC"], TypeKind::Decimal),
+    (&["FIXED"], TypeKind::Decimal),
+    (&["NUMBER"], TypeKind::Decimal),
+    (&["DOUBLE", "PRECISION"], TypeKind::Double),
+    (&["DOUBLE"], TypeKind::Double),
+    (&["FLOAT8"], TypeKind::Double),
+    (&["REAL"], TypeKind::Double),
+    (&["FLOAT4"], TypeKind::Float),
+    (&["FLOAT"], TypeKind::Float),
+    (&["BIT"], TypeKind::Bit),
+    (&["DATETIME"], TypeKind::DateTime),
+    (&["DATE"], TypeKind::Date),
+    (&["TIMESTAMP"], TypeKind::Timestamp),
+    (&["TIME"], TypeKind::Time),
+    (&["YEAR"], TypeKind::Year),
+    (&["NATIONAL", "VARCHAR"], TypeKind::VarChar),
+    (&["NATIONAL", "CHARACTER", "VARYING"], TypeKind::VarChar),
+    (&["NATIONAL", "CHAR", "VARYING"], TypeKind::VarChar),
+    (&["NATIONAL", "CHARACTER"], TypeKind::Char),
+    (&["NATIONAL", "CHAR"], TypeKind::Char),
+    (&["NVARCHAR"], TypeKind::VarChar),
+    (&["NCHAR", "VARYING"], TypeKind::VarChar),
+    (&["NCHAR"], TypeKind::Char),
+    (&["CHARACTER", "VARYING"], TypeKind::VarChar),
+    (&["CHAR", "VARYING"], TypeKind::VarChar),
+    (&["CHAR", "BYTE"], TypeKind::Binary),
+    (&["CHARACTER"], TypeKind::Char),
+    (&["CHAR"], TypeKind::Char),
+    (&["VARCHARACTER"], TypeKind::VarChar),
+    (&["VARCHAR2"], TypeKind::VarChar),
+    (&["VARCHAR"], TypeKind::VarChar),
+    (&["VARBINARY"], TypeKind::VarBinary),
+    (&["BINARY"], TypeKind::Binary),
+    (&["RAW"], TypeKind::VarBinary),
+    (&["TINYTEXT"], TypeKind::TinyText),
+    (&["MEDIUMTEXT"], TypeKind::MediumText),
+    (&["LONGTEXT"], TypeKind::LongText),
+    (&["CLOB"], TypeKind::LongText),
+    (&["TEXT"], TypeKind::Text),
+    (&["TINYBLOB"], TypeKind::TinyBlob),
+    (&["MEDIUMBLOB"], TypeKind::MediumBlob),
+    (&["LONGBLOB"], TypeKind::LongBlob),
+    (&["BLOB"], TypeKind::Blob),
+    (&["LONG", "VARBINARY"], TypeKind::MediumBlob),
+    (&["LONG", "VARCHAR"], TypeKind::MediumText),
+    (&["LONG"], TypeKind::MediumText),
+    (&["ENUM"], TypeKind::Enum),
+    (&["SET"], TypeKind::Set),
+    (&["JSON"], TypeKind::Json),
+    (&["GEOMETRYCOLLECTION"], TypeKind::Geometry),
+    (&["GEOMETRY"], TypeKind::Geometry),
+    (&["MULTIPOINT"], TypeKind::Geometry),
+    (&["MULTILINESTRING"], TypeKind::Geometry),
+    (&["MULTIPOLYGON"], TypeKind::Geometry),
+    (&["POINT"], TypeKind::Geometry),
+    (&["LINESTRING"], TypeKind::Geometry),
+    (&["POLYGON"], TypeKind::Geometry),
+    (&["UUID"], TypeKind::Uuid),
+    (&["INET4"], TypeKind::Inet4),
+    (&["INET6"], TypeKind::Inet6),
+    (&["VECTOR"], TypeKind::Vector),
+    (&["SERIAL"], TypeKind::Serial),
+];
+
+impl Parser<'_> {
+    /// CREATE [OR REPLACE] [TEMPORARY] TABLE, from after CREATE and its words.
+    pub(super) fn create_table(
+        &mut self,
+        start: u32,
+        or_replace: bool,
+        temporary: bool,
+    ) -> Result<Statement> {
+        self.expect("TABLE")?;
+        let if_not_exists = self.eat_words(&["IF", "NOT", "EXISTS"]);
+        let mut create = CreateTable {
+            temporary,
+            or_replace,
+            if_not_exists,
+            name: self.table_name()?,
+            like: None,
+            columns: Vec::new(),
+            constraints: Vec::new(),
+            body_span: None,
+            options: Vec::new(),
+            partition: None,
+            sharding: None,
+            query: None,
+            span: Span::default(),
+        };
+        if self.eat("LIKE") {
+            create.like = Some(self.table_name()?);
+        } else if self.is(T::LParen) && self.is_at(1, "LIKE") {
+            self.bump();
+            self.bump();
+            create.like = Some(self.table_name()?);
+            self.expect_kind(T::RParen)?;
+        } else {
+            self.create_body(&mut create)?;
+        }
+        create.span = self.since(start);
+        Ok(Statement::CreateTable(Box::new(create)))
+    }
+
+    fn create_body(&mut self, create: &mut CreateTable) -> Result<()> {
+        if self.is(T::LParen) && !self.at_paren_query() {
+            let start = self.start();
+            self.bump();
+            loop {
+                self.create_item(create)?;
+                if !self.eat_kind(T::Comma) {
+                    break;
+                }
+            }
+            self.expect_kind(T::RParen)?;
+            create.body_span = Some(self.since(start));
+        }
+        loop {
+            if self.at_sharding() {
+                if create.sharding.is_some() {
+                    return self.unexpected();
+                }
+                create.sharding = Some(self.sharding_clause()?);
+            } else if self.at_words(&["PARTITION", "BY"]) {
+                create.partition = Some(self.partition_by()?);
+            } else if let Some(option) = self.table_option()? {
+                create.options.push(option);
+            } else {
+                break;
+            }
+        }
+        if self.eat_any(&["IGNORE", "REPLACE"])
+            || self.at("AS")
+            || self.at_any(&["SELECT", "WITH"])
+            || self.is(T::LParen)
+        {
+            self.eat("AS");
+            create.query = Some(Box::new(self.query()?));
+        }
+        if create.body_span.is_none() && create.query.is_none() {
+            return self.unexpected();
+        }
+        Ok(())
+    }
+
+    fn create_item(&mut self, create: &mut CreateTable) -> Result<()> {
+        if self.at_constraint() {
+            create.constraints.push(self.constraint()?);
+        } else {
+            create.columns.push(self.column_def()?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn at_constraint(&self) -> bool {
+        let key_words = [
+            "CONSTRAINT",
+            "PRIMARY",
+            "UNIQUE",
+            "INDEX",
+            "KEY",
+            "FULLTEXT",
+            "SPATIAL",
+            "FOREIGN",
+            "CHECK",
+        ];
+        self.at_any(&key_words) || (self.at("PERIOD") && self.is_at(1, "FOR"))
+    }
+
+    /// A key or check as an item of its own.
+    pub(super) fn constraint(&mut self) -> Result<TableConstraint> {
+        let start = self.start();
+        let mut name = None;
+        if self.eat("CONSTRAINT") && !self.at_any(&["PRIMARY", "UNIQUE", "FOREIGN", "CHECK"]) {
+            name = Some(self.ident()?);
+        }
+        let kind = self.constraint_kind()?;
+        let mut constraint = TableConstraint {
+            kind,
+            name,
+            parts: Vec::new(),
+            references: None,
+            check: None,
+            span: Span::default(),
+        };
+        match kind {
+            ConstraintKind::Check => {
+                self.expect_kind(T::LParen)?;
+                constraint.check = Some(self.expr()?);
+                self.expect_kind(T::RParen)?;
+                self.eat_words(&["NOT", "ENFORCED"]);
+                self.eat("ENFORCED");
+            }
+            ConstraintKind::Period => {
+                self.ident_or_keyword()?;
+                self.skip_parens()?;
+            }
+            _ => {
+                self.eat_words(&["IF", "NOT", "EXISTS"]);
+                if self.at_ident() && !self.at("USING") {
+                    constraint.name = Some(self.ident()?).or(constraint.name);
+                }
+                self.index_type()?;
+                constraint.parts = self.key_parts()?;
+                if kind == ConstraintKind::ForeignKey {
+                    constraint.references = Some(self.references()?);
+                }
+                self.index_options()?;
+            }
+        }
+        constraint.span = self.since(start);
+        Ok(constraint)
+    }
+
+    fn constraint_kind(&mut self) -> Result<ConstraintKind> {
+        let forms: [(&[&str], ConstraintKind); 13] = [
+            (&["PRIMARY", "KEY"], ConstraintKind::Primary),
+            (&["UNIQUE", "INDEX"], ConstraintKind::Unique),
+            (&["UNIQUE", "KEY"], ConstraintKind::Unique),
+            (&["UNIQUE"], ConstraintKind::Unique),
+            (&["INDEX"], ConstraintKind::Index),
+            (&["KEY"], ConstraintKind::Index),
+            (&["FULLTEXT", "INDEX"], ConstraintKind::Fulltext),
+            (&["FULLTEXT", "KEY"], ConstraintKind::Fulltext),
+            (&["FULLTEXT"], ConstraintKind::Fulltext),
+            (&["FOREIGN", "KEY"], ConstraintKind::ForeignKey),
+            (&["CHECK"], ConstraintKind::Check),
+            (&["PERIOD", "FOR"], ConstraintKind::Period),
+            (&["SPATIAL"], ConstraintKind::Spatial),
+        ];
+        let Some((_, kind)) = forms.into_iter().find(|(words, _)| self.eat_words(words)) else {
+            return self.unexpected();
+        };
+        if kind == ConstraintKind::Spatial {
+            self.eat_any(&["INDEX", "KEY"]);
+        }
+        Ok(kind)
+    }
+
+    pub(super) fn index_type(&mut self) -> Result<()> {
+        if self.eat("USING") {
+            self.ident_or_keyword()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn key_parts(&mut self) -> Result<Vec<KeyPart>> {
+        self.paren_list(|p| {
+            let mut part = KeyPart { column: None, expr: None, length: None, desc: false };
+            if p.is(T::LParen) {
+                part.expr = Some(p.expr()?);
+            } else {
+                part.column = Some(p.ident()?);
+                if p.eat_kind(T::LParen) {
+                    part.length = Some(p.number()?);
+                    p.expect_kind(T::RParen)?;
+                }
+            }
+            part.desc = p.eat("DESC");
+            p.eat("ASC");
+            p.eat_words(&["WITHOUT", "OVERLAPS"]);
+            Ok(part)
+        })
+    }
+
+    /// What may follow a key's parts.
+    pub(super) fn index_options(&mut self) -> Result<()> {
+        loop {
+            if self.at_any(&[
+                "KEY_BLOCK_SIZE",
+                "COMMENT",
+                "ALGORITHM",
+                "LOCK",
+                "CLUSTERING",
+                "ENGINE_ATTRIBUTE",
+            ]) {
+                self.bump();
+                self.eat_kind(T::Eq);
+                self.bump();
+            } else if self.at("USING") {
+                self.index_type()?;
+            } else if self.eat_words(&["WITH", "PARSER"]) {
+                self.ident()?;
+            } else if !self.eat_any(&["INVISIBLE", "VISIBLE", "IGNORED", "NOT"]) {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) fn references(&mut self) -> Result<crate::ast::TableName> {
+        self.expect("REFERENCES")?;
+        let table = self.table_name()?;
+        if self.is(T::LParen) {
+            self.ident_list()?;
+        }
+        if self.eat("MATCH") {
+            self.ident_or_keyword()?;
+        }
+        while self.at_words(&["ON", "DELETE"])
+            || (self.at_words(&["ON", "UPDATE"]) && !self.is_at(2, "CURRENT_TIMESTAMP"))
+        {
+            self.pos += 2;
+            let actions: [&[&str]; 5] = [
+                &["RESTRICT"],
+                &["CASCADE"],
+                &["SET", "NULL"],
+                &["NO", "ACTION"],
+                &["SET", "DEFAULT"],
+            ];
+            if !actions.iter().any(|words| self.eat_words(words)) {
+                return self.unexpected();
+            }
+        }
+        Ok(table)
+    }
+
+    pub(super) fn column_def(&mut self) -> Result<ColumnDef> {
+        let start = self.start();
+        let name = self.ident()?;
+        let ty = self.data_type()?;
+        let mut column = ColumnDef {
+            name,
+            ty,
+            nullable: None,
+            auto_increment: None,
+            primary_key: false,
+            unique: false,
+            default: None,
+            on_update: None,
+            comment_tok: None,
+            generated: None,
+            checks: Vec::new(),
+            references: None,
+            span: Span::default(),
+        };
+        if column.ty.kind == TypeKind::Serial {
+            column.auto_increment = Some(column.ty.span);
+            column.nullable = Some(false);
+            column.unique = true;
+        }
+        while self.column_attribute(&mut column)? {}
+        column.span = self.since(start);
+        Ok(column)
+    }
+
+    fn column_attribute(&mut self, column: &mut ColumnDef) -> Result<bool> {
+        let start = self.start();
+        if self.eat_words(&["NOT", "NULL"]) {
+            column.nullable = Some(false);
+        } else if self.eat("NULL") {
+            column.nullable = Some(true);
+        } else if self.eat("AUTO_INCREMENT") {
+            column.auto_increment = Some(self.since(start));
+        } else if self.eat("PRIMARY") {
+            self.expect("KEY")?;
+            column.primary_key = true;
+        } else if self.eat("UNIQUE") {
+            self.eat("KEY");
+            column.unique = true;
+        } else if self.eat("KEY") {
+            column.primary_key = true;
+        } else if self.eat("DEFAULT") {
+            column.default = Some(self.bit_expr()?);
+        } else if self.eat_words(&["ON", "UPDATE"]) {
+            column.on_update = Some(self.bit_expr()?);
+        } else if self.eat("COMMENT") {
+            column.comment_tok = Some(self.string()?);
+        } else if self.at("REFERENCES") {
+            column.references = Some(self.references()?);
+        } else if self.at("CHECK")
+            || (self.at("CONSTRAINT") && (self.is_at(1, "CHECK") || self.is_at(2, "CHECK")))
+        {
+            column.checks.extend(self.constraint()?.check);
+        } else {
+            return self.rare_attribute(column);
+        }
+        Ok(true)
+    }
+
+    fn rare_attribute(&mut self, column: &mut ColumnDef) -> Result<bool> {
+        if self.eat_words(&["GENERATED", "ALWAYS", "AS", "ROW"]) {
+            return if self.eat_any(&["START", "END"]) { Ok(true) } else { self.unexpected() };
+        }
+        if self.eat_words(&["GENERATED", "ALWAYS", "AS"])
+            || (self.at("AS") && self.peek(1).kind == T::LParen)
+        {
+            self.eat("AS");
+            let expr = self.expr()?;
+            let stored = self.eat_any(&["STORED", "PERSISTENT"]);
+            self.eat("VIRTUAL");
+            column.generated = Some((expr, stored));
+            return Ok(true);
+        }
+        for word in
+            ["COLUMN_FORMAT", "STORAGE", "SRID", "REF_SYSTEM_ID", "ENGINE_ATTRIBUTE", "COMPRESSED"]
+        {
+            if self.eat(word) {
+                if word != "COMPRESSED" {
+                    self.eat_kind(T::Eq);
+                    self.bump();
+                }
+                return Ok(true);
+            }
+        }
+        if self.eat("COLLATE") {
+            column.ty.collation =
+                Some(if self.at("BINARY") { self.any_ident() } else { self.ident_or_string()? });
+            return Ok(true);
+        }
+        let words: [&[&str]; 6] = [
+            &["INVISIBLE"],
+            &["VISIBLE"],
+            &["NOT", "ENFORCED"],
+            &["ENFORCED"],
+            &["WITH", "SYSTEM", "VERSIONING"],
+            &["WITHOUT", "SYSTEM", "VERSIONING"],
+        ];
+        Ok(words.iter().any(|words| self.eat_words(words)))
+    }
+
+    fn data_type(&mut self) -> Result<DataType> {
+        let start = self.start();
+        let known = TYPES.iter().find(|(words, _)| self.eat_words(words));
+        let Some((_, kind)) = known else { return self.unexpected() };
+        let mut ty = DataType {
+            kind: *kind,
+            length: None,
+            scale: None,
+            values: Vec::new(),
+            unsigned: *kind == TypeKind::Serial,
+            zerofill: false,
+            charset: None,
+            collation: None,
+            span: Span::default(),
+        };
+        if self.is(T::LParen) {
+            self.type_arguments(&mut ty)?;
+        }
+        loop {
+            if self.eat("UNSIGNED") {
+                ty.unsigned = true;
+            } else if self.eat("ZEROFILL") {
+                (ty.unsigned, ty.zerofill) = (true, true);
+            } else if self.at("CHARSET") || self.at_words(&["CHARACTER", "SET"]) {
+                ty.charset = Some(self.charset_words()?);
+            } else if self.eat("COLLATE") {
+                ty.collation = Some(if self.at("BINARY") {
+                    self.any_ident()
+                } else {
+                    self.ident_or_string()?
+                });
+            } else if !self.eat_any(&["SIGNED", "BINARY", "ASCII", "UNICODE"]) {
+                break;
+            }
+        }
+        ty.span = self.since(start);
+        Ok(ty)
+    }
+
+    fn type_arguments(&mut self, ty: &mut DataType) -> Result<()> {
+        if matches!(ty.kind, TypeKind::Enum | TypeKind::Set) {
+            ty.values = self.paren_list(|p| p.string())?;
+            return Ok(());
+        }
+        self.expect_kind(T::LParen)?;
+        ty.length = Some(self.number()?);
+        if self.eat_kind(T::Comma) {
+            ty.scale = Some(self.number()?);
+        }
+        self.eat_any(&["CHAR", "BYTE"]);
+        self.expect_kind(T::RParen)?;
+        Ok(())
+    }
+
+    /// CHARSET or CHARACTER SET, `=` and the name.
+    pub(super) fn charset_words(&mut self) -> Result<Ident> {
+        if !self.eat("CHARSET") {
+            self.expect("CHARACTER")?;
+            self.expect("SET")?;
+        }
+        self.eat_kind(T::Eq);
+        if self.at_any(&["BINARY", "DEFAULT"]) {
+            Ok(self.any_ident())
+        } else {
+            self.ident_or_string()
+        }
+    }
+
+    /// One `NAME [=] value`, if one stands here.
+    pub(super) fn table_option(&mut self) -> Result<Option<TableOption>> {
+        let start = self.start();
+        self.eat_kind(T::Comma);
+        if self.eat("DEFAULT") && !self.at_any(&["CHARSET", "CHARACTER", "COLLATE"]) {
+            return self.unexpected();
+        }
+        let kind = if self.at("CHARSET") || self.at_words(&["CHARACTER", "SET"]) {
+            let value = self.charset_words()?;
+            let span = self.since(start);
+            return Ok(Some(TableOption {
+                kind: OptionKind::Charset,
+                value: value.span,
+                value_tok: value.tok,
+                span,
+            }));
+        } else if self.eat("COLLATE") {
+            OptionKind::Collate
+        } else if self.eat("UNION") {
+            OptionKind::Union
+        } else if self.eat_words(&["DATA", "DIRECTORY"])
+            || self.eat_words(&["INDEX", "DIRECTORY"])
+            || self.eat("TABLESPACE")
+        {
+            OptionKind::Placement
+        } else if self.eat_words(&["WITH", "SYSTEM", "VERSIONING"]) {
+            let span = self.since(start);
+            return Ok(Some(TableOption {
+                kind: OptionKind::Other,
+                value: span,
+                value_tok: self.tok() - 1,
+                span,
+            }));
+        } else if self.at_ident() && self.option_follows() {
+            self.named_option()
+        } else {
+            return Ok(None);
+        };
+        self.eat_kind(T::Eq);
+        let (value_start, value_tok) = (self.start(), self.tok());
+        if self.is(T::LParen) {
+            self.skip_parens()?;
+        } else if matches!(self.kind(), T::Eof | T::Comma | T::RParen | T::Invalid) {
+            return self.unexpected();
+        } else {
+            self.bump();
+        }
+        Ok(Some(TableOption {
+            kind,
+            value: self.since(value_start),
+            value_tok,
+            span: self.since(start),
+        }))
+    }
+
+    /// A name that is followed by `=` or a value is an option's name.
+    fn option_follows(&self) -> bool {
+        let value =
+            matches!(self.peek(1).kind, T::Eq | T::Int | T::String | T::Ident | T::QuotedIdent);
+        value && !self.at_any(&["BROADCAST", "DBPARTITION", "TBPARTITION", "IGNORE"])
+    }
+
+    fn named_option(&mut self) -> OptionKind {
+        let kind = if self.at("AUTO_INCREMENT") {
+            OptionKind::AutoIncrement
+        } else if self.at("ENGINE") {
+            OptionKind::Engine
+        } else if self.at("COMMENT") {
+            OptionKind::Comment
+        } else {
+            OptionKind::Other
+        };
+        self.bump();
+        kind
+    }
+
+    pub(super) fn partition_by(&mut self) -> Result<Span> {
+        let start = self.start();
+        self.expect("PARTITION")?;
+        self.expect("BY")?;
+        while !self.is(T::Eof) && !self.at_sharding() && !self.at_any(&["SELECT", "AS"]) {
+            match self.kind() {
+                T::LParen => {
+                    self.skip_parens()?;
+                }
+                T::Invalid | T::RParen => return self.unexpected(),
+                _ => {
+                    self.bump();
+                }
+            }
+        }
+        Ok(self.since(start))
+    }
+
+    pub(super) fn at_sharding(&self) -> bool {
+        (self.at("BROADCAST") && self.peek(1).kind != T::Eq)
+            || self.at_words(&["DBPARTITION", "BY"])
+    }
+
+    /// `DBPARTITION BY … [TBPARTITION BY … [TBPARTITIONS n]]`, or `BROADCAST`.
+    pub(super) fn sharding_clause(&mut self) -> Result<ShardingClause> {
+        let start = self.start();
+        if self.eat("BROADCAST") {
+            return Ok(ShardingClause { rule: ShardingRule::Broadcast, span: self.since(start) });
+        }
+        self.expect("DBPARTITION")?;
+        self.expect("BY")?;
+        let db = self.partition_fn()?;
+        let mut tb = None;
+        let mut tb_count = None;
+        if self.eat_words(&["TBPARTITION", "BY"]) {
+            tb = Some(self.partition_fn()?);
+            if self.eat("TBPARTITIONS") {
+                tb_count = Some(self.number()?);
+            }
+        }
+        Ok(ShardingClause {
+            rule: ShardingRule::Partition { db, tb, tb_count },
+            span: self.since(start),
+        })
+    }
+
+    fn partition_fn(&mut self) -> Result<PartitionFn> {
+        let start = self.start();
+        let name = self.ident_or_keyword()?;
+        self.expect_kind(T::LParen)?;
+        let mut column = self.ident()?;
+        let mut wrap = None;
+        if self.eat_kind(T::LParen) {
+            wrap = Some(column);
+            column = self.ident()?;
+            self.expect_kind(T::RParen)?;
+        }
+        let arg = if self.eat_kind(T::Comma) { Some(self.number()?) } else { None };
+        self.expect_kind(T::RParen)?;
+        let (mut ranges, mut default) = (Vec::new(), None);
+        if self.eat_kind(T::LBrace) {
+            loop {
+                if self.eat("DEFAULT") {
+                    self.expect_kind(T::Eq)?;
+                    default = Some(self.number()?);
+                } else {
+                    ranges.push(self.range_item()?);
+                }
+                if !self.eat_kind(T::Comma) {
+                    break;
+                }
+            }
+            self.expect_kind(T::RBrace)?;
+        }
+        Ok(PartitionFn { name, wrap, column, arg, ranges, default, span: self.since(start) })
+    }
+
+    /// `low-high=shard`, or `value=shard`.
+    fn range_item(&mut self) -> Result<RangeItem> {
+        let low = self.signed_number()?;
+        let high = if self.eat_kind(T::Minus) { self.signed_number()? } else { low };
+        self.expect_kind(T::Eq)?;
+        Ok(RangeItem { low, high, shard: self.number()? })
+    }
+}
