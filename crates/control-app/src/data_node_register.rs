@@ -6,8 +6,8 @@ use crate::app::App;
 use crate::data_node::{DataNodeRegistration, RegistrationError};
 use crate::error::AppError;
 use base::api_error::{
-    ApiError, CONFLICT, CONNECTIVITY_CHECK_FAILED, DATA_NODE_ADMIN_WRONG, LOWER_CASE_NAMES_WRONG, NOT_FOUND,
-    PRECHECK_FAILED,
+    ApiError, CONFLICT, CONNECTIVITY_CHECK_FAILED, DATA_NODE_ADMIN_WRONG, LOWER_CASE_NAMES_WRONG,
+    NOT_FOUND, PRECHECK_FAILED,
 };
 use base::id::DataNodeId;
 use base::secret::Secret;
@@ -41,7 +41,8 @@ pub struct NewDataNode {
 impl App {
     /// All registered data nodes, by name.
     pub async fn registered_data_nodes(&self) -> Result<Vec<DataNodeRecord>, ApiError> {
-        let mut nodes: Vec<DataNodeRecord> = self.all_data_nodes().await?.into_iter().map(|node| node.value).collect();
+        let mut nodes: Vec<DataNodeRecord> =
+            self.all_data_nodes().await?.into_iter().map(|node| node.value).collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
         Ok(nodes)
     }
@@ -51,7 +52,11 @@ impl App {
         let availability_zone = self.zone(new.availability_zone)?;
         for known in self.registered_data_nodes().await? {
             if known.name == new.name {
-                return Err(taken("name", "a data node of this name is registered", "已存在同名数据节点"));
+                return Err(taken(
+                    "name",
+                    "a data node of this name is registered",
+                    "已存在同名数据节点",
+                ));
             }
             let addresses = known.replicas.iter().map(|replica| (&replica.host, replica.port));
             let mut addresses = addresses.chain([(&known.host, known.port)]);
@@ -61,7 +66,10 @@ impl App {
         }
         for (at, (host, port)) in new.replicas.iter().enumerate() {
             let login = AdminLogin::new(host, *port, &*new.admin_user, new.admin_password.clone());
-            self.data_nodes.probe(&login).await.map_err(|error| server_error(&format!("replicas[{at}]"), &error))?;
+            self.data_nodes
+                .probe(&login)
+                .await
+                .map_err(|error| server_error(&format!("replicas[{at}]"), &error))?;
         }
         let id = DataNodeId::random();
         let registration = DataNodeRegistration {
@@ -71,7 +79,11 @@ impl App {
             port: new.port,
             admin_user: new.admin_user,
             admin_password: new.admin_password,
-            replicas: new.replicas.into_iter().map(|(host, port)| (DataNodeId::random(), host, port)).collect(),
+            replicas: new
+                .replicas
+                .into_iter()
+                .map(|(host, port)| (DataNodeId::random(), host, port))
+                .collect(),
             availability_zone,
         };
         self.register_data_node(registration).await.map_err(registration_error)?;
@@ -81,18 +93,23 @@ impl App {
     /// Takes a data node off that no instance uses; the server itself is not touched.
     pub async fn remove_data_node(&self, id: &str) -> Result<(), ApiError> {
         let node = self.registered_data_node(id).await?;
-        let used = || ApiError::new(CONFLICT).because("An instance uses the data node.", "数据节点正被实例使用。");
+        let used = || {
+            ApiError::new(CONFLICT)
+                .because("An instance uses the data node.", "数据节点正被实例使用。")
+        };
         if node.value.binding.is_some() {
             return Err(used());
         }
         let writes = vec![typed::delete::<DataNodeRecord>(&DataNodeRecord::key_of(&node.value.id))];
-        let outcome = self.store.txn(vec![node.unchanged()], writes).await.map_err(AppError::from)?;
+        let outcome =
+            self.store.txn(vec![node.unchanged()], writes).await.map_err(AppError::from)?;
         // Somebody changed it just now: most likely an instance took it.
         if matches!(outcome, TxnOutcome::Committed(_)) { Ok(()) } else { Err(used()) }
     }
 
     async fn registered_data_node(&self, id: &str) -> Result<Versioned<DataNodeRecord>, ApiError> {
-        let missing = || ApiError::not_found(NOT_FOUND, "The data node does not exist.", "数据节点不存在。");
+        let missing =
+            || ApiError::not_found(NOT_FOUND, "The data node does not exist.", "数据节点不存在。");
         let id = DataNodeId::parse(id).ok_or_else(missing)?;
         self.get(&DataNodeRecord::key_of(&id)).await?.ok_or_else(missing)
     }

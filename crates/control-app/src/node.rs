@@ -149,8 +149,13 @@ impl App {
     }
 
     /// Whether the instance has this node.
-    pub async fn is_node_of(&self, instance_id: &InstanceId, node_id: &NodeId) -> Result<bool, AppError> {
-        let node: Option<Versioned<NodeRecord>> = self.get(&NodeRecord::key_of(instance_id, node_id)).await?;
+    pub async fn is_node_of(
+        &self,
+        instance_id: &InstanceId,
+        node_id: &NodeId,
+    ) -> Result<bool, AppError> {
+        let node: Option<Versioned<NodeRecord>> =
+            self.get(&NodeRecord::key_of(instance_id, node_id)).await?;
         Ok(node.is_some())
     }
 

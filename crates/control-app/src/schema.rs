@@ -304,7 +304,7 @@ impl App {
             status: schema.status.name().to_owned(),
             shard_index: shard.index,
         });
-        let data_nodes = health.values().map(|(node, problem)| DataNodeV3 {
+        let data_nodes = ordered(&schema, &health).map(|(node, problem)| DataNodeV3 {
             id: node.id.to_string(),
             status: state_name(problem).to_owned(),
             name: node.name.clone(),
@@ -411,11 +411,17 @@ fn state_name(problem: &Option<String>) -> &'static str {
 }
 
 /// In the order of the shards.
-fn used_data_nodes(schema: &SchemaRecord, health: &Health) -> Vec<UsedDataNodeRow> {
+fn ordered<'a>(
+    schema: &'a SchemaRecord,
+    health: &'a Health,
+) -> impl Iterator<Item = &'a (DataNodeRecord, Option<String>)> {
     let mut seen = BTreeSet::new();
-    let ids =
-        schema.shards.iter().map(|shard| &shard.data_node).filter(|id| seen.insert((*id).clone()));
+    let ids = schema.shards.iter().map(|shard| &shard.data_node).filter(move |id| seen.insert(*id));
     ids.filter_map(|id| health.get(id))
+}
+
+fn used_data_nodes(schema: &SchemaRecord, health: &Health) -> Vec<UsedDataNodeRow> {
+    ordered(schema, health)
         .map(|(node, problem)| UsedDataNodeRow {
             id: node.id.to_string(),
             name: node.name.clone(),

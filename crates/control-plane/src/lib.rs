@@ -3,6 +3,7 @@
 //! this crate must not know.
 
 pub mod authority;
+mod closing_store;
 mod extension;
 pub mod handlers;
 pub mod http;

@@ -2,6 +2,7 @@
 //! once nodes and callers can reach us.
 
 use crate::authority::Authority;
+use crate::closing_store::ClosingStore;
 use crate::http::serve::HttpServer;
 use crate::http::state::AppState;
 use crate::http::throttle::{Limiter, Throttle};
@@ -14,7 +15,7 @@ use control_app::data_node::RegistrationError;
 use control_app::iam::{FirstStart, Iam};
 use control_app::{App, AppParts, Settings};
 use control_store::embedded::SqliteStore;
-use control_store::{Store, StoreError};
+use control_store::StoreError;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -42,6 +43,7 @@ pub struct ControlPlane {
     api_address: SocketAddr,
     stream_address: SocketAddr,
     app: Arc<App>,
+    store: Arc<ClosingStore>,
     http: HttpServer,
     stream: NodeStream,
     workers: Workers,
@@ -75,7 +77,7 @@ impl ControlPlane {
         let live = LiveNodes::new();
         let app = App::start(AppParts {
             settings: settings(&options, &endpoints, stream_address)?,
-            store,
+            store: store.clone(),
             nodes: options.provisioner,
             data_nodes: options.data_node_admin,
             seal: SealKey::from_bytes(*key),
@@ -89,7 +91,7 @@ impl ControlPlane {
         resume(&app).await?;
         let workers = Workers::start(&state, &live);
         tracing::info!(api = %endpoints.api, stream = %stream_address, "the control plane serves");
-        Ok(Self { endpoints, api_address, stream_address, app, http, stream, workers })
+        Ok(Self { endpoints, api_address, stream_address, app, store, http, stream, workers })
     }
 
     /// Where it is and who may call.
@@ -136,6 +138,7 @@ impl ControlPlane {
         self.workers.stop().await;
         self.app.stop().await;
         self.stream.stop().await;
+        self.store.close();
     }
 }
 
@@ -150,11 +153,11 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, S
     listener.local_addr().map_err(|source| StartError::Listen { address: asked, source })
 }
 
-fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, StartError> {
+fn open_store(data_dir: &Path) -> Result<Arc<ClosingStore>, StartError> {
     let dir = data_dir.join("meta");
     seal_key::make_private_dir(&dir)?;
     match SqliteStore::open(&dir.join("store.db")) {
-        Ok(store) => Ok(store),
+        Ok(store) => Ok(ClosingStore::new(store)),
         Err(StoreError::InUse { .. }) => Err(StartError::InUse { data_dir: data_dir.to_owned() }),
         Err(error) => Err(StartError::Store(error)),
     }

@@ -240,8 +240,7 @@ impl<'a> Pages<'a> {
         if self.ended {
             return Ok(None);
         }
-        let page =
-            self.store.page(self.prefix, self.after.as_deref(), PAGE_ENTRIES_MAX).await?;
+        let page = self.store.page(self.prefix, self.after.as_deref(), PAGE_ENTRIES_MAX).await?;
         self.ended = page.next_after.is_none();
         self.after = page.next_after;
         Ok(Some(page.entries))

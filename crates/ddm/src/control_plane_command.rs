@@ -1,7 +1,7 @@
 //! `ddm control-plane`: the control plane alone, with the store in a file; data nodes are registered
 //! by hand, nodes are child processes of this machine.
 
-use crate::cli::ControlPlaneOptions;
+use crate::cli;
 use crate::up::{DataDir, StopSignal, check_port};
 use anyhow::{Context, Result};
 use control_plane::{ControlPlane, ControlPlaneOptions};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use telemetry::logs::{self, LogFormat};
 
 /// Runs it until it is told to stop. Nodes run on: they serve without a control plane.
-pub fn run(options: ControlPlaneOptions, log_format: LogFormat) -> Result<()> {
+pub fn run(options: cli::ControlPlaneOptions, log_format: LogFormat) -> Result<()> {
     logs::init(log_format, logs::DEFAULT_FILTER);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -20,7 +20,7 @@ pub fn run(options: ControlPlaneOptions, log_format: LogFormat) -> Result<()> {
     runtime.block_on(serve(options))
 }
 
-async fn serve(options: ControlPlaneOptions) -> Result<()> {
+async fn serve(options: cli::ControlPlaneOptions) -> Result<()> {
     let stop = StopSignal::listen()?;
     let dir = DataDir::open(&options.data_dir)?;
     check_port(options.api_listen)?;

@@ -9,7 +9,9 @@ use topology::stream::{Answer, Ask};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// There is no stream now; nothing was asked.
-    #[error("the control plane cannot be reached, so definitions cannot be changed now; try again later")]
+    #[error(
+        "the control plane cannot be reached, so definitions cannot be changed now; try again later"
+    )]
     Away,
     /// The stream was lost, or the time was up, after the question was sent: what came of it is
     /// not known.

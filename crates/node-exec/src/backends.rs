@@ -3,6 +3,7 @@
 //! Pools follow the snapshot: a changed data node gets fresh ones, a removed one's are closed.
 
 use crate::error::{ExecError, sql};
+use base::id::DataNodeId;
 use base::sql_error;
 use node_backend::options::ConnectOptions;
 use node_backend::pool::{Lease, Pool, PoolOptions};
@@ -11,7 +12,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use base::id::DataNodeId;
 use topology::model::{DataNode, Snapshot};
 
 /// Connections of one worker to one data node when the instance's parameter leaves it open.
@@ -91,7 +91,11 @@ impl Backends {
             };
             Pool::new(Arc::new(options), limits)
         };
-        BackendNode { definition: definition.clone(), changed_rows: pool(false), found_rows: pool(true) }
+        BackendNode {
+            definition: definition.clone(),
+            changed_rows: pool(false),
+            found_rows: pool(true),
+        }
     }
 
     /// How many connections each pool may have from now on.
@@ -109,7 +113,10 @@ impl Backends {
     /// The data node of this id.
     pub fn node(&self, id: &DataNodeId) -> Result<Rc<BackendNode>, ExecError> {
         self.nodes.borrow().get(id).cloned().ok_or_else(|| {
-            sql(sql_error::DATA_NODE_UNREACHABLE, format!("data node {id} is not known to this node"))
+            sql(
+                sql_error::DATA_NODE_UNREACHABLE,
+                format!("data node {id} is not known to this node"),
+            )
         })
     }
 
@@ -121,7 +128,10 @@ impl Backends {
     /// Any data node: for statements that touch no table.
     pub fn any(&self) -> Result<Rc<BackendNode>, ExecError> {
         self.nodes.borrow().values().next().cloned().ok_or_else(|| {
-            sql(sql_error::DATA_NODE_UNREACHABLE, "the instance has no data node yet; create a schema first")
+            sql(
+                sql_error::DATA_NODE_UNREACHABLE,
+                "the instance has no data node yet; create a schema first",
+            )
         })
     }
 
@@ -136,7 +146,10 @@ impl Backends {
     /// Open connections to all data nodes.
     pub fn open_connections(&self) -> usize {
         let nodes = self.nodes.borrow();
-        nodes.values().map(|node| node.changed_rows.stats().open + node.found_rows.stats().open).sum()
+        nodes
+            .values()
+            .map(|node| node.changed_rows.stats().open + node.found_rows.stats().open)
+            .sum()
     }
 }
 
@@ -147,7 +160,11 @@ impl BackendNode {
     }
 
     /// A connection with the session's state applied.
-    pub async fn lease(&self, found_rows: bool, state: &Arc<SessionState>) -> Result<Lease, ExecError> {
+    pub async fn lease(
+        &self,
+        found_rows: bool,
+        state: &Arc<SessionState>,
+    ) -> Result<Lease, ExecError> {
         Ok(self.pool(found_rows).acquire_for(state).await?)
     }
 

@@ -39,14 +39,23 @@ struct Relay {
 
 impl std::fmt::Debug for ClientWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientWriter").field("buffered", &self.out.len()).field("sequence", &self.sequence).finish()
+        f.debug_struct("ClientWriter")
+            .field("buffered", &self.out.len())
+            .field("sequence", &self.sequence)
+            .finish()
     }
 }
 
 impl ClientWriter {
     /// A writer onto `io`.
     pub fn new(io: Box<dyn AsyncWrite + Unpin>) -> Self {
-        Self { io, out: Vec::new(), sequence: 0, capabilities: Capabilities(0), relay: Relay::default() }
+        Self {
+            io,
+            out: Vec::new(),
+            sequence: 0,
+            capabilities: Capabilities(0),
+            relay: Relay::default(),
+        }
     }
 
     /// Takes the socket out, for the switch to TLS; nothing may be buffered.
@@ -106,7 +115,8 @@ impl ClientWriter {
         let own = frames.get(3).copied();
         if self.relay.aligned && own == Some(self.sequence) {
             self.out.extend_from_slice(frames);
-            let count = frames.len() / (FRAME_HEADER_LEN + mysql_wire::frame::MAX_FRAME_PAYLOAD) + 1;
+            let count =
+                frames.len() / (FRAME_HEADER_LEN + mysql_wire::frame::MAX_FRAME_PAYLOAD) + 1;
             self.sequence = self.sequence.wrapping_add(count as u8);
             return;
         }

@@ -44,18 +44,23 @@ pub async fn weights(
 fn compares_weights(merge: &Merge) -> bool {
     let orders = merge.order.iter().chain(&merge.sort).map(|order| order.key);
     let groups = merge.group.iter().flat_map(|group| group.keys.iter().copied());
-    let extremes = merge.group.iter().flat_map(|group| &group.aggregates).any(|aggregate| {
-        matches!(aggregate.kind, AggregateKind::Extreme { weight: Some(_), .. })
-    });
+    let extremes =
+        merge.group.iter().flat_map(|group| &group.aggregates).any(|aggregate| {
+            matches!(aggregate.kind, AggregateKind::Extreme { weight: Some(_), .. })
+        });
     extremes
-        || orders.chain(groups).chain(merge.distinct.iter().copied()).any(|key| key.weight.is_some())
+        || orders
+            .chain(groups)
+            .chain(merge.distinct.iter().copied())
+            .any(|key| key.weight.is_some())
 }
 
 /// The collation of a column of an answer: that of the table's column behind it, where there is one.
 fn collation_of(exec: &Exec<'_>, column: &ColumnDefinition, plan: &RoutedPlan) -> String {
     let named = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase();
     let (alias, of) = (named(&column.table), named(&column.org_name));
-    let tables = plan.tables.iter().filter(|table| alias.is_empty() || table.alias.to_lowercase() == alias);
+    let tables =
+        plan.tables.iter().filter(|table| alias.is_empty() || table.alias.to_lowercase() == alias);
     let mut schema_default = None;
     for table in tables {
         let Some(schema) = exec.snapshot.schemas.get(&table.schema) else { continue };
@@ -77,7 +82,8 @@ async fn comparison(exec: &Exec<'_>, collation: &str) -> Result<Comparison, Exec
         return Ok(known);
     }
     let plain = collation.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let no_pad = collation == "binary" || collation.contains("nopad") || collation.contains("_0900_");
+    let no_pad =
+        collation == "binary" || collation.contains("nopad") || collation.contains("_0900_");
     let comparison = if no_pad || !plain {
         Comparison::Bytes
     } else {

@@ -18,7 +18,11 @@ use topology::algorithm::{SqlValue, Target};
 use topology::stream::{Answer, Ask, TableChange};
 
 /// Runs a change of definitions and answers the client.
-pub async fn run(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+pub async fn run(
+    exec: &mut Exec<'_>,
+    plan: &DdlPlan,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
     if let Some(transaction) = exec.session.transaction.take() {
         transaction.commit().await?;
     }
@@ -28,14 +32,22 @@ pub async fn run(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>)
     exec.session.last.warnings = plan
         .notes
         .iter()
-        .map(|(code, text)| Warning { level: "Note".to_owned(), code: *code, message: text.clone().into_bytes() })
+        .map(|(code, text)| Warning {
+            level: "Note".to_owned(),
+            code: *code,
+            message: text.clone().into_bytes(),
+        })
         .collect();
     let warnings = u16::try_from(plan.notes.len()).unwrap_or(u16::MAX);
     exec.reply_ok(OkPacket { warnings, ..OkPacket::default() });
     Ok(())
 }
 
-async fn change(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+async fn change(
+    exec: &mut Exec<'_>,
+    plan: &DdlPlan,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
     let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone() };
     let ddl_id = match ask(exec, begin).await? {
         Answer::DdlBegun { ddl_id } => ddl_id,
@@ -77,7 +89,10 @@ fn refusal(number: u16) -> SqlErrorCode {
 }
 
 fn unexpected(answer: &Answer) -> ExecError {
-    sql(sql_error::UNKNOWN_ERROR, format!("the control plane gave another answer than asked for: {answer:?}"))
+    sql(
+        sql_error::UNKNOWN_ERROR,
+        format!("the control plane gave another answer than asked for: {answer:?}"),
+    )
 }
 
 async fn abort(exec: &Exec<'_>, ddl_id: String) {
@@ -93,7 +108,11 @@ struct Outcome {
 }
 
 /// Runs the statements in order, each on all its targets. After a failure what can be undone is.
-async fn run_statements(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+async fn run_statements(
+    exec: &mut Exec<'_>,
+    plan: &DdlPlan,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
     let mut before: Vec<(&DdlStatement, Vec<Target>)> = Vec::new();
     for one in &plan.statements {
         let outcome = run_everywhere(exec, plan, one, &one.text, &one.targets, statement).await?;
@@ -152,7 +171,10 @@ async fn run_everywhere(
     let mut by_node: BTreeMap<DataNodeId, Vec<(Target, Vec<u8>)>> = BTreeMap::new();
     for target in targets {
         let text = exec.render(text, &one.tables, *target, statement)?;
-        by_node.entry(exec.data_node(&plan.schema, target.shard)?).or_default().push((*target, text));
+        by_node
+            .entry(exec.data_node(&plan.schema, target.shard)?)
+            .or_default()
+            .push((*target, text));
     }
     let state = exec.session.state.clone();
     let mut nodes = Vec::with_capacity(by_node.len());
@@ -184,7 +206,9 @@ async fn finish_changes(exec: &Exec<'_>, plan: &DdlPlan) -> Result<Vec<TableChan
     let mut changes = plan.changes.clone();
     for change in &mut changes {
         let table = match change {
-            TableChange::Create { table } | TableChange::Alter { table } | TableChange::Rename { table, .. } => table,
+            TableChange::Create { table }
+            | TableChange::Alter { table }
+            | TableChange::Rename { table, .. } => table,
             TableChange::Drop { .. } => continue,
         };
         if !plan.refresh.iter().any(|name| name.eq_ignore_ascii_case(&table.name)) {
@@ -204,7 +228,11 @@ async fn finish_changes(exec: &Exec<'_>, plan: &DdlPlan) -> Result<Vec<TableChan
 }
 
 /// Sequences follow their tables: they start where the statement says, start again, or move.
-async fn follow_sequences(exec: &Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+async fn follow_sequences(
+    exec: &Exec<'_>,
+    plan: &DdlPlan,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
     let schema = exec.schema(&plan.schema)?;
     for table in &plan.sequence_reset {
         exec.sequences.restart(exec.backends, schema, table, 1).await?;

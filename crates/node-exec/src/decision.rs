@@ -97,7 +97,11 @@ const MISSING: [u16; 2] = [1146, 1049];
 
 /// Settles what becomes of a transaction: the first verdict written is the answer for everybody.
 /// Tries again while the data node cannot be asked, up to a bound.
-pub async fn decide(home: &BackendNode, gtrid: &str, wanted: Verdict) -> Result<Verdict, ExecError> {
+pub async fn decide(
+    home: &BackendNode,
+    gtrid: &str,
+    wanted: Verdict,
+) -> Result<Verdict, ExecError> {
     let until = Instant::now() + DECIDE_FOR;
     loop {
         match try_decide(home, gtrid, wanted).await {
@@ -111,7 +115,11 @@ pub async fn decide(home: &BackendNode, gtrid: &str, wanted: Verdict) -> Result<
     }
 }
 
-async fn try_decide(home: &BackendNode, gtrid: &str, wanted: Verdict) -> Result<Verdict, ExecError> {
+async fn try_decide(
+    home: &BackendNode,
+    gtrid: &str,
+    wanted: Verdict,
+) -> Result<Verdict, ExecError> {
     let mut lease = home.own_lease().await?;
     let insert = format!(
         "INSERT IGNORE INTO `_ddm`.`decisions` (gtrid, verdict) VALUES ('{gtrid}', '{}')",
@@ -155,13 +163,18 @@ pub async fn forget(home: &BackendNode, gtrid: &str) {
 pub async fn sweep(node: &BackendNode, prepared: &[Prepared]) -> Result<(), ExecError> {
     let mut lease = node.own_lease().await?;
     let keep: Vec<String> = prepared.iter().map(|one| format!("'{}'", one.gtrid)).collect();
-    let condition =
-        if keep.is_empty() { String::new() } else { format!(" AND gtrid NOT IN ({})", keep.join(",")) };
+    let condition = if keep.is_empty() {
+        String::new()
+    } else {
+        format!(" AND gtrid NOT IN ({})", keep.join(","))
+    };
     let delete = format!(
         "DELETE FROM `_ddm`.`decisions` WHERE made < NOW() - INTERVAL {KEEP_HOURS} HOUR{condition} LIMIT 1000"
     );
     match lease.execute_sql(delete.as_bytes()).await {
-        Err(error) if error.server().is_some_and(|server| MISSING.contains(&server.number)) => Ok(()),
+        Err(error) if error.server().is_some_and(|server| MISSING.contains(&server.number)) => {
+            Ok(())
+        }
         Err(error) => Err(error.into()),
         Ok(_) => Ok(()),
     }

@@ -14,7 +14,12 @@ fn quoted(name: &str) -> String {
 }
 
 /// Reads columns and keys of a physical table into `table`.
-pub async fn refresh(node: &BackendNode, database: &str, physical: &str, table: &mut Table) -> Result<(), ExecError> {
+pub async fn refresh(
+    node: &BackendNode,
+    database: &str,
+    physical: &str,
+    table: &mut Table,
+) -> Result<(), ExecError> {
     let mut lease = node.own_lease().await?;
     let columns = columns(&mut lease, database, physical).await?;
     if columns.is_empty() {
@@ -39,7 +44,11 @@ pub async fn refresh(node: &BackendNode, database: &str, physical: &str, table: 
     Ok(())
 }
 
-async fn columns(connection: &mut Connection, database: &str, physical: &str) -> Result<Vec<Column>, ExecError> {
+async fn columns(
+    connection: &mut Connection,
+    database: &str,
+    physical: &str,
+) -> Result<Vec<Column>, ExecError> {
     let ask = format!(
         "SELECT COLUMN_NAME, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, EXTRA, COLUMN_DEFAULT \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
@@ -84,7 +93,9 @@ async fn keys(
     let rows = connection.query(ask.as_bytes()).await?.into_rows();
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in &rows {
-        all.entry(row.text(0).unwrap_or_default()).or_default().push(row.text(1).unwrap_or_default());
+        all.entry(row.text(0).unwrap_or_default())
+            .or_default()
+            .push(row.text(1).unwrap_or_default());
     }
     let primary = all.remove("PRIMARY").unwrap_or_default();
     Ok((primary, all.into_values().collect()))

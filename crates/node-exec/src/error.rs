@@ -53,8 +53,12 @@ impl ExecError {
             ExecError::Sql(error) => catalogue_packet(error.code, &error.message),
             ExecError::Server(packet) => packet.clone(),
             ExecError::Backend(error) => backend_packet(error),
-            ExecError::Client(error) => catalogue_packet(sql_error::UNKNOWN_ERROR, &error.to_string()),
-            ExecError::BrokenOff(reason) => catalogue_packet(sql_error::BACKEND_CONNECTION_LOST, reason),
+            ExecError::Client(error) => {
+                catalogue_packet(sql_error::UNKNOWN_ERROR, &error.to_string())
+            }
+            ExecError::BrokenOff(reason) => {
+                catalogue_packet(sql_error::BACKEND_CONNECTION_LOST, reason)
+            }
         }
     }
 
@@ -69,7 +73,11 @@ impl ExecError {
 
 /// The packet of an error of the catalogue.
 pub fn catalogue_packet(code: SqlErrorCode, message: &str) -> ErrPacket {
-    ErrPacket { number: code.number, sqlstate: *code.sqlstate, message: message.as_bytes().to_vec() }
+    ErrPacket {
+        number: code.number,
+        sqlstate: *code.sqlstate,
+        message: message.as_bytes().to_vec(),
+    }
 }
 
 fn backend_packet(error: &BackendError) -> ErrPacket {
@@ -77,14 +85,16 @@ fn backend_packet(error: &BackendError) -> ErrPacket {
         BackendError::Server(packet) => return packet.clone(),
         BackendError::PoolExhausted { .. } => sql_error::BACKEND_CONNECTIONS_EXHAUSTED,
         BackendError::Closed { .. } => sql_error::BACKEND_CONNECTION_LOST,
-        BackendError::Unreachable { .. } | BackendError::Down { .. } | BackendError::Timeout { .. } => {
-            sql_error::DATA_NODE_UNREACHABLE
-        }
+        BackendError::Unreachable { .. }
+        | BackendError::Down { .. }
+        | BackendError::Timeout { .. } => sql_error::DATA_NODE_UNREACHABLE,
         BackendError::AuthFailed { .. } | BackendError::AuthUnsupported { .. } => {
             sql_error::DATA_NODE_UNREACHABLE
         }
         BackendError::ResultTooLarge { .. } => sql_error::TEMP_TABLE_LIMIT,
-        BackendError::Protocol(_) | BackendError::Unexpected(_) => sql_error::BACKEND_CONNECTION_LOST,
+        BackendError::Protocol(_) | BackendError::Unexpected(_) => {
+            sql_error::BACKEND_CONNECTION_LOST
+        }
     };
     catalogue_packet(code, &error.to_string())
 }

@@ -189,12 +189,22 @@ impl ExecSession {
                 Some(schema) => quote(schema, out),
                 None => out.extend_from_slice(b"NULL"),
             },
-            SessionValue::User => quote(&format!("{}@{}", self.identity.user, self.identity.host), out),
+            SessionValue::User => {
+                quote(&format!("{}@{}", self.identity.user, self.identity.host), out)
+            }
             SessionValue::CurrentUser => quote(&format!("{}@%", self.identity.user), out),
-            SessionValue::ConnectionId => out.extend_from_slice(self.identity.connection_id.to_string().as_bytes()),
-            SessionValue::LastInsertId => out.extend_from_slice(self.last.insert_id.to_string().as_bytes()),
-            SessionValue::RowCount => out.extend_from_slice(self.last.row_count.to_string().as_bytes()),
-            SessionValue::FoundRows => out.extend_from_slice(self.last.found_rows.to_string().as_bytes()),
+            SessionValue::ConnectionId => {
+                out.extend_from_slice(self.identity.connection_id.to_string().as_bytes())
+            }
+            SessionValue::LastInsertId => {
+                out.extend_from_slice(self.last.insert_id.to_string().as_bytes())
+            }
+            SessionValue::RowCount => {
+                out.extend_from_slice(self.last.row_count.to_string().as_bytes())
+            }
+            SessionValue::FoundRows => {
+                out.extend_from_slice(self.last.found_rows.to_string().as_bytes())
+            }
             SessionValue::Version => quote(&self.identity.version, out),
         }
     }
@@ -216,9 +226,11 @@ impl Exec<'_> {
     pub async fn run(&mut self, statement: &Statement<'_>) -> Result<(), ExecError> {
         if !self.session.autocommit && self.session.transaction.is_none() {
             let options = self.session.transaction_options.clone();
-            self.session.transaction = Some(self.session.new_transaction(self.is_distributed(), options));
+            self.session.transaction =
+                Some(self.session.new_transaction(self.is_distributed(), options));
         }
-        let read_only_transaction = self.session.transaction.as_ref().is_some_and(Transaction::is_read_only);
+        let read_only_transaction =
+            self.session.transaction.as_ref().is_some_and(Transaction::is_read_only);
         if read_only_transaction && !statement.planned.read_only && !statement.planned.locking {
             return Err(ExecError::Server(ErrPacket::new(
                 1792,
@@ -239,18 +251,30 @@ impl Exec<'_> {
             Plan::Insert(plan) => insert::run(self, plan, statement).await,
             Plan::InsertSelect(plan) => insert_select::run(self, plan, statement).await,
             Plan::Ddl(plan) => ddl::run(self, plan, statement).await,
-            Plan::Session => Err(sql(
-                sql_error::NOT_SUPPORTED,
-                "this statement is not supported in this place",
-            )),
+            Plan::Session => {
+                Err(sql(sql_error::NOT_SUPPORTED, "this statement is not supported in this place"))
+            }
         }
     }
 
-    async fn run_routed(&mut self, plan: &RoutedPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+    /// Runs SELECT, UPDATE, DELETE.
+    pub async fn run_routed(
+        &mut self,
+        plan: &RoutedPlan,
+        statement: &Statement<'_>,
+    ) -> Result<(), ExecError> {
         let writes = plan.kind == RowKind::Write;
         match plan.decide(&statement.values)? {
             Action::Forward { place, text } => {
-                relay::forward(self, plan, place, text, statement, writes || !statement.planned.read_only).await
+                relay::forward(
+                    self,
+                    plan,
+                    place,
+                    text,
+                    statement,
+                    writes || !statement.planned.read_only,
+                )
+                .await
             }
             Action::Scatter { schema, targets, text, merge } if merge.counts_only => {
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
@@ -261,7 +285,8 @@ impl Exec<'_> {
                 rows::merged(self, plan, &jobs, merge, statement).await
             }
             Action::Everywhere { schema, shards, text } => {
-                let targets: Vec<Target> = (0..shards).map(|shard| Target { shard, suffix: 0 }).collect();
+                let targets: Vec<Target> =
+                    (0..shards).map(|shard| Target { shard, suffix: 0 }).collect();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
                 write::run(self, &jobs, write::Count::First, &plan.tables).await
             }
@@ -273,7 +298,11 @@ impl Exec<'_> {
 
     /// A transaction of which a data node has nothing left is over everywhere.
     pub async fn drop_dead_transaction(&mut self, error: &ExecError) {
-        if self.session.transaction.as_ref().is_some_and(|transaction| transaction.is_gone_after(error))
+        if self
+            .session
+            .transaction
+            .as_ref()
+            .is_some_and(|transaction| transaction.is_gone_after(error))
             && let Some(transaction) = self.session.transaction.take()
         {
             transaction.rollback().await;
@@ -315,12 +344,20 @@ impl Exec<'_> {
                 let turn = NEXT_SHARD.get();
                 NEXT_SHARD.set(turn.wrapping_add(1));
                 let shard = near.or_else(|| shards.get(turn as usize % shards.len().max(1)));
-                let shard = shard
-                    .ok_or_else(|| sql(sql_error::SCHEMA_NOT_READY, format!("schema '{schema}' has no shards")))?;
-                Ok((self.backends.node(&shard.data_node)?, Target { shard: shard.index, suffix: 0 }))
+                let shard = shard.ok_or_else(|| {
+                    sql(sql_error::SCHEMA_NOT_READY, format!("schema '{schema}' has no shards"))
+                })?;
+                Ok((
+                    self.backends.node(&shard.data_node)?,
+                    Target { shard: shard.index, suffix: 0 },
+                ))
             }
             Place::AnyNode => {
-                let known = self.session.transaction.as_ref().and_then(|one| one.data_nodes().next().cloned());
+                let known = self
+                    .session
+                    .transaction
+                    .as_ref()
+                    .and_then(|one| one.data_nodes().next().cloned());
                 let node = match known {
                     Some(id) => self.backends.node(&id)?,
                     None => self.backends.any()?,
@@ -331,11 +368,17 @@ impl Exec<'_> {
     }
 
     /// A connection for a statement: the transaction's, or one just for it.
-    pub async fn acquire(&mut self, node: &Rc<BackendNode>, writes: bool) -> Result<Held, ExecError> {
+    pub async fn acquire(
+        &mut self,
+        node: &Rc<BackendNode>,
+        writes: bool,
+    ) -> Result<Held, ExecError> {
         let state = self.session.state.clone();
         match &mut self.session.transaction {
             Some(transaction) => transaction.take(node, &state, writes).await,
-            None => Ok(Held::alone(node.clone(), node.lease(self.session.found_rows, &state).await?)),
+            None => {
+                Ok(Held::alone(node.clone(), node.lease(self.session.found_rows, &state).await?))
+            }
         }
     }
 

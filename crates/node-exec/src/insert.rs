@@ -13,7 +13,11 @@ use sql_plan::value::Values;
 use topology::algorithm::{SqlValue, Target};
 
 /// Runs an INSERT of listed rows.
-pub async fn run(exec: &mut Exec<'_>, plan: &InsertPlan, statement: &Statement<'_>) -> Result<(), ExecError> {
+pub async fn run(
+    exec: &mut Exec<'_>,
+    plan: &InsertPlan,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
     let evaluated = evaluate(exec, plan, statement).await?;
     let values = Values { evaluated: &evaluated, ..statement.values };
     let statement = Statement { values, ..*statement };
@@ -30,7 +34,10 @@ pub async fn run(exec: &mut Exec<'_>, plan: &InsertPlan, statement: &Statement<'
             inline_params: true,
         };
         plan.render(part, &ids, &fill, &mut rendered);
-        jobs.push(Job { data_node: exec.data_node(&plan.schema, part.target.shard)?, text: rendered.text });
+        jobs.push(Job {
+            data_node: exec.data_node(&plan.schema, part.target.shard)?,
+            text: rendered.text,
+        });
     }
     let count = match plan.home {
         InsertHome::Everywhere { .. } => Count::First,
@@ -82,7 +89,10 @@ async fn evaluate(
 /// A text row as values.
 pub fn row_values(row: &Row, columns: &[ColumnDefinition]) -> Vec<SqlValue> {
     let mut fields = row.fields();
-    columns.iter().map(|column| value_of(fields.next().and_then(Result::ok).flatten(), column)).collect()
+    columns
+        .iter()
+        .map(|column| value_of(fields.next().and_then(Result::ok).flatten(), column))
+        .collect()
 }
 
 /// A field of a text row as a value.
@@ -99,16 +109,27 @@ pub fn value_of(field: Option<&[u8]>, column: &ColumnDefinition) -> SqlValue {
             Err(_) => SqlValue::Decimal(text()),
         },
         T::Float | T::Double => text().parse().map_or(SqlValue::Null, SqlValue::Float),
-        T::Date | T::NewDate | T::Datetime | T::Datetime2 | T::Timestamp | T::Timestamp2 | T::Time | T::Time2 => {
-            SqlValue::Temporal(bytes.to_vec())
+        T::Date
+        | T::NewDate
+        | T::Datetime
+        | T::Datetime2
+        | T::Timestamp
+        | T::Timestamp2
+        | T::Time
+        | T::Time2 => SqlValue::Temporal(bytes.to_vec()),
+        _ if column.collation == mysql_wire::column::BINARY_COLLATION => {
+            SqlValue::Binary(bytes.to_vec())
         }
-        _ if column.collation == mysql_wire::column::BINARY_COLLATION => SqlValue::Binary(bytes.to_vec()),
         _ => SqlValue::Text(bytes.to_vec()),
     }
 }
 
 /// The generated values that the rows need; a value given by hand moves the sequence.
-async fn take_ids(exec: &mut Exec<'_>, plan: &InsertPlan, values: &Values<'_>) -> Result<Vec<u64>, ExecError> {
+async fn take_ids(
+    exec: &mut Exec<'_>,
+    plan: &InsertPlan,
+    values: &Values<'_>,
+) -> Result<Vec<u64>, ExecError> {
     let Some(sequence) = &plan.sequence else { return Ok(Vec::new()) };
     let schema = exec.schema(&plan.schema)?;
     if let Some(given) = plan.highest_given_id(values) {

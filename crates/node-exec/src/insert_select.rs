@@ -1,19 +1,16 @@
 //! INSERT and REPLACE of a query's rows: the rows stream in, each is placed, and full batches go out
 //! to their shards. Everything happens in one transaction, the statement's own outside of one.
 
+use crate::collect::{self, Collected};
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement};
 use crate::insert::value_of;
-use crate::merge::Record;
-use crate::rows;
 use crate::streams::Job;
 use crate::write::{self, Count};
 use base::sql_error;
-use mysql_wire::column::ColumnDefinition;
 use mysql_wire::packet::OkPacket;
 use sql_plan::insert::{InsertHome, InsertSelectPlan};
-use sql_plan::merge::Merge;
-use sql_plan::plan::{Action, Place, RowKind};
+use sql_plan::plan::RowKind;
 use sql_plan::value::write_literal;
 use std::collections::BTreeMap;
 use topology::algorithm::{SqlValue, Target};
@@ -23,10 +20,6 @@ const BATCH_ROWS: usize = 500;
 
 /// … or their text is so long.
 const BATCH_BYTES: usize = 512 * 1024;
-
-/// Rows kept in memory between reading and writing, in bytes: the query must be read to its end
-/// before its transaction's connections can write.
-const ROWS_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Runs an INSERT of a query's rows.
 pub async fn run(
@@ -38,7 +31,8 @@ pub async fn run(
     let own = exec.session.transaction.is_none();
     if own {
         let options = exec.session.transaction_options.clone();
-        exec.session.transaction = Some(exec.session.new_transaction(exec.is_distributed(), options));
+        exec.session.transaction =
+            Some(exec.session.new_transaction(exec.is_distributed(), options));
     }
     let outcome = copy(exec, plan, statement).await;
     if own && let Some(transaction) = exec.session.transaction.take() {
@@ -57,16 +51,29 @@ async fn copy(
     plan: &InsertSelectPlan,
     statement: &Statement<'_>,
 ) -> Result<OkPacket, ExecError> {
-    let (columns, records) = read_all(exec, plan, statement).await?;
+    // The rows are read to the end first: their connections are the transaction's, and the writes
+    // need them.
+    let Collected { columns, records } = collect::query(exec, &plan.source, statement).await?;
     if columns.len() != plan.placer.width as usize && !records.is_empty() {
-        return Err(sql(sql_error::VALUE_COUNT_MISMATCH, "Column count doesn't match value count at row 1"));
+        return Err(sql(
+            sql_error::VALUE_COUNT_MISMATCH,
+            "Column count doesn't match value count at row 1",
+        ));
     }
-    let mut writer = Batches { plan, statement, open: BTreeMap::new(), ready: Vec::new(), total: OkPacket::default() };
+    let mut writer = Batches {
+        plan,
+        statement,
+        open: BTreeMap::new(),
+        ready: Vec::new(),
+        total: OkPacket::default(),
+    };
     let mut first_id = 0;
     let mut values = Vec::new();
     for record in &records {
         values.clear();
-        values.extend(columns.iter().enumerate().map(|(at, column)| value_of(record.get(at), column)));
+        values.extend(
+            columns.iter().enumerate().map(|(at, column)| value_of(record.get(at), column)),
+        );
         let id = next_id(exec, plan, statement, &values).await?;
         if first_id == 0 {
             first_id = id.unwrap_or(0);
@@ -86,7 +93,8 @@ async fn copy(
         ok.affected_rows /= u64::from(shards.max(1));
     }
     ok.last_insert_id = first_id;
-    ok.info = format!("Records: {}  Duplicates: 0  Warnings: {}", records.len(), ok.warnings).into_bytes();
+    ok.info = format!("Records: {}  Duplicates: 0  Warnings: {}", records.len(), ok.warnings)
+        .into_bytes();
     Ok(ok)
 }
 
@@ -108,7 +116,8 @@ async fn next_id(
         return Ok(None);
     }
     let schema = exec.schema(&plan.placer.schema)?;
-    let ids = exec.sequences.take(exec.backends, schema, &sequence.of.table, 1, sequence.of.max).await?;
+    let ids =
+        exec.sequences.take(exec.backends, schema, &sequence.of.table, 1, sequence.of.max).await?;
     Ok(ids.first().copied())
 }
 
@@ -135,57 +144,6 @@ fn row_text(plan: &InsertSelectPlan, row: &[SqlValue], id: Option<u64>) -> Vec<u
     text
 }
 
-/// The query's rows. They are read to the end first: its connections are the transaction's, and the
-/// writes need them.
-async fn read_all(
-    exec: &mut Exec<'_>,
-    plan: &InsertSelectPlan,
-    statement: &Statement<'_>,
-) -> Result<(Vec<ColumnDefinition>, Vec<Record>), ExecError> {
-    let plain = Merge::default();
-    let source = &plan.source;
-    let (jobs, merge) = match source.decide(&statement.values)? {
-        Action::Forward { place, text } => {
-            let (node, target) = exec.resolve(place)?;
-            let text = exec.render(text, &source.tables, target, statement)?;
-            (vec![Job { data_node: node.definition.id.clone(), text }], &plain)
-        }
-        Action::Scatter { schema, targets, text, merge } => {
-            (exec.jobs(schema, &targets, text, &source.tables, statement)?, merge)
-        }
-        Action::Everywhere { schema, text, .. } => {
-            let (node, target) = exec.resolve(Place::AnyShard(schema))?;
-            let text = exec.render(text, &source.tables, target, statement)?;
-            (vec![Job { data_node: node.definition.id.clone(), text }], &plain)
-        }
-        Action::Scratch { plan: scratch, .. } => {
-            return Err(sql(
-                sql_error::NOT_SUPPORTED,
-                format!("INSERT from this query is not supported yet ({})", scratch.reason),
-            ));
-        }
-    };
-    let mut merged = rows::open(exec, source, &jobs, merge, statement).await?;
-    let mut records = Vec::new();
-    let mut bytes = 0;
-    let outcome = loop {
-        match merged.next().await {
-            Ok(Some(record)) => {
-                bytes += record.payload().len();
-                if bytes > ROWS_BYTES_MAX {
-                    break Err(sql(sql_error::TEMP_TABLE_LIMIT, "Temp table limit exceeded"));
-                }
-                records.push(record);
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    merged.streams.close(exec).await;
-    outcome?;
-    Ok((merged.columns, records))
-}
-
 /// Rows on their way, by target.
 struct Batches<'a> {
     plan: &'a InsertSelectPlan,
@@ -200,7 +158,8 @@ impl Batches<'_> {
         let (rows, text) = match self.open.entry(target) {
             std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
             std::collections::btree_map::Entry::Vacant(fresh) => {
-                let head = exec.render(&self.plan.head, &self.plan.tables, target, self.statement)?;
+                let head =
+                    exec.render(&self.plan.head, &self.plan.tables, target, self.statement)?;
                 fresh.insert((0, head))
             }
         };

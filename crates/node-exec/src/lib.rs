@@ -7,6 +7,7 @@ pub mod ask;
 pub mod backends;
 pub mod client;
 pub mod collation;
+pub mod collect;
 pub mod ddl;
 pub mod decision;
 pub mod definition;

@@ -32,13 +32,17 @@ impl<'a> Names<'a> {
             physical
                 .strip_prefix(schema.as_bytes())
                 .and_then(|rest| rest.strip_prefix(b"_"))
-                .is_some_and(|digits| digits.len() == DATABASE_DIGITS && digits.iter().all(u8::is_ascii_digit))
+                .is_some_and(|digits| {
+                    digits.len() == DATABASE_DIGITS && digits.iter().all(u8::is_ascii_digit)
+                })
         };
         self.tables.iter().map(|table| table.schema.as_str()).find(|schema| named(schema))
     }
 
     fn table(&self, physical: &[u8]) -> Option<&'a str> {
-        if let Some(number) = self.scratch.and_then(|prefix| physical.strip_prefix(prefix.as_bytes())) {
+        if let Some(number) =
+            self.scratch.and_then(|prefix| physical.strip_prefix(prefix.as_bytes()))
+        {
             let number: usize = std::str::from_utf8(number).ok()?.parse().ok()?;
             return self.tables.get(number).map(|table| table.name.as_str());
         }
@@ -46,9 +50,9 @@ impl<'a> Names<'a> {
             let TablePlace::Sharded { suffixed: true } = table.place else { return false };
             physical.len() > table.name.len()
                 && physical[..table.name.len()].eq_ignore_ascii_case(table.name.as_bytes())
-                && physical[table.name.len()..]
-                    .strip_prefix(b"_")
-                    .is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+                && physical[table.name.len()..].strip_prefix(b"_").is_some_and(|digits| {
+                    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+                })
         };
         self.tables.iter().find(|table| named(table)).map(|table| table.name.as_str())
     }
@@ -72,10 +76,14 @@ impl<'a> Names<'a> {
     /// A data node's error text with logical names.
     pub fn rewrite_message(&self, message: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(message.len());
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80;
+        let is_name =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80;
         let mut at = 0;
         while at < message.len() {
-            let end = message[at..].iter().position(|byte| !is_name(*byte)).map_or(message.len(), |length| at + length);
+            let end = message[at..]
+                .iter()
+                .position(|byte| !is_name(*byte))
+                .map_or(message.len(), |length| at + length);
             if end == at {
                 out.push(message[at]);
                 at += 1;
@@ -107,10 +115,16 @@ mod tests {
         let names = Names::of(&tables);
         for (physical, logical) in [
             ("Table 'shop_0003.orders_12' doesn't exist", "Table 'shop.orders' doesn't exist"),
-            ("Duplicate entry 'orders_x' for key 'PRIMARY'", "Duplicate entry 'orders_x' for key 'PRIMARY'"),
+            (
+                "Duplicate entry 'orders_x' for key 'PRIMARY'",
+                "Duplicate entry 'orders_x' for key 'PRIMARY'",
+            ),
             ("shop_003 shop_00031 orders_", "shop_003 shop_00031 orders_"),
         ] {
-            assert_eq!(String::from_utf8_lossy(&names.rewrite_message(physical.as_bytes())), logical);
+            assert_eq!(
+                String::from_utf8_lossy(&names.rewrite_message(physical.as_bytes())),
+                logical
+            );
         }
     }
 }

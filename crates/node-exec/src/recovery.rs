@@ -51,7 +51,8 @@ impl Recovery {
                 }
             };
             for branch in &prepared {
-                let since = self.first_seen.get(&branch.gtrid).copied().unwrap_or_else(Instant::now);
+                let since =
+                    self.first_seen.get(&branch.gtrid).copied().unwrap_or_else(Instant::now);
                 seen.insert(branch.gtrid.clone(), since);
                 if !self.is_abandoned(branch, since) {
                     continue;
@@ -63,10 +64,10 @@ impl Recovery {
                     }
                 }
             }
-            if self.rounds.is_multiple_of(SWEEP_EVERY_ROUNDS) {
-                if let Err(error) = decision::sweep(&node, &prepared).await {
-                    tracing::debug!(%error, "old decisions cannot be removed now");
-                }
+            if self.rounds.is_multiple_of(SWEEP_EVERY_ROUNDS)
+                && let Err(error) = decision::sweep(&node, &prepared).await
+            {
+                tracing::debug!(%error, "old decisions cannot be removed now");
             }
         }
         self.first_seen = seen;
@@ -84,7 +85,8 @@ impl Recovery {
 async fn prepared_on(node: &Rc<BackendNode>) -> Result<Vec<Prepared>, ExecError> {
     let mut lease = node.own_lease().await?;
     let QueryResult::Rows(set) = lease.query(b"XA RECOVER").await? else { return Ok(Vec::new()) };
-    let number = |text: Option<&[u8]>| -> Option<usize> { std::str::from_utf8(text?).ok()?.parse().ok() };
+    let number =
+        |text: Option<&[u8]>| -> Option<usize> { std::str::from_utf8(text?).ok()?.parse().ok() };
     Ok(set
         .rows
         .iter()
@@ -92,7 +94,11 @@ async fn prepared_on(node: &Rc<BackendNode>) -> Result<Vec<Prepared>, ExecError>
         .collect())
 }
 
-async fn finish(backends: &Backends, node: &Rc<BackendNode>, branch: &Prepared) -> Result<(), ExecError> {
+async fn finish(
+    backends: &Backends,
+    node: &Rc<BackendNode>,
+    branch: &Prepared,
+) -> Result<(), ExecError> {
     let home = backends.node(&branch.home)?;
     let verdict = decision::decide(&home, &branch.gtrid, Verdict::Rollback).await?;
     let verb = match verdict {

@@ -33,8 +33,11 @@ pub async fn forward(
     let (node, target) = exec.resolve(place)?;
     let mut rendered = std::mem::take(&mut exec.session.rendered);
     let prepared = exec.form.binary && statement.input.is_some();
-    let result = match render(exec, text, &plan.tables, target, statement, !prepared, &mut rendered) {
-        Ok(()) => send_and_relay(exec, &node, &rendered, statement, prepared, writes, &plan.tables).await,
+    let result = match render(exec, text, &plan.tables, target, statement, !prepared, &mut rendered)
+    {
+        Ok(()) => {
+            send_and_relay(exec, &node, &rendered, statement, prepared, writes, &plan.tables).await
+        }
         Err(error) => Err(error),
     };
     exec.session.rendered = rendered;
@@ -188,7 +191,11 @@ pub async fn warnings_of(connection: &mut Connection, names: Names<'_>) -> Vec<W
 
 /// Passes one answer on, all its results. An error of the data node is answered as one, with
 /// logical names.
-async fn relay_answer(exec: &mut Exec<'_>, held: &mut Held, names: Names<'_>) -> Result<OkHead, ExecError> {
+async fn relay_answer(
+    exec: &mut Exec<'_>,
+    held: &mut Held,
+    names: Names<'_>,
+) -> Result<OkHead, ExecError> {
     let wanted = exec.session.status(exec.form.more);
     let mut rows_before = false;
     let mut found = 0;
@@ -205,7 +212,9 @@ async fn relay_answer(exec: &mut Exec<'_>, held: &mut Held, names: Names<'_>) ->
                 exec.out.flush_if_long().await?;
                 continue;
             }
-            Event::Column | Event::Param => exec.out.put_with(|out| names.rewrite_column(piece.payload(), out))?,
+            Event::Column | Event::Param => {
+                exec.out.put_with(|out| names.rewrite_column(piece.payload(), out))?
+            }
             Event::Err { .. } => {
                 let error = decode_error(&piece, names)?;
                 if !rows_before {
@@ -257,7 +266,12 @@ fn flags(from: StatusFlags, wanted: StatusFlags) -> StatusFlags {
     StatusFlags((from.0 & !OWN_FLAGS.0) | (wanted.0 & OWN_FLAGS.0))
 }
 
-fn relay_ok(exec: &mut Exec<'_>, piece: &Piece<'_>, head: OkHead, wanted: StatusFlags) -> Result<(), ExecError> {
+fn relay_ok(
+    exec: &mut Exec<'_>,
+    piece: &Piece<'_>,
+    head: OkHead,
+    wanted: StatusFlags,
+) -> Result<(), ExecError> {
     let status = flags(head.status, wanted);
     if status == head.status {
         exec.out.relay_message(piece.frames);

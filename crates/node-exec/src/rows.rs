@@ -166,7 +166,11 @@ pub fn put_columns(exec: &mut Exec<'_>, columns: &[ColumnDefinition]) {
     exec.out.put_eof(&EofPacket { warnings: 0, status });
 }
 
-fn put_record(exec: &mut Exec<'_>, record: &Record, columns: &[ColumnDefinition]) -> Result<(), ExecError> {
+fn put_record(
+    exec: &mut Exec<'_>,
+    record: &Record,
+    columns: &[ColumnDefinition],
+) -> Result<(), ExecError> {
     if !exec.form.binary && record.len() == columns.len() {
         exec.out.put(record.payload());
         return Ok(());
@@ -175,7 +179,11 @@ fn put_record(exec: &mut Exec<'_>, record: &Record, columns: &[ColumnDefinition]
 }
 
 /// Appends a row that came as text.
-pub fn put_text_row(exec: &mut Exec<'_>, text: &[u8], columns: &[ColumnDefinition]) -> Result<(), ExecError> {
+pub fn put_text_row(
+    exec: &mut Exec<'_>,
+    text: &[u8],
+    columns: &[ColumnDefinition],
+) -> Result<(), ExecError> {
     if exec.form.binary {
         exec.out.put_with(|out| text_row_to_binary(text, columns, out))?;
     } else {
@@ -200,7 +208,12 @@ pub fn text_column(name: &str) -> ColumnDefinition {
 
 /// A number's column of the node's own answers.
 pub fn number_column(name: &str) -> ColumnDefinition {
-    ColumnDefinition::expression(name, ColumnType::LongLong, mysql_wire::column::BINARY_COLLATION, 21)
+    ColumnDefinition::expression(
+        name,
+        ColumnType::LongLong,
+        mysql_wire::column::BINARY_COLLATION,
+        21,
+    )
 }
 
 /// Answers with rows that the node knows.

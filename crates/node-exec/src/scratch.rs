@@ -35,14 +35,21 @@ pub async fn run(
     sources: &[Vec<Target>],
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
-    let database = sql_plan::template::quoted(&topology::model::physical_database(&scratch.schema, 0));
+    let database =
+        sql_plan::template::quoted(&topology::model::physical_database(&scratch.schema, 0));
     let node = exec.backends.node(&exec.data_node(&scratch.schema, 0)?)?;
     let state = exec.session.state.clone();
     let load_state = Arc::new(
-        ["names", "character_set_client", "character_set_connection", "character_set_results", "collation_connection"]
-            .iter()
-            .fold((*state).clone(), |state, name| state.without(name))
-            .with("sql_mode", LOAD_MODE),
+        [
+            "names",
+            "character_set_client",
+            "character_set_connection",
+            "character_set_results",
+            "collation_connection",
+        ]
+        .iter()
+        .fold((*state).clone(), |state, name| state.without(name))
+        .with("sql_mode", LOAD_MODE),
     );
     // A connection of its own also inside a transaction: the branches' connections read the rows.
     let lease = node.lease(exec.session.found_rows, &load_state).await?;
@@ -98,8 +105,10 @@ async fn copy_rows(
     budget: &mut u64,
 ) -> Result<(), ExecError> {
     let columns = streams.columns().clone();
-    let names: Vec<Vec<u8>> = load.columns.iter().map(|column| sql_plan::template::quoted(column)).collect();
-    let head = [b"INSERT INTO ", name, b" (", names.join(&b","[..]).as_slice(), b") VALUES "].concat();
+    let names: Vec<Vec<u8>> =
+        load.columns.iter().map(|column| sql_plan::template::quoted(column)).collect();
+    let head =
+        [b"INSERT INTO ", name, b" (", names.join(&b","[..]).as_slice(), b") VALUES "].concat();
     let mut text = head.clone();
     while let Some(stream) = streams.first_open() {
         let Some(row) = streams.next(stream).await? else { continue };
@@ -134,9 +143,24 @@ fn put_row(row: &Row, columns: &[ColumnDefinition], out: &mut Vec<u8>) -> Result
             continue;
         };
         match column.column_type {
-            T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong | T::Year | T::Decimal | T::NewDecimal
-            | T::Float | T::Double => out.extend_from_slice(bytes),
-            T::Date | T::NewDate | T::Datetime | T::Datetime2 | T::Timestamp | T::Timestamp2 | T::Time | T::Time2 => {
+            T::Tiny
+            | T::Short
+            | T::Int24
+            | T::Long
+            | T::LongLong
+            | T::Year
+            | T::Decimal
+            | T::NewDecimal
+            | T::Float
+            | T::Double => out.extend_from_slice(bytes),
+            T::Date
+            | T::NewDate
+            | T::Datetime
+            | T::Datetime2
+            | T::Timestamp
+            | T::Timestamp2
+            | T::Time
+            | T::Time2 => {
                 put_quoted(out, bytes, true);
             }
             _ if column.collation == BINARY_COLLATION => {
@@ -174,14 +198,20 @@ async fn answer(
     scratch.text.render(&fill, Target { shard: 0, suffix: 0 }, &mut rendered);
     let names = Names::with_scratch(&plan.tables, PREFIX);
     let active = exec.enter(held);
-    let head = held.lease.query_stream(&rendered.text).await.map_err(|error| rows::logical(error.into(), names))?;
+    let head = held
+        .lease
+        .query_stream(&rendered.text)
+        .await
+        .map_err(|error| rows::logical(error.into(), names))?;
     let outcome = match head {
         StreamHead::Rows(columns) => pass_rows(exec, held, &columns, names).await,
         StreamHead::Ok { .. } => {
             exec.reply_ok(OkPacket::default());
             Ok(())
         }
-        StreamHead::LocalInfile(_) => Err(sql(sql_error::NOT_SUPPORTED, "a query cannot ask for a file")),
+        StreamHead::LocalInfile(_) => {
+            Err(sql(sql_error::NOT_SUPPORTED, "a query cannot ask for a file"))
+        }
     };
     drop(active);
     outcome

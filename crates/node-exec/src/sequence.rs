@@ -67,7 +67,10 @@ impl Sequences {
         max: u64,
     ) -> Result<Vec<u64>, ExecError> {
         if count > WANTED_MAX {
-            return Err(sql(sql_error::NOT_SUPPORTED, format!("more than {WANTED_MAX} generated values in one statement")));
+            return Err(sql(
+                sql_error::NOT_SUPPORTED,
+                format!("more than {WANTED_MAX} generated values in one statement"),
+            ));
         }
         let key = key(&schema.name, table);
         let version = schema.table(table).map_or(0, |table| table.definition_version);
@@ -169,13 +172,20 @@ impl Sequences {
     }
 
     /// A table's sequence goes on under another name.
-    pub async fn rename(&self, backends: &Backends, schema: &Schema, from: &str, to: &str) -> Result<(), ExecError> {
+    pub async fn rename(
+        &self,
+        backends: &Backends,
+        schema: &Schema,
+        from: &str,
+        to: &str,
+    ) -> Result<(), ExecError> {
         let (from, to) = (key(&schema.name, from), key(&schema.name, to));
         self.lock().remove(&from);
         let (node, place) = place(backends, schema)?;
         let delete = format!("DELETE FROM {place} WHERE name = {}", quoted(&to.1));
         run(&node, &place, &delete).await?;
-        let update = format!("UPDATE {place} SET name = {} WHERE name = {}", quoted(&to.1), quoted(&from.1));
+        let update =
+            format!("UPDATE {place} SET name = {} WHERE name = {}", quoted(&to.1), quoted(&from.1));
         run(&node, &place, &update).await?;
         Ok(())
     }
@@ -191,14 +201,18 @@ fn quoted(name: &str) -> String {
 
 /// The data node and the qualified name of the schema's sequence table.
 fn place(backends: &Backends, schema: &Schema) -> Result<(Rc<BackendNode>, String), ExecError> {
-    let first = schema
-        .shards
-        .first()
-        .ok_or_else(|| sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name)))?;
+    let first = schema.shards.first().ok_or_else(|| {
+        sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name))
+    })?;
     Ok((backends.node(&first.data_node)?, format!("`{}`.`{SEQUENCE_TABLE}`", first.database)))
 }
 
-async fn take_block(backends: &Backends, schema: &Schema, name: &str, size: u64) -> Result<u64, ExecError> {
+async fn take_block(
+    backends: &Backends,
+    schema: &Schema,
+    name: &str,
+    size: u64,
+) -> Result<u64, ExecError> {
     let (node, place) = place(backends, schema)?;
     let statement = format!(
         "INSERT INTO {place} (name, next) VALUES ({}, LAST_INSERT_ID(1) + {size}) \

@@ -67,7 +67,10 @@ impl Streams {
         }
         let mut all = Self {
             lanes: Vec::new(),
-            streams: jobs.iter().map(|_| Stream { lane: 0, ahead: VecDeque::new(), over: false }).collect(),
+            streams: jobs
+                .iter()
+                .map(|_| Stream { lane: 0, ahead: VecDeque::new(), over: false })
+                .collect(),
             columns: Arc::from([]),
             ahead_bytes: 0,
             warnings: 0,
@@ -172,13 +175,17 @@ impl Streams {
     async fn reach(&mut self, number: usize) -> Result<Option<Arc<[ColumnDefinition]>>, ExecError> {
         loop {
             let lane = self.streams[number].lane;
-            let first = *self.lanes[lane].order.front().expect("a stream that is not over is in its lane");
+            let first =
+                *self.lanes[lane].order.front().expect("a stream that is not over is in its lane");
             let mut columns = None;
             if !self.lanes[lane].open {
                 match self.lanes[lane].held.lease.open_stream().await? {
                     StreamHead::Rows(found) => columns = Some(found),
                     StreamHead::Ok { .. } | StreamHead::LocalInfile(_) => {
-                        return Err(sql(sql_error::UNKNOWN_ERROR, "a data node answered a query without rows"));
+                        return Err(sql(
+                            sql_error::UNKNOWN_ERROR,
+                            "a data node answered a query without rows",
+                        ));
                     }
                 }
                 self.lanes[lane].open = true;

@@ -13,6 +13,7 @@ use futures::future::join_all;
 use node_backend::connection::Connection;
 use node_backend::error::BackendError;
 use node_backend::pool::Lease;
+use node_backend::query::StreamHead;
 
 use node_backend::session_state::SessionState;
 use std::rc::Rc;
@@ -129,7 +130,10 @@ pub fn queue_sql(connection: &mut Connection, sql: &[u8]) {
 }
 
 /// Runs statements that answer OK, in one burst. Every answer is read; the first error is told.
-pub async fn run_all(connection: &mut Connection, statements: &[String]) -> Result<(), BackendError> {
+pub async fn run_all(
+    connection: &mut Connection,
+    statements: &[String],
+) -> Result<(), BackendError> {
     for statement in statements {
         queue_sql(connection, statement.as_bytes());
     }
@@ -137,7 +141,8 @@ pub async fn run_all(connection: &mut Connection, statements: &[String]) -> Resu
     let mut first_error = None;
     for _ in statements {
         match connection.open_stream().await {
-            Ok(_) => connection.drain().await?,
+            Ok(StreamHead::Ok { .. }) => {}
+            Ok(_) => while connection.next_row().await?.is_some() {},
             Err(BackendError::Server(error)) => {
                 first_error.get_or_insert(error);
             }
@@ -152,14 +157,20 @@ impl Drop for Transaction {
     /// branch must not get back to a pool.
     fn drop(&mut self) {
         for branch in &mut self.branches {
-            branch.lease.take().map(Lease::discard);
+            if let Some(lease) = branch.lease.take() {
+                lease.discard();
+            }
         }
     }
 }
 
 impl Transaction {
     /// Begins; nothing is sent before the first statement. With `gtrid` the branches are XA.
-    pub fn begin(gtrid: Option<(String, InFlightGuard)>, options: TransactionOptions, found_rows: bool) -> Self {
+    pub fn begin(
+        gtrid: Option<(String, InFlightGuard)>,
+        options: TransactionOptions,
+        found_rows: bool,
+    ) -> Self {
         let (gtrid, guard) = gtrid.unzip();
         Self {
             gtrid,
@@ -204,9 +215,14 @@ impl Transaction {
         Ok(Held { lease, node: node.clone(), branch: Some(at) })
     }
 
-    async fn open(&mut self, node: &Rc<BackendNode>, state: &Arc<SessionState>) -> Result<usize, ExecError> {
+    async fn open(
+        &mut self,
+        node: &Rc<BackendNode>,
+        state: &Arc<SessionState>,
+    ) -> Result<usize, ExecError> {
         let mut lease = node.lease(self.found_rows, state).await?;
-        let home = self.branches.first().map_or(&node.definition.id, |first| &first.node.definition.id);
+        let home =
+            self.branches.first().map_or(&node.definition.id, |first| &first.node.definition.id);
         let xid = match &self.gtrid {
             Some(gtrid) => decision::xid(gtrid, home, self.branches.len()),
             None => String::new(),
@@ -257,14 +273,18 @@ impl Transaction {
 
     /// Whether after this error nothing is left of the transaction on some data node.
     pub fn is_gone_after(&self, error: &ExecError) -> bool {
-        let branch_gone = error.server_number().is_some_and(|number| BRANCH_IS_GONE.contains(&number));
+        let branch_gone =
+            error.server_number().is_some_and(|number| BRANCH_IS_GONE.contains(&number));
         branch_gone || self.branches.iter().any(|branch| branch.lease.is_none())
     }
 
     /// SAVEPOINT on every branch; later branches make it when they open.
     pub async fn savepoint(&mut self, name: &str) -> Result<(), ExecError> {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
-            return Err(sql(sql_error::NOT_SUPPORTED, format!("more than {SAVEPOINTS_MAX} savepoints in one transaction")));
+            return Err(sql(
+                sql_error::NOT_SUPPORTED,
+                format!("more than {SAVEPOINTS_MAX} savepoints in one transaction"),
+            ));
         }
         self.everywhere(&format!("SAVEPOINT {name}")).await?;
         self.savepoints.retain(|known| !known.eq_ignore_ascii_case(name));
@@ -339,7 +359,8 @@ impl Transaction {
     async fn commit_one_phase(mut self) -> Result<(), ExecError> {
         let runs = std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
             let Some(lease) = &mut branch.lease else { return Ok(()) };
-            let statements = [format!("XA END {}", branch.xid), format!("XA COMMIT {} ONE PHASE", branch.xid)];
+            let statements =
+                [format!("XA END {}", branch.xid), format!("XA COMMIT {} ONE PHASE", branch.xid)];
             let done = run_all(lease, &statements).await;
             if done.is_err() && !lease.is_broken() {
                 run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
@@ -370,17 +391,20 @@ impl Transaction {
                 // Neither outcome may be forced now; recovery asks the home data node later.
                 return Err(sql(
                     sql_error::BACKEND_CONNECTION_LOST,
-                    format!("the outcome of the commit is not known yet, it will be the same on all data nodes: {error}"),
+                    format!(
+                        "the outcome of the commit is not known yet, it will be the same on all data nodes: {error}"
+                    ),
                 ));
             }
         }
-        let done = join_all(std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
-            let Some(lease) = &mut branch.lease else { return false };
-            let verb = if branch.wrote { "COMMIT" } else { "ROLLBACK" };
-            let outcome = run_all(lease, &[format!("XA {verb} {}", branch.xid)]).await;
-            finish(branch.lease, outcome).is_ok()
-        }))
-        .await;
+        let done =
+            join_all(std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
+                let Some(lease) = &mut branch.lease else { return false };
+                let verb = if branch.wrote { "COMMIT" } else { "ROLLBACK" };
+                let outcome = run_all(lease, &[format!("XA {verb} {}", branch.xid)]).await;
+                finish(branch.lease, outcome).is_ok()
+            }))
+            .await;
         if done.into_iter().all(|done| done) {
             tokio::task::spawn_local(async move { decision::forget(&home, &gtrid).await });
         }
@@ -447,6 +471,9 @@ fn finish(lease: Option<Lease>, done: Result<(), BackendError>) -> Result<(), Ex
 fn lost(node: &BackendNode) -> ExecError {
     sql(
         sql_error::BACKEND_CONNECTION_LOST,
-        format!("the connection to data node {} was lost; the transaction was rolled back", node.definition.name),
+        format!(
+            "the connection to data node {} was lost; the transaction was rolled back",
+            node.definition.name
+        ),
     )
 }

@@ -4,7 +4,7 @@
 
 use crate::backends::BackendNode;
 use crate::error::ExecError;
-use crate::exec::{Exec, Last};
+use crate::exec::Exec;
 use crate::names::Names;
 use crate::relay::warnings_of;
 use crate::rows::logical;
@@ -38,7 +38,12 @@ pub enum Count {
 }
 
 /// Runs the parts and answers the client.
-pub async fn run(exec: &mut Exec<'_>, jobs: &[Job], count: Count, tables: &[PlanTable]) -> Result<(), ExecError> {
+pub async fn run(
+    exec: &mut Exec<'_>,
+    jobs: &[Job],
+    count: Count,
+    tables: &[PlanTable],
+) -> Result<(), ExecError> {
     let ok = apply(exec, jobs, count, tables).await?;
     exec.reply_ok(ok);
     Ok(())
@@ -59,7 +64,8 @@ pub async fn apply(
     }
     let outcome = run_parts(exec, jobs, !own, Names::of(tables)).await;
     if own {
-        let transaction = exec.session.transaction.take().expect("the statement's own transaction is there");
+        let transaction =
+            exec.session.transaction.take().expect("the statement's own transaction is there");
         return match outcome {
             Ok(parts) => {
                 transaction.commit().await?;
@@ -116,7 +122,9 @@ async fn run_parts(
         }))
         .await;
     }
-    let warned = outcomes.iter().position(|outcome| outcome.as_ref().is_ok_and(|oks| oks.iter().any(|(_, ok)| ok.warnings > 0)));
+    let warned = outcomes.iter().position(|outcome| {
+        outcome.as_ref().is_ok_and(|oks| oks.iter().any(|(_, ok)| ok.warnings > 0))
+    });
     exec.session.last.warnings.clear();
     if let Some(at) = warned {
         exec.session.last.warnings = warnings_of(&mut nodes[at].held.lease, names).await;
@@ -133,7 +141,11 @@ async fn run_parts(
 }
 
 /// Runs one data node's parts in order; after an error the rest is not sent.
-async fn run_on_node(parts: &mut NodeParts, jobs: &[Job], savepoint: bool) -> Result<Vec<(usize, OkPacket)>, ExecError> {
+async fn run_on_node(
+    parts: &mut NodeParts,
+    jobs: &[Job],
+    savepoint: bool,
+) -> Result<Vec<(usize, OkPacket)>, ExecError> {
     let connection = &mut parts.held.lease;
     if savepoint {
         run_all(connection, &[format!("SAVEPOINT {SAVEPOINT}")]).await?;
@@ -163,7 +175,7 @@ async fn run_on_node(parts: &mut NodeParts, jobs: &[Job], savepoint: bool) -> Re
                 Ok(StreamHead::Ok { ok, .. }) => done.push((*number, ok)),
                 Ok(_) => {
                     connection.drain().await?;
-                    failed.get_or_insert(ExecError::Backend(BackendError::Unexpected("rows for a write")));
+                    return Err(ExecError::Backend(BackendError::Unexpected("rows for a write")));
                 }
                 Err(BackendError::Server(error)) => {
                     failed.get_or_insert(ExecError::Server(error));
@@ -211,11 +223,6 @@ fn add_infos<'a>(infos: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         }
     }
     words.join(" ").into_bytes()
-}
-
-/// Forgets what the statement before left, where a part will not.
-pub fn fresh(last: &mut Last) {
-    last.warnings.clear();
 }
 
 #[cfg(test)]

@@ -50,14 +50,30 @@ enum Holds {
 
 impl Core {
     /// A query that the planner leaves to the session: one on information_schema.
-    pub async fn run_catalogue_query(&mut self, parsed: &Parsed, source: Source<'_>) -> Result<(), ExecError> {
-        if !matches!(parsed.stmt, Statement::Query(_)) || source.input.is_some_and(|input| !input.values.is_empty()) {
-            return Err(sql(sql_error::NOT_SUPPORTED, "this statement is not supported on information_schema"));
+    pub async fn run_catalogue_query(
+        &mut self,
+        parsed: &Parsed,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
+        if !matches!(parsed.stmt, Statement::Query(_))
+            || source.input.is_some_and(|input| !input.values.is_empty())
+        {
+            return Err(sql(
+                sql_error::NOT_SUPPORTED,
+                "this statement is not supported on information_schema",
+            ));
         }
         let (statement, mentioned) = self.physical_query(source);
-        let schemas: Vec<Schema> = self.visible_schemas().filter(|schema| mentioned.is_empty() || mentioned.contains(&schema.name)).cloned().collect();
-        let mut places: BTreeSet<DataNodeId> =
-            schemas.iter().filter_map(|schema| schema.shards.first()).map(|shard| shard.data_node.clone()).collect();
+        let schemas: Vec<Schema> = self
+            .visible_schemas()
+            .filter(|schema| mentioned.is_empty() || mentioned.contains(&schema.name))
+            .cloned()
+            .collect();
+        let mut places: BTreeSet<DataNodeId> = schemas
+            .iter()
+            .filter_map(|schema| schema.shards.first())
+            .map(|shard| shard.data_node.clone())
+            .collect();
         if places.is_empty() {
             places.insert(self.worker.backends.any()?.definition.id.clone());
         }
@@ -75,10 +91,9 @@ impl Core {
 
     fn visible_schemas(&self) -> impl Iterator<Item = &Schema> {
         let account = self.account().ok();
-        self.snapshot
-            .schemas
-            .values()
-            .filter(move |schema| schema.ready && account.is_some_and(|account| permission::sees(account, &schema.name)))
+        self.snapshot.schemas.values().filter(move |schema| {
+            schema.ready && account.is_some_and(|account| permission::sees(account, &schema.name))
+        })
     }
 
     /// The text with physical names, and the schemas that it names.
@@ -100,7 +115,9 @@ impl Core {
             let word = span.of(source.text);
             let is_call = matches!(tokens.get(at + 1), Some(next) if next.kind == TokenKind::LParen)
                 && matches!(tokens.get(at + 2), Some(next) if next.kind == TokenKind::RParen);
-            if is_call && (word.eq_ignore_ascii_case(b"database") || word.eq_ignore_ascii_case(b"schema")) {
+            if is_call
+                && (word.eq_ignore_ascii_case(b"database") || word.eq_ignore_ascii_case(b"schema"))
+            {
                 let whole = span.to(tokens[at + 2].span());
                 match &self.exec.identity.schema {
                     Some(schema) if self.snapshot.schemas.contains_key(schema) => {
@@ -124,12 +141,16 @@ impl Core {
     ) -> Result<(Vec<ColumnDefinition>, Vec<Row>), ExecError> {
         let node = self.worker.backends.node(place)?;
         // Unqualified names are of information_schema when that is the chosen schema.
-        let database = self.exec.identity.schema.clone().filter(|name| name == "information_schema");
+        let database =
+            self.exec.identity.schema.clone().filter(|name| name == "information_schema");
         let state = std::sync::Arc::new((*self.exec.state).clone().with_database(database));
         let mut lease = node.lease(self.exec.found_rows, &state).await?;
         let head = lease.query_stream(statement).await?;
         let node_backend::query::StreamHead::Rows(columns) = head else {
-            return Err(sql(sql_error::NOT_SUPPORTED, "this statement is not supported on information_schema"));
+            return Err(sql(
+                sql_error::NOT_SUPPORTED,
+                "this statement is not supported on information_schema",
+            ));
         };
         let mut rows: Vec<Row> = Vec::new();
         while let Some(row) = lease.next_row().await? {
@@ -143,7 +164,9 @@ impl Core {
 
     /// COM_FIELD_LIST.
     pub async fn field_list(&mut self, table: &[u8], wildcard: &[u8]) -> Result<(), ExecError> {
-        let query = [b"SELECT * FROM ", sql_plan::template::quoted(&text(table)).as_slice(), b" LIMIT 0"].concat();
+        let query =
+            [b"SELECT * FROM ", sql_plan::template::quoted(&text(table)).as_slice(), b" LIMIT 0"]
+                .concat();
         let (columns, _) = fetch(self, &query).await?;
         let pattern = text(wildcard);
         for column in &columns {
@@ -177,18 +200,23 @@ fn holds(column: &ColumnDefinition) -> Holds {
 fn make_logical(row: &mut Row, holds: &[Holds], schemas: &[Schema]) -> bool {
     let mut of: Option<&Schema> = None;
     for (value, holds) in row.iter_mut().zip(holds) {
-        let (Holds::Schema, Some(name)) = (holds, value.as_ref().map(|name| text(name))) else { continue };
+        let (Holds::Schema, Some(name)) = (holds, value.as_ref().map(|name| text(name))) else {
+            continue;
+        };
         if name.eq_ignore_ascii_case("information_schema") {
             return true;
         }
-        let Some(schema) = schemas.iter().find(|schema| physical_database(&schema.name, 0) == name) else {
+        let Some(schema) = schemas.iter().find(|schema| physical_database(&schema.name, 0) == name)
+        else {
             return false;
         };
         of = Some(schema);
         *value = field(&schema.name);
     }
     for (value, holds) in row.iter_mut().zip(holds) {
-        let (Holds::Table, Some(name)) = (holds, value.as_ref().map(|name| text(name))) else { continue };
+        let (Holds::Table, Some(name)) = (holds, value.as_ref().map(|name| text(name))) else {
+            continue;
+        };
         let candidates: Vec<&Schema> = match of {
             Some(schema) => vec![schema],
             None => schemas.iter().collect(),

@@ -10,8 +10,8 @@ use node_exec::error::{ExecError, sql};
 use node_exec::rows::text_column;
 use node_exec::transaction::TransactionOptions;
 use sql_syntax::ast::{
-    Explain, Ident, IntoKind, Isolation, Kill as KillStatement, KillKind, Parsed, SelectInto, SetStmt, Statement,
-    TransactionStmt, VarScope,
+    Explain, Ident, IntoKind, Isolation, Kill as KillStatement, KillKind, Parsed, SelectInto,
+    SetStmt, Statement, TransactionStmt, VarScope,
 };
 use sql_syntax::text::{quote_ident, user_var_name};
 
@@ -55,9 +55,15 @@ impl Core {
     }
 
     /// Runs a statement that is the session's own; false for all others.
-    pub async fn run_session_statement(&mut self, parsed: &Parsed, source: Source<'_>) -> Result<bool, ExecError> {
+    pub async fn run_session_statement(
+        &mut self,
+        parsed: &Parsed,
+        source: Source<'_>,
+    ) -> Result<bool, ExecError> {
         match &parsed.stmt {
-            Statement::Transaction(transaction) => self.run_transaction(transaction, source).await?,
+            Statement::Transaction(transaction) => {
+                self.run_transaction(transaction, source).await?
+            }
             Statement::Set(set) => self.run_set(set, source).await?,
             Statement::Use(name) => {
                 let name = text(&name.name(source.text));
@@ -76,22 +82,34 @@ impl Core {
             Statement::LockTables(_) => return Err(not_supported("LOCK TABLES")),
             // Nothing can be locked, so there is nothing to unlock.
             Statement::UnlockTables => self.reply_ok_packet(OkPacket::default()),
-            Statement::Prepared(_) => return Err(not_supported("PREPARE in SQL; use your driver's prepared statements")),
-            Statement::Database(_) => {
-                return Err(not_supported("CREATE, ALTER and DROP DATABASE; use the API or the console for schemas"));
+            Statement::Prepared(_) => {
+                return Err(not_supported("PREPARE in SQL; use your driver's prepared statements"));
             }
-            Statement::Account(_) => return Err(not_supported("account management in SQL; use the API")),
+            Statement::Database(_) => {
+                return Err(not_supported(
+                    "CREATE, ALTER and DROP DATABASE; use the API or the console for schemas",
+                ));
+            }
+            Statement::Account(_) => {
+                return Err(not_supported("account management in SQL; use the API"));
+            }
             Statement::Sequence(_) => return Err(not_supported("SEQUENCE statements")),
             Statement::Maintain(_) => return Err(not_supported("table maintenance")),
             Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
             Statement::Other(_) => return Err(not_supported("this kind of statement")),
-            other if Self::is_session_statement(other) => return Err(not_supported("this kind of statement")),
+            other if Self::is_session_statement(other) => {
+                return Err(not_supported("this kind of statement"));
+            }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    async fn run_transaction(&mut self, statement: &TransactionStmt, source: Source<'_>) -> Result<(), ExecError> {
+    async fn run_transaction(
+        &mut self,
+        statement: &TransactionStmt,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         match statement {
             TransactionStmt::Begin { consistent_snapshot, read_only } => {
                 self.commit().await?;
@@ -138,7 +156,9 @@ impl Core {
                 }
             }
             TransactionStmt::Xa { .. } => {
-                return Err(not_supported("XA statements; transactions over several data nodes are atomic as they are"));
+                return Err(not_supported(
+                    "XA statements; transactions over several data nodes are atomic as they are",
+                ));
             }
         }
         self.exec.last.row_count = 0;
@@ -164,7 +184,12 @@ impl Core {
         }
     }
 
-    fn after_end(&mut self, chain: Option<bool>, release: Option<bool>, options: TransactionOptions) {
+    fn after_end(
+        &mut self,
+        chain: Option<bool>,
+        release: Option<bool>,
+        options: TransactionOptions,
+    ) {
         if chain == Some(true) {
             self.begin(options);
         }
@@ -186,21 +211,34 @@ impl Core {
         Ok(())
     }
 
-    async fn run_explain(&mut self, explain: &Explain, source: Source<'_>) -> Result<(), ExecError> {
+    async fn run_explain(
+        &mut self,
+        explain: &Explain,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         let (Some(_), None) = (&explain.stmt, &explain.connection) else {
             return Err(not_supported("EXPLAIN FOR CONNECTION"));
         };
         let inner = explain.stmt_span.of(source.text);
         let mut tokens = sql_syntax::TokenBuf::new();
         sql_syntax::lex(inner, 0, source.mode, &mut tokens);
-        let of_inner = Source { text: inner, tokens: &tokens, param_tokens: &[], params: &[], input: None, ..source };
+        let of_inner = Source {
+            text: inner,
+            tokens: &tokens,
+            param_tokens: &[],
+            params: &[],
+            input: None,
+            ..source
+        };
         let parsed = crate::query::parse_source(of_inner, 0)?;
         let planned = plan_parsed(self, &parsed, of_inner)?;
         let values = crate::query::values_of(of_inner);
         let lines = planned.explain(&values)?;
-        let rows: Vec<crate::show::Row> = lines.into_iter().map(|line| vec![Some(line.into_bytes())]).collect();
+        let rows: Vec<crate::show::Row> =
+            lines.into_iter().map(|line| vec![Some(line.into_bytes())]).collect();
         let mut exec = self.exec();
-        node_exec::rows::reply_rows(&mut exec, &[text_column("Logical Execution Plan")], &rows).await
+        node_exec::rows::reply_rows(&mut exec, &[text_column("Logical Execution Plan")], &rows)
+            .await
     }
 
     /// SELECT … INTO @a, @b.
@@ -268,7 +306,10 @@ impl Core {
                 )));
             }
             VarScope::Default => {
-                let mut options = self.next_transaction.take().unwrap_or_else(|| self.exec.transaction_options.clone());
+                let mut options = self
+                    .next_transaction
+                    .take()
+                    .unwrap_or_else(|| self.exec.transaction_options.clone());
                 change(&mut options);
                 self.next_transaction = Some(options);
             }
@@ -278,7 +319,9 @@ impl Core {
                     self.set_isolation(isolation_words(*level));
                 }
             }
-            VarScope::Global | VarScope::Persist | VarScope::PersistOnly => return Err(global_denied()),
+            VarScope::Global | VarScope::Persist | VarScope::PersistOnly => {
+                return Err(global_denied());
+            }
         }
         self.reply_ok_packet(OkPacket::default());
         Ok(())
@@ -295,7 +338,10 @@ pub fn global_denied() -> ExecError {
 }
 
 fn no_savepoint(name: &str) -> ExecError {
-    sql(sql_error::NO_SUCH_SAVEPOINT, format!("SAVEPOINT {} does not exist", name.trim_matches('`')))
+    sql(
+        sql_error::NO_SUCH_SAVEPOINT,
+        format!("SAVEPOINT {} does not exist", name.trim_matches('`')),
+    )
 }
 
 fn quoted(name: Ident, source: &[u8]) -> String {

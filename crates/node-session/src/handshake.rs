@@ -9,7 +9,9 @@ use base::sql_error::{self, SqlError};
 use mysql_wire::auth::{AuthPlugin, NONCE_LEN, SHA2_FAST_OK, Verifiers};
 use mysql_wire::capability::Capabilities;
 use mysql_wire::frame::{FRAME_HEADER_LEN, FrameHeader};
-use mysql_wire::handshake::{AuthSwitchRequest, ClientHello, HandshakeResponse, HandshakeV10, put_auth_more_data};
+use mysql_wire::handshake::{
+    AuthSwitchRequest, ClientHello, HandshakeResponse, HandshakeV10, put_auth_more_data,
+};
 use mysql_wire::status::StatusFlags;
 use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, catalogue_packet};
@@ -148,22 +150,34 @@ pub async fn login(
         Err(_) => {
             let mut writer = ClientWriter::new(Box::new(stream));
             writer.begin_answer(sequence);
-            return Err(refuse_with(&mut writer, SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake")).await);
+            return Err(refuse_with(
+                &mut writer,
+                SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake"),
+            )
+            .await);
         }
     };
     match hello {
         ClientHello::Response(response) => {
             let (read, write) = stream.into_split();
-            let (reader, writer) = (ClientReader::new(Box::new(read)), ClientWriter::new(Box::new(write)));
-            Login { reader, writer, nonce, host, tls: false, offered }.authenticate(shared, response, sequence).await
+            let (reader, writer) =
+                (ClientReader::new(Box::new(read)), ClientWriter::new(Box::new(write)));
+            Login { reader, writer, nonce, host, tls: false, offered }
+                .authenticate(shared, response, sequence)
+                .await
         }
         ClientHello::Ssl(_) => {
             let Some(config) = &shared.tls else {
                 let mut writer = ClientWriter::new(Box::new(stream));
                 writer.begin_answer(sequence);
-                return Err(refuse_with(&mut writer, SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake")).await);
+                return Err(refuse_with(
+                    &mut writer,
+                    SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake"),
+                )
+                .await);
             };
-            let stream = TlsAcceptor::from(config.clone()).accept(stream).await.map_err(LoginError::Tls)?;
+            let stream =
+                TlsAcceptor::from(config.clone()).accept(stream).await.map_err(LoginError::Tls)?;
             let (read, write) = tokio::io::split(stream);
             let mut reader = ClientReader::new(Box::new(read));
             let writer = ClientWriter::new(Box::new(write));
@@ -174,7 +188,11 @@ pub async fn login(
                 Ok(response) => login.authenticate(shared, response, sequence).await,
                 Err(_) => {
                     login.writer.begin_answer(sequence);
-                    Err(refuse_with(&mut login.writer, SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake")).await)
+                    Err(refuse_with(
+                        &mut login.writer,
+                        SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake"),
+                    )
+                    .await)
                 }
             }
         }
@@ -247,12 +265,26 @@ impl Login<'_> {
             plugin: response.auth_plugin,
             can_switch: capabilities.contains(Capabilities::PLUGIN_AUTH),
         };
-        let checked = check(&mut self.reader, &mut self.writer, shared, &self.nonce, asked, self.tls, self.host).await?;
+        let checked = check(
+            &mut self.reader,
+            &mut self.writer,
+            shared,
+            &self.nonce,
+            asked,
+            self.tls,
+            self.host,
+        )
+        .await?;
         let wanted = response.database.filter(|name| !name.is_empty());
         let outcome = checked.and_then(|account| {
             let snapshot = shared.snapshot();
             let schema = wanted.map(|name| {
-                choose_schema(snapshot.as_deref(), &account, self.host, &String::from_utf8_lossy(&name))
+                choose_schema(
+                    snapshot.as_deref(),
+                    &account,
+                    self.host,
+                    &String::from_utf8_lossy(&name),
+                )
             });
             schema.transpose()
         });
@@ -307,14 +339,18 @@ pub async fn check(
         true => Some(AuthPlugin::NativePassword),
         false => AuthPlugin::from_name(&asked.plugin),
     };
-    let usable = matches!(plugin, Some(AuthPlugin::NativePassword | AuthPlugin::CachingSha2Password));
+    let usable =
+        matches!(plugin, Some(AuthPlugin::NativePassword | AuthPlugin::CachingSha2Password));
     if !usable && asked.can_switch {
         nonce = new_nonce();
-        let request =
-            AuthSwitchRequest { plugin: AuthPlugin::NativePassword.name().into(), nonce: nonce.to_vec() };
+        let request = AuthSwitchRequest {
+            plugin: AuthPlugin::NativePassword.name().into(),
+            nonce: nonce.to_vec(),
+        };
         writer.put_with(|out| request.encode(out));
         writer.flush().await.map_err(LoginError::Write)?;
-        let sequence = reader.next(Some(writer.sequence()), HANDSHAKE_BYTES_MAX, &mut response).await?;
+        let sequence =
+            reader.next(Some(writer.sequence()), HANDSHAKE_BYTES_MAX, &mut response).await?;
         writer.begin_answer(sequence);
         plugin = Some(AuthPlugin::NativePassword);
     }

@@ -2,20 +2,20 @@
 //! decides what a statement is and lends its session to the executor; it never talks to a data node
 //! itself but through node-exec.
 
+mod catalogue;
+mod control;
 pub mod handshake;
+mod kill;
+mod like;
 pub mod permission;
 pub mod plan_cache;
 pub mod prepared;
 pub mod processes;
+mod query;
 pub mod reader;
 pub mod recovery;
 pub mod session;
 pub mod shared;
-mod catalogue;
-mod control;
-mod kill;
-mod like;
-mod query;
 mod show;
 mod show_rule;
 mod show_table;

@@ -31,7 +31,11 @@ fn check_one(account: &Account, host: &str, access: &Access) -> Result<(), SqlEr
 pub fn table_denied(account: &Account, host: &str, authority: Authority, table: &str) -> SqlError {
     SqlError::new(
         sql_error::TABLE_ACCESS_DENIED,
-        format!("{} command denied to user '{}'@'{host}' for table '{table}'", authority.name(), account.name),
+        format!(
+            "{} command denied to user '{}'@'{host}' for table '{table}'",
+            authority.name(),
+            account.name
+        ),
     )
 }
 
@@ -64,7 +68,11 @@ mod tests {
             administrator: false,
             require_tls: false,
         };
-        let access = |schema: &str, authority| Access { schema: schema.into(), table: Some("t".into()), authority };
+        let access = |schema: &str, authority| Access {
+            schema: schema.into(),
+            table: Some("t".into()),
+            authority,
+        };
         assert!(check(&account, "h", &[access("a", Authority::Select)]).is_ok());
         let error = check(&account, "h", &[access("a", Authority::Insert)]).unwrap_err();
         assert_eq!(error.code.number, 1142);

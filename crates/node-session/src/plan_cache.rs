@@ -37,12 +37,19 @@ fn slot(digest: &Digest, schema: Option<&str>) -> u128 {
 
 impl PlanCache {
     /// The plan of a statement, if it is known.
-    pub fn get(&self, version: u64, digest: &Digest, schema: Option<&str>, mode: &LexMode) -> Option<Rc<Planned>> {
+    pub fn get(
+        &self,
+        version: u64,
+        digest: &Digest,
+        schema: Option<&str>,
+        mode: &LexMode,
+    ) -> Option<Rc<Planned>> {
         if self.version != version {
             return None;
         }
         let entry = self.plans.get(&slot(digest, schema))?;
-        let same = entry.key == digest.key && entry.schema.as_deref() == schema && entry.mode == *mode;
+        let same =
+            entry.key == digest.key && entry.schema.as_deref() == schema && entry.mode == *mode;
         same.then(|| entry.planned.clone())
     }
 

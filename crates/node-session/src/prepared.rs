@@ -34,9 +34,19 @@ impl Core {
         let mut tokens = TokenBuf::new();
         lex(text, 0, &mode, &mut tokens);
         if tokens.rest().is_some() {
-            return Err(sql(sql_error::SYNTAX_ERROR, "You have an error in your SQL syntax; one statement can be prepared at a time"));
+            return Err(sql(
+                sql_error::SYNTAX_ERROR,
+                "You have an error in your SQL syntax; one statement can be prepared at a time",
+            ));
         }
-        let source = Source { text, tokens: &tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
+        let source = Source {
+            text,
+            tokens: &tokens,
+            mode: &mode,
+            param_tokens: &[],
+            params: &[],
+            input: None,
+        };
         let parsed = parse_source(source, 0)?;
         let param_tokens = params_of(&tokens);
         let planned = match Self::is_session_statement(&parsed.stmt) {
@@ -71,7 +81,8 @@ impl Core {
         columns: &[ColumnDefinition],
     ) {
         let any = ColumnDefinition::expression("?", ColumnType::VarString, BINARY_COLLATION, 0);
-        let params = params.filter(|params| params.len() == count).unwrap_or_else(|| vec![any; count]);
+        let params =
+            params.filter(|params| params.len() == count).unwrap_or_else(|| vec![any; count]);
         let ok = PrepareOk {
             statement_id,
             columns: u16::try_from(columns.len()).unwrap_or(u16::MAX),
@@ -108,8 +119,12 @@ impl Core {
             Home::Any { schema: None } => Place::AnyNode,
             Home::Apart => return Ok((None, Vec::new())),
             Home::Any { schema: Some(schema) } => Place::AnyShard(schema),
-            Home::Shard { schema, shard } => Place::Target(schema, Target { shard: *shard, suffix: 0 }),
-            Home::Everywhere { schema, .. } | Home::Sharded { schema, .. } => Place::Target(schema, first),
+            Home::Shard { schema, shard } => {
+                Place::Target(schema, Target { shard: *shard, suffix: 0 })
+            }
+            Home::Everywhere { schema, .. } | Home::Sharded { schema, .. } => {
+                Place::Target(schema, first)
+            }
         };
         let nulls = vec![SqlValue::Null; param_tokens.len()];
         let source = Source { param_tokens, params: &nulls, ..source };
@@ -152,18 +167,30 @@ impl Core {
         result
     }
 
-    async fn execute_taken(&mut self, prepared: &mut Prepared, execute: StmtExecute<'_>) -> Result<(), ExecError> {
+    async fn execute_taken(
+        &mut self,
+        prepared: &mut Prepared,
+        execute: StmtExecute<'_>,
+    ) -> Result<(), ExecError> {
         if std::mem::take(&mut prepared.long_failed) {
-            return Err(sql(sql_error::PACKET_TOO_LARGE, "Parameter of prepared statement is too long"));
+            return Err(sql(
+                sql_error::PACKET_TOO_LARGE,
+                "Parameter of prepared statement is too long",
+            ));
         }
         let count = prepared.param_tokens.len();
         let values = decode_params(execute.params, count, &mut prepared.types, &prepared.long)
-            .map_err(|_| sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to mysqld_stmt_execute"))?;
+            .map_err(|_| {
+                sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to mysqld_stmt_execute")
+            })?;
         let with_types = count == 0 || execute.params.get(count.div_ceil(8)) == Some(&1);
         let raw = (with_types && prepared.long.is_empty()).then_some(execute.params);
         let params: Vec<SqlValue> = values.iter().map(sql_value).collect();
         if let Some(reason) = self.worker.shared.fenced_reason() {
-            return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
+            return Err(sql(
+                sql_error::NODE_FENCED,
+                format!("this node does not serve now: {reason}"),
+            ));
         }
         self.plan_again(prepared)?;
         let source = Source {
@@ -244,4 +271,3 @@ fn sql_value(value: &Value) -> SqlValue {
         Value::Time(time) => text(&|out| time.put_text(out)),
     }
 }
-

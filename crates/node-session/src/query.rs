@@ -8,7 +8,7 @@ use crate::shared::{PLAN_HITS, PLAN_MISSES};
 use base::sql_error;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::{PreparedInput, Statement};
-use sql_plan::plan::{Action, Plan, Planned};
+use sql_plan::plan::{Plan, Planned};
 use sql_plan::value::Values;
 use sql_plan::{PlanContext, plan};
 use sql_syntax::ast::{self, Parsed};
@@ -63,7 +63,8 @@ async fn run_statements(
             ));
         }
         core.form.more = rest.is_some();
-        let source = Source { text, tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
+        let source =
+            Source { text, tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
         run_one(core, source, from).await?;
         let Some(next) = rest else { return Ok(()) };
         core.out.flush_if_long().await?;
@@ -83,7 +84,12 @@ async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), E
     let mut digest = std::mem::take(&mut core.digest);
     normalise(source.text, source.tokens, &mut digest);
     let schema = core.exec.identity.schema.clone();
-    let known = core.worker.plans.borrow().get(core.snapshot.version, &digest, schema.as_deref(), source.mode);
+    let known = core.worker.plans.borrow().get(
+        core.snapshot.version,
+        &digest,
+        schema.as_deref(),
+        source.mode,
+    );
     if let Some(planned) = known {
         PLAN_HITS.increment();
         core.digest = digest;
@@ -112,7 +118,11 @@ async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), E
 }
 
 /// Plans a statement; one that the session runs itself is run instead.
-async fn plan_or_run(core: &mut Core, source: Source<'_>, from: u32) -> Result<Option<Rc<Planned>>, ExecError> {
+async fn plan_or_run(
+    core: &mut Core,
+    source: Source<'_>,
+    from: u32,
+) -> Result<Option<Rc<Planned>>, ExecError> {
     let parsed = parse_source(source, from)?;
     if core.run_session_statement(&parsed, source).await? {
         return Ok(None);
@@ -170,7 +180,11 @@ fn assigns(source: Source<'_>) -> bool {
 
 /// Runs a plan with the values at hand. Permission is checked each time: the plan may be older than
 /// the account's present rights.
-pub async fn run_planned(core: &mut Core, planned: &Planned, source: Source<'_>) -> Result<(), ExecError> {
+pub async fn run_planned(
+    core: &mut Core,
+    planned: &Planned,
+    source: Source<'_>,
+) -> Result<(), ExecError> {
     permission::check(core.account()?, &core.host, &planned.access)?;
     check_ready(core, planned)?;
     if let Some(options) = core.next_transaction.take()
@@ -210,48 +224,22 @@ fn check_ready(core: &Core, planned: &Planned) -> Result<(), ExecError> {
     Ok(())
 }
 
-/// A query's first row, for the session's own use: SET with a sub-query, SELECT … INTO.
+/// A query's rows, for the session's own use: SET with a sub-query, SELECT … INTO.
 pub async fn fetch(
     core: &mut Core,
     text: &[u8],
 ) -> Result<(Vec<mysql_wire::column::ColumnDefinition>, Vec<node_exec::merge::Record>), ExecError> {
-    /// SET and INTO take one row; a second one is an error of theirs.
-    const ROWS_MAX: usize = 2;
     let mode = core.lex;
     let mut tokens = TokenBuf::new();
     lex(text, 0, &mode, &mut tokens);
-    let source = Source { text, tokens: &tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
+    let source =
+        Source { text, tokens: &tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
     let parsed = parse_source(source, 0)?;
     let planned = plan_parsed(core, &parsed, source)?;
     let Plan::Routed(routed) = &planned.plan else {
         return Err(sql(sql_error::NOT_SUPPORTED, "this query is not supported here"));
     };
     let statement = Statement { planned: &planned, values: values_of(source), input: None };
-    let mut exec = core.exec();
-    let no_merge = sql_plan::merge::Merge::default();
-    let (jobs, merge) = match routed.decide(&statement.values)? {
-        Action::Forward { place, text } => {
-            let (node, target) = exec.resolve(place)?;
-            let text = exec.render(text, &routed.tables, target, &statement)?;
-            (vec![node_exec::streams::Job { data_node: node.definition.id.clone(), text }], &no_merge)
-        }
-        Action::Scatter { schema, targets, text, merge } => {
-            (exec.jobs(schema, &targets, text, &routed.tables, &statement)?, merge)
-        }
-        Action::Everywhere { .. } | Action::Scratch { .. } => {
-            return Err(sql(sql_error::NOT_SUPPORTED, "this query is not supported here"));
-        }
-    };
-    let mut rows = node_exec::rows::open(&mut exec, routed, &jobs, merge, &statement).await?;
-    let mut records = Vec::new();
-    let outcome = loop {
-        match rows.next().await {
-            Ok(Some(record)) if records.len() < ROWS_MAX => records.push(record),
-            Ok(_) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    rows.streams.close(&mut exec).await;
-    outcome?;
-    Ok((rows.columns, records))
+    let collected = node_exec::collect::query(&mut core.exec(), routed, &statement).await?;
+    Ok((collected.columns, collected.records))
 }

@@ -98,9 +98,17 @@ enum After {
 
 impl Session {
     /// A session of a client that is logged in.
-    pub fn new(worker: Rc<Worker>, handle: Arc<SessionHandle>, client: LoggedIn, host: String) -> Self {
+    pub fn new(
+        worker: Rc<Worker>,
+        handle: Arc<SessionHandle>,
+        client: LoggedIn,
+        host: String,
+    ) -> Self {
         let shared = worker.shared.clone();
-        let snapshot = worker.snapshot().or_else(|| shared.snapshot()).expect("nobody logs in without a snapshot");
+        let snapshot = worker
+            .snapshot()
+            .or_else(|| shared.snapshot())
+            .expect("nobody logs in without a snapshot");
         let in_flight = shared.clone();
         handle.set_user(&client.user);
         handle.set_schema(client.schema.as_deref());
@@ -109,7 +117,9 @@ impl Session {
             host: host.clone(),
             connection_id: handle.id,
             schema: client.schema,
-            version: handshake::server_version(Some(&snapshot)).trim_start_matches("5.5.5-").to_owned(),
+            version: handshake::server_version(Some(&snapshot))
+                .trim_start_matches("5.5.5-")
+                .to_owned(),
         };
         let exec = ExecSession {
             state: Arc::new(variables::state_of_collation(client.collation)),
@@ -196,10 +206,13 @@ impl Session {
     /// What could not be read: told where a client can still understand it.
     async fn read_failed(&mut self, error: ReadError) -> After {
         let told = match &error {
-            ReadError::Decode(DecodeError::TooLarge { .. }) => {
-                Some((sql_error::PACKET_TOO_LARGE, "Got a packet bigger than 'max_allowed_packet' bytes"))
+            ReadError::Decode(DecodeError::TooLarge { .. }) => Some((
+                sql_error::PACKET_TOO_LARGE,
+                "Got a packet bigger than 'max_allowed_packet' bytes",
+            )),
+            ReadError::Decode(_) => {
+                Some((sql_error::PACKETS_OUT_OF_ORDER, "Got packets out of order"))
             }
-            ReadError::Decode(_) => Some((sql_error::PACKETS_OUT_OF_ORDER, "Got packets out of order")),
             ReadError::Closed | ReadError::Io(_) => None,
         };
         if let Some((code, message)) = told {
@@ -250,7 +263,10 @@ impl Core {
         let parsed = match Command::parse(command) {
             Ok(parsed) => parsed,
             Err(_) => {
-                self.put_error(&sql(sql_error::PACKETS_OUT_OF_ORDER, "Malformed communication packet"));
+                self.put_error(&sql(
+                    sql_error::PACKETS_OUT_OF_ORDER,
+                    "Malformed communication packet",
+                ));
                 return After::Next;
             }
         };
@@ -362,14 +378,18 @@ impl Core {
         self.snapshot.accounts.get(&self.user).ok_or_else(|| {
             sql(
                 sql_error::ACCESS_DENIED,
-                format!("Access denied for user '{}'@'{}': the account was deleted", self.user, self.host),
+                format!(
+                    "Access denied for user '{}'@'{}': the account was deleted",
+                    self.user, self.host
+                ),
             )
         })
     }
 
     /// Chooses a schema.
     pub fn use_schema(&mut self, name: &str) -> Result<(), ExecError> {
-        let schema = handshake::choose_schema(Some(&self.snapshot), self.account()?, &self.host, name)?;
+        let schema =
+            handshake::choose_schema(Some(&self.snapshot), self.account()?, &self.host, name)?;
         self.handle.set_schema(Some(&schema));
         self.exec.identity.schema = Some(schema);
         Ok(())
@@ -440,8 +460,16 @@ impl Core {
             can_switch: true,
         };
         let shared = self.worker.shared.clone();
-        let checked =
-            handshake::check(reader, &mut self.out, &shared, &self.nonce, asked, self.tls, &self.host).await;
+        let checked = handshake::check(
+            reader,
+            &mut self.out,
+            &shared,
+            &self.nonce,
+            asked,
+            self.tls,
+            &self.host,
+        )
+        .await;
         let chosen = match checked {
             Err(_) => return After::Close,
             Ok(Err(error)) => Err(error),
@@ -459,7 +487,8 @@ impl Core {
                 self.handle.set_schema(schema.as_deref());
                 self.exec.identity.user = user;
                 self.exec.identity.schema = schema;
-                let collation = u8::try_from(change.collation).unwrap_or(handshake::DEFAULT_COLLATION);
+                let collation =
+                    u8::try_from(change.collation).unwrap_or(handshake::DEFAULT_COLLATION);
                 self.exec.state = Arc::new(variables::state_of_collation(collation));
                 self.reply_ok_packet(OkPacket::default());
                 After::Next

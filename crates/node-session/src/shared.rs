@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use topology::model::Snapshot;
 
 /// Statements run since the start.
-pub static STATEMENTS: Counter = Counter::new("ddm_statements_total", "Statements received from clients.");
+pub static STATEMENTS: Counter =
+    Counter::new("ddm_statements_total", "Statements received from clients.");
 /// Statements that ended in an error.
 pub static STATEMENT_ERRORS: Counter =
     Counter::new("ddm_statement_errors_total", "Statements that ended in an error.");
@@ -76,10 +77,16 @@ impl Shared {
     /// Nothing served yet.
     pub fn new(options: SharedOptions) -> Arc<Self> {
         telemetry::metrics::register(&[
-            &STATEMENTS, &STATEMENT_ERRORS, &CONNECTIONS, &LOGINS_FAILED, &PLAN_HITS, &PLAN_MISSES,
+            &STATEMENTS,
+            &STATEMENT_ERRORS,
+            &CONNECTIONS,
+            &LOGINS_FAILED,
+            &PLAN_HITS,
+            &PLAN_MISSES,
             &SESSION_PANICS,
         ]);
-        let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let started_unix =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Arc::new(Self {
             node_id: options.node_id,
             control: options.control,

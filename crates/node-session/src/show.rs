@@ -9,8 +9,8 @@ use crate::session::Core;
 use base::sql_error;
 use node_exec::error::{ExecError, sql};
 use node_exec::names::Names;
-use node_exec::rows::{number_column, reply_rows, text_column};
 use node_exec::relay;
+use node_exec::rows::{number_column, reply_rows, text_column};
 use sql_syntax::LiteralValue;
 use sql_syntax::ast::{Expr, Ident, Show, ShowKind};
 use topology::account::Authority;
@@ -41,12 +41,19 @@ impl Core {
             K::Topology => self.show_topology(show, source).await,
             K::DataNode => self.show_data_node().await,
             K::Grants => self.show_grants().await,
-            K::Variables | K::Status | K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges => {
-                self.pass_to_any(source).await
-            }
+            K::Variables
+            | K::Status
+            | K::Engines
+            | K::Charset
+            | K::Collation
+            | K::Plugins
+            | K::Privileges => self.pass_to_any(source).await,
             K::Triggers | K::Events | K::OpenTables => self.show_nothing(show.kind).await,
             K::ProcedureStatus | K::FunctionStatus => self.show_nothing(show.kind).await,
-            _ => Err(sql(sql_error::NOT_SUPPORTED, "This version doesn't yet support 'this form of SHOW'")),
+            _ => Err(sql(
+                sql_error::NOT_SUPPORTED,
+                "This version doesn't yet support 'this form of SHOW'",
+            )),
         }
     }
 
@@ -54,7 +61,8 @@ impl Core {
     async fn pass_to_any(&mut self, source: Source<'_>) -> Result<(), ExecError> {
         let span = source.tokens.text_span();
         let node = self.worker.backends.any()?;
-        relay::pass_through(&mut self.exec(), &node, span.of(source.text), false, Names::of(&[])).await
+        relay::pass_through(&mut self.exec(), &node, span.of(source.text), false, Names::of(&[]))
+            .await
     }
 
     /// Rows of our own for the client.
@@ -70,14 +78,21 @@ impl Core {
     pub fn pattern(&self, show: &Show, source: Source<'_>) -> Result<Option<String>, ExecError> {
         if let Some(selection) = &show.selection {
             return equality(selection, source).map(Some).ok_or_else(|| {
-                sql(sql_error::NOT_SUPPORTED, "this SHOW takes LIKE, or WHERE with one comparison by = or LIKE")
+                sql(
+                    sql_error::NOT_SUPPORTED,
+                    "this SHOW takes LIKE, or WHERE with one comparison by = or LIKE",
+                )
             });
         }
         Ok(show.like_tok.map(|token| literal_text(source, token)))
     }
 
     /// The schema that a SHOW is about.
-    pub fn schema_of(&self, named: Option<Ident>, source: Source<'_>) -> Result<&Schema, ExecError> {
+    pub fn schema_of(
+        &self,
+        named: Option<Ident>,
+        source: Source<'_>,
+    ) -> Result<&Schema, ExecError> {
         let name = match named {
             Some(name) => text(&name.name(source.text)).to_lowercase(),
             None => self
@@ -137,7 +152,9 @@ impl Core {
         let rows: Vec<Row> = schema
             .tables
             .values()
-            .filter(|table| pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name)))
+            .filter(|table| {
+                pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name))
+            })
             .map(|table| {
                 let mut row = vec![field(&table.name)];
                 if show.full {
@@ -149,7 +166,11 @@ impl Core {
         self.reply(&columns, &rows).await
     }
 
-    async fn show_create_database(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+    async fn show_create_database(
+        &mut self,
+        show: &Show,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         let name = show.schema.or(show.table.map(|table| table.name));
         let schema = self.schema_of(name, source)?;
         let create = format!(
@@ -172,7 +193,9 @@ impl Core {
             self.reply(&[number_column(name)], &[vec![field(count)]]).await?;
         } else {
             let rows: Vec<Row> = listed
-                .map(|warning| vec![field(&warning.level), field(warning.code), Some(warning.message.clone())])
+                .map(|warning| {
+                    vec![field(&warning.level), field(warning.code), Some(warning.message.clone())]
+                })
                 .collect();
             let columns = [text_column("Level"), number_column("Code"), text_column("Message")];
             self.reply(&columns, &rows).await?;
@@ -243,18 +266,48 @@ impl Core {
     async fn show_nothing(&mut self, kind: ShowKind) -> Result<(), ExecError> {
         let names: &[&str] = match kind {
             ShowKind::Triggers => &[
-                "Trigger", "Event", "Table", "Statement", "Timing", "Created", "sql_mode", "Definer",
-                "character_set_client", "collation_connection", "Database Collation",
+                "Trigger",
+                "Event",
+                "Table",
+                "Statement",
+                "Timing",
+                "Created",
+                "sql_mode",
+                "Definer",
+                "character_set_client",
+                "collation_connection",
+                "Database Collation",
             ],
             ShowKind::Events => &[
-                "Db", "Name", "Definer", "Time zone", "Type", "Execute at", "Interval value", "Interval field",
-                "Starts", "Ends", "Status", "Originator", "character_set_client", "collation_connection",
+                "Db",
+                "Name",
+                "Definer",
+                "Time zone",
+                "Type",
+                "Execute at",
+                "Interval value",
+                "Interval field",
+                "Starts",
+                "Ends",
+                "Status",
+                "Originator",
+                "character_set_client",
+                "collation_connection",
                 "Database Collation",
             ],
             ShowKind::OpenTables => &["Database", "Table", "In_use", "Name_locked"],
             _ => &[
-                "Db", "Name", "Type", "Definer", "Modified", "Created", "Security_type", "Comment",
-                "character_set_client", "collation_connection", "Database Collation",
+                "Db",
+                "Name",
+                "Type",
+                "Definer",
+                "Modified",
+                "Created",
+                "Security_type",
+                "Comment",
+                "character_set_client",
+                "collation_connection",
+                "Database Collation",
             ],
         };
         let columns: Vec<_> = names.iter().map(|name| text_column(name)).collect();

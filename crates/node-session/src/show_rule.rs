@@ -18,7 +18,11 @@ pub fn sharding_clause(_schema: &Schema, table: &Table) -> String {
         Placement::Sharded(rule) => {
             let mut clause = format!(" DBPARTITION BY {}", rule_text(&rule.database));
             if let Some(inner) = &rule.table {
-                clause += &format!(" TBPARTITION BY {} TBPARTITIONS {}", rule_text(inner), rule.tables_per_shard);
+                clause += &format!(
+                    " TBPARTITION BY {} TBPARTITIONS {}",
+                    rule_text(inner),
+                    rule.tables_per_shard
+                );
             }
             clause
         }
@@ -35,7 +39,9 @@ fn rule_text(rule: &KeyRule) -> String {
     let name = rule.algorithm.name().to_ascii_uppercase();
     match &rule.algorithm {
         Algorithm::RightShift { bits } => format!("{name}({inner}, {bits})"),
-        Algorithm::Range { .. } => format!("{name}({inner}) {{{}}}", rule.algorithm.range_list().trim()),
+        Algorithm::Range { .. } => {
+            format!("{name}({inner}) {{{}}}", rule.algorithm.range_list().trim())
+        }
         _ => format!("{name}({inner})"),
     }
 }
@@ -43,14 +49,20 @@ fn rule_text(rule: &KeyRule) -> String {
 impl Core {
     /// SHOW RULE \[FROM t\].
     pub async fn show_rule(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
-        let schema = self.schema_of(show.table.and_then(|table| table.schema).or(show.schema), source)?;
+        let schema =
+            self.schema_of(show.table.and_then(|table| table.schema).or(show.schema), source)?;
         let shards = schema.shard_count();
         let rows: Vec<Row> = match show.table {
             Some(name) => {
                 let table = find(schema, &crate::control::text(&name.name.name(source.text)))?;
                 vec![rule_row(1, table, shards)]
             }
-            None => schema.tables.values().enumerate().map(|(id, table)| rule_row(id, table, shards)).collect(),
+            None => schema
+                .tables
+                .values()
+                .enumerate()
+                .map(|(id, table)| rule_row(id, table, shards))
+                .collect(),
         };
         let columns = [
             number_column("ID"),
@@ -70,14 +82,22 @@ impl Core {
     }
 
     /// SHOW TOPOLOGY FROM t.
-    pub async fn show_topology(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
-        let name = show.table.ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW TOPOLOGY needs FROM and a table"))?;
+    pub async fn show_topology(
+        &mut self,
+        show: &Show,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
+        let name = show
+            .table
+            .ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW TOPOLOGY needs FROM and a table"))?;
         let schema = self.schema_of(name.schema.or(show.schema), source)?.clone();
         let table = find(&schema, &crate::control::text(&name.name.name(source.text)))?.clone();
         let mut rows = Vec::new();
         for target in sql_plan::plan::table_targets(&table, schema.shard_count()) {
             let Some(shard) = schema.shards.get(target.shard as usize) else { continue };
-            let Some(node) = self.snapshot.data_nodes.get(&shard.data_node).cloned() else { continue };
+            let Some(node) = self.snapshot.data_nodes.get(&shard.data_node).cloned() else {
+                continue;
+            };
             let physical = table.physical_name(target.suffix);
             let count = self.estimated_rows(&shard.data_node, &shard.database, &physical).await?;
             rows.push(vec![
@@ -113,7 +133,11 @@ impl Core {
             table.replace('\'', "''")
         );
         let rows = lease.query(ask.as_bytes()).await?.into_rows();
-        Ok(rows.first().and_then(|row| row.text(0)).and_then(|count| count.parse().ok()).unwrap_or(0))
+        Ok(rows
+            .first()
+            .and_then(|row| row.text(0))
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(0))
     }
 
     /// SHOW DATA NODE.
@@ -123,22 +147,33 @@ impl Core {
         match schema.and_then(|name| self.snapshot.schemas.get(&name)) {
             Some(schema) => {
                 for shard in &schema.shards {
-                    let Some(node) = self.snapshot.data_nodes.get(&shard.data_node) else { continue };
-                    rows.push(vec![field(&node.id), field(&shard.database), field(&node.host), field(node.port)]);
+                    let Some(node) = self.snapshot.data_nodes.get(&shard.data_node) else {
+                        continue;
+                    };
+                    rows.push(vec![
+                        field(&node.id),
+                        field(&shard.database),
+                        field(&node.host),
+                        field(node.port),
+                    ]);
                 }
             }
             None => return Err(sql(sql_error::NO_DB_SELECTED, "No database selected")),
         }
-        let columns =
-            [text_column("RDS_instance_id"), text_column("PHYSICAL_NODE"), text_column("HOST"), number_column("PORT")];
+        let columns = [
+            text_column("RDS_instance_id"),
+            text_column("PHYSICAL_NODE"),
+            text_column("HOST"),
+            number_column("PORT"),
+        ];
         self.reply(&columns, &rows).await
     }
 }
 
 fn find<'s>(schema: &'s Schema, name: &str) -> Result<&'s Table, ExecError> {
-    schema
-        .table(name)
-        .ok_or_else(|| sql(sql_error::NO_SUCH_TABLE, format!("Table '{}.{name}' doesn't exist", schema.name)))
+    schema.table(name).ok_or_else(|| {
+        sql(sql_error::NO_SUCH_TABLE, format!("Table '{}.{name}' doesn't exist", schema.name))
+    })
 }
 
 fn rule_row(id: usize, table: &Table, shards: u32) -> Row {
@@ -146,10 +181,14 @@ fn rule_row(id: usize, table: &Table, shards: u32) -> Row {
     let (broadcast, database, inner, database_count, table_count) = match &table.placement {
         Placement::Single => (0, None, None, 1, 1),
         Placement::Broadcast => (1, None, None, shards, 1),
-        Placement::Sharded(rule) => (0, Some(&rule.database), rule.table.as_ref(), shards, rule.tables_per_shard),
+        Placement::Sharded(rule) => {
+            (0, Some(&rule.database), rule.table.as_ref(), shards, rule.tables_per_shard)
+        }
     };
     let key = |rule: Option<&KeyRule>| field(rule.map_or("", |rule| rule.column.as_str()));
-    let policy = |rule: Option<&KeyRule>| field(rule.map_or(String::new(), |rule| rule.algorithm.name().to_ascii_lowercase()));
+    let policy = |rule: Option<&KeyRule>| {
+        field(rule.map_or(String::new(), |rule| rule.algorithm.name().to_ascii_lowercase()))
+    };
     let range = database.filter(|rule| matches!(rule.algorithm, Algorithm::Range { .. }));
     vec![
         field(id),

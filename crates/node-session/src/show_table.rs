@@ -38,12 +38,19 @@ impl Place {
 
 impl Core {
     /// The first physical table of a logical one, if the account may look at it.
-    fn place_of(&self, name: TableName, schema: Option<sql_syntax::ast::Ident>, source: Source<'_>) -> Result<Place, ExecError> {
+    fn place_of(
+        &self,
+        name: TableName,
+        schema: Option<sql_syntax::ast::Ident>,
+        source: Source<'_>,
+    ) -> Result<Place, ExecError> {
         let schema = self.schema_of(name.schema.or(schema), source)?;
         let shown = text(&name.name.name(source.text));
         let account = self.account()?;
         if !account.administrator && account.authorities.is_empty() {
-            return Err(permission::table_denied(account, &self.host, Authority::Select, &shown).into());
+            return Err(
+                permission::table_denied(account, &self.host, Authority::Select, &shown).into()
+            );
         }
         let table = schema.table(&shown).ok_or_else(|| {
             sql(sql_error::NO_SUCH_TABLE, format!("Table '{}.{shown}' doesn't exist", schema.name))
@@ -52,10 +59,9 @@ impl Core {
             .first()
             .copied()
             .unwrap_or(Target { shard: 0, suffix: 0 });
-        let shard = schema
-            .shards
-            .get(first.shard as usize)
-            .ok_or_else(|| sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name)))?;
+        let shard = schema.shards.get(first.shard as usize).ok_or_else(|| {
+            sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name))
+        })?;
         Ok(Place {
             schema: schema.clone(),
             table: table.clone(),
@@ -79,7 +85,10 @@ impl Core {
         match result? {
             QueryResult::Rows(set) => {
                 let width = set.columns.len();
-                let rows = set.rows.iter().map(|row| (0..width).map(|at| row.get(at).map(<[u8]>::to_vec)).collect());
+                let rows = set
+                    .rows
+                    .iter()
+                    .map(|row| (0..width).map(|at| row.get(at).map(<[u8]>::to_vec)).collect());
                 Ok((set.columns.to_vec(), rows.collect()))
             }
             QueryResult::Ok(_) => Ok((Vec::new(), Vec::new())),
@@ -87,14 +96,24 @@ impl Core {
     }
 
     /// SHOW COLUMNS and SHOW INDEX.
-    pub async fn show_of_table(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
-        let name = show.table.ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW of a table needs its name"))?;
+    pub async fn show_of_table(
+        &mut self,
+        show: &Show,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
+        let name = show
+            .table
+            .ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW of a table needs its name"))?;
         let place = self.place_of(name, show.schema, source)?;
         let mut ask = b"SHOW ".to_vec();
         if show.full {
             ask.extend_from_slice(b"FULL ");
         }
-        ask.extend_from_slice(if show.kind == ShowKind::Index { b"INDEX FROM " } else { b"COLUMNS FROM " });
+        ask.extend_from_slice(if show.kind == ShowKind::Index {
+            b"INDEX FROM "
+        } else {
+            b"COLUMNS FROM "
+        });
         ask.extend(place.qualified());
         if let Some(token) = show.like_tok {
             ask.extend_from_slice(b" LIKE ");
@@ -109,7 +128,11 @@ impl Core {
     }
 
     /// DESCRIBE.
-    pub async fn run_describe(&mut self, describe: &Describe, source: Source<'_>) -> Result<(), ExecError> {
+    pub async fn run_describe(
+        &mut self,
+        describe: &Describe,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         let place = self.place_of(describe.table, None, source)?;
         let mut ask = b"DESCRIBE ".to_vec();
         ask.extend(place.qualified());
@@ -123,13 +146,23 @@ impl Core {
     }
 
     /// SHOW CREATE TABLE, with the sharding clause.
-    pub async fn show_create_table(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
-        let name = show.table.ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW CREATE TABLE needs a name"))?;
+    pub async fn show_create_table(
+        &mut self,
+        show: &Show,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
+        let name = show
+            .table
+            .ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW CREATE TABLE needs a name"))?;
         let place = self.place_of(name, show.schema, source)?;
         let mut ask = b"SHOW CREATE TABLE ".to_vec();
         ask.extend(place.qualified());
         let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
-        if let Some([name, create]) = rows.first_mut().and_then(|row| row.get_mut(..2)).and_then(|two| <&mut [_; 2]>::try_from(two).ok()) {
+        if let Some([name, create]) = rows
+            .first_mut()
+            .and_then(|row| row.get_mut(..2))
+            .and_then(|two| <&mut [_; 2]>::try_from(two).ok())
+        {
             *name = field(&place.table.name);
             if let Some(statement) = create {
                 *create = field(logical_create(&place, &text(statement)));
@@ -139,20 +172,28 @@ impl Core {
     }
 
     /// SHOW TABLE STATUS: the first shard's figures of each table.
-    pub async fn show_table_status(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+    pub async fn show_table_status(
+        &mut self,
+        show: &Show,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         let pattern = self.pattern(show, source)?;
         let schema = self.schema_of(show.schema, source)?.clone();
-        let first = schema
-            .shards
-            .first()
-            .ok_or_else(|| sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name)))?;
+        let first = schema.shards.first().ok_or_else(|| {
+            sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name))
+        })?;
         let mut ask = b"SHOW TABLE STATUS FROM ".to_vec();
         ask.extend(quoted(&first.database));
         let (columns, rows) = self.ask(&first.data_node.clone(), &ask).await?;
         let mut logical = Vec::new();
         for mut row in rows {
-            let physical = row.first().cloned().flatten().map(|name| text(&name)).unwrap_or_default();
-            let Some(table) = schema.tables.values().find(|table| table.physical_name(0) == physical) else { continue };
+            let physical =
+                row.first().cloned().flatten().map(|name| text(&name)).unwrap_or_default();
+            let Some(table) =
+                schema.tables.values().find(|table| table.physical_name(0) == physical)
+            else {
+                continue;
+            };
             if pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name)) {
                 row[0] = field(&table.name);
                 logical.push(row);
@@ -200,7 +241,8 @@ fn logical_create(place: &Place, create: &str) -> String {
 /// Table options without `AUTO_INCREMENT=n`.
 fn without_counter(options: &str) -> String {
     let Some(at) = options.find(" AUTO_INCREMENT=") else { return options.to_owned() };
-    let digits = options[at + " AUTO_INCREMENT=".len()..].chars().take_while(char::is_ascii_digit).count();
+    let digits =
+        options[at + " AUTO_INCREMENT=".len()..].chars().take_while(char::is_ascii_digit).count();
     let end = at + " AUTO_INCREMENT=".len() + digits;
     format!("{}{}", &options[..at], &options[end..])
 }
@@ -211,7 +253,8 @@ fn with_auto_increment(statement: &str, column: &str) -> String {
     let lines: Vec<String> = statement
         .split('\n')
         .map(|line| {
-            let is_column = line.to_lowercase().starts_with(&head) && !line.contains("AUTO_INCREMENT");
+            let is_column =
+                line.to_lowercase().starts_with(&head) && !line.contains("AUTO_INCREMENT");
             match (is_column, line.strip_suffix(',')) {
                 (false, _) => line.to_owned(),
                 (true, Some(definition)) => format!("{definition} AUTO_INCREMENT,"),
@@ -228,8 +271,12 @@ mod tests {
 
     #[test]
     fn counters_go_and_sequences_come() {
-        assert_eq!(without_counter("\n) ENGINE=InnoDB AUTO_INCREMENT=17 DEFAULT CHARSET=utf8"), "\n) ENGINE=InnoDB DEFAULT CHARSET=utf8");
-        let create = "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL,\n  `ida` int(11)\n) ENGINE=InnoDB";
+        assert_eq!(
+            without_counter("\n) ENGINE=InnoDB AUTO_INCREMENT=17 DEFAULT CHARSET=utf8"),
+            "\n) ENGINE=InnoDB DEFAULT CHARSET=utf8"
+        );
+        let create =
+            "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL,\n  `ida` int(11)\n) ENGINE=InnoDB";
         assert_eq!(
             with_auto_increment(create, "id"),
             "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL AUTO_INCREMENT,\n  `ida` int(11)\n) ENGINE=InnoDB"

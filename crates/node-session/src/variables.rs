@@ -27,16 +27,33 @@ const USER_VARIABLE_BYTES_MAX: usize = 1024 * 1024;
 const CHARSETS: [&str; 6] = ["utf8mb4", "utf8mb3", "utf8", "latin1", "ascii", "binary"];
 
 /// Variables that SET NAMES sets.
-const NAMES_VARIABLES: [&str; 4] =
-    ["character_set_client", "character_set_connection", "character_set_results", "collation_connection"];
+const NAMES_VARIABLES: [&str; 4] = [
+    "character_set_client",
+    "character_set_connection",
+    "character_set_results",
+    "collation_connection",
+];
 
 /// Variables about the client's connection, which is ours, not a data node's: taken and not replayed.
-const OWN_CONNECTION: [&str; 6] =
-    ["wait_timeout", "interactive_timeout", "net_read_timeout", "net_write_timeout", "net_buffer_length", "profiling"];
+const OWN_CONNECTION: [&str; 6] = [
+    "wait_timeout",
+    "interactive_timeout",
+    "net_read_timeout",
+    "net_write_timeout",
+    "net_buffer_length",
+    "profiling",
+];
 
 /// Variables that would harm other sessions or the data nodes' replication.
-const REFUSED: [&str; 7] =
-    ["sql_log_bin", "gtid_seq_no", "gtid_domain_id", "server_id", "pseudo_thread_id", "rand_seed1", "rand_seed2"];
+const REFUSED: [&str; 7] = [
+    "sql_log_bin",
+    "gtid_seq_no",
+    "gtid_domain_id",
+    "server_id",
+    "pseudo_thread_id",
+    "rand_seed1",
+    "rand_seed2",
+];
 
 /// The settings that a client's collation number stands for.
 pub fn state_of_collation(collation: u8) -> SessionState {
@@ -68,9 +85,11 @@ pub fn charset_class(collation: u8) -> CharsetClass {
 
 /// How text is lexed for the data nodes of this instance, with their default modes.
 pub fn lex_mode(snapshot: &Snapshot) -> LexMode {
-    let version = snapshot.data_nodes.values().next().map_or("", |node| node.server_version.as_str());
+    let version =
+        snapshot.data_nodes.values().next().map_or("", |node| node.server_version.as_str());
     let version = version.trim_start_matches("5.5.5-");
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut numbers =
+        version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     let number = next() * 10_000 + next() * 100 + next();
     LexMode {
@@ -86,7 +105,15 @@ pub fn literal(field: Option<&[u8]>, column: &ColumnDefinition) -> String {
     use ColumnType as T;
     let Some(bytes) = field else { return "NULL".to_owned() };
     match column.column_type {
-        T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong | T::Year | T::Decimal | T::NewDecimal | T::Float
+        T::Tiny
+        | T::Short
+        | T::Int24
+        | T::Long
+        | T::LongLong
+        | T::Year
+        | T::Decimal
+        | T::NewDecimal
+        | T::Float
         | T::Double => return text(bytes),
         _ => {}
     }
@@ -124,9 +151,10 @@ impl Core {
             SetStmt::Password { .. } => {
                 Err(sql(sql_error::NOT_SUPPORTED, "passwords are changed through the API"))
             }
-            SetStmt::Statement { .. } | SetStmt::Other(_) => {
-                Err(sql(sql_error::NOT_SUPPORTED, "This version doesn't yet support 'this form of SET'"))
-            }
+            SetStmt::Statement { .. } | SetStmt::Other(_) => Err(sql(
+                sql_error::NOT_SUPPORTED,
+                "This version doesn't yet support 'this form of SET'",
+            )),
         }
     }
 
@@ -165,7 +193,12 @@ impl Core {
         Ok(())
     }
 
-    async fn set_item(&mut self, item: &SetItem, source: Source<'_>, pending: &mut Pending) -> Result<(), ExecError> {
+    async fn set_item(
+        &mut self,
+        item: &SetItem,
+        source: Source<'_>,
+        pending: &mut Pending,
+    ) -> Result<(), ExecError> {
         let value = item.value.span.of(source.text);
         match item.target {
             SetTarget::UserVar(token) => {
@@ -206,11 +239,16 @@ impl Core {
                 let number = self.evaluate(value).await?;
                 pending.insert_id = number.parse().unwrap_or(0);
             }
-            "tx_read_only" | "transaction_read_only" => pending.read_only = !is_default && boolean(name, value)?,
+            "tx_read_only" | "transaction_read_only" => {
+                pending.read_only = !is_default && boolean(name, value)?
+            }
             "tx_isolation" | "transaction_isolation" => {
                 let words = if is_default { "REPEATABLE READ" } else { isolation(name, value)? };
                 pending.isolation = Some(words);
-                pending.state = pending.state.clone().with("tx_isolation", format!("'{}'", words.replace(' ', "-")));
+                pending.state = pending
+                    .state
+                    .clone()
+                    .with("tx_isolation", format!("'{}'", words.replace(' ', "-")));
             }
             _ if REFUSED.contains(&name) => return Err(global_denied()),
             _ if OWN_CONNECTION.contains(&name) => {}
@@ -232,7 +270,12 @@ impl Core {
 
     /// Sets a variable on a data node's connection and reads what it came to. The connection is reset
     /// before its next use.
-    async fn read_back(&mut self, name: &str, value: &[u8], state: &SessionState) -> Result<String, ExecError> {
+    async fn read_back(
+        &mut self,
+        name: &str,
+        value: &[u8],
+        state: &SessionState,
+    ) -> Result<String, ExecError> {
         let node = self.worker.backends.any()?;
         let mut lease = node.lease(self.exec.found_rows, &Arc::new(state.clone())).await?;
         lease.mark_dirty();
@@ -248,9 +291,12 @@ impl Core {
         collation: Option<String>,
         pending: &mut Pending,
     ) -> Result<(), ExecError> {
-        let charset = text(value).trim_matches(|c| matches!(c, '\'' | '"' | '`')).to_ascii_lowercase();
+        let charset =
+            text(value).trim_matches(|c| matches!(c, '\'' | '"' | '`')).to_ascii_lowercase();
         let charset = if charset == "default" { "utf8mb4".to_owned() } else { charset };
-        let valid = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let valid = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
         if !valid(&charset) || !collation.as_deref().is_none_or(valid) {
             return Err(unknown_charset(&charset));
         }
@@ -275,14 +321,23 @@ impl Core {
 
     /// An expression's value as a literal.
     async fn evaluate(&mut self, expression: &[u8]) -> Result<String, ExecError> {
-        if !expression.is_empty() && expression.len() < 19 && expression.iter().all(u8::is_ascii_digit) {
+        if !expression.is_empty()
+            && expression.len() < 19
+            && expression.iter().all(u8::is_ascii_digit)
+        {
             return Ok(text(expression));
         }
         let (columns, records) = fetch(self, &[b"SELECT ", expression].concat()).await?;
         if columns.len() != 1 {
-            return Err(ExecError::Server(ErrPacket::new(1241, "21000", "Operand should contain 1 column(s)")));
+            return Err(ExecError::Server(ErrPacket::new(
+                1241,
+                "21000",
+                "Operand should contain 1 column(s)",
+            )));
         }
-        Ok(records.first().map_or_else(|| "NULL".to_owned(), |record| literal(record.get(0), &columns[0])))
+        Ok(records
+            .first()
+            .map_or_else(|| "NULL".to_owned(), |record| literal(record.get(0), &columns[0])))
     }
 
     /// Keeps a user variable.
@@ -301,12 +356,18 @@ impl Core {
     }
 }
 
-fn with_user_variable(state: SessionState, name: &str, value: String) -> Result<SessionState, ExecError> {
+fn with_user_variable(
+    state: SessionState,
+    name: &str,
+    value: String,
+) -> Result<SessionState, ExecError> {
     let count = state.settings().filter(|(name, _)| name.starts_with('@')).count();
     if count >= USER_VARIABLES_MAX || value.len() > USER_VARIABLE_BYTES_MAX {
         return Err(sql(
             sql_error::NOT_SUPPORTED,
-            format!("more than {USER_VARIABLES_MAX} user variables, or one longer than {USER_VARIABLE_BYTES_MAX} bytes"),
+            format!(
+                "more than {USER_VARIABLES_MAX} user variables, or one longer than {USER_VARIABLE_BYTES_MAX} bytes"
+            ),
         ));
     }
     let quoted = format!("@`{}`", name.replace('`', "``"));
@@ -318,7 +379,10 @@ async fn read_variable(connection: &mut Connection, name: &str) -> Result<String
     match result {
         node_backend::query::QueryResult::Rows(set) => {
             let field = set.rows.first().and_then(|row| row.get(0));
-            Ok(set.columns.first().map_or_else(|| "NULL".to_owned(), |column| literal(field, column)))
+            Ok(set
+                .columns
+                .first()
+                .map_or_else(|| "NULL".to_owned(), |column| literal(field, column)))
         }
         node_backend::query::QueryResult::Ok(_) => Err(unknown_variable(name)),
     }
@@ -403,7 +467,8 @@ mod tests {
     fn modes_change_how_text_is_read() {
         let mut lex = LexMode::default();
         let mut zero = false;
-        let state = SessionState::default().with("sql_mode", "'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO'");
+        let state = SessionState::default()
+            .with("sql_mode", "'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO'");
         follow_lexing(&mut lex, &mut zero, &state);
         assert!(lex.ansi_quotes && lex.no_backslash_escapes && zero && !lex.pipes_as_concat);
     }

@@ -61,7 +61,11 @@ impl Worker {
                 self.backends.follow(snapshot);
                 let max = snapshot.parameters.get_unsigned("max_backend_connections");
                 let max = usize::try_from(max).unwrap_or(0);
-                self.backends.set_connections_max(if max == 0 { POOL_CONNECTIONS_DEFAULT } else { max });
+                self.backends.set_connections_max(if max == 0 {
+                    POOL_CONNECTIONS_DEFAULT
+                } else {
+                    max
+                });
                 self.version.set(snapshot.version);
             }
             *self.snapshot.borrow_mut() = fresh;
@@ -110,7 +114,9 @@ impl Worker {
         if self.shared.is_draining() {
             return Some(SqlError::new(sql_error::SERVER_SHUTDOWN, "Server shutdown in progress"));
         }
-        let max = self.snapshot().map_or(20_000, |snapshot| snapshot.parameters.get_unsigned("max_connections"));
+        let max = self
+            .snapshot()
+            .map_or(20_000, |snapshot| snapshot.parameters.get_unsigned("max_connections"));
         let full = u64::try_from(self.shared.processes.len()).unwrap_or(u64::MAX) > max;
         (full || self.shared.memory_short())
             .then(|| SqlError::new(sql_error::TOO_MANY_CONNECTIONS, "Too many connections"))
@@ -120,7 +126,8 @@ impl Worker {
     pub async fn tick(&self) {
         self.backends.maintain().await;
         let Some(snapshot) = self.snapshot() else { return };
-        let idle_max = Duration::from_secs(snapshot.parameters.get_unsigned("connection_idle_timeout"));
+        let idle_max =
+            Duration::from_secs(snapshot.parameters.get_unsigned("connection_idle_timeout"));
         let run_max = Duration::from_secs(snapshot.parameters.get_unsigned("sql_execute_timeout"));
         let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
         for session in sessions {
@@ -159,7 +166,10 @@ impl Worker {
                 }
             }
             if now > transactions_until.max(statements_until) + GONE_WITHIN {
-                tracing::warn!(sessions = sessions.len(), "sessions were left when the node stopped");
+                tracing::warn!(
+                    sessions = sessions.len(),
+                    "sessions were left when the node stopped"
+                );
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -71,6 +71,8 @@ fn respond(path: &[u8], shared: &Shared) -> (&'static str, &'static str, String)
         },
         b"/metrics" => ("200 OK", "text/plain; version=0.0.4", telemetry::metrics::text()),
         b"/version-of-snapshot" => ("200 OK", "text/plain", format!("{}\n", shared.version())),
-        _ => ("404 Not Found", "text/plain", "/healthz, /metrics, /version-of-snapshot\n".to_owned()),
+        _ => {
+            ("404 Not Found", "text/plain", "/healthz, /metrics, /version-of-snapshot\n".to_owned())
+        }
     }
 }

@@ -118,7 +118,11 @@ impl NodeConfig {
             .map_err(|source| ConfigError::Read { path: self.seal_key_file.clone(), source })?;
         let wrong = || ConfigError::Value {
             key: "seal_key_file",
-            reason: format!("{} must hold {} hex digits", self.seal_key_file.display(), SEAL_KEY_BYTES * 2),
+            reason: format!(
+                "{} must hold {} hex digits",
+                self.seal_key_file.display(),
+                SEAL_KEY_BYTES * 2
+            ),
         };
         let digits = text.trim().as_bytes();
         if digits.len() != SEAL_KEY_BYTES * 2 || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -135,7 +139,9 @@ impl NodeConfig {
     /// How many threads serve clients.
     pub fn threads(&self) -> usize {
         match self.worker_threads {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(WORKER_THREADS_MAX),
+            0 => std::thread::available_parallelism()
+                .map_or(1, std::num::NonZero::get)
+                .min(WORKER_THREADS_MAX),
             given => given,
         }
     }
@@ -163,7 +169,8 @@ mod tests {
 
     #[test]
     fn control_plane_needs_its_files() {
-        let config: NodeConfig = toml::from_str(&text("control_plane = [\"127.0.0.1:1\"]\n")).unwrap();
+        let config: NodeConfig =
+            toml::from_str(&text("control_plane = [\"127.0.0.1:1\"]\n")).unwrap();
         assert!(matches!(config.check(), Err(ConfigError::Value { key: "control_plane", .. })));
         let config: NodeConfig = toml::from_str(&text("")).unwrap();
         assert!(config.check().is_ok());

@@ -125,7 +125,8 @@ impl RunningNode {
     ) -> Result<Self, NodeError> {
         let threads = config.threads();
         let mut addresses = Vec::new();
-        let mut sockets: Vec<Vec<std::net::TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<std::net::TcpListener>> =
+            (0..threads).map(|_| Vec::new()).collect();
         let own = config.listen.iter().map(|address| (*address, true));
         let shared_ones = config.shared_listen.iter().map(|address| (*address, false));
         for (address, exclusive) in own.chain(shared_ones) {
@@ -145,7 +146,8 @@ impl RunningNode {
         }
         let mut workers = Vec::new();
         for (number, listeners) in sockets.into_iter().enumerate() {
-            workers.push(worker::start(number, listeners, shared.clone()).map_err(NodeError::Start)?);
+            workers
+                .push(worker::start(number, listeners, shared.clone()).map_err(NodeError::Start)?);
         }
         start_background(admin, shared.clone()).map_err(NodeError::Start)?;
         Ok(Self { shared, addresses, admin_address, workers })
@@ -161,7 +163,10 @@ impl RunningNode {
     }
 }
 
-fn shared_options(config: &NodeConfig, control: Arc<dyn ControlPlane>) -> Result<SharedOptions, NodeError> {
+fn shared_options(
+    config: &NodeConfig,
+    control: Arc<dyn ControlPlane>,
+) -> Result<SharedOptions, NodeError> {
     let tls = match (&config.mysql_cert_file, &config.mysql_key_file) {
         (Some(cert), Some(key)) => Some(tls::mysql_server(cert, key)?),
         _ => None,
@@ -171,7 +176,10 @@ fn shared_options(config: &NodeConfig, control: Arc<dyn ControlPlane>) -> Result
 
 /// The thread of what is not a client's: the admin endpoint and the recovery of transactions whose
 /// coordinator is gone. It ends with the process.
-fn start_background(admin: Option<std::net::TcpListener>, shared: Arc<Shared>) -> std::io::Result<()> {
+fn start_background(
+    admin: Option<std::net::TcpListener>,
+    shared: Arc<Shared>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("background".into()).spawn(move || {
         let local = tokio::task::LocalSet::new();

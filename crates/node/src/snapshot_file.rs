@@ -63,8 +63,10 @@ impl SnapshotFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(SnapshotError::Io { path, source }),
         };
-        let plain =
-            self.key.open(&self.context, &sealed).map_err(|source| SnapshotError::Seal { path, source })?;
+        let plain = self
+            .key
+            .open(&self.context, &sealed)
+            .map_err(|source| SnapshotError::Seal { path, source })?;
         Ok(Some(serde_json::from_slice(&plain)?))
     }
 
@@ -91,7 +93,10 @@ impl SnapshotFile {
 pub fn check(snapshot: &Snapshot, instance_id: &InstanceId) -> Result<(), SnapshotError> {
     let invalid = |reason: String| Err(SnapshotError::Invalid(reason));
     if snapshot.form > SNAPSHOT_FORM {
-        return invalid(format!("its form {} is newer than this program's {SNAPSHOT_FORM}", snapshot.form));
+        return invalid(format!(
+            "its form {} is newer than this program's {SNAPSHOT_FORM}",
+            snapshot.form
+        ));
     }
     if snapshot.instance_id != *instance_id {
         return invalid(format!("it belongs to instance {}", snapshot.instance_id));
@@ -99,7 +104,10 @@ pub fn check(snapshot: &Snapshot, instance_id: &InstanceId) -> Result<(), Snapsh
     for (name, schema) in &snapshot.schemas {
         for (place, shard) in schema.shards.iter().enumerate() {
             if usize::try_from(shard.index).ok() != Some(place) {
-                return invalid(format!("schema {name}: shard {} is at place {place}", shard.index));
+                return invalid(format!(
+                    "schema {name}: shard {} is at place {place}",
+                    shard.index
+                ));
             }
             if !snapshot.data_nodes.contains_key(&shard.data_node) {
                 return invalid(format!("schema {name}: data node {} is unknown", shard.data_node));

@@ -55,7 +55,11 @@ pub fn mysql_server(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConfi
 
 /// The set-up of the stream: we know the control plane by our authority, and it us by our
 /// certificate.
-pub fn stream_client(ca_file: &Path, cert_file: &Path, key_file: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn stream_client(
+    ca_file: &Path,
+    cert_file: &Path,
+    key_file: &Path,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca_file)? {
         roots.add(certificate).map_err(|error| fail(ca_file, error))?;

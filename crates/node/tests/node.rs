@@ -27,13 +27,18 @@ async fn definitions(app: &mut support::Client) {
     app.ok("CREATE TABLE item (id BIGINT NOT NULL AUTO_INCREMENT, name VARCHAR(50), price DECIMAL(20,4), n INT, PRIMARY KEY (id)) \
             DBPARTITION BY HASH(id)").await;
     app.ok("CREATE TABLE part (id INT PRIMARY KEY, item_id BIGINT, v VARCHAR(20)) \
-            DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS 3").await;
+            DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS 3")
+        .await;
     app.ok("CREATE TABLE country (code CHAR(2) PRIMARY KEY, name VARCHAR(50)) BROADCAST").await;
     app.ok("CREATE TABLE note (id INT PRIMARY KEY AUTO_INCREMENT, t TEXT)").await;
     app.fails("CREATE TABLE item (id INT) DBPARTITION BY HASH(id)", 1050).await;
     assert_eq!(app.ok("SHOW TABLES").await, ["country", "item", "note", "part"]);
     let create = app.ok("SHOW CREATE TABLE item").await.remove(0);
-    assert!(create.starts_with("item|CREATE TABLE `item` (") && create.ends_with("DBPARTITION BY HASH(`id`)"), "{create}");
+    assert!(
+        create.starts_with("item|CREATE TABLE `item` (")
+            && create.ends_with("DBPARTITION BY HASH(`id`)"),
+        "{create}"
+    );
     assert!(create.contains("AUTO_INCREMENT,"), "{create}");
 }
 
@@ -41,9 +46,15 @@ async fn rows(app: &mut support::Client) {
     let inserted = app.ok("INSERT INTO item (name, price, n) VALUES ('a', 1.5, 1), ('b', 2.25, 2), ('c', NULL, 3)").await;
     assert_eq!(inserted, ["ok 3 1"]);
     assert_eq!(app.ok("SELECT LAST_INSERT_ID()").await, ["1"]);
-    app.ok("INSERT INTO item (id, name, price, n) VALUES (100, 'bob', 10, 4), (101, 'bob ', 20, 5)").await;
+    app.ok(
+        "INSERT INTO item (id, name, price, n) VALUES (100, 'bob', 10, 4), (101, 'bob ', 20, 5)",
+    )
+    .await;
     assert_eq!(app.ok("SELECT name, price FROM item WHERE id = 2").await, ["b|2.2500"]);
-    assert_eq!(app.ok("SELECT id FROM item WHERE id IN (3, 1, 100) ORDER BY id DESC").await, ["100", "3", "1"]);
+    assert_eq!(
+        app.ok("SELECT id FROM item WHERE id IN (3, 1, 100) ORDER BY id DESC").await,
+        ["100", "3", "1"]
+    );
     assert_eq!(app.ok("UPDATE item SET n = n + 10 WHERE id = 1").await, ["ok 1 0"]);
     assert_eq!(app.ok("UPDATE item SET n = n + 10 WHERE n < 10").await, ["ok 4 0"]);
     assert_eq!(app.ok("SELECT COUNT(*), SUM(n) FROM item").await, ["5|65"]);
@@ -51,7 +62,10 @@ async fn rows(app: &mut support::Client) {
         app.ok(&format!("INSERT INTO part VALUES ({id}, {}, 'v{id}')", id % 5 + 1)).await;
     }
     assert_eq!(app.ok("SELECT v FROM part WHERE id = 17").await, ["v17"]);
-    assert_eq!(app.ok("INSERT INTO country VALUES ('DE', 'Germany'), ('FR', 'France')").await, ["ok 2 0"]);
+    assert_eq!(
+        app.ok("INSERT INTO country VALUES ('DE', 'Germany'), ('FR', 'France')").await,
+        ["ok 2 0"]
+    );
     assert_eq!(app.ok("SELECT name FROM country ORDER BY code").await, ["Germany", "France"]);
     assert_eq!(app.ok("UPDATE country SET name = 'x' WHERE code = 'DE'").await, ["ok 1 0"]);
     let message = app.fails("INSERT INTO part VALUES (17, 1, 'twice')", 1062).await;
@@ -65,28 +79,47 @@ async fn rows(app: &mut support::Client) {
 }
 
 async fn merges(app: &mut support::Client) {
-    assert_eq!(app.ok("SELECT id FROM part ORDER BY id LIMIT 3 OFFSET 10").await, ["10", "11", "12"]);
+    assert_eq!(
+        app.ok("SELECT id FROM part ORDER BY id LIMIT 3 OFFSET 10").await,
+        ["10", "11", "12"]
+    );
     assert_eq!(app.ok("SELECT id FROM part ORDER BY id DESC LIMIT 2").await, ["38", "37"]);
     assert_eq!(
         app.ok("SELECT item_id, COUNT(*), MIN(id), MAX(v), AVG(id) FROM part GROUP BY item_id ORDER BY item_id").await,
         ["1|8|0|v5|17.5000", "2|8|1|v6|18.5000", "3|8|2|v7|19.5000", "4|8|3|v8|20.5000", "5|7|4|v9|19.0000"]
     );
     assert_eq!(app.ok("SELECT COUNT(*) FROM item WHERE name = 'bob'").await, ["2"]);
-    assert_eq!(app.ok("SELECT name, SUM(price) FROM item GROUP BY name ORDER BY name").await.len(), 4);
-    assert_eq!(app.ok("SELECT DISTINCT item_id FROM part ORDER BY item_id").await, ["1", "2", "3", "4", "5"]);
-    assert_eq!(app.ok("SELECT p.v, c.name FROM part p JOIN country c ON c.code = 'FR' WHERE p.id = 4").await, ["v4|France"]);
+    assert_eq!(
+        app.ok("SELECT name, SUM(price) FROM item GROUP BY name ORDER BY name").await.len(),
+        4
+    );
+    assert_eq!(
+        app.ok("SELECT DISTINCT item_id FROM part ORDER BY item_id").await,
+        ["1", "2", "3", "4", "5"]
+    );
+    assert_eq!(
+        app.ok("SELECT p.v, c.name FROM part p JOIN country c ON c.code = 'FR' WHERE p.id = 4")
+            .await,
+        ["v4|France"]
+    );
     assert_eq!(
         app.ok("SELECT i.name, COUNT(*) FROM item i JOIN part p ON p.item_id = i.id GROUP BY i.name ORDER BY i.name").await,
         ["a|8", "b|8", "c|8"]
     );
-    assert_eq!(app.ok("SELECT COUNT(*) FROM (SELECT item_id FROM part GROUP BY item_id) x").await, ["5"]);
+    assert_eq!(
+        app.ok("SELECT COUNT(*) FROM (SELECT item_id FROM part GROUP BY item_id) x").await,
+        ["5"]
+    );
 }
 
 async fn prepared(app: &mut support::Client) {
     let statement = app.0.prepare(b"SELECT name, price, n FROM item WHERE id = ?").await.unwrap();
     assert_eq!((statement.params.len(), statement.columns.len()), (1, 3));
     for (id, name) in [(1, "a"), (2, "b"), (100, "bob"), (1, "a")] {
-        let StreamHead::Rows(columns) = app.0.execute(&statement, &[Value::Int(id)]).await.unwrap() else { panic!("no rows") };
+        let StreamHead::Rows(columns) = app.0.execute(&statement, &[Value::Int(id)]).await.unwrap()
+        else {
+            panic!("no rows")
+        };
         assert_eq!(columns[0].schema, b"shop");
         assert_eq!(columns[0].org_table, b"item");
         let row = app.0.next_row().await.unwrap().unwrap();
@@ -94,8 +127,11 @@ async fn prepared(app: &mut support::Client) {
         assert_eq!(values[0], Value::Bytes(name.into()));
         assert!(app.0.next_row().await.unwrap().is_none());
     }
-    let many = app.0.prepare(b"SELECT id, v FROM part WHERE id > ? ORDER BY id LIMIT 2").await.unwrap();
-    let StreamHead::Rows(columns) = app.0.execute(&many, &[Value::Int(20)]).await.unwrap() else { panic!("no rows") };
+    let many =
+        app.0.prepare(b"SELECT id, v FROM part WHERE id > ? ORDER BY id LIMIT 2").await.unwrap();
+    let StreamHead::Rows(columns) = app.0.execute(&many, &[Value::Int(20)]).await.unwrap() else {
+        panic!("no rows")
+    };
     let row = app.0.next_row().await.unwrap().unwrap();
     let values = mysql_wire::row::decode_binary_row(row.payload(), &columns).unwrap();
     assert_eq!(values, [Value::Int(21), Value::Bytes(b"v21".into())]);
@@ -135,11 +171,19 @@ async fn transactions(system: &System, app: &mut support::Client) {
     // A part that fails takes the statement back everywhere, and leaves the transaction.
     app.ok("BEGIN").await;
     app.ok("INSERT INTO part VALUES (500, 1, 'x')").await;
-    app.fails("INSERT INTO part VALUES (501, 1, 'x'), (502, 1, 'x'), (503, 1, 'x'), (17, 1, 'twice')", 1062).await;
+    app.fails(
+        "INSERT INTO part VALUES (501, 1, 'x'), (502, 1, 'x'), (503, 1, 'x'), (17, 1, 'twice')",
+        1062,
+    )
+    .await;
     assert_eq!(app.ok("SELECT COUNT(*) FROM part WHERE id >= 500").await, ["1"]);
     app.ok("COMMIT").await;
     // Outside of one it is all or nothing too.
-    app.fails("INSERT INTO part VALUES (601, 1, 'x'), (602, 1, 'x'), (603, 1, 'x'), (17, 1, 'twice')", 1062).await;
+    app.fails(
+        "INSERT INTO part VALUES (601, 1, 'x'), (602, 1, 'x'), (603, 1, 'x'), (17, 1, 'twice')",
+        1062,
+    )
+    .await;
     assert_eq!(app.ok("SELECT COUNT(*) FROM part WHERE id >= 500").await, ["1"]);
     app.ok("DELETE FROM part WHERE id >= 500").await;
     app.ok("SET autocommit = 0").await;
@@ -173,13 +217,19 @@ async fn sessions(app: &mut support::Client) {
     assert_eq!(app.ok("SELECT @a, DATABASE()").await, ["NULL|shop"]);
     app.0.ping().await.unwrap();
     // Several statements in one text, with an answer each.
-    let StreamHead::Rows(_) = app.0.query_stream(b"SELECT 1; SELECT id FROM part WHERE id = 3; DO_NOT").await.unwrap() else { panic!() };
+    let StreamHead::Rows(_) =
+        app.0.query_stream(b"SELECT 1; SELECT id FROM part WHERE id = 3; DO_NOT").await.unwrap()
+    else {
+        panic!()
+    };
     assert_eq!(app.0.next_row().await.unwrap().unwrap().text(0).unwrap(), "1");
     assert!(app.0.next_row().await.unwrap().is_none());
     assert!(matches!(app.0.next_result().await.unwrap(), Some(StreamHead::Rows(_))));
     assert_eq!(app.0.next_row().await.unwrap().unwrap().text(0).unwrap(), "3");
     assert!(app.0.next_row().await.unwrap().is_none());
-    assert!(matches!(app.0.next_result().await, Err(BackendError::Server(error)) if error.number == 1064));
+    assert!(
+        matches!(app.0.next_result().await, Err(BackendError::Server(error)) if error.number == 1064)
+    );
 }
 
 async fn shows(app: &mut support::Client) {
@@ -188,8 +238,10 @@ async fn shows(app: &mut support::Client) {
     let columns = app.ok("DESC item").await;
     assert_eq!(columns[0], "id|bigint(20)|NO|PRI|NULL|auto_increment");
     assert!(app.ok("SHOW INDEX FROM part").await[0].starts_with("part|0|PRIMARY"));
-    assert_eq!(app.ok("SHOW RULE FROM part").await, ["1|part|0|id|mod_hash|4||||id|mod_hash|3|"]
-        .map(|row| row.replace("4||||id", "4|||id")));
+    assert_eq!(
+        app.ok("SHOW RULE FROM part").await,
+        ["1|part|0|id|mod_hash|4||||id|mod_hash|3|"].map(|row| row.replace("4||||id", "4|||id"))
+    );
     assert_eq!(app.ok("SHOW TOPOLOGY FROM part").await.len(), 12);
     assert_eq!(app.ok("SHOW DATA NODE").await.len(), 4);
     assert!(!app.ok("EXPLAIN SELECT * FROM item WHERE id = 1").await.is_empty());
@@ -199,7 +251,10 @@ async fn shows(app: &mut support::Client) {
         ["country", "item", "note", "part"]
     );
     app.ok("SELECT CAST('x' AS SIGNED)").await;
-    assert_eq!(app.ok("SHOW WARNINGS").await, ["Warning|1292|Truncated incorrect INTEGER value: 'x'"]);
+    assert_eq!(
+        app.ok("SHOW WARNINGS").await,
+        ["Warning|1292|Truncated incorrect INTEGER value: 'x'"]
+    );
 }
 
 async fn permissions(system: &System) {
@@ -225,10 +280,12 @@ async fn permissions(system: &System) {
 }
 
 fn cli(system: &System) {
-    let (out, err) = system.cli(&[], "SELECT id, v FROM part WHERE id IN (2, 3) ORDER BY id;\nSELECT nonsense;\n");
+    let (out, err) = system
+        .cli(&[], "SELECT id, v FROM part WHERE id IN (2, 3) ORDER BY id;\nSELECT nonsense;\n");
     assert_eq!(out, "id\tv\n2\tv2\n3\tv3\n");
     assert!(err.contains("ERROR 1054 (42S22) at line 2"), "{err}");
-    let (out, err) = system.cli(&["--default-auth=mysql_native_password"], "status;\nSHOW TABLES LIKE 'i%';\n");
+    let (out, err) =
+        system.cli(&["--default-auth=mysql_native_password"], "status;\nSHOW TABLES LIKE 'i%';\n");
     assert!(out.contains("item"), "{out} {err}");
 }
 

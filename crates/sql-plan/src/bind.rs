@@ -5,8 +5,8 @@
 mod resolve;
 pub(crate) mod walk;
 
-use sql_syntax::ast::{Expr, Select, Span, TableName, TableRef};
 use sql_syntax::TokenBuf;
+use sql_syntax::ast::{Expr, Select, Span, TableName, TableRef};
 use std::collections::HashMap;
 use topology::model::{Placement, Schema, Snapshot, Table};
 
@@ -175,8 +175,7 @@ pub(crate) enum What<'s> {
 impl<'s> Bound<'s> {
     /// The token range of a span of the tree.
     pub fn range(&self, span: Span) -> TokenRange {
-        let (first, last) = self.tokens.tok_range(span).unwrap_or((0, 0));
-        TokenRange { first, last }
+        TokenRange::of(self.tokens, span).unwrap_or(TokenRange { first: 0, last: 0 })
     }
 
     /// The text of a span.

@@ -22,7 +22,11 @@ const CTE: Reason = "WITH";
 const SET_OPERATION: Reason = "a set operation over several shards";
 
 /// The sharded references of the outermost block, all co-located; sub-queries are checked too.
-pub(crate) fn check(bound: &Bound<'_>, block: usize, from: &[TableExpr]) -> Result<Vec<usize>, Reason> {
+pub(crate) fn check(
+    bound: &Bound<'_>,
+    block: usize,
+    from: &[TableExpr],
+) -> Result<Vec<usize>, Reason> {
     if bound.facts.ctes {
         return Err(CTE);
     }
@@ -55,7 +59,11 @@ fn table_expr(bound: &Bound<'_>, block: usize, table: &TableExpr) -> Result<Vec<
             }
         }
         TableExpr::Derived { query, .. } => {
-            if is_replicated(bound, query) { Ok(Vec::new()) } else { Err(DERIVED) }
+            if is_replicated(bound, query) {
+                Ok(Vec::new())
+            } else {
+                Err(DERIVED)
+            }
         }
         TableExpr::JsonTable { .. } => Err("JSON_TABLE"),
         TableExpr::Nested { tables, .. } => unit_of(bound, block, tables),
@@ -96,7 +104,8 @@ fn inner(
     let usable = |conjunct: &&Conjunct<'_>| {
         conjunct.global || join.is_some_and(|join| conjunct.join == Some(join.span))
     };
-    let conditions = bound.conditions(block).iter().filter(usable).map(|conjunct| (block, conjunct));
+    let conditions =
+        bound.conditions(block).iter().filter(usable).map(|conjunct| (block, conjunct));
     let classes = Classes::of(bound, conditions);
     let tied = left.iter().any(|l| right.iter().any(|r| tied(bound, &classes, *l, *r)));
     if !tied {

@@ -11,7 +11,7 @@ pub(crate) use create::create_table;
 use crate::bind::walk::{no_such_table, schema_of};
 use crate::plan::{DdlPlan, DdlStatement, Plan, PlanTable, TablePlace, Uses, table_targets};
 use crate::planner::{Made, Subject, refused};
-use crate::template::{Edit, Piece, Template};
+use crate::template::{Edit, Piece, Template, TokenRange};
 use base::sql_error::{NO_DB_SELECTED, SqlError, TABLE_EXISTS, UNKNOWN_TABLE};
 use sql_syntax::ast::{
     ConstraintKind, CreateIndex, DropIndex, DropTable, Ident, TableConstraint, TableName,
@@ -50,7 +50,10 @@ pub(crate) fn table_for<'s>(
 ) -> Result<(&'s Schema, &'s Table), SqlError> {
     let schema = schema_for(subject, name)?;
     let table = name_of(subject, name.name);
-    schema.table(&table).map(|table| (schema, table)).ok_or_else(|| no_such_table(&schema.name, &table))
+    schema
+        .table(&table)
+        .map(|table| (schema, table))
+        .ok_or_else(|| no_such_table(&schema.name, &table))
 }
 
 /// A table as a plan names it.
@@ -101,9 +104,8 @@ pub(crate) fn renamed_text(subject: &Subject<'_>, name: TableName, more: Vec<Edi
     Template::edited(subject.whole(), edits)
 }
 
-pub(crate) fn range(subject: &Subject<'_>, span: sql_syntax::ast::Span) -> crate::template::TokenRange {
-    let (first, last) = subject.tokens.tok_range(span).unwrap_or((0, 0));
-    crate::template::TokenRange { first, last }
+pub(crate) fn range(subject: &Subject<'_>, span: sql_syntax::ast::Span) -> TokenRange {
+    TokenRange::of(subject.tokens, span).unwrap_or(TokenRange { first: 0, last: 0 })
 }
 
 /// The changed definition of a table.
@@ -169,14 +171,15 @@ pub(crate) fn rename_table(
     };
     let (schema, table) = table_for(subject, *from)?;
     let renamed = renamed(subject, schema, table, *to)?;
-    let pieces = vec![
-        Piece::text("RENAME TABLE "),
-        Piece::Table(0),
-        Piece::text(" TO "),
-        Piece::Table(1),
-    ];
+    let pieces =
+        vec![Piece::text("RENAME TABLE "), Piece::Table(0), Piece::text(" TO "), Piece::Table(1)];
     let mut plan = empty_plan(schema);
-    plan.statements.push(rename_statement(schema, table, &renamed, Template::made(pieces, Vec::new())));
+    plan.statements.push(rename_statement(
+        schema,
+        table,
+        &renamed,
+        Template::made(pieces, Vec::new()),
+    ));
     plan.changes.push(TableChange::Rename { from: table.name.clone(), table: renamed });
     Ok(made(plan))
 }
@@ -209,12 +212,8 @@ pub(crate) fn rename_statement(
     renamed: &Table,
     text: Template,
 ) -> DdlStatement {
-    let undo = vec![
-        Piece::text("RENAME TABLE "),
-        Piece::Table(1),
-        Piece::text(" TO "),
-        Piece::Table(0),
-    ];
+    let undo =
+        vec![Piece::text("RENAME TABLE "), Piece::Table(1), Piece::text(" TO "), Piece::Table(0)];
     DdlStatement {
         tables: Arc::from([plan_table(schema, table), plan_table(schema, renamed)]),
         targets: table_targets(table, schema.shard_count()),

@@ -150,7 +150,9 @@ fn databases(table: &PlanTable, targets: &[Target]) -> String {
         })
         .collect();
     match shards.first() {
-        Some(shard) if shards.len() == 1 => topology::model::physical_database(&table.schema, *shard),
+        Some(shard) if shards.len() == 1 => {
+            topology::model::physical_database(&table.schema, *shard)
+        }
         _ => format!("{}_{}", table.schema, numbers(shards.into_iter())),
     }
 }
@@ -259,7 +261,10 @@ fn insert(plan: &InsertPlan, values: &Values<'_>, lines: &mut Lines) -> Result<(
     }
     if let Some(sequence) = &plan.sequence {
         let count = plan.ids_needed(values);
-        lines.over(format!("Sequence(table={}, column={}, count={count})", sequence.table, sequence.column));
+        lines.over(format!(
+            "Sequence(table={}, column={}, count={count})",
+            sequence.table, sequence.column
+        ));
     }
     let known = plan.sequence.is_none() && plan.evaluation.is_none();
     if !known {

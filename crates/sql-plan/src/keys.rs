@@ -62,7 +62,9 @@ impl Classes {
     /// Columns of unlike kinds are compared after a conversion; their equality is not passed on.
     pub fn join(&mut self, bound: &Bound<'_>, left: ColumnOf, right: ColumnOf) {
         let kind = |column: ColumnOf| match bound.column(column).class {
-            ColumnClass::Integer | ColumnClass::UnsignedInteger | ColumnClass::Decimal { scale: 0 } => 0,
+            ColumnClass::Integer
+            | ColumnClass::UnsignedInteger
+            | ColumnClass::Decimal { scale: 0 } => 0,
             ColumnClass::Text | ColumnClass::Binary => 1,
             ColumnClass::Date | ColumnClass::DateTime => 2,
             _ => 3,
@@ -127,7 +129,9 @@ impl<'b, 's> KeyReader<'b, 's> {
 
     fn key_of(&self, block: usize, expr: &Expr) -> Option<usize> {
         let column = self.bound.column_of(block, expr)?;
-        self.keys.iter().position(|columns| columns.iter().any(|key| self.classes.same(*key, column)))
+        self.keys
+            .iter()
+            .position(|columns| columns.iter().any(|key| self.classes.same(*key, column)))
     }
 
     fn value(&self, expr: &Expr) -> Option<ValueRef> {
@@ -219,7 +223,9 @@ pub(crate) fn join_bounds(condition: Condition) -> Condition {
         if let Condition::Between { key, low, high } = &part {
             let open = joined.iter_mut().find_map(|other| match other {
                 Condition::Between { key: k, low: l, high: h }
-                    if k == key && (l.is_none() || low.is_none()) && (h.is_none() || high.is_none()) =>
+                    if k == key
+                        && (l.is_none() || low.is_none())
+                        && (h.is_none() || high.is_none()) =>
                 {
                     Some((l, h))
                 }
@@ -239,11 +245,7 @@ pub(crate) fn join_bounds(condition: Condition) -> Condition {
 /// The key columns of a sharded reference.
 pub(crate) fn key_columns(bound: &Bound<'_>, reference: usize) -> Vec<ColumnOf> {
     let Some(router) = &bound.refs[reference].router else { return Vec::new() };
-    router
-        .columns
-        .iter()
-        .filter_map(|column| bound.column_index(reference, &column.name))
-        .collect()
+    router.columns.iter().filter_map(|column| bound.column_index(reference, &column.name)).collect()
 }
 
 /// The conditions that restrict the rows of one reference: its own block's, and those that every
@@ -276,7 +278,11 @@ pub(crate) fn route_of_reference(bound: &Bound<'_>, reference: usize) -> Option<
 }
 
 /// Where the joined rows of co-located references are.
-pub(crate) fn route_of_unit(bound: &Bound<'_>, block: usize, references: &[usize]) -> Option<Route> {
+pub(crate) fn route_of_unit(
+    bound: &Bound<'_>,
+    block: usize,
+    references: &[usize],
+) -> Option<Route> {
     let router: Router = bound.refs[*references.first()?].router.clone()?;
     let global: Vec<(usize, &Conjunct<'_>)> = bound
         .conditions(block)

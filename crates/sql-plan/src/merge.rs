@@ -119,7 +119,8 @@ pub enum Having {
         column: ColumnAt,
         /// How.
         op: CompareOp,
-        /// With what; a number.
+        /// With what; a number. A parameter that is a text is read as a number, as the servers do
+        /// beside a number.
         value: ValueRef,
     },
     /// IS \[NOT\] NULL.

@@ -87,7 +87,9 @@ fn table_edits(
 ) -> Vec<Edit> {
     let name = bound.range(reference.name.span);
     let partitions_end = end_of_name(bound, reference, name);
+    // `TABLE t` and the table of an INSERT have no place for an alias.
     let adds_alias = !reference.has_alias
+        && reference.table_ref.is_some()
         && match mode {
             NameMode::Temporary | NameMode::TargetAliased => true,
             NameMode::Target => reference.is_suffixed(),
@@ -143,14 +145,19 @@ pub(crate) fn keep_column_names(bound: &Bound<'_>, query: &Query, edits: &mut Ve
             continue;
         }
         let range = bound.range(expr.span);
-        let changed = edits.iter().any(|edit| edit.at.first >= range.first && edit.at.last <= range.last);
+        let tokens = bound.tokens.tokens();
+        let any_token = |test: fn(TokenKind) -> bool| {
+            (range.first..=range.last)
+                .any(|token| tokens.get(token as usize).is_some_and(|token| test(token.kind)))
+        };
+        // A parameter may be written out as a literal, while the column is named by its `?`.
+        let changed = any_token(|kind| kind == TokenKind::Param)
+            || edits.iter().any(|edit| edit.at.first >= range.first && edit.at.last <= range.last);
         let text = bound.text(expr.span);
         if !changed || text.len() > ALIAS_BYTES_MAX {
             continue;
         }
-        let tokens = bound.tokens.tokens();
-        same_for_all &= !(range.first..=range.last)
-            .any(|token| tokens.get(token as usize).is_some_and(|token| token.kind.is_literal()));
+        same_for_all &= !any_token(TokenKind::is_literal);
         let mut alias = b" AS ".to_vec();
         push_quoted(text, &mut alias);
         edits.push(Edit::after(bound.range(*span).last, vec![Piece::Text(alias)]));

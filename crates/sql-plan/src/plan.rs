@@ -340,7 +340,10 @@ impl RoutedPlan {
             forwardable.is_none_or(|allowed| allowed.get(target.shard as usize) == Some(&true))
         };
         if let Some(target) = one.filter(is_allowed) {
-            return Ok(Action::Forward { place: Place::Target(schema, target), text: &self.forward });
+            return Ok(Action::Forward {
+                place: Place::Target(schema, target),
+                text: &self.forward,
+            });
         }
         self.decide_many(schema, routes, values)
     }

@@ -27,7 +27,10 @@ pub(crate) fn plan(subject: &Subject<'_>, query: &Query) -> Result<Made, SqlErro
     }
     let (plan, cacheable) = routed(subject, &bound, query, &subject.parsed.stmt, subject.whole())?;
     let locking = query.locks.iter().any(|lock| {
-        matches!(lock.strength, LockStrength::Update | LockStrength::Share | LockStrength::ShareMode)
+        matches!(
+            lock.strength,
+            LockStrength::Update | LockStrength::Share | LockStrength::ShareMode
+        )
     });
     let read_only = !locking && into_of(query).is_none();
     Ok(Made {
@@ -104,8 +107,9 @@ fn many(
     match scattered {
         Ok(plan) => plan,
         Err(reason) => {
-            let routes =
-                (0..bound.refs.len()).filter_map(|index| route_of_reference(bound, index)).collect();
+            let routes = (0..bound.refs.len())
+                .filter_map(|index| route_of_reference(bound, index))
+                .collect();
             if into_of(query).is_some() {
                 let error = refused("SELECT ... INTO over several shards is not supported");
                 return (routes, Many::Refused(error), true);
@@ -136,7 +140,11 @@ fn scatter(
         .ok_or("only sub-queries of the statement read sharded tables")?;
     let built = build(bound, query, select, block, &unit)?;
     let text = Template::edited(range, [names, &built.edits].concat());
-    Ok((vec![route], Many::Scatter(Box::new(Scatter { text, merge: built.merge })), built.cacheable))
+    Ok((
+        vec![route],
+        Many::Scatter(Box::new(Scatter { text, merge: built.merge })),
+        built.cacheable,
+    ))
 }
 
 fn into_of(query: &Query) -> Option<&IntoKind> {

@@ -243,9 +243,6 @@ impl Router {
     }
 }
 
-
-
-
 impl Route {
     /// The targets, ordered; never empty: where no row can match, one target answers for all.
     pub fn targets(&self, values: &Values<'_>) -> Result<Vec<Target>, SqlError> {
@@ -383,7 +380,10 @@ mod tests {
     fn conditions_meet_and_join() {
         let one = router(None);
         assert_eq!(targets(&one, equal(0, 13)), [(5, 0)]);
-        assert_eq!(targets(&one, Condition::any(vec![equal(0, 1), equal(0, 10)])), [(1, 0), (2, 0)]);
+        assert_eq!(
+            targets(&one, Condition::any(vec![equal(0, 1), equal(0, 10)])),
+            [(1, 0), (2, 0)]
+        );
         assert_eq!(targets(&one, Condition::all([equal(0, 1), equal(0, 2)])), [(0, 0)]);
         assert_eq!(targets(&one, Condition::any(vec![equal(0, 1), Condition::Any])).len(), 8);
         assert_eq!(targets(&one, Condition::all([equal(0, 1), Condition::Any])), [(1, 0)]);

@@ -25,9 +25,8 @@ pub(crate) fn scratch(
         LockStrength::Update => " FOR UPDATE",
         LockStrength::Share | LockStrength::ShareMode => " LOCK IN SHARE MODE",
     });
-    let loads = (0..bound.refs.len())
-        .map(|index| load(bound, index, &needed[index], lock))
-        .collect();
+    let loads =
+        (0..bound.refs.len()).map(|index| load(bound, index, &needed[index], lock)).collect();
     let mut edits = name_edits(bound, NameMode::Temporary);
     let cacheable = crate::names::keep_column_names(bound, query, &mut edits);
     let schema = bound.refs.first().map(|reference| reference.schema.name.clone());
@@ -215,4 +214,3 @@ fn definition(columns: &[&Column]) -> String {
     });
     format!("({})", columns.collect::<Vec<_>>().join(", "))
 }
-

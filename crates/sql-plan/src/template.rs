@@ -3,9 +3,13 @@
 //! the same edits. A template can also stand alone (no source text), for statements that the
 //! planner makes up.
 
+mod writer;
+
 use crate::plan::PlanTable;
 use crate::value::{ValueRef, Values};
+use sql_syntax::TokenKind;
 use topology::algorithm::Target;
+use writer::Writer;
 
 /// Text with holes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +27,18 @@ pub struct TokenRange {
     pub first: u32,
     /// The last.
     pub last: u32,
+}
+
+impl TokenRange {
+    /// The tokens of a span of the tree. The end marker, which stands where the last token ends, is
+    /// not one of them.
+    pub(crate) fn of(tokens: &sql_syntax::TokenBuf, span: sql_syntax::ast::Span) -> Option<Self> {
+        let (first, last) = tokens.tok_range(span)?;
+        let is_end = |token: u32| {
+            tokens.tokens().get(token as usize).is_some_and(|token| token.kind == TokenKind::Eof)
+        };
+        Some(TokenRange { first, last: if is_end(last) && last > first { last - 1 } else { last } })
+    }
 }
 
 /// One change of the text.
@@ -200,11 +216,20 @@ impl Template {
     pub fn append(&self, fill: &Fill<'_>, target: Target, out: &mut Rendered) {
         match (self.range, self.edits.split_first()) {
             (Some(range), _) => {
-                let mut writer = Writer { fill, target, out, edits: &self.edits, row: None, copying: false, explain: false };
+                let mut writer = Writer {
+                    fill,
+                    target,
+                    out,
+                    edits: &self.edits,
+                    row: None,
+                    copying: false,
+                    explain: false,
+                };
                 writer.tokens(range);
             }
             (None, Some((made, edits))) => {
-                let mut writer = Writer { fill, target, out, edits, row: None, copying: false, explain: false };
+                let mut writer =
+                    Writer { fill, target, out, edits, row: None, copying: false, explain: false };
                 writer.pieces(&made.pieces);
             }
             (None, None) => {}
@@ -219,13 +244,8 @@ impl Template {
         let temporary = |load: u32, out: &mut Vec<u8>| {
             out.extend_from_slice(format!("temp_{load}").as_bytes());
         };
-        let fill = Fill {
-            values,
-            tables,
-            session: &session,
-            temporary: &temporary,
-            inline_params: false,
-        };
+        let fill =
+            Fill { values, tables, session: &session, temporary: &temporary, inline_params: false };
         let mut out = Rendered::default();
         let target = Target { shard: 0, suffix: 0 };
         let (range, edits) = match (self.range, self.edits.split_first()) {
@@ -259,7 +279,8 @@ impl Template {
         target: Target,
         out: &mut Rendered,
     ) {
-        Writer { fill, target, out, edits: &self.edits, row, copying: false, explain: false }.tokens(range);
+        Writer { fill, target, out, edits: &self.edits, row, copying: false, explain: false }
+            .tokens(range);
     }
 }
 
@@ -268,181 +289,6 @@ impl Template {
 pub(crate) struct RowFill {
     /// The id, if the row takes one.
     pub id: Option<u64>,
-}
-
-struct Writer<'w, 'f> {
-    fill: &'w Fill<'f>,
-    target: Target,
-    out: &'w mut Rendered,
-    edits: &'w [Edit],
-    row: Option<RowFill>,
-    copying: bool,
-    explain: bool,
-}
-
-impl Writer<'_, '_> {
-    /// Writes tokens with the edits inside of them. Text between tokens is copied as it stands.
-    fn tokens(&mut self, range: TokenRange) {
-        let edits = self.edits;
-        let from = edits.partition_point(|edit| edit.order().0 < range.first);
-        let mut next = range.first;
-        let whole = self.fill.values.tokens.text_span();
-        // A whole statement keeps the comments before and after it (hints); a copy or a row has none.
-        let exact = self.copying || self.row.is_some();
-        let last_token = u32::try_from(self.fill.values.tokens.tokens().len()).unwrap_or(u32::MAX);
-        let at_start = range.first == 0 && !exact;
-        let mut position = if at_start { whole.start } else { self.start(range.first) };
-        for edit in &edits[from..] {
-            let at = match edit.how {
-                How::After => edit.at.last,
-                _ => edit.at.first,
-            };
-            if at > range.last {
-                break;
-            }
-            if self.copying && edit.once {
-                continue;
-            }
-            // Inside of tokens that are replaced already.
-            if at < next && edit.how != How::After {
-                continue;
-            }
-            match edit.how {
-                How::Before => position = self.copy(next, at, position, self.start(at)),
-                How::After if at + 1 < next => continue,
-                How::After => {
-                    position = self.copy(next, at + 1, position, self.end(at));
-                    next = at + 1;
-                }
-                How::Replace => {
-                    self.copy(next, at, position, self.start(at));
-                    position = self.end(edit.at.last);
-                    next = edit.at.last + 1;
-                }
-            }
-            if edit.how == How::Before {
-                next = at;
-            }
-            self.pieces(&edit.pieces);
-        }
-        let at_end = range.last + 2 >= last_token && !exact;
-        let end = if at_end { whole.end } else { self.end(range.last) };
-        self.copy(next, range.last + 1, position, end.max(position));
-    }
-
-    fn start(&self, token: u32) -> u32 {
-        self.fill.values.tokens.span(token).start
-    }
-
-    fn end(&self, token: u32) -> u32 {
-        self.fill.values.tokens.span(token).end
-    }
-
-    /// Copies the source from `position` to `end`, which holds the tokens `first..last`; notes or
-    /// writes out the parameters among them.
-    fn copy(&mut self, first: u32, last: u32, position: u32, end: u32) -> u32 {
-        let values = self.fill.values;
-        let mut position = position;
-        if self.explain {
-            for token in first..last {
-                if let Some(ordinal) = values.literal_ordinal(token) {
-                    self.raw(position, self.start(token));
-                    self.out.text.extend_from_slice(format!("?{ordinal}").as_bytes());
-                    position = self.end(token);
-                }
-            }
-            self.raw(position, end);
-            return end;
-        }
-        if !values.params.is_empty() || !self.fill.inline_params {
-            for token in first..last {
-                let Some(ordinal) = values.param_of_token(token) else { continue };
-                if self.fill.inline_params {
-                    self.raw(position, self.start(token));
-                    self.value(&ValueRef::Param { ordinal });
-                    position = self.end(token);
-                } else {
-                    self.out.params.push(ordinal);
-                }
-            }
-        }
-        self.raw(position, end);
-        end
-    }
-
-    fn raw(&mut self, from: u32, to: u32) {
-        let bytes = self.fill.values.text.get(from as usize..to as usize).unwrap_or_default();
-        self.out.text.extend_from_slice(bytes);
-    }
-
-    fn value(&mut self, value: &ValueRef) {
-        if self.explain {
-            self.out.text.extend_from_slice(b"<value>");
-            return;
-        }
-        crate::value::write_literal(&value.resolve(self.fill.values), &mut self.out.text);
-    }
-
-    fn pieces(&mut self, pieces: &[Piece]) {
-        for piece in pieces {
-            self.piece(piece);
-        }
-    }
-
-    fn piece(&mut self, piece: &Piece) {
-        match piece {
-            Piece::Text(text) => self.out.text.extend_from_slice(text),
-            Piece::Table(index) | Piece::TableName(index) if self.explain => {
-                if let Some(table) = self.fill.tables.get(*index as usize) {
-                    push_quoted(table.name.as_bytes(), &mut self.out.text);
-                }
-            }
-            Piece::GeneratedId { .. } if self.explain => self.out.text.extend_from_slice(b"<id>"),
-            Piece::Database(index) if self.explain => {
-                if let Some(table) = self.fill.tables.get(*index as usize) {
-                    push_quoted(table.schema.as_bytes(), &mut self.out.text);
-                }
-            }
-            Piece::Table(index) => {
-                self.database(*index);
-                self.out.text.push(b'.');
-                self.table_name(*index);
-            }
-            Piece::TableName(index) => self.table_name(*index),
-            Piece::Database(index) => self.database(*index),
-            Piece::Temporary(load) => (self.fill.temporary)(*load, &mut self.out.text),
-            Piece::Tokens(range) => {
-                let copying = std::mem::replace(&mut self.copying, true);
-                self.tokens(*range);
-                self.copying = copying;
-            }
-            Piece::Sum(parts) => {
-                let sum = parts.iter().fold(0_u64, |sum, part| {
-                    sum.saturating_add(self.fill.values.unsigned(part).unwrap_or(u64::MAX))
-                });
-                self.out.text.extend_from_slice(sum.to_string().as_bytes());
-            }
-            Piece::Value(value) => self.value(value),
-            Piece::Session(value) => (self.fill.session)(*value, &mut self.out.text),
-            Piece::GeneratedId { otherwise } => match (self.row.and_then(|row| row.id), otherwise) {
-                (Some(id), _) => self.out.text.extend_from_slice(id.to_string().as_bytes()),
-                (None, Some(given)) => self.piece(given),
-                (None, None) => self.out.text.extend_from_slice(b"NULL"),
-            },
-        }
-    }
-
-    fn database(&mut self, index: u32) {
-        if let Some(table) = self.fill.tables.get(index as usize) {
-            push_quoted(table.physical_database(self.target).as_bytes(), &mut self.out.text);
-        }
-    }
-
-    fn table_name(&mut self, index: u32) {
-        if let Some(table) = self.fill.tables.get(index as usize) {
-            push_quoted(table.physical_name(self.target).as_bytes(), &mut self.out.text);
-        }
-    }
 }
 
 /// Writes a name in backquotes.

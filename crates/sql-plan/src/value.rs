@@ -124,7 +124,9 @@ impl Values<'_> {
     pub fn unsigned(&self, value: &ValueRef) -> Result<u64, SqlError> {
         let number = match value.resolve(self) {
             SqlValue::Integer(number) => u64::try_from(number).ok(),
-            SqlValue::Text(text) => std::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok()),
+            SqlValue::Text(text) => {
+                std::str::from_utf8(&text).ok().and_then(|t| t.trim().parse().ok())
+            }
             _ => None,
         };
         number.ok_or_else(|| SqlError::new(WRONG_ARGUMENTS, "Incorrect arguments to LIMIT"))
@@ -142,7 +144,9 @@ fn decimal(digits: &[u8]) -> SqlValue {
 fn with_form(value: SqlValue, form: LiteralForm) -> SqlValue {
     match (form, value) {
         (LiteralForm::Negative, SqlValue::Integer(number)) => SqlValue::Integer(-number),
-        (LiteralForm::Negative, SqlValue::Decimal(digits)) => SqlValue::Decimal(format!("-{digits}")),
+        (LiteralForm::Negative, SqlValue::Decimal(digits)) => {
+            SqlValue::Decimal(format!("-{digits}"))
+        }
         (LiteralForm::Negative, SqlValue::Float(number)) => SqlValue::Float(-number),
         (LiteralForm::Temporal, SqlValue::Text(text)) => SqlValue::Temporal(text),
         (_, value) => value,

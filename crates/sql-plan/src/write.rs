@@ -81,7 +81,9 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
             .targets
             .iter()
             .filter_map(|target| {
-                bound.refs_of(block).find(|index| bound.is_named(*index, target.schema, target.name))
+                bound
+                    .refs_of(block)
+                    .find(|index| bound.is_named(*index, target.schema, target.name))
             })
             .collect(),
     };
@@ -192,7 +194,9 @@ fn finish(
         (home, Many::Refused(refused("a broadcast table is changed on all shards alike")))
     } else {
         match places.home {
-            Found::One(home) => (home, Many::Refused(refused("the statement has one place to run"))),
+            Found::One(home) => {
+                (home, Many::Refused(refused("the statement has one place to run")))
+            }
             Found::Apart => return Err(apart(change)),
             Found::Sharded { schema, forwardable } => {
                 let (routes, many) =

@@ -175,7 +175,9 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             }
             for part in plan.split(values, &ids)? {
                 let mut rendered = Rendered::default();
-                with_fill(values, &plan.tables, |fill| plan.render(&part, &ids, fill, &mut rendered));
+                with_fill(values, &plan.tables, |fill| {
+                    plan.render(&part, &ids, fill, &mut rendered)
+                });
                 let text = String::from_utf8(rendered.text).unwrap();
                 writeln!(out, "{}: {text}", at(Some(part.target))).unwrap();
             }
@@ -200,7 +202,9 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                 let what = match change {
                     TableChange::Create { table } => format!("create {}", table.name),
                     TableChange::Alter { table } => format!("alter {}", table.name),
-                    TableChange::Rename { from, table } => format!("rename {from} to {}", table.name),
+                    TableChange::Rename { from, table } => {
+                        format!("rename {from} to {}", table.name)
+                    }
                     TableChange::Drop { name } => format!("drop {name}"),
                 };
                 writeln!(out, "change: {what}").unwrap();
@@ -244,7 +248,10 @@ fn check_merge(merge: &Merge) {
     if let Some(group) = &merge.group {
         for key in &group.keys {
             let leading = merge.order.iter().take(group.keys.len());
-            assert!(leading.into_iter().any(|order| order.key == *key), "group keys lead the order");
+            assert!(
+                leading.into_iter().any(|order| order.key == *key),
+                "group keys lead the order"
+            );
         }
     }
     for key in &merge.distinct {

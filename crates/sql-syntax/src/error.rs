@@ -25,7 +25,7 @@ pub struct SyntaxError {
 pub enum SyntaxErrorKind {
     /// A token that does not fit.
     Unexpected,
-    /// More nesting than [`crate::DEPTH_MAX`].
+    /// More nesting than [`crate::DEPTH_MAX`], or a tree higher than [`crate::HEIGHT_MAX`].
     TooDeep,
 }
 

@@ -22,5 +22,5 @@ pub use edit::{Edits, Place, TokenEdit};
 pub use error::{SyntaxError, SyntaxErrorKind};
 pub use keyword::Keyword;
 pub use lexer::{CharsetClass, Hint, HintKind, LexMode, Token, TokenBuf, TokenKind, lex};
-pub use parser::{DEPTH_MAX, parse, parse_one};
+pub use parser::{DEPTH_MAX, HEIGHT_MAX, parse, parse_one};
 pub use text::LiteralValue;

@@ -112,7 +112,7 @@ pub fn quote_ident(name: &[u8], out: &mut Vec<u8>) {
 pub fn unquote_string<'a>(raw: &'a [u8], mode: &LexMode) -> Cow<'a, [u8]> {
     let [quote, inner @ .., _] = raw else { return Cow::Borrowed(raw) };
     let escapes = !mode.no_backslash_escapes;
-    if !inner.contains(quote) && !(escapes && inner.contains(&b'\\')) {
+    if !(inner.contains(quote) || escapes && inner.contains(&b'\\')) {
         return Cow::Borrowed(inner);
     }
     let mut value = Vec::with_capacity(inner.len());

@@ -116,7 +116,7 @@ fn deep_nesting_is_an_error() {
     }
     let long = format!("SELECT 1{}", " OR a = 1".repeat(5_000));
     parse_one(long.as_bytes(), 0, &mode(), &mut buf).unwrap();
-    let long = format!("SELECT 1{}", " + 1".repeat(5_000));
+    let long = format!("SELECT 1{}", " + 1".repeat(400));
     parse_one(long.as_bytes(), 0, &mode(), &mut buf).unwrap();
 }
 

@@ -5,8 +5,8 @@ use anyhow::{Result, bail};
 use mysql_wire::column::{ColumnDefinition, ColumnFlags};
 use mysql_wire::row::decode_binary_row;
 use mysql_wire::value::Value;
-use node_backend::connection::{Connection, StreamHead};
-use node_backend::error::BackendError;
+use node_backend::{Connection, StreamHead};
+use node_backend::BackendError;
 use std::time::Duration;
 
 /// A statement that takes longer hangs.
@@ -128,7 +128,7 @@ async fn collect(
                 row.fields().map(|field| Ok(field?.map(shown))).collect::<Result<Vec<_>>>()?
             }
             Protocol::Binary => {
-                decode_binary_row(row.bytes(), &columns)?.iter().map(value).collect()
+                decode_binary_row(row.payload(), &columns)?.iter().map(value).collect()
             }
         });
     }

@@ -7,8 +7,8 @@ use crate::layout::Layout;
 use crate::observe::{Observed, Protocol, observe};
 use crate::plain_server::PlainServer;
 use anyhow::{Result, bail};
-use node_backend::connection::Connection;
-use node_backend::options::ConnectOptions;
+use node_backend::Connection;
+use node_backend::ConnectOptions;
 
 /// One statement's end.
 #[derive(Clone, Debug)]

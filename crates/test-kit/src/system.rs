@@ -4,7 +4,7 @@
 use crate::scratch_dir::ScratchDir;
 use anyhow::{Context, Result, bail};
 use base::secret::Secret;
-use node_backend::options::ConnectOptions;
+use node_backend::ConnectOptions;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -24,7 +24,12 @@ fn named(name: &str) -> Named {
 }
 
 fn login(password: &str, scope: Scope) -> Login {
-    Login { user: named("admin"), domain: Some(named("default")), password: Secret::new(password), scope }
+    Login {
+        user: named("admin"),
+        domain: Some(named("default")),
+        password: Secret::new(password),
+        scope,
+    }
 }
 
 fn code(error: IamError) -> (u16, &'static str) {
@@ -39,12 +44,19 @@ const FORBIDDEN: (u16, &str) = (403, "DBS.300541");
 async fn the_first_start_is_told_again_and_nothing_is_kept_in_the_clear() {
     let world = world();
     let first = world.iam.first_start("local-1").await.unwrap();
-    let again = Iam::new(world.store.clone(), SealKey::from_bytes([7; 32])).first_start("other").await.unwrap();
+    let again = Iam::new(world.store.clone(), SealKey::from_bytes([7; 32]))
+        .first_start("other")
+        .await
+        .unwrap();
     assert_eq!(again.password, first.password);
-    assert_eq!((again.access_key, again.secret_key.clone()), (first.access_key.clone(), first.secret_key.clone()));
+    assert_eq!(
+        (again.access_key, again.secret_key.clone()),
+        (first.access_key.clone(), first.secret_key.clone())
+    );
     assert_eq!((again.project, again.user_id), (first.project.clone(), first.user_id.clone()));
     assert_eq!(first.project.name, "local-1");
-    let issued = world.iam.log_in(login(first.password.expose(), Scope::Unsaid), now_ms()).await.unwrap();
+    let issued =
+        world.iam.log_in(login(first.password.expose(), Scope::Unsaid), now_ms()).await.unwrap();
     let (entries, _) = world.store.list("iam/").await.unwrap();
     assert!(entries.len() >= 6);
     for entry in entries {
@@ -54,7 +66,10 @@ async fn the_first_start_is_told_again_and_nothing_is_kept_in_the_clear() {
         }
     }
     // With another seal key the secrets do not open, which is said.
-    let wrong = Iam::new(world.store.clone(), SealKey::from_bytes([8; 32])).first_start("x").await.unwrap_err();
+    let wrong = Iam::new(world.store.clone(), SealKey::from_bytes([8; 32]))
+        .first_start("x")
+        .await
+        .unwrap_err();
     assert!(wrong.to_string().contains("key file"), "{wrong}");
 }
 
@@ -81,7 +96,8 @@ async fn a_token_is_for_its_scope_and_its_day() {
     other.replace_range(0..1, if other.starts_with('A') { "B" } else { "A" });
     assert_eq!(code(world.iam.token(&other, now).await.unwrap_err()), UNAUTHORIZED);
 
-    let domain = world.iam.log_in(login(password, Scope::Domain(named("default"))), now).await.unwrap();
+    let domain =
+        world.iam.log_in(login(password, Scope::Domain(named("default"))), now).await.unwrap();
     let document = domain.view.document();
     assert_eq!(document["token"]["domain"]["id"], first.domain.id.as_str());
     assert!(domain.view.caller.project.is_none() && document["token"].get("project").is_none());
@@ -103,9 +119,13 @@ async fn who_may_not_in_stays_out() {
     let elsewhere = Login { domain: Some(named("elsewhere")), ..login(password, Scope::Unsaid) };
     assert_eq!(refused(elsewhere).await, UNAUTHORIZED);
     assert_eq!(refused(login(password, Scope::Project(named("other"), None))).await, FORBIDDEN);
-    assert_eq!(refused(login(password, Scope::Project(named("local-1"), Some(named("other"))))).await, FORBIDDEN);
+    assert_eq!(
+        refused(login(password, Scope::Project(named("local-1"), Some(named("other"))))).await,
+        FORBIDDEN
+    );
     assert_eq!(refused(login(password, Scope::Domain(named("other")))).await, FORBIDDEN);
-    let english = ApiError::from(world.iam.token("x", 0).await.unwrap_err()).message(Language::English);
+    let english =
+        ApiError::from(world.iam.token("x", 0).await.unwrap_err()).message(Language::English);
     assert_eq!(english, "A valid token or signature is required.");
 }
 
@@ -116,20 +136,37 @@ async fn a_signer_has_the_project_that_it_asks_for() {
     assert_eq!(code(world.iam.access_key("AKUNKNOWN").await.unwrap_err()), UNAUTHORIZED);
     let key = world.iam.access_key(&first.access_key).await.unwrap();
     assert!(!format!("{key:?}").contains(first.secret_key.expose()));
-    let headers = vec![("host".to_owned(), b"h".to_vec()), ("x-sdk-date".to_owned(), b"20261121T053000Z".to_vec())];
+    let headers = vec![
+        ("host".to_owned(), b"h".to_vec()),
+        ("x-sdk-date".to_owned(), b"20261121T053000Z".to_vec()),
+    ];
     let signature = signature_of(&first.secret_key);
     let text = format!(
         "SDK-HMAC-SHA256 Access={}, SignedHeaders=host;x-sdk-date, Signature={signature}",
         first.access_key
     );
     let authorization = signature::Authorization::parse(&text).unwrap().unwrap();
-    let request =
-        Signed { authorization: &authorization, method: "GET", path: "/", query: "", headers: &headers, body: b"" };
+    let request = Signed {
+        authorization: &authorization,
+        method: "GET",
+        path: "/",
+        query: "",
+        headers: &headers,
+        body: b"",
+    };
     let signer = async |project: Option<&str>, domain: Option<&str>| {
-        world.iam.signer(&key, &request, project, domain).await.map(|caller| caller.project).map_err(code)
+        world
+            .iam
+            .signer(&key, &request, project, domain)
+            .await
+            .map(|caller| caller.project)
+            .map_err(code)
     };
     assert_eq!(signer(None, None).await, Ok(Some(first.project.clone())));
-    assert_eq!(signer(Some(first.project.id.as_str()), None).await, Ok(Some(first.project.clone())));
+    assert_eq!(
+        signer(Some(first.project.id.as_str()), None).await,
+        Ok(Some(first.project.clone()))
+    );
     assert_eq!(signer(None, Some(&first.domain.id)).await, Ok(None));
     assert_eq!(signer(Some("0123456789abcdef0123456789abcdef"), None).await, Err(FORBIDDEN));
     assert_eq!(signer(None, Some("other")).await, Err(FORBIDDEN));
@@ -144,8 +181,12 @@ fn signature_of(secret: &Secret) -> String {
     use aws_lc_rs::hmac;
     use base::id::hex;
     let empty = hex(digest(&SHA256, b"").as_ref());
-    let canonical = format!("GET\n/\n\nhost:h\nx-sdk-date:20261121T053000Z\n\nhost;x-sdk-date\n{empty}");
-    let to_sign = format!("SDK-HMAC-SHA256\n20261121T053000Z\n{}", hex(digest(&SHA256, canonical.as_bytes()).as_ref()));
+    let canonical =
+        format!("GET\n/\n\nhost:h\nx-sdk-date:20261121T053000Z\n\nhost;x-sdk-date\n{empty}");
+    let to_sign = format!(
+        "SDK-HMAC-SHA256\n20261121T053000Z\n{}",
+        hex(digest(&SHA256, canonical.as_bytes()).as_ref())
+    );
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
     hex(hmac::sign(&key, to_sign.as_bytes()).as_ref())
 }

@@ -8,8 +8,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use control_api::account::{
-    CreateUser, CreateUsersRequest, CreateUsersResponse, ListUsersResponse, ListUsersV3Response, ResetPasswordRequest,
-    ResetPasswordResponse, UpdateUser, UpdateUserRequest, UserName,
+    CreateUser, CreateUsersRequest, CreateUsersResponse, ListUsersResponse, ListUsersV3Response,
+    ResetPasswordRequest, ResetPasswordResponse, UpdateUser, UpdateUserRequest, UserName,
 };
 use control_api::decode::decode;
 use control_api::paging::LIMIT_DEFAULT;
@@ -67,7 +67,12 @@ pub async fn reset_password(
     body: Bytes,
 ) -> Result<Json<ResetPasswordResponse>, Failure> {
     let request: ResetPasswordRequest = decode(&body)?;
-    Ok(Json(state.app.reset_password(&principal.project_id, &instance_id, &name, request.password).await?))
+    Ok(Json(
+        state
+            .app
+            .reset_password(&principal.project_id, &instance_id, &name, request.password)
+            .await?,
+    ))
 }
 
 pub async fn create_v3(

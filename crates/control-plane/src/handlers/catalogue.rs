@@ -47,6 +47,7 @@ pub async fn flavors_v3(
 ) -> Result<Json<ListFlavorsV3Response>, Failure> {
     let query = Query::parse(query.as_deref());
     let page = query.page(LIMIT_DEFAULT)?;
-    let (id, version, zones) = (query.get("engine_id"), query.get("engine_version"), query.get("available_zones"));
+    let (id, version, zones) =
+        (query.get("engine_id"), query.get("engine_version"), query.get("available_zones"));
     Ok(Json(state.app.list_flavors_v3(id, version, zones, page)?))
 }

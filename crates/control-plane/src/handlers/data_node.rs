@@ -29,5 +29,7 @@ pub async fn list_available_v3(
     RawQuery(query): RawQuery,
 ) -> Result<Json<AvailableDataNodesV3Response>, Failure> {
     let page = Query::parse(query.as_deref()).page(LIMIT_DEFAULT)?;
-    Ok(Json(state.app.list_available_data_nodes_v3(&principal.project_id, &instance_id, page).await?))
+    Ok(Json(
+        state.app.list_available_data_nodes_v3(&principal.project_id, &instance_id, page).await?,
+    ))
 }

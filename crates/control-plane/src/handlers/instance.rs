@@ -9,8 +9,8 @@ use axum::extract::{Path, RawQuery, State};
 use control_api::decode::{decode, decode_optional};
 use control_api::instance::{
     CreateInstanceRequest, CreateInstanceResponse, DeleteInstanceResponse, ListInstancesResponse,
-    RenameInstanceRequest, RenameInstanceResponse, RestartInstanceRequest, RestartInstanceResponse, RestartKind,
-    ShowInstanceResponse,
+    RenameInstanceRequest, RenameInstanceResponse, RestartInstanceRequest, RestartInstanceResponse,
+    RestartKind, ShowInstanceResponse,
 };
 use control_api::instance_v3::{
     CreateInstanceV3Request, JobStarted, ListInstancesV3Response, ShowInstanceV3Response,

@@ -26,6 +26,10 @@ pub async fn list(
 ) -> Result<Json<ListJobsResponse>, Failure> {
     let query = Query::parse(query.as_deref());
     let page = query.page(INSTANCES_LIMIT_DEFAULT)?;
-    let range = TimeRange::new(query.milliseconds("start_time")?, query.milliseconds("end_time")?, now_ms())?;
+    let range = TimeRange::new(
+        query.milliseconds("start_time")?,
+        query.milliseconds("end_time")?,
+        now_ms(),
+    )?;
     Ok(Json(state.app.list_jobs(&principal.project_id, range, page).await?))
 }

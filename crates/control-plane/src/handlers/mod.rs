@@ -24,7 +24,10 @@ pub fn routes() -> Router<Arc<AppState>> {
     ROUTES.iter().fold(Router::new(), |router, route| {
         let handler = handler(route).expect("every route of the table has its handler");
         let status = StatusCode::from_u16(route.status).expect("the table has HTTP statuses");
-        router.route(route.path, handler.layer(map_response(move |response| with_status(response, status))))
+        router.route(
+            route.path,
+            handler.layer(map_response(move |response| with_status(response, status))),
+        )
     })
 }
 

@@ -10,10 +10,12 @@ use control_api::decode::decode;
 use control_api::paging::LIMIT_DEFAULT;
 use control_api::query::Query;
 use control_api::schema::{
-    CreateDatabasesRequest, CreateDatabasesResponse, DatabaseName, Empty, ListDatabasesResponse, ShowDatabaseResponse,
+    CreateDatabasesRequest, CreateDatabasesResponse, DatabaseName, Empty, ListDatabasesResponse,
+    ShowDatabaseResponse,
 };
 use control_api::schema_v3::{
-    CreateDatabaseV3Request, CreateDatabaseV3Response, DeleteDatabaseV3Response, ShowDatabaseV3Response,
+    CreateDatabaseV3Request, CreateDatabaseV3Response, DeleteDatabaseV3Response,
+    ShowDatabaseV3Response,
 };
 use std::sync::Arc;
 
@@ -71,7 +73,8 @@ pub async fn create_v3(
     body: Bytes,
 ) -> Result<Json<CreateDatabaseV3Response>, Failure> {
     let schemas = [decode::<CreateDatabaseV3Request>(&body)?.check()?];
-    let mut job_ids = state.app.create_schemas(&principal.project_id, &instance_id, &schemas).await?;
+    let mut job_ids =
+        state.app.create_schemas(&principal.project_id, &instance_id, &schemas).await?;
     let [schema] = schemas;
     Ok(Json(CreateDatabaseV3Response { name: schema.name, job_id: job_ids.remove(0) }))
 }
@@ -91,6 +94,7 @@ pub async fn delete_v3(
     RawQuery(query): RawQuery,
 ) -> Result<Json<DeleteDatabaseV3Response>, Failure> {
     let delete_data = Query::parse(query.as_deref()).flag("delete_dn_data")?;
-    let job_id = state.app.delete_schema(&principal.project_id, &instance_id, &name, delete_data).await?;
+    let job_id =
+        state.app.delete_schema(&principal.project_id, &instance_id, &name, delete_data).await?;
     Ok(Json(DeleteDatabaseV3Response { database_name: name, job_id }))
 }

@@ -151,7 +151,8 @@ async fn build(live: Arc<LiveNodes>) {
         for instance in instances {
             let Some(app) = live.app.get().and_then(Weak::upgrade) else { return };
             match app.snapshot(&instance).await {
-                Ok(snapshot) => live.hand_out(&instance, Arc::new(snapshot)),
+                Ok(Some(snapshot)) => live.hand_out(&instance, Arc::new(snapshot)),
+                Ok(None) => tracing::info!(%instance, "the instance is gone; its nodes get no more snapshots"),
                 Err(error) => {
                     tracing::warn!(%instance, %error, "the snapshot could not be built and is tried again");
                     let live = live.clone();

@@ -86,15 +86,14 @@ impl Database {
     ) -> Result<Vec<Entry>, StoreError> {
         let end = end_of(prefix);
         let upper = if end.is_some() { "AND key < ?2" } else { "AND ?2 IS NULL" };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM entry WHERE key >= ?1 {upper} AND key > ?3 ORDER BY key LIMIT ?4"
-        );
-        let lower = after.filter(|after| *after > prefix).unwrap_or(prefix);
-        // What is greater than nothing is everything: no entry has an empty key below a prefix.
-        let strictly = after.unwrap_or("");
+        let sql =
+            format!("SELECT {COLUMNS} FROM entry WHERE key >= ?1 {upper} ORDER BY key LIMIT ?3");
+        // The first key that can come after another is that one with a zero byte more.
+        let lower = after.map_or(String::new(), |after| format!("{after}\0"));
+        let lower = lower.as_str().max(prefix);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![lower, end, strictly, limit], entry)?;
+        let rows = statement.query_map(params![lower, end, limit], entry)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -185,8 +184,7 @@ fn end_of(prefix: &str) -> Option<String> {
 }
 
 fn set_meta(transaction: &Transaction<'_>, name: &str, value: u64) -> Result<(), StoreError> {
-    let mut statement =
-        transaction.prepare_cached("UPDATE meta SET value = ?1 WHERE name = ?2")?;
+    let mut statement = transaction.prepare_cached("UPDATE meta SET value = ?1 WHERE name = ?2")?;
     statement.execute(params![value as i64, name])?;
     Ok(())
 }
@@ -217,9 +215,11 @@ fn apply(
             (key, None)
         }
     };
-    transaction
-        .prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3)")?
-        .execute(params![revision as i64, key, value])?;
+    transaction.prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3)")?.execute(params![
+        revision as i64,
+        key,
+        value
+    ])?;
     Ok(Some(Change { revision, key, value }))
 }
 
@@ -250,10 +250,10 @@ mod tests {
     fn a_list_reads_its_range_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::open(&dir.path().join("store.db"), HISTORY_MAX).unwrap();
-        let plan = "EXPLAIN QUERY PLAN SELECT key FROM entry WHERE key >= ?1 AND key < ?2 AND key > ?3 ORDER BY key LIMIT ?4";
+        let plan = "EXPLAIN QUERY PLAN SELECT key FROM entry WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
         let plan: String = database
             .connection
-            .query_row(plan, params!["a", "b", "", 1], |row| row.get("detail"))
+            .query_row(plan, params!["a", "b", 1], |row| row.get("detail"))
             .unwrap();
         assert!(plan.contains("SEARCH") && plan.contains("key<?"), "{plan}");
     }
@@ -301,7 +301,10 @@ mod tests {
         // The engine's own limit answers as a full disk does, with SQLITE_FULL.
         database.connection.pragma_update(None, "max_page_count", 20).unwrap();
         let refused = database.txn(&[], vec![put("small", 10), put("big", 1 << 20)]).unwrap_err();
-        assert!(matches!(&refused, StoreError::Unavailable(text) if text.contains("full")), "{refused}");
+        assert!(
+            matches!(&refused, StoreError::Unavailable(text) if text.contains("full")),
+            "{refused}"
+        );
         assert_eq!(database.revision(), 1);
         assert!(database.get("before").unwrap().is_some());
         assert!(database.get("small").unwrap().is_none());

@@ -92,7 +92,7 @@ mod tests {
 
     fn columns(connection: &Connection) -> Vec<String> {
         let mut statement = connection.prepare("SELECT * FROM entry").unwrap();
-        let names = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names = statement.column_names().map(str::to_owned).collect();
         drop(statement.query([]).unwrap());
         names
     }
@@ -112,7 +112,8 @@ mod tests {
             let wanted = wanted.iter().find(|(one, _)| *one == name).unwrap().1;
             assert_eq!(meta(&old, name).unwrap(), Some(wanted), "{name}");
         }
-        let version: i64 = old.query_row("SELECT version FROM entry", [], |row| row.get(0)).unwrap();
+        let version: i64 =
+            old.query_row("SELECT version FROM entry", [], |row| row.get(0)).unwrap();
         assert_eq!(version, 1);
     }
 
@@ -121,8 +122,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("newer.db");
         let file = Connection::open(&path).unwrap();
-        file.execute_batch("CREATE TABLE meta (name TEXT, value INTEGER); INSERT INTO meta VALUES ('form', 3)")
-            .unwrap();
+        file.execute_batch(
+            "CREATE TABLE meta (name TEXT, value INTEGER); INSERT INTO meta VALUES ('form', 3)",
+        )
+        .unwrap();
         drop(file);
         let before = std::fs::read(&path).unwrap();
         let refused = prepare(&mut Connection::open(&path).unwrap()).unwrap_err();

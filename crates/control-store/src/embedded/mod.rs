@@ -64,11 +64,7 @@ impl SqliteStore {
             .name("store".into())
             .spawn(move || worker::run(database, lock, queue))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Arc::new(Self {
-            path: path.to_owned(),
-            commands: Some(commands),
-            worker: Some(worker),
-        }))
+        Ok(Arc::new(Self { path: path.to_owned(), commands: Some(commands), worker: Some(worker) }))
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {

@@ -26,9 +26,14 @@ impl Comparison {
     pub fn of(column: &ColumnDefinition) -> Self {
         use ColumnType as T;
         match column.column_type {
-            T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong | T::Year | T::Decimal | T::NewDecimal => {
-                Comparison::Number
-            }
+            T::Tiny
+            | T::Short
+            | T::Int24
+            | T::Long
+            | T::LongLong
+            | T::Year
+            | T::Decimal
+            | T::NewDecimal => Comparison::Number,
             T::Float | T::Double => Comparison::Float,
             T::Time | T::Time2 => Comparison::Time,
             _ => Comparison::Bytes,
@@ -40,7 +45,15 @@ impl Comparison {
         use ColumnType as T;
         let stringy = matches!(
             column.column_type,
-            T::VarChar | T::VarString | T::String | T::Enum | T::Set | T::TinyBlob | T::Blob | T::MediumBlob | T::LongBlob
+            T::VarChar
+                | T::VarString
+                | T::String
+                | T::Enum
+                | T::Set
+                | T::TinyBlob
+                | T::Blob
+                | T::MediumBlob
+                | T::LongBlob
         );
         stringy && column.collation != BINARY_COLLATION
     }
@@ -68,7 +81,8 @@ impl Comparison {
 
 /// A number as a double; what cannot be read is 0, as in SQL.
 pub fn float(text: &[u8]) -> f64 {
-    let number: f64 = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    let number: f64 =
+        std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
     if number == 0.0 { 0.0 } else { number }
 }
 
@@ -99,7 +113,9 @@ fn time(text: &[u8]) -> i64 {
         Some(at) => (&text[..at], &text[at + 1..]),
         None => (text, &[][..]),
     };
-    let number = |digits: &[u8]| digits.iter().fold(0i64, |sum, digit| sum * 10 + i64::from(digit.wrapping_sub(b'0')));
+    let number = |digits: &[u8]| {
+        digits.iter().fold(0i64, |sum, digit| sum * 10 + i64::from(digit.wrapping_sub(b'0')))
+    };
     let seconds = whole.split(|byte| *byte == b':').fold(0i64, |sum, part| sum * 60 + number(part));
     let micros = (0..6).fold(0i64, |sum, at| {
         sum * 10 + i64::from(fraction.get(at).copied().unwrap_or(b'0').wrapping_sub(b'0'))
@@ -158,7 +174,11 @@ mod tests {
             (&Comparison::Time, "99:00:00", "100:00:00"),
         ];
         for (how, low, high) in cases {
-            assert_eq!(how.compare(Some(low.as_bytes()), Some(high.as_bytes())), Ordering::Less, "{low} {high}");
+            assert_eq!(
+                how.compare(Some(low.as_bytes()), Some(high.as_bytes())),
+                Ordering::Less,
+                "{low} {high}"
+            );
         }
         assert_eq!(time(b"-00:00:01.5"), -1_500_000);
     }

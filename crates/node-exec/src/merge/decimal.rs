@@ -26,7 +26,9 @@ impl Decimal {
             _ => (false, text),
         };
         let (mantissa, exponent) = match rest.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-            Some(at) => (&rest[..at], std::str::from_utf8(&rest[at + 1..]).ok()?.parse::<i32>().ok()?),
+            Some(at) => {
+                (&rest[..at], std::str::from_utf8(&rest[at + 1..]).ok()?.parse::<i32>().ok()?)
+            }
             None => (rest, 0),
         };
         let mut digits = Vec::with_capacity(mantissa.len());

@@ -55,7 +55,8 @@ pub(crate) struct GroupBuilder {
 }
 
 fn is_double(column: Option<&ColumnDefinition>) -> bool {
-    column.is_some_and(|column| matches!(column.column_type, ColumnType::Float | ColumnType::Double))
+    column
+        .is_some_and(|column| matches!(column.column_type, ColumnType::Float | ColumnType::Double))
 }
 
 fn index(layout: &Layout, at: ColumnAt) -> usize {
@@ -66,7 +67,9 @@ impl GroupBuilder {
     pub(crate) fn new(layout: Rc<Layout>, aggregates: &[Aggregate], first: Record) -> Self {
         let states = aggregates
             .iter()
-            .map(|aggregate| (index(&layout, aggregate.column), State::new(&layout, &aggregate.kind)))
+            .map(|aggregate| {
+                (index(&layout, aggregate.column), State::new(&layout, &aggregate.kind))
+            })
             .collect();
         let mut builder = Self { layout, first: first.clone(), states };
         builder.add(&first);
@@ -139,7 +142,8 @@ impl State {
                 }
             }
             State::Bits(kind, bits) => {
-                let Some(value) = record.get(at).and_then(Decimal::parse).and_then(|n| n.to_u64()) else {
+                let Some(value) = record.get(at).and_then(Decimal::parse).and_then(|n| n.to_u64())
+                else {
                     return;
                 };
                 match kind {
@@ -240,14 +244,24 @@ mod tests {
         ]);
         let aggregates = [
             Aggregate { column: ColumnAt::Visible(0), kind: AggregateKind::Sum },
-            Aggregate { column: ColumnAt::Visible(1), kind: AggregateKind::Extreme { max: true, weight: None } },
+            Aggregate {
+                column: ColumnAt::Visible(1),
+                kind: AggregateKind::Extreme { max: true, weight: None },
+            },
             Aggregate {
                 column: ColumnAt::Visible(2),
-                kind: AggregateKind::Average { sum: ColumnAt::Visible(0), count: ColumnAt::Visible(1) },
+                kind: AggregateKind::Average {
+                    sum: ColumnAt::Visible(0),
+                    count: ColumnAt::Visible(1),
+                },
             },
             Aggregate { column: ColumnAt::Visible(3), kind: AggregateKind::Sum },
         ];
-        let mut group = GroupBuilder::new(layout, &aggregates, record(&[Some("1.10"), Some("9"), None, Some("0.1")]));
+        let mut group = GroupBuilder::new(
+            layout,
+            &aggregates,
+            record(&[Some("1.10"), Some("9"), None, Some("0.1")]),
+        );
         group.add(&record(&[Some("2.25"), Some("10"), None, Some("0.2")]));
         group.add(&record(&[None, None, None, None]));
         let made = group.finish();
@@ -259,7 +273,9 @@ mod tests {
 
     #[test]
     fn doubles_print_as_the_server_does() {
-        for (number, text) in [(1e20, "1e20"), (0.5, "0.5"), (1e-5, "1e-5"), (123456.0, "123456"), (0.0, "0")] {
+        for (number, text) in
+            [(1e20, "1e20"), (0.5, "0.5"), (1e-5, "1e-5"), (123456.0, "123456"), (0.0, "0")]
+        {
             assert_eq!(double_text(number), text.as_bytes());
         }
     }

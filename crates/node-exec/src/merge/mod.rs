@@ -104,7 +104,10 @@ impl Key {
 }
 
 pub(crate) fn compare_by(keys: &[Key], a: &Record, b: &Record) -> Ordering {
-    keys.iter().map(|key| key.compare(a, b)).find(|order| *order != Ordering::Equal).unwrap_or(Ordering::Equal)
+    keys.iter()
+        .map(|key| key.compare(a, b))
+        .find(|order| *order != Ordering::Equal)
+        .unwrap_or(Ordering::Equal)
 }
 
 /// What is known of the answers' columns.
@@ -169,6 +172,10 @@ pub struct Merger {
     last: Option<Record>,
 }
 
+/// Gives a value as a number's text; `None` is NULL.
+pub type NumberOf<'a> =
+    dyn FnMut(&sql_plan::value::ValueRef) -> Result<Option<Vec<u8>>, ExecError> + 'a;
+
 /// A HAVING whose values are known.
 #[derive(Clone, Debug)]
 pub enum HavingWithValues {
@@ -184,15 +191,14 @@ pub enum HavingWithValues {
 
 impl HavingWithValues {
     /// Puts values in; `number` gives a value's text.
-    pub fn new(
-        having: &Having,
-        number: &mut dyn FnMut(&sql_plan::value::ValueRef) -> Result<Option<Vec<u8>>, ExecError>,
-    ) -> Result<Self, ExecError> {
+    pub fn new(having: &Having, number: &mut NumberOf<'_>) -> Result<Self, ExecError> {
         Ok(match having {
             Having::And(all) => {
                 Self::And(all.iter().map(|one| Self::new(one, number)).collect::<Result<_, _>>()?)
             }
-            Having::Or(any) => Self::Or(any.iter().map(|one| Self::new(one, number)).collect::<Result<_, _>>()?),
+            Having::Or(any) => {
+                Self::Or(any.iter().map(|one| Self::new(one, number)).collect::<Result<_, _>>()?)
+            }
             Having::Compare { column, op, value } => Self::Compare(*column, *op, number(value)?),
             Having::IsNull { column, not } => Self::IsNull(*column, *not),
         })
@@ -248,7 +254,12 @@ pub struct Bounds {
 
 impl Merger {
     /// A merge over streams with this layout.
-    pub fn new(merge: &Merge, layout: Layout, having: Option<HavingWithValues>, bounds: Bounds) -> Self {
+    pub fn new(
+        merge: &Merge,
+        layout: Layout,
+        having: Option<HavingWithValues>,
+        bounds: Bounds,
+    ) -> Self {
         Self {
             order: layout.keys(&merge.order),
             group: merge
@@ -280,8 +291,10 @@ impl Merger {
             };
             let Some(record) = record else { return Ok(None) };
             if !self.distinct.is_empty() {
-                let repeated =
-                    self.last.as_ref().is_some_and(|last| compare_by(&self.distinct, last, &record).is_eq());
+                let repeated = self
+                    .last
+                    .as_ref()
+                    .is_some_and(|last| compare_by(&self.distinct, last, &record).is_eq());
                 if repeated {
                     continue;
                 }
@@ -360,7 +373,8 @@ impl Merger {
         let Some((record, stream)) = self.heads.pop() else { return Ok(None) };
         if let Some(row) = streams.next(stream).await? {
             let fresh = (Record::of(&row)?, stream);
-            let at = self.heads.partition_point(|head| head_order(&self.order, head, &fresh).is_gt());
+            let at =
+                self.heads.partition_point(|head| head_order(&self.order, head, &fresh).is_gt());
             self.heads.insert(at, fresh);
         }
         Ok(Some(record))

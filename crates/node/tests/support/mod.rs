@@ -19,7 +19,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use topology::account::{Account, Authority, Verifiers};
-use topology::model::{DataNode, SNAPSHOT_FORM, Schema, Shard, ShardMode, Snapshot, physical_database};
+use topology::model::{
+    DataNode, SNAPSHOT_FORM, Schema, Shard, ShardMode, Snapshot, physical_database,
+};
 use topology::stream::{Answer, Ask, TableChange};
 
 pub const DN_USER: &str = "ddmrw";
@@ -74,20 +76,30 @@ impl Server {
             format!("--init-file={dir}/init.sql"),
             format!("--port={}", self.port),
         ]);
-        command.args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--lower-case-table-names=1"]);
-        command.args(["--innodb-buffer-pool-size=64M", "--max-allowed-packet=64M", "--skip-log-bin"]);
+        command.args([
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+            "--lower-case-table-names=1",
+        ]);
+        command.args([
+            "--innodb-buffer-pool-size=64M",
+            "--max-allowed-packet=64M",
+            "--skip-log-bin",
+        ]);
         command.args(["--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4"]);
         if root {
             command.arg("--user=root");
         }
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("mariadbd is installed");
+        let child =
+            command.stdout(Stdio::null()).stderr(log).spawn().expect("mariadbd is installed");
         self.child = Some(child);
     }
 
     pub async fn ready(&self) -> Connection {
         let started = Instant::now();
         loop {
-            let options = ConnectOptions::new("127.0.0.1", self.port, DN_USER, Secret::new(DN_PASSWORD));
+            let options =
+                ConnectOptions::new("127.0.0.1", self.port, DN_USER, Secret::new(DN_PASSWORD));
             match Connection::connect(&options).await {
                 Ok(connection) => return connection,
                 Err(error) => {
@@ -192,31 +204,42 @@ impl System {
         Self::start_with(nodes, shards, |_| {}).await
     }
 
-    pub async fn start_with(nodes: usize, shards: u32, configure: impl FnOnce(&mut NodeConfig)) -> Self {
+    pub async fn start_with(
+        nodes: usize,
+        shards: u32,
+        configure: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
         let servers: Vec<Server> = (0..nodes).map(|_| Server::make()).collect();
-        let ids: Vec<DataNodeId> = (0..nodes).map(|n| DataNodeId::from_random([n as u8 + 1; 16])).collect();
+        let ids: Vec<DataNodeId> =
+            (0..nodes).map(|n| DataNodeId::from_random([n as u8 + 1; 16])).collect();
         let mut data_nodes = BTreeMap::new();
         let mut all_shards = Vec::new();
         let mut connections = Vec::new();
         for (server, id) in servers.iter().zip(&ids) {
             let connection = server.ready().await;
-            data_nodes.insert(id.clone(), DataNode {
-                id: id.clone(),
-                name: format!("dn-{}", server.port),
-                host: "127.0.0.1".into(),
-                port: server.port,
-                server_version: connection.server_version().to_owned(),
-                user: DN_USER.into(),
-                password: Secret::new(DN_PASSWORD),
-                read_weight: 100,
-                replicas: Vec::new(),
-            });
+            data_nodes.insert(
+                id.clone(),
+                DataNode {
+                    id: id.clone(),
+                    name: format!("dn-{}", server.port),
+                    host: "127.0.0.1".into(),
+                    port: server.port,
+                    server_version: connection.server_version().to_owned(),
+                    user: DN_USER.into(),
+                    password: Secret::new(DN_PASSWORD),
+                    read_weight: 100,
+                    replicas: Vec::new(),
+                },
+            );
             connections.push(connection);
         }
         for index in 0..shards {
             let node = (index as usize * nodes / shards as usize).min(nodes - 1);
             let database = physical_database("shop", index);
-            connections[node].execute_sql(format!("CREATE DATABASE `{database}`").as_bytes()).await.unwrap();
+            connections[node]
+                .execute_sql(format!("CREATE DATABASE `{database}`").as_bytes())
+                .await
+                .unwrap();
             all_shards.push(Shard { index, database, data_node: ids[node].clone() });
         }
         let schema = Schema {
@@ -325,7 +348,9 @@ impl Client {
     pub async fn run(&mut self, sql: &str) -> Result<Vec<String>, (u16, String)> {
         use node_backend::{BackendError, QueryResult};
         match self.0.query(sql.as_bytes()).await {
-            Ok(QueryResult::Ok(ok)) => Ok(vec![format!("ok {} {}", ok.affected_rows, ok.last_insert_id)]),
+            Ok(QueryResult::Ok(ok)) => {
+                Ok(vec![format!("ok {} {}", ok.affected_rows, ok.last_insert_id)])
+            }
             Ok(QueryResult::Rows(set)) => Ok(set
                 .rows
                 .iter()
@@ -336,7 +361,9 @@ impl Client {
                     fields.join("|")
                 })
                 .collect()),
-            Err(BackendError::Server(error)) => Err((error.number, error.message_text().into_owned())),
+            Err(BackendError::Server(error)) => {
+                Err((error.number, error.message_text().into_owned()))
+            }
             Err(other) => panic!("{sql}: {other:?}"),
         }
     }

@@ -5,14 +5,12 @@ use super::{Block, Bound, Conjunct, Facts, Qualified, Reference, Source, What};
 use crate::expr::{self, Part, conjuncts, for_each_part, function_name};
 use crate::route::Router;
 use crate::template::{SessionValue, TokenRange};
-use base::sql_error::{
-    NO_DB_SELECTED, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlError, UNKNOWN_DB,
-};
-use sql_syntax::ast::{
-    ColumnRef, Expr, ExprKind, Ident, Join, JoinKind, Query, Select, SelectItem, SetExpr, Span,
-    TableExpr, TableName, TableRef,
-};
+use base::sql_error::{NO_DB_SELECTED, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlError, UNKNOWN_DB};
 use sql_syntax::TokenBuf;
+use sql_syntax::ast::{
+    ColumnRef, Expr, ExprKind, Ident, IntoKind, Join, JoinKind, Query, Select, SelectInto,
+    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef,
+};
 use std::collections::HashMap;
 use topology::model::{Placement, Schema, Snapshot};
 
@@ -65,14 +63,15 @@ impl<'s> Binder<'s> {
         for pending in std::mem::take(&mut self.pending) {
             let mut at = Some(pending.block);
             while let Some(block) = at {
-                let named = self.bound.blocks[block].sources.iter().find_map(|source| match source {
-                    Source::Table(index)
-                        if self.bound.is_named(*index, pending.schema, pending.table) =>
-                    {
-                        Some(*index)
-                    }
-                    _ => None,
-                });
+                let named =
+                    self.bound.blocks[block].sources.iter().find_map(|source| match source {
+                        Source::Table(index)
+                            if self.bound.is_named(*index, pending.schema, pending.table) =>
+                        {
+                            Some(*index)
+                        }
+                        _ => None,
+                    });
                 if let Some(reference) = named {
                     let schema_token = pending.schema.map(|schema| schema.tok);
                     let table_token = pending.table.tok;
@@ -120,8 +119,14 @@ impl<'s> Binder<'s> {
                 self.expr(part, block)?;
             }
         }
+        self.into(query.into.as_ref());
         self.ctes.truncate(visible);
         Ok(block)
+    }
+
+    fn into(&mut self, into: Option<&SelectInto>) {
+        self.bound.facts.uses.user_variables |=
+            into.is_some_and(|into| matches!(into.kind, IntoKind::Vars(_)));
     }
 
     fn set_expr(
@@ -176,6 +181,7 @@ impl<'s> Binder<'s> {
         self.bound.blocks[block].select = Some(select);
         self.bound.blocks[block].derived = derived;
         self.bound.blocks[block].set_operand = operand;
+        self.into(select.into.as_ref());
         self.from(&select.from, select.selection.as_ref(), block)?;
         for item in &select.items {
             match item {
@@ -228,13 +234,13 @@ impl<'s> Binder<'s> {
         null_side: bool,
     ) -> Result<Vec<usize>, SqlError> {
         match table {
-            TableExpr::Table(table) => {
-                Ok(self.table_name(table.name, Some(table), block, null_side)?.into_iter().collect())
-            }
+            TableExpr::Table(table) => Ok(self
+                .table_name(table.name, Some(table), block, null_side)?
+                .into_iter()
+                .collect()),
             TableExpr::Derived { lateral, query, alias, .. } => {
                 // A lateral query sees what stands before it; others see what is around the block.
-                let parent =
-                    if *lateral { Some(block) } else { self.bound.blocks[block].parent };
+                let parent = if *lateral { Some(block) } else { self.bound.blocks[block].parent };
                 self.query(query, parent, true)?;
                 let alias = alias.map(|alias| alias.name(self.bound.src).into_owned());
                 let source = Source::Opaque { alias: alias.unwrap_or_default() };
@@ -266,7 +272,8 @@ impl<'s> Binder<'s> {
         null_side: bool,
     ) -> Result<Vec<usize>, SqlError> {
         let left = self.table_expr(&join.left, block, null_side || join.kind == JoinKind::Right)?;
-        let right = self.table_expr(&join.right, block, null_side || join.kind == JoinKind::Left)?;
+        let right =
+            self.table_expr(&join.right, block, null_side || join.kind == JoinKind::Left)?;
         let restricts: Vec<usize> = match join.kind {
             JoinKind::Left => right.clone(),
             JoinKind::Right => left.clone(),
@@ -328,7 +335,8 @@ impl<'s> Binder<'s> {
     ) {
         // The condition of a join reaches its tables before other joins do only where these cannot
         // make them NULL in between; `null_side` of the tables under the join is what counts.
-        let inner = join.is_none_or(|join| matches!(join.kind, JoinKind::Inner | JoinKind::Straight));
+        let inner =
+            join.is_none_or(|join| matches!(join.kind, JoinKind::Inner | JoinKind::Straight));
         let before_joins = restricts
             .iter()
             .copied()
@@ -511,8 +519,10 @@ fn is_null_side_within(join: &Join, reference: usize, bound: &Bound<'_>) -> bool
     fn below(table: &TableExpr, token: u32, null_side: bool) -> Option<bool> {
         match table {
             TableExpr::Table(table) => (table.name.name.tok == token).then_some(null_side),
-            TableExpr::Join(join) => below(&join.left, token, null_side || join.kind == JoinKind::Right)
-                .or_else(|| below(&join.right, token, null_side || join.kind == JoinKind::Left)),
+            TableExpr::Join(join) => {
+                below(&join.left, token, null_side || join.kind == JoinKind::Right)
+                    .or_else(|| below(&join.right, token, null_side || join.kind == JoinKind::Left))
+            }
             TableExpr::Nested { tables, .. } => {
                 tables.iter().find_map(|table| below(table, token, null_side))
             }

@@ -7,7 +7,7 @@ use crate::plan::{DdlPlan, DdlStatement, table_targets};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Edit, Piece, Template};
 use crate::value::{LiteralForm, ValueRef};
-use base::sql_error::{SqlError, TABLE_EXISTS};
+use base::sql_error::{SqlError, TABLE_EXISTS, WRONG_SHARDING_RULE};
 use sql_syntax::ast::{
     ColumnDef, ConstraintKind, CreateTable, OptionKind, PartitionFn, ShardingRule as RuleClause,
     TableName, TypeKind,
@@ -49,6 +49,7 @@ pub(crate) fn create_table(subject: &Subject<'_>, create: &CreateTable) -> Resul
         return create_like(subject, schema, &name, like);
     }
     let placement = placement(subject, create)?;
+    check_clause_is_whole(subject, create)?;
     if create.query.is_some() {
         return Err(refused(
             "CREATE TABLE ... AS SELECT is not supported; create the table, then INSERT ... SELECT",
@@ -92,12 +93,8 @@ fn create_like(
     }
     let table = Table { name: name.to_owned(), definition_version: 1, ..other.clone() };
     check_table(schema, &table)?;
-    let pieces = vec![
-        Piece::text("CREATE TABLE "),
-        Piece::Table(0),
-        Piece::text(" LIKE "),
-        Piece::Table(1),
-    ];
+    let pieces =
+        vec![Piece::text("CREATE TABLE "), Piece::Table(0), Piece::text(" LIKE "), Piece::Table(1)];
     let mut plan = plan_of(schema, table.clone(), Template::made(pieces, Vec::new()));
     for statement in &mut plan.statements {
         statement.tables = Arc::from([plan_table(schema, &table), plan_table(schema, other)]);
@@ -131,6 +128,20 @@ fn sequence_start(create: &CreateTable, table: &Table) -> Option<(String, ValueR
     Some((table.name.clone(), ValueRef::Literal { token, count: 1, form: LiteralForm::Plain }))
 }
 
+/// Words of a sharding clause that stand apart from it would reach the data nodes.
+fn check_clause_is_whole(subject: &Subject<'_>, create: &CreateTable) -> Result<(), SqlError> {
+    const WORDS: [&str; 3] = ["DBPARTITION", "TBPARTITION", "TBPARTITIONS"];
+    for option in &create.options {
+        let text = String::from_utf8_lossy(option.span.of(subject.src)).to_ascii_uppercase();
+        if text.split_ascii_whitespace().any(|word| WORDS.contains(&word)) {
+            let text = "wrong sharding clause: it is DBPARTITION BY function [TBPARTITION BY \
+                        function TBPARTITIONS n], or BROADCAST, after all table options";
+            return Err(SqlError::new(WRONG_SHARDING_RULE, text));
+        }
+    }
+    Ok(())
+}
+
 /// The placement that the sharding clause asks for.
 fn placement(subject: &Subject<'_>, create: &CreateTable) -> Result<Placement, SqlError> {
     let Some(clause) = &create.sharding else { return Ok(Placement::Single) };
@@ -151,10 +162,8 @@ fn placement(subject: &Subject<'_>, create: &CreateTable) -> Result<Placement, S
 
 fn key_rule(subject: &Subject<'_>, function: &PartitionFn) -> Result<KeyRule, SqlError> {
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let date_part = function
-        .wrap
-        .map(|wrap| DatePart::parse(&name_of(subject, wrap)))
-        .transpose()?;
+    let date_part =
+        function.wrap.map(|wrap| DatePart::parse(&name_of(subject, wrap))).transpose()?;
     let ranges: Vec<ValueRange> = function
         .ranges
         .iter()
@@ -228,7 +237,9 @@ fn new_column(
     let serial = definition.ty.kind == TypeKind::Serial;
     let auto_increment = definition.auto_increment.is_some() || serial;
     let nullable = definition.nullable != Some(false) && !definition.primary_key && !serial;
-    let mut column = Column::plain(&name_of(subject, definition.name), &column_type(definition));
+    let column_type = column_type(subject, definition);
+    let mut column = Column::plain(&name_of(subject, definition.name), &column_type);
+    column.column_type = column_type; // the values of an ENUM keep their case
     if column.class == ColumnClass::Text {
         column.collation = Some(collation(subject, create, schema, definition));
     }
@@ -242,7 +253,7 @@ fn new_column(
 }
 
 /// The type as information_schema would give it, as far as rules look at it.
-fn column_type(definition: &ColumnDef) -> String {
+fn column_type(subject: &Subject<'_>, definition: &ColumnDef) -> String {
     let ty = &definition.ty;
     let name = match ty.kind {
         TypeKind::TinyInt => "tinyint",
@@ -284,6 +295,12 @@ fn column_type(definition: &ColumnDef) -> String {
     let numbers = match (ty.length, ty.scale) {
         (Some(length), Some(scale)) => format!("({length},{scale})"),
         (Some(length), None) => format!("({length})"),
+        _ if !ty.values.is_empty() => {
+            let value = |token: &u32| subject.tokens.bytes(subject.src, *token);
+            let values: Vec<_> =
+                ty.values.iter().map(|token| String::from_utf8_lossy(value(token))).collect();
+            format!("({})", values.join(","))
+        }
         _ => String::new(),
     };
     let unsigned = if ty.unsigned { " unsigned" } else { "" };

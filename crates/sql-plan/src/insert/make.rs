@@ -1,21 +1,19 @@
 //! The plan of an INSERT or REPLACE.
 
-use super::{
-    InsertHome, InsertPlan, InsertRowPlan, InsertSelectPlan, InsertValue, PlacedSequence, RowPlacer,
-    SequenceUse,
-};
+mod listed;
+
+use super::{InsertHome, InsertSelectPlan, PlacedSequence, RowPlacer, SequenceUse};
 use crate::bind::Bound;
-use crate::expr::{self, value_of};
+use crate::expr;
 use crate::names::{NameMode, name_edits, number};
 use crate::plan::{Home, Many, Plan, RoutedPlan, RowKind};
 use crate::planner::{Made, Subject, refused};
 use crate::query::places::{Found, Places, plan_table};
 use crate::query::routed;
-use crate::route::Router;
-use crate::template::{Edit, Piece, Template, TokenRange, quoted};
-use crate::value::ValueRef;
+use crate::template::{Piece, Template, TokenRange, quoted};
 use base::sql_error::{SqlError, UNKNOWN_COLUMN, VALUE_COUNT_MISMATCH};
-use sql_syntax::ast::{Expr, ExprKind, Insert, InsertRow, InsertSource, LiteralKind, Query};
+use listed::Listed;
+use sql_syntax::ast::{Expr, ExprKind, Insert, InsertRow, InsertSource, Query};
 use std::sync::Arc;
 use topology::model::{Column, Placement};
 
@@ -116,7 +114,8 @@ impl<'m> Maker<'m, '_> {
         match &value.unparen().kind {
             ExprKind::Values(column) => is_key(&column.name.name(self.bound.src)),
             ExprKind::Column(column) => {
-                let new_row = self.insert.row_alias.as_ref().map(|(alias, columns)| (alias, columns));
+                let new_row =
+                    self.insert.row_alias.as_ref().map(|(alias, columns)| (alias, columns));
                 let renamed = new_row.is_some_and(|(_, columns)| !columns.is_empty());
                 !renamed && is_key(&column.name.name(self.bound.src))
             }
@@ -185,9 +184,9 @@ impl<'m> Maker<'m, '_> {
             return None;
         }
         let (_, column) = target.table.column(target.table.sequence_column.as_deref()?)?;
-        let max = column.integer_bounds().map_or(u64::MAX, |(_, high)| {
-            u64::try_from(high).unwrap_or(u64::MAX)
-        });
+        let max = column
+            .integer_bounds()
+            .map_or(u64::MAX, |(_, high)| u64::try_from(high).unwrap_or(u64::MAX));
         Some(SequenceUse { table: target.table.name.clone(), column: column.name.clone(), max })
     }
 
@@ -220,10 +219,7 @@ impl<'m> Maker<'m, '_> {
             edits: name_edits(self.bound, NameMode::TargetPlain),
             evaluated: Vec::new(),
         };
-        let planned = rows
-            .iter()
-            .map(|row| listed.row(row))
-            .collect::<Result<Vec<_>, _>>()?;
+        let planned = rows.iter().map(|row| listed.row(row)).collect::<Result<Vec<_>, _>>()?;
         listed.add_sequence_column(&rows);
         Ok(listed.finish(planned))
     }
@@ -232,7 +228,9 @@ impl<'m> Maker<'m, '_> {
     fn on_one_place(&self) -> Result<Made, SqlError> {
         let places = Places::of(self.bound);
         let Found::One(home @ Home::Shard { .. }) = places.home else {
-            return Err(refused("INSERT of values that are read from other shards is not supported"));
+            return Err(refused(
+                "INSERT of values that are read from other shards is not supported",
+            ));
         };
         let edits = name_edits(self.bound, NameMode::TargetPlain);
         let plan = RoutedPlan {
@@ -289,10 +287,9 @@ impl<'m> Maker<'m, '_> {
         let columns = self.columns()?;
         let position =
             |name: &str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-        let sequence = self.sequence().map(|of| PlacedSequence {
-            position: position(&of.column).map(number),
-            of,
-        });
+        let sequence = self
+            .sequence()
+            .map(|of| PlacedSequence { position: position(&of.column).map(number), of });
         let home = self.home();
         let mut key_positions = Vec::new();
         if let InsertHome::Sharded(router) = &home {
@@ -341,9 +338,9 @@ impl<'m> Maker<'m, '_> {
     /// rows are written.
     fn check_on_duplicate_stands_alone(&self) -> Result<(), SqlError> {
         let stranger = |part: &Expr| match &part.kind {
-            ExprKind::Column(column) => column
-                .table
-                .is_some_and(|table| !self.bound.is_named(0, column.schema, table)),
+            ExprKind::Column(column) => {
+                column.table.is_some_and(|table| !self.bound.is_named(0, column.schema, table))
+            }
             _ => false,
         };
         if self.insert.on_duplicate.iter().any(|a| expr::any(&a.value, &stranger)) {
@@ -367,194 +364,4 @@ fn place_of(target: &crate::bind::Reference<'_>) -> crate::plan::TablePlace {
 
 fn key_missing(key: &str) -> SqlError {
     refused(format!("the column list of an INSERT must contain sharding key '{key}'"))
-}
-
-/// Listed rows while they are planned.
-struct Listed<'l, 'm, 's> {
-    maker: &'l Maker<'m, 's>,
-    columns: Vec<&'l Column>,
-    home: InsertHome,
-    sequence: Option<SequenceUse>,
-    edits: Vec<Edit>,
-    /// Expressions that a data node evaluates first.
-    evaluated: Vec<TokenRange>,
-}
-
-impl Listed<'_, '_, '_> {
-    fn position(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
-    }
-
-    fn row(&mut self, row: &RowOf<'_>) -> Result<InsertRowPlan, SqlError> {
-        let sequence = self.sequence_value(row);
-        let mut keys = Vec::new();
-        if let InsertHome::Sharded(router) = self.home.clone() {
-            for key in &router.columns {
-                keys.push(self.key(&router, &key.name, row, sequence.as_ref())?);
-            }
-        } else {
-            self.fix_random_values(row);
-        }
-        Ok(InsertRowPlan { tokens: row.tokens, keys, sequence })
-    }
-
-    /// The value given for the sequence column; edits its text.
-    fn sequence_value(&mut self, row: &RowOf<'_>) -> Option<InsertValue> {
-        let column = self.sequence.as_ref()?.column.clone();
-        let given = self.position(&column).and_then(|position| row.values.get(position).copied());
-        let Some(given) = given else { return Some(InsertValue::Generated) };
-        let tokens = self.maker.bound.range(given.span);
-        let (value, otherwise) = match self.value(given) {
-            _ if matches!(given.unparen().kind, ExprKind::Default(None)) => {
-                (InsertValue::Generated, None)
-            }
-            (value, true) => {
-                // What was placed must be what is stored.
-                let piece = Box::new(Piece::Value(value.clone()));
-                (InsertValue::GeneratedIfEmpty(value), Some(piece))
-            }
-            (_, false) if is_null(given) => (InsertValue::Generated, None),
-            (value, false) => {
-                (InsertValue::GeneratedIfEmpty(value), Some(Box::new(Piece::Tokens(tokens))))
-            }
-        };
-        let pieces = vec![Piece::GeneratedId { otherwise }];
-        self.edits.push(Edit::replace(tokens, pieces).once());
-        Some(value)
-    }
-
-    /// A value that a plan can refer to: a literal, a parameter, or an expression to be evaluated.
-    fn value(&mut self, expr: &Expr) -> (ValueRef, bool) {
-        let bound = self.maker.bound;
-        match value_of(expr, bound.src) {
-            Some(value) => (value, false),
-            None => {
-                let range = bound.range(expr.span);
-                let known = self.evaluated.iter().position(|other| *other == range);
-                let index = known.unwrap_or_else(|| {
-                    self.evaluated.push(range);
-                    self.evaluated.len() - 1
-                });
-                (ValueRef::Evaluated { index: number(index) }, true)
-            }
-        }
-    }
-
-    fn key(
-        &mut self,
-        router: &Router,
-        name: &str,
-        row: &RowOf<'_>,
-        sequence: Option<&InsertValue>,
-    ) -> Result<InsertValue, SqlError> {
-        debug_assert!(router.key(name).is_some());
-        let is_sequence =
-            self.sequence.as_ref().is_some_and(|of| of.column.eq_ignore_ascii_case(name));
-        if is_sequence && let Some(sequence) = sequence {
-            return Ok(sequence.clone());
-        }
-        let given = self.position(name).and_then(|position| row.values.get(position).copied());
-        let Some(given) = given else { return Err(key_missing(name)) };
-        if matches!(given.unparen().kind, ExprKind::Default(_)) {
-            return Err(refused(format!("DEFAULT cannot be given for sharding key '{name}'")));
-        }
-        if expr::has_column(given) {
-            return Err(refused(format!(
-                "the value of sharding key '{name}' must not depend on other columns"
-            )));
-        }
-        let (value, evaluated) = self.value(given);
-        if evaluated {
-            // What was placed must be what is stored.
-            let at = self.maker.bound.range(given.span);
-            self.edits.push(Edit::replace(at, vec![Piece::Value(value.clone())]));
-        }
-        Ok(InsertValue::Given(value))
-    }
-
-    /// All copies of a broadcast row must be the same.
-    fn fix_random_values(&mut self, row: &RowOf<'_>) {
-        let sequence = self.sequence.as_ref().and_then(|of| self.position(&of.column));
-        for (position, given) in row.values.iter().enumerate() {
-            if Some(position) != sequence
-                && expr::is_random(given, self.maker.bound.src)
-                && !expr::has_column(given)
-            {
-                let (value, _) = self.value(given);
-                let at = self.maker.bound.range(given.span);
-                self.edits.push(Edit::replace(at, vec![Piece::Value(value)]));
-            }
-        }
-    }
-
-    /// A sequence column that the statement does not name is added to it.
-    fn add_sequence_column(&mut self, rows: &[RowOf<'_>]) {
-        let Some(sequence) = &self.sequence else { return };
-        if self.position(&sequence.column).is_some() && rows.iter().all(|row| !row.empty) {
-            return;
-        }
-        let insert = self.maker.insert;
-        let name = quoted(&sequence.column);
-        let id = Piece::GeneratedId { otherwise: None };
-        if let InsertSource::Set { .. } = insert.source {
-            for row in rows {
-                let text = [b", ".to_vec(), name.clone(), b" = ".to_vec()].concat();
-                self.edits.push(Edit::after(row.last_inside, vec![Piece::Text(text), id.clone()]));
-            }
-            return;
-        }
-        let bound = self.maker.bound;
-        match insert.columns.last() {
-            Some(last) => {
-                let text = [b", ".to_vec(), name].concat();
-                self.edits.push(Edit::after(last.name.tok, vec![Piece::Text(text)]));
-            }
-            None => {
-                let list = [b" (".to_vec(), name, b")".to_vec()].concat();
-                match bound.tokens.tok_range(insert.columns_span) {
-                    Some((first, last)) => {
-                        let at = TokenRange { first, last };
-                        self.edits.push(Edit::replace(at, vec![Piece::Text(list)]));
-                    }
-                    None => {
-                        let after = insert.partitions.last().map_or(insert.table.name.tok, |last| last.tok + 1);
-                        self.edits.push(Edit::after(after, vec![Piece::Text(list)]));
-                    }
-                }
-            }
-        }
-        for row in rows {
-            let mut pieces = if row.empty { Vec::new() } else { vec![Piece::text(", ")] };
-            pieces.push(id.clone());
-            self.edits.push(Edit::after(row.last_inside, pieces));
-        }
-    }
-
-    fn finish(self, rows: Vec<InsertRowPlan>) -> Made {
-        let maker = self.maker;
-        let target = maker.target();
-        let evaluation = (!self.evaluated.is_empty()).then(|| {
-            let mut pieces = Vec::new();
-            for range in &self.evaluated {
-                pieces.push(Piece::text(if pieces.is_empty() { "SELECT " } else { ", " }));
-                pieces.push(Piece::Tokens(*range));
-            }
-            Template::made(pieces, name_edits(maker.bound, NameMode::TargetPlain))
-        });
-        let plan = InsertPlan {
-            tables: Arc::from([plan_table(target, place_of(target))]),
-            schema: target.schema.name.clone(),
-            home: self.home,
-            evaluation,
-            rows,
-            sequence: self.sequence,
-            text: Template::edited(maker.subject.whole(), self.edits),
-            updates_on_duplicate: !maker.insert.on_duplicate.is_empty(),
-        };
-        Made::write(Plan::Insert(Box::new(plan)), true, maker.bound.facts.uses)
-    }
-}
-
-fn is_null(expr: &Expr) -> bool {
-    expr.as_literal().is_some_and(|literal| literal.kind == LiteralKind::Null)
 }

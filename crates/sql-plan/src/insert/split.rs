@@ -72,10 +72,8 @@ impl InsertPlan {
         let router = match &self.home {
             InsertHome::Sharded(router) => router,
             InsertHome::Everywhere { shards } => {
-                let part = |shard| InsertPart {
-                    target: Target { shard, suffix: 0 },
-                    rows: all_rows(),
-                };
+                let part =
+                    |shard| InsertPart { target: Target { shard, suffix: 0 }, rows: all_rows() };
                 return Ok((0..*shards).map(part).collect());
             }
             InsertHome::Shard { shard } => {

@@ -55,10 +55,9 @@ fn home_of(anchor: &Reference<'_>, schema: &Schema, allowed: &[bool]) -> Found {
     let name = schema.name.clone();
     let everywhere = !allowed.contains(&false);
     match &anchor.table.placement {
-        Placement::Sharded(_) => Found::Sharded {
-            schema: name,
-            forwardable: (!everywhere).then(|| Arc::from(allowed)),
-        },
+        Placement::Sharded(_) => {
+            Found::Sharded { schema: name, forwardable: (!everywhere).then(|| Arc::from(allowed)) }
+        }
         Placement::Single if allowed[0] => Found::One(Home::Shard { schema: name, shard: 0 }),
         Placement::Single => Found::Apart,
         Placement::Broadcast if everywhere => Found::One(Home::Any { schema: Some(name) }),

@@ -290,7 +290,7 @@ impl Scanner<'_> {
                 let digits = &self.src[start + 2..self.pos - 1];
                 let ok = match kind {
                     TokenKind::Hex => {
-                        digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit)
+                        digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit)
                     }
                     _ => digits.iter().all(|b| matches!(b, b'0' | b'1')),
                 };

@@ -47,7 +47,10 @@ impl Parser<'_> {
             let mut left = p.prefix()?;
             loop {
                 match p.infix(left, least)? {
-                    Infix::Grown(expr) => left = expr,
+                    Infix::Grown(expr) => {
+                        p.grow()?;
+                        left = expr;
+                    }
                     Infix::Done(expr) => return Ok(expr),
                 }
             }
@@ -203,7 +206,7 @@ impl Parser<'_> {
             if self.at_paren_query() {
                 ExprKind::InQuery { expr, not, query: Box::new(self.paren_query()?) }
             } else {
-                ExprKind::InList { expr, not, list: self.paren_list(|p| p.expr())? }
+                Self::in_list(expr, not, self.paren_list(|p| p.expr())?)
             }
         } else if self.eat("BETWEEN") {
             let low = Box::new(self.bit_expr()?);
@@ -220,6 +223,19 @@ impl Parser<'_> {
             return self.unexpected();
         };
         Ok(self.node(kind, start))
+    }
+
+    /// `IN ((SELECT …))` searches the query's rows, as without the second parentheses.
+    fn in_list(expr: Box<Expr>, not: bool, mut list: Vec<Expr>) -> ExprKind {
+        match list.pop() {
+            Some(Expr { kind: ExprKind::Subquery(query), .. }) if list.is_empty() => {
+                ExprKind::InQuery { expr, not, query }
+            }
+            last => {
+                list.extend(last);
+                ExprKind::InList { expr, not, list }
+            }
+        }
     }
 
     /// Prefix operators and what binds tightest.
@@ -248,12 +264,13 @@ impl Parser<'_> {
         while self.eat("COLLATE") {
             let collation =
                 if self.at("BINARY") { self.any_ident() } else { self.ident_or_string()? };
+            self.grow()?;
             expr = self.node(ExprKind::Collate { expr: Box::new(expr), collation }, start);
         }
         Ok(expr)
     }
 
-    fn primary(&mut self) -> Result<Expr> {
+    pub(super) fn primary(&mut self) -> Result<Expr> {
         let start = self.start();
         let kind = match self.kind() {
             T::Int => self.literal(LiteralKind::Int),

@@ -217,14 +217,10 @@ impl Parser<'_> {
                 T::RParen if open == 0 => return Ok(()),
                 T::RParen => open -= 1,
                 T::LParen => open += 1,
-                T::Param => {
-                    let tok = self.tok();
-                    self.params.push(tok);
-                }
                 T::Eof | T::Invalid => return self.unexpected(),
                 _ => {}
             }
-            self.bump();
+            self.skip_one();
         }
     }
 

@@ -22,13 +22,25 @@ use crate::lexer::{LexMode, Token, TokenBuf, TokenKind, lex};
 /// Nested expressions, queries and joins; more is an error, not a stack overflow.
 pub const DEPTH_MAX: u32 = 100;
 
+/// How high a tree may grow, operators and joins in a row included: `1 + 1 + 1 …` is read by a loop,
+/// but whoever walks, copies or drops its tree recurses. AND, OR, UNION and lists do not count.
+pub const HEIGHT_MAX: u32 = 500;
+
 /// What parsing gives.
 pub(crate) type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// Parses the statement whose tokens are in `buf`.
 pub fn parse(src: &[u8], buf: &TokenBuf, mode: &LexMode) -> Result<Parsed> {
-    let mut parser =
-        Parser { src, buf, tokens: buf.tokens(), mode, pos: 0, depth: 0, params: Vec::new() };
+    let mut parser = Parser {
+        src,
+        buf,
+        tokens: buf.tokens(),
+        mode,
+        pos: 0,
+        depth: 0,
+        height: 0,
+        params: Vec::new(),
+    };
     let stmt = parser.statement()?;
     if parser.kind() != TokenKind::Eof {
         return parser.unexpected();
@@ -52,6 +64,8 @@ pub(crate) struct Parser<'a> {
     pub(crate) mode: &'a LexMode,
     pos: usize,
     depth: u32,
+    /// How high the trees are that were read on this level of nesting.
+    height: u32,
     params: Vec<u32>,
 }
 
@@ -60,8 +74,11 @@ impl<'a> Parser<'a> {
 
     /// The token `ahead` places from here; the end's token beyond the end.
     fn peek(&self, ahead: usize) -> Token {
-        let at = (self.pos + ahead).min(self.tokens.len() - 1);
-        self.tokens[at]
+        let last = self.tokens.len().saturating_sub(1);
+        // A buffer into which nothing was lexed has not even an end.
+        let nothing =
+            Token { kind: TokenKind::Eof, keyword: crate::Keyword::None, start: 0, end: 0 };
+        self.tokens.get((self.pos + ahead).min(last)).copied().unwrap_or(nothing)
     }
 
     fn kind(&self) -> TokenKind {
@@ -170,17 +187,27 @@ impl<'a> Parser<'a> {
     /// One level deeper for the time of `inner`.
     fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= DEPTH_MAX {
-            return Err(SyntaxError::at(
-                self.src,
-                self.buf.text_span(),
-                self.start(),
-                SyntaxErrorKind::TooDeep,
-            ));
+            return Err(self.too_deep());
         }
         self.depth += 1;
+        let beside = std::mem::take(&mut self.height);
         let result = inner(self);
         self.depth -= 1;
-        result
+        let value = result?;
+        self.grow()?;
+        self.height = self.height.max(beside);
+        Ok(value)
+    }
+
+    /// The tree read last became an operand: one level higher without nesting.
+    fn grow(&mut self) -> Result<()> {
+        self.height += 1;
+        if self.height > HEIGHT_MAX { Err(self.too_deep()) } else { Ok(()) }
+    }
+
+    fn too_deep(&self) -> SyntaxError {
+        let (text, offset) = (self.buf.text_span(), self.start());
+        SyntaxError::at(self.src, text, offset, SyntaxErrorKind::TooDeep)
     }
 
     // ---- small things that occur everywhere ----
@@ -270,7 +297,7 @@ impl<'a> Parser<'a> {
                 TokenKind::Eof | TokenKind::Invalid => return self.unexpected(),
                 _ => {}
             }
-            self.bump();
+            self.skip_one();
             if open == 0 {
                 return Ok(self.since(start));
             }
@@ -287,9 +314,18 @@ impl<'a> Parser<'a> {
             if self.is(TokenKind::Invalid) {
                 return self.unexpected();
             }
-            self.bump();
+            self.skip_one();
         }
         Ok(Some(self.since(start)))
+    }
+
+    /// Passes over a token without reading it; a parameter keeps its place in their order.
+    fn skip_one(&mut self) {
+        if self.is(TokenKind::Param) {
+            let tok = self.tok();
+            self.params.push(tok);
+        }
+        self.bump();
     }
 
     /// An unsigned number.

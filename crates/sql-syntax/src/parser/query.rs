@@ -167,13 +167,13 @@ impl Parser<'_> {
     fn query_tail(&mut self, with: Option<With>, body: SetExpr, start: u32) -> Result<Query> {
         let (order_by, order_span) = self.order_by()?;
         let limit = self.limit()?;
-        let mut into = self.into_clause()?;
+        let mut into = self.select_into()?;
         let mut locks = Vec::new();
         while let Some(lock) = self.lock_clause()? {
             locks.push(lock);
         }
         if into.is_none() {
-            into = self.into_clause()?;
+            into = self.select_into()?;
         }
         Ok(Query { with, body, order_by, order_span, limit, locks, into, span: self.since(start) })
     }
@@ -205,7 +205,7 @@ impl Parser<'_> {
             options,
             items,
             items_span,
-            into: self.into_clause()?,
+            into: self.select_into()?,
             from: Vec::new(),
             from_span: None,
             selection: None,
@@ -369,8 +369,8 @@ impl Parser<'_> {
     /// A number, parameter or (in stored programs) variable.
     fn limit_number(&mut self) -> Result<Expr> {
         match self.kind() {
-            T::Int | T::Param => self.bit_expr(),
-            _ if self.at_ident() => self.bit_expr(),
+            T::Int | T::Param => self.primary(),
+            _ if self.at_ident() => self.primary(),
             _ => self.unexpected(),
         }
     }
@@ -424,7 +424,7 @@ impl Parser<'_> {
         Ok(Some(LockClause { strength, of, wait, span: self.since(start) }))
     }
 
-    fn into_clause(&mut self) -> Result<Option<SelectInto>> {
+    fn select_into(&mut self) -> Result<Option<SelectInto>> {
         let start = self.start();
         if !self.eat("INTO") {
             return Ok(None);

@@ -130,10 +130,8 @@ impl Parser<'_> {
                 show.table = Some(self.table_name()?);
                 self.show_schema(show)?;
             }
-            K::Rule => {
-                if self.eat_any(&["FROM", "IN"]) {
-                    show.table = Some(self.table_name()?);
-                }
+            K::Rule if self.eat_any(&["FROM", "IN"]) => {
+                show.table = Some(self.table_name()?);
             }
             K::Tables | K::TableStatus | K::OpenTables | K::Triggers | K::Events | K::Sequences => {
                 self.show_schema(show)?;

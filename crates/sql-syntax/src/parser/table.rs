@@ -30,6 +30,7 @@ impl Parser<'_> {
             let mut left = p.table_primary()?;
             while let Some((kind, natural)) = p.join_words() {
                 left = p.join(left, kind, natural)?;
+                p.grow()?;
             }
             Ok(left)
         })
@@ -69,9 +70,12 @@ impl Parser<'_> {
                     return self.unexpected();
                 };
                 right = self.nested(|p| p.join(right, inner, inner_natural))?;
+                self.grow()?;
             }
         }
-        let on = if !natural && self.eat("ON") { Some(self.expr()?) } else { None };
+        // After `INSERT … SELECT … FROM a JOIN b` it may be the INSERT's own ON that follows.
+        let condition = !natural && !self.at_words(&["ON", "DUPLICATE", "KEY"]) && self.eat("ON");
+        let on = if condition { Some(self.expr()?) } else { None };
         let using = if !natural && on.is_none() && self.eat("USING") {
             self.ident_list()?
         } else {
@@ -147,9 +151,7 @@ impl Parser<'_> {
                     self.skip_parens()?;
                 }
                 T::Eof | T::Invalid => return self.unexpected(),
-                _ => {
-                    self.bump();
-                }
+                _ => self.skip_one(),
             }
         }
         self.bump();

@@ -1,0 +1,128 @@
+//! What a text means: how operators bind, and in what order parameters stand.
+//! The planner draws conclusions from the tree's shape, so a wrong shape is a wrong result.
+#![allow(clippy::unwrap_used)]
+
+use sql_syntax::ast::{Expr, ExprKind, SelectItem, SetExpr, Statement, UnaryOp};
+use sql_syntax::{LexMode, TokenBuf, TokenKind, parse, parse_one};
+
+fn mode() -> LexMode {
+    LexMode { server_version: 101_119, mariadb: true, ..LexMode::default() }
+}
+
+/// The expression in brackets as it binds; operands are the text itself.
+fn bound(expr: &Expr, src: &[u8]) -> String {
+    let text = |e: &Expr| bound(e, src);
+    let list = |items: &[Expr], word: &str| {
+        format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(word))
+    };
+    match &expr.kind {
+        ExprKind::And(items) => list(items, " AND "),
+        ExprKind::Or(items) => list(items, " OR "),
+        ExprKind::Binary { op, left, right } => format!("[{} {op:?} {}]", text(left), text(right)),
+        ExprKind::Unary { op: UnaryOp::Not, expr } => format!("[NOT {}]", text(expr)),
+        ExprKind::Unary { op, expr } => format!("[{op:?} {}]", text(expr)),
+        ExprKind::Is { expr, not, test } => format!("[{} is {not} {test:?}]", text(expr)),
+        ExprKind::Between { expr, low, high, .. } => {
+            format!("[{} between {} and {}]", text(expr), text(low), text(high))
+        }
+        ExprKind::InList { expr, list: items, .. } => {
+            format!("[{} in {}]", text(expr), list(items, ", "))
+        }
+        ExprKind::InQuery { expr, .. } => format!("[{} in query]", text(expr)),
+        ExprKind::Like { expr, pattern, .. } => format!("[{} like {}]", text(expr), text(pattern)),
+        _ => String::from_utf8_lossy(expr.span.of(src)).into_owned(),
+    }
+}
+
+fn expression(text: &str, mode: &LexMode) -> String {
+    let (mut buf, text) = (TokenBuf::new(), format!("SELECT {text}"));
+    let src = text.as_bytes();
+    let parsed = parse_one(src, 0, mode, &mut buf).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let Statement::Query(query) = &parsed.stmt else { panic!("{text}") };
+    let SetExpr::Select(select) = &query.body else { panic!("{text}") };
+    let [SelectItem::Expr { expr, .. }] = select.items.as_slice() else { panic!("{text}") };
+    bound(expr, src)
+}
+
+#[test]
+fn operators_bind_as_the_server_binds_them() {
+    for (text, shape) in [
+        ("a OR b AND c", "[a OR [b AND c]]"),
+        ("a AND b OR c AND d", "[[a AND b] OR [c AND d]]"),
+        ("a || b && c", "[a OR [b AND c]]"),
+        ("a OR b XOR c AND d", "[a OR [b Xor [c AND d]]]"),
+        ("NOT a = b AND c", "[[NOT [a Eq b]] AND c]"),
+        ("NOT a IN (1)", "[NOT [a in [1]]]"),
+        ("NOT a IS NULL", "[NOT [a is false Null]]"),
+        ("! a = b", "[[Bang a] Eq b]"),
+        ("a = b IS NULL", "[[a Eq b] is false Null]"),
+        ("a = b = c", "[[a Eq b] Eq c]"),
+        ("a = b IN (1)", "[a Eq [b in [1]]]"),
+        ("a BETWEEN 1 AND 2 AND b", "[[a between 1 and 2] AND b]"),
+        ("a BETWEEN b + 1 AND c | 2 OR d", "[[a between [b Add 1] and [c BitOr 2]] OR d]"),
+        ("a LIKE b AND c", "[[a like b] AND c]"),
+        ("a LIKE b + 1", "[a like [b Add 1]]"),
+        ("1 - 2 - 3", "[[1 Sub 2] Sub 3]"),
+        ("1 + 2 * 3 ^ 4", "[1 Add [2 Mul [3 BitXor 4]]]"),
+        ("a DIV b MOD c", "[[a IntDiv b] Mod c]"),
+        ("a | b & c << d + e", "[a BitOr [b BitAnd [c Shl [d Add e]]]]"),
+        ("- a ^ b", "[[Minus a] BitXor b]"),
+        ("- a -> '$.b'", "[Minus [a JsonExtract '$.b']]"),
+        ("a < b + 1", "[a Lt [b Add 1]]"),
+        ("a <=> NULL OR b", "[[a NullSafeEq NULL] OR b]"),
+        ("a + INTERVAL 1 DAY > b", "[[a Add INTERVAL 1 DAY] Gt b]"),
+        ("a IN ((SELECT 1))", "[a in query]"),
+        ("a IN ((SELECT 1), 2)", "[a in [(SELECT 1), 2]]"),
+    ] {
+        assert_eq!(expression(text, &mode()), shape, "{text}");
+    }
+}
+
+#[test]
+fn settings_change_how_operators_bind() {
+    let concat = LexMode { pipes_as_concat: true, ..mode() };
+    assert_eq!(expression("a || b = c", &concat), "[[a Concat b] Eq c]");
+    assert_eq!(expression("a || b = c", &mode()), "[a OR [b Eq c]]");
+    let tight = LexMode { high_not_precedence: true, ..mode() };
+    assert_eq!(expression("NOT a = b", &tight), "[[NOT a] Eq b]");
+}
+
+#[test]
+fn every_parameter_has_its_place() {
+    let mut buf = TokenBuf::new();
+    for text in [
+        "SELECT ?, a + ? FROM t WHERE b IN (?, ?) AND c BETWEEN ? AND ? LIMIT ?, ?",
+        "INSERT INTO t (a, b) VALUES (?, ?), (?, 1) ON DUPLICATE KEY UPDATE a = ?",
+        "SELECT CONVERT(?, CHAR), CAST(? AS UNSIGNED), CHAR(? USING utf8), TRIM(BOTH ? FROM ?)",
+        "SELECT * FROM JSON_TABLE(?, '$' COLUMNS (a INT PATH '$.a')) j WHERE a = ?",
+        "DELETE FROM a, b USING a JOIN b WHERE a.x = ? LIMIT ?",
+        "SELECT SUM(?) OVER (ORDER BY a ROWS BETWEEN ? PRECEDING AND CURRENT ROW) FROM t",
+        "HANDLER t READ k = (?) LIMIT ?",
+        "SELECT JSON_VALUE(?, '$.a' RETURNING CHAR DEFAULT ? ON EMPTY), ?",
+    ] {
+        let parsed = parse_one(text.as_bytes(), 0, &mode(), &mut buf)
+            .unwrap_or_else(|e| panic!("{text}: {e}"));
+        let written: Vec<u32> = (0..buf.tokens().len() as u32)
+            .filter(|tok| buf.tokens()[*tok as usize].kind == TokenKind::Param)
+            .collect();
+        assert_eq!(parsed.params, written, "{text}");
+    }
+}
+
+#[test]
+fn a_buffer_without_tokens_is_an_empty_statement() {
+    let parsed = parse(b"", &TokenBuf::new(), &mode()).unwrap();
+    assert_eq!(parsed.stmt, Statement::Empty);
+}
+
+#[test]
+fn a_limit_is_a_number_and_a_joins_on_is_its_own() {
+    let mut buf = TokenBuf::new();
+    for text in ["SELECT 1 LIMIT 1 + 1", "SELECT 1 LIMIT -1", "SELECT 1 LIMIT 'a'"] {
+        assert!(parse_one(text.as_bytes(), 0, &mode(), &mut buf).is_err(), "{text}");
+    }
+    let text = b"INSERT INTO t SELECT a.x FROM a JOIN b ON DUPLICATE KEY UPDATE x = 1";
+    let parsed = parse_one(text, 0, &mode(), &mut buf).unwrap();
+    let Statement::Insert(insert) = parsed.stmt else { panic!("no INSERT") };
+    assert_eq!(insert.on_duplicate.len(), 1);
+}
