@@ -11,7 +11,7 @@ from huaweicloudsdkddm.v1 import (
 )
 from system import connect, eventually, rows
 
-PASSWORD = "Guest_Passw0rd"
+PASSWORD = "Gu3st-of_Quartz9"
 
 
 def number(error):

@@ -36,8 +36,8 @@ from system import JOB_SECONDS, connect, eventually, rows
 
 ROWS = 10_000
 BATCH = 1_000
-PASSWORD = "Tour_Passw0rd"
-ADMIN_PASSWORD = "Adm1n_of_tour"
+PASSWORD = "T0ur-of_Zebras7"
+ADMIN_PASSWORD = "R00t-of_Willow8"
 
 
 def build(system):

@@ -3,6 +3,7 @@
 //! stored, and every live node serves it before the answer) or abort. What a dead node left is
 //! cleared up by [`orphans`].
 
+mod definition;
 pub mod orphans;
 
 use crate::app::App;
@@ -13,7 +14,7 @@ use crate::time::now_ms;
 use base::id::{InstanceId, NodeId, hex, random_bytes};
 use base::sql_error::{
     CONTROL_PLANE_AWAY, DDL_CONFLICT, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlErrorCode, TABLE_EXISTS,
-    UNKNOWN_DB, UNKNOWN_ERROR,
+    UNKNOWN_DB, UNKNOWN_ERROR, UNKNOWN_TABLE, WRONG_ARGUMENTS,
 };
 use control_store::record::{Record, Versioned};
 use control_store::records::ddl::{DdlRecord, TableLockRecord};
@@ -52,7 +53,7 @@ pub async fn answer(
     ask: Ask,
 ) -> Answer {
     let result = match ask {
-        Ask::DdlBegin { schema, changes } => begin(app, instance, node, &schema, changes).await,
+        Ask::DdlBegin { schema, changes } => begin(app, live, instance, node, &schema, changes).await,
         Ask::DdlCommit { ddl_id, changes } => commit(app, live, instance, &ddl_id, changes).await,
         Ask::DdlAbort { ddl_id } => abort(app, instance, &ddl_id).await,
     };
@@ -69,6 +70,7 @@ pub async fn answer(
 
 async fn begin(
     app: &App,
+    live: &dyn SnapshotPublisher,
     instance: &InstanceId,
     node: &NodeId,
     schema: &str,
@@ -79,6 +81,7 @@ async fn begin(
         id: hex(&random_bytes::<16>()),
         instance_id: instance.clone(),
         node_id: node.clone(),
+        pid: live.process_of(node),
         schema: schema.clone(),
         changes,
         begun_ms: now_ms(),
@@ -133,10 +136,10 @@ async fn check_presence(
         if let Some(name) = wanted
             && find(app, instance, schema, name).await?.is_none()
         {
-            return Err(Refusal::Sql(
-                NO_SUCH_TABLE,
-                format!("Table '{schema}.{name}' doesn't exist"),
-            ));
+            return Err(match change {
+                TableChange::Drop { .. } => Refusal::Sql(UNKNOWN_TABLE, format!("Unknown table '{schema}.{name}'")),
+                _ => Refusal::Sql(NO_SUCH_TABLE, format!("Table '{schema}.{name}' doesn't exist")),
+            });
         }
         if let Some(name) = unwanted
             && find(app, instance, schema, name).await?.is_some()
@@ -169,6 +172,7 @@ async fn store_definitions(
     let mut tries = Tries::default();
     loop {
         let ddl = pending(app, instance, ddl_id).await?;
+        check_serves(app, instance, &ddl.value.schema, &changes).await?;
         let mut change = app.change(instance).await?;
         for one in &changes {
             let (gone, table) = match one {
@@ -198,6 +202,33 @@ async fn store_definitions(
         }
         tries.again()?;
     }
+}
+
+/// Refuses definitions with which the snapshot would contradict itself: no node could take it, nor
+/// any later one.
+async fn check_serves(
+    app: &App,
+    instance: &InstanceId,
+    schema: &str,
+    changes: &[TableChange],
+) -> Result<(), Refusal> {
+    let Some(mut snapshot) = app.snapshot(instance).await? else { return Ok(()) };
+    let Some(schema) = snapshot.schemas.get_mut(schema) else { return Ok(()) };
+    for change in changes {
+        let (gone, table) = match change {
+            TableChange::Create { table } | TableChange::Alter { table } => (None, Some(table)),
+            TableChange::Rename { from, table } => (Some(from), Some(table)),
+            TableChange::Drop { name } => (Some(name), None),
+        };
+        if let Some(name) = gone {
+            schema.tables.remove(&name.to_lowercase());
+        }
+        if let Some(table) = table {
+            schema.tables.insert(table.name.to_lowercase(), table.clone());
+        }
+    }
+    let wrong = |error: topology::validate::SnapshotError| Refusal::Sql(WRONG_ARGUMENTS, error.to_string());
+    snapshot.validate().map_err(wrong)
 }
 
 /// Waits until every node of the instance serves the version, and stops those that do not.

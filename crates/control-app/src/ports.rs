@@ -68,4 +68,10 @@ pub trait SnapshotPublisher: Send + Sync + Debug {
 
     /// Whether the node was heard within the heartbeat's timeout.
     fn is_heard(&self, node_id: &NodeId) -> bool;
+
+    /// The process of a node that is heard, if it is known: a node that was restarted is another
+    /// process and knows nothing of what the one before had begun.
+    fn process_of(&self, _node_id: &NodeId) -> Option<u32> {
+        None
+    }
 }

@@ -10,9 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use topology::stream::HEARTBEAT_TIMEOUT_MS;
 
 /// How often nodes are looked at.
 const NODES_EVERY: Duration = Duration::from_millis(500);
+
+/// After a start, nodes get so long to say hello again before one counts as lost.
+const HELLO_GRACE: Duration = Duration::from_millis(2 * HEARTBEAT_TIMEOUT_MS);
 
 /// How often changes of definitions are looked at.
 const DDL_EVERY: Duration = Duration::from_secs(2);
@@ -35,11 +39,11 @@ impl Workers {
     pub fn start(state: &Arc<AppState>, live: &Arc<LiveNodes>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let app = state.app.clone();
-        let nodes = every(NODES_EVERY, stopped.clone(), move || keep_nodes(app.clone()));
+        let nodes = every(Duration::ZERO, NODES_EVERY, stopped.clone(), move || keep_nodes(app.clone()));
         let (app, live) = (state.app.clone(), live.clone());
-        let ddl = every(DDL_EVERY, stopped.clone(), move || settle_ddl(app.clone(), live.clone()));
+        let ddl = every(HELLO_GRACE, DDL_EVERY, stopped.clone(), move || settle_ddl(app.clone(), live.clone()));
         let state = state.clone();
-        let purge = every(PURGE_EVERY, stopped, move || purge(state.clone()));
+        let purge = every(Duration::ZERO, PURGE_EVERY, stopped, move || purge(state.clone()));
         Self { stop, loops: vec![nodes, ddl, purge] }
     }
 
@@ -52,12 +56,13 @@ impl Workers {
     }
 }
 
-/// Does `round` at once and then again and again, with this pause in between.
-fn every<F>(pause: Duration, mut stopped: watch::Receiver<bool>, round: impl Fn() -> F + Send + 'static) -> JoinHandle<()>
+/// Does `round` after `first` and then again and again, with this pause in between.
+fn every<F>(first: Duration, pause: Duration, mut stopped: watch::Receiver<bool>, round: impl Fn() -> F + Send + 'static) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send,
 {
     tokio::spawn(async move {
+        let _ = tokio::time::timeout(first, stopped.changed()).await;
         while !*stopped.borrow() {
             round().await;
             let _ = tokio::time::timeout(pause, stopped.changed()).await;

@@ -20,7 +20,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Waits between looks at a running job: soon at first, then below the API's limit of a call a second.
-const JOB_POLL: Backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_millis(1500) };
+const JOB_POLL: Backoff =
+    Backoff { first: Duration::from_millis(200), most: Duration::from_millis(1500) };
 
 /// How often a call that the API's throttle refused is made again.
 const THROTTLED_TRIES: u32 = 5;
@@ -216,7 +217,13 @@ impl Client {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, query: &[(&str, String)], body: Option<Value>) -> Result<Value> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<Value>,
+    ) -> Result<Value> {
         let call = Call {
             method,
             path: path.replace("{project_id}", &self.project_id),
@@ -233,7 +240,8 @@ impl Client {
             match error.downcast_ref::<Refusal>() {
                 Some(refusal) if refusal.status == 429 && tries < THROTTLED_TRIES => {
                     tries += 1;
-                    let wait = refusal.retry_after.unwrap_or(THROTTLED_WAIT).min(THROTTLED_WAIT_MAX);
+                    let wait =
+                        refusal.retry_after.unwrap_or(THROTTLED_WAIT).min(THROTTLED_WAIT_MAX);
                     tokio::time::sleep(wait).await;
                 }
                 _ => return Err(error),
@@ -247,7 +255,8 @@ impl Client {
             "" => format!("{}{}", self.endpoint, call.path),
             query => format!("{}{}?{query}", self.endpoint, call.path),
         };
-        let mut request = self.http.request(call.method.clone(), &url).header("X-Language", "en-us");
+        let mut request =
+            self.http.request(call.method.clone(), &url).header("X-Language", "en-us");
         request = match &self.credentials {
             Credentials::AccessKey { access_key, secret_key } => {
                 let url: reqwest::Url = url.parse().context("the endpoint is no URL")?;
@@ -262,7 +271,9 @@ impl Client {
                 let authorization = signed.authorization(access_key, secret_key, &date);
                 request.header(sign::DATE_HEADER, date).header("Authorization", authorization)
             }
-            Credentials::Password { .. } => request.header("X-Auth-Token", self.token().await?.expose()),
+            Credentials::Password { .. } => {
+                request.header("X-Auth-Token", self.token().await?.expose())
+            }
             Credentials::Token(token) => request.header("X-Auth-Token", token.expose()),
         };
         Ok(match &call.body {
@@ -311,7 +322,8 @@ impl Client {
             return Ok((headers, value));
         }
         let mut refusal = refusal(status, &value);
-        let seconds = headers.get("Retry-After").and_then(|value| value.to_str().ok()?.parse().ok());
+        let seconds =
+            headers.get("Retry-After").and_then(|value| value.to_str().ok()?.parse().ok());
         refusal.retry_after = seconds.map(Duration::from_secs);
         Err(refusal.into())
     }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 const FLUSH_BYTES: usize = 64 * 1024;
 
 /// A buffer that grew beyond this is given back when it is empty.
-const KEEP_BYTES: usize = 256 * 1024;
+const KEEP_BYTES: usize = 16 * 1024;
 
 /// The writing side of one client.
 pub struct ClientWriter {

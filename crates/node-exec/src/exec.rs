@@ -324,8 +324,12 @@ impl Exec<'_> {
 
     /// The data node of a shard.
     pub fn data_node(&self, schema: &str, shard: u32) -> Result<DataNodeId, ExecError> {
+        self.data_node_ref(schema, shard).cloned()
+    }
+
+    fn data_node_ref(&self, schema: &str, shard: u32) -> Result<&DataNodeId, ExecError> {
         let shards = &self.schema(schema)?.shards;
-        shards.get(shard as usize).map(|shard| shard.data_node.clone()).ok_or_else(|| {
+        shards.get(shard as usize).map(|shard| &shard.data_node).ok_or_else(|| {
             sql(sql_error::UNKNOWN_ERROR, format!("schema '{schema}' has no shard {shard}"))
         })
     }
@@ -334,7 +338,7 @@ impl Exec<'_> {
     pub fn resolve(&self, place: Place<'_>) -> Result<(Rc<BackendNode>, Target), ExecError> {
         match place {
             Place::Target(schema, target) => {
-                Ok((self.backends.node(&self.data_node(schema, target.shard)?)?, target))
+                Ok((self.backends.node(self.data_node_ref(schema, target.shard)?)?, target))
             }
             Place::AnyShard(schema) => {
                 let shards = &self.schema(schema)?.shards;

@@ -355,7 +355,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// At most one branch wrote, so its commit alone decides.
+    /// At most one branch wrote, so its commit alone decides; what becomes of the others is no matter
+    /// of the client's.
     async fn commit_one_phase(mut self) -> Result<(), ExecError> {
         let runs = std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
             let Some(lease) = &mut branch.lease else { return Ok(()) };
@@ -365,7 +366,13 @@ impl Transaction {
             if done.is_err() && !lease.is_broken() {
                 run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
             }
-            finish(branch.lease, done)
+            match finish(branch.lease, done) {
+                Err(error) if !branch.wrote => {
+                    tracing::debug!(%error, "a branch that only read did not end well");
+                    Ok(())
+                }
+                done => done,
+            }
         });
         join_all(runs).await.into_iter().collect()
     }

@@ -97,17 +97,19 @@ fn capabilities(tls: bool) -> Capabilities {
     all
 }
 
-/// The version in the greeting: the data nodes' own, so that drivers choose what these understand.
-pub fn server_version(snapshot: Option<&Snapshot>) -> String {
-    let version = snapshot
+/// The data nodes' version, without the prefix that MariaDB puts before its own for old replicas.
+pub fn data_node_version(snapshot: Option<&Snapshot>) -> &str {
+    snapshot
         .and_then(|snapshot| snapshot.data_nodes.values().next())
         .map(|node| node.server_version.trim_start_matches("5.5.5-"))
-        .filter(|version| version.starts_with(|first: char| first.is_ascii_digit()));
-    match version {
-        Some(version) if version.contains("MariaDB") => format!("5.5.5-{version}-DDM"),
-        Some(version) => format!("{version}-DDM"),
-        None => FALLBACK_VERSION.to_owned(),
-    }
+        .filter(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+        .unwrap_or(FALLBACK_VERSION)
+}
+
+/// The version in the greeting: the data nodes' own, so that drivers choose what these understand.
+pub fn server_version(snapshot: Option<&Snapshot>) -> String {
+    let version = data_node_version(snapshot);
+    if version.contains("MariaDB") { format!("5.5.5-{version}") } else { version.to_owned() }
 }
 
 /// A nonce without the bytes that end or split strings in old clients.

@@ -70,9 +70,7 @@ async fn run_statements(
         core.out.flush_if_long().await?;
         from = next;
         mode = core.lex;
-        if let Some(snapshot) = core.worker.snapshot() {
-            core.snapshot = snapshot;
-        }
+        core.follow_snapshot();
     }
 }
 

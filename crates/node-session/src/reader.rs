@@ -7,7 +7,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The buffer's size between messages.
-const BUFFER_BYTES: usize = 16 * 1024;
+const BUFFER_BYTES: usize = 4 * 1024;
 
 /// While a statement runs, a client may send so much ahead; then we stop reading, and no longer see
 /// it go away.
@@ -81,7 +81,7 @@ impl ClientReader {
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
-            if self.buffer.capacity() > 4 * BUFFER_BYTES {
+            if self.buffer.capacity() > 2 * BUFFER_BYTES {
                 self.buffer = Vec::new();
             }
         }

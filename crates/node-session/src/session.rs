@@ -117,9 +117,7 @@ impl Session {
             host: host.clone(),
             connection_id: handle.id,
             schema: client.schema,
-            version: handshake::server_version(Some(&snapshot))
-                .trim_start_matches("5.5.5-")
-                .to_owned(),
+            version: handshake::data_node_version(Some(&snapshot)).to_owned(),
         };
         let exec = ExecSession {
             state: Arc::new(variables::state_of_collation(client.collation)),
@@ -277,9 +275,7 @@ impl Core {
             self.put_error(&sql(sql_error::SERVER_SHUTDOWN, "Server shutdown in progress"));
             return After::Close;
         }
-        if let Some(snapshot) = self.worker.snapshot() {
-            self.snapshot = snapshot;
-        }
+        self.follow_snapshot();
         self.form = ReplyForm::default();
         let result = self.run_parsed(parsed).await;
         match result {
@@ -293,6 +289,15 @@ impl Core {
                 self.put_error(&error);
                 After::Next
             }
+        }
+    }
+
+    /// Looks whether there is a newer snapshot; costs one atomic load when there is none.
+    pub fn follow_snapshot(&mut self) {
+        if self.snapshot.version != self.worker.shared.version()
+            && let Some(snapshot) = self.worker.snapshot()
+        {
+            self.snapshot = snapshot;
         }
     }
 

@@ -207,7 +207,14 @@ impl Core {
                 pending.state = with_user_variable(pending.state.clone(), &name, value)?;
             }
             SetTarget::Names { collation } => {
-                let collation = collation.map(|name| text(&name.name(source.text)));
+                // The parser may read COLLATE as the clause's own or as the expression's.
+                let (value, collation) = match &item.value.kind {
+                    ExprKind::Collate { expr, collation } => {
+                        (expr.span.of(source.text), Some(*collation))
+                    }
+                    _ => (value, collation),
+                };
+                let collation = collation.map(|name| text(name.raw(source.text)));
                 self.set_names(value, collation, pending).await?;
             }
             SetTarget::CharacterSet => self.set_names(value, None, pending).await?,
@@ -291,8 +298,10 @@ impl Core {
         collation: Option<String>,
         pending: &mut Pending,
     ) -> Result<(), ExecError> {
-        let charset =
-            text(value).trim_matches(|c| matches!(c, '\'' | '"' | '`')).to_ascii_lowercase();
+        let plain =
+            |word: &str| word.trim_matches(|c| matches!(c, '\'' | '"' | '`')).to_ascii_lowercase();
+        let charset = plain(&text(value));
+        let collation = collation.map(|name| plain(&name));
         let charset = if charset == "default" { "utf8mb4".to_owned() } else { charset };
         let valid = |name: &str| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -352,8 +361,14 @@ impl Core {
     /// The isolation level of this session from now on.
     pub fn set_isolation(&mut self, words: &'static str) {
         let value = format!("'{}'", words.replace(' ', "-"));
-        self.exec.state = Arc::new((*self.exec.state).clone().with("tx_isolation", value));
+        let variable = isolation_variable(&self.lex);
+        self.exec.state = Arc::new((*self.exec.state).clone().with(variable, value));
     }
+}
+
+/// The variable's name on the data nodes: MariaDB 10 knows the old one alone, MySQL 8 the new one.
+fn isolation_variable(lex: &LexMode) -> &'static str {
+    if lex.mariadb { "tx_isolation" } else { "transaction_isolation" }
 }
 
 fn with_user_variable(

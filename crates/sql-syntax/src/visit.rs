@@ -65,8 +65,9 @@ pub trait Visitor {
     fn enter_query(&mut self, _query: &Query, _depth: u32) {}
     /// A query ends.
     fn leave_query(&mut self, _query: &Query, _depth: u32) {}
-    /// The named queries of WITH come into scope until the query or statement ends.
-    fn with(&mut self, _with: &With) {}
+    /// A named query of WITH comes into scope until the query or statement ends: before its own body
+    /// is walked with RECURSIVE, after it otherwise.
+    fn named(&mut self, _cte: &Cte) {}
     /// A table is named.
     fn table(&mut self, _site: TableSite<'_>) {}
     /// A column is named.
@@ -127,8 +128,8 @@ impl<F: FnMut(TableSite<'_>)> Visitor for Tables<'_, F> {
         self.ctes.truncate(before);
     }
 
-    fn with(&mut self, with: &With) {
-        self.ctes.extend(with.ctes.iter().map(|cte| cte.name.name(self.src).to_ascii_lowercase()));
+    fn named(&mut self, cte: &Cte) {
+        self.ctes.push(cte.name.name(self.src).to_ascii_lowercase());
     }
 
     fn table(&mut self, site: TableSite<'_>) {
@@ -343,9 +344,14 @@ impl<V: Visitor> Walk<'_, V> {
 
     fn optional_with(&mut self, with: Option<&With>) {
         let Some(with) = with else { return };
-        self.visitor.with(with);
-        for Cte { query, .. } in &with.ctes {
-            self.query(query);
+        if with.recursive {
+            with.ctes.iter().for_each(|cte| self.visitor.named(cte));
+        }
+        for cte in &with.ctes {
+            self.query(&cte.query);
+            if !with.recursive {
+                self.visitor.named(cte);
+            }
         }
     }
 

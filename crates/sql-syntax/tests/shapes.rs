@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use sql_syntax::ast::{Expr, ExprKind, SelectItem, SetExpr, Statement, UnaryOp};
+use sql_syntax::visit;
 use sql_syntax::{LexMode, TokenBuf, TokenKind, parse, parse_one};
 
 fn mode() -> LexMode {
@@ -125,4 +126,38 @@ fn a_limit_is_a_number_and_a_joins_on_is_its_own() {
     let parsed = parse_one(text, 0, &mode(), &mut buf).unwrap();
     let Statement::Insert(insert) = parsed.stmt else { panic!("no INSERT") };
     assert_eq!(insert.on_duplicate.len(), 1);
+}
+
+/// The tables that a walk tells of, those of WITH marked.
+fn tables(text: &str) -> String {
+    let mut buf = TokenBuf::new();
+    let parsed =
+        parse_one(text.as_bytes(), 0, &mode(), &mut buf).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let mut found = Vec::new();
+    visit::for_each_table(&parsed.stmt, text.as_bytes(), |site| {
+        let name = String::from_utf8_lossy(site.name.span.of(text.as_bytes())).into_owned();
+        found.push(if site.is_cte { format!("{name}*") } else { name });
+    });
+    found.join(" ")
+}
+
+/// A named query that is taken for a table is refused; a table that is taken for a named query would
+/// escape the checks of permissions.
+#[test]
+fn a_table_is_not_hidden_by_a_named_query() {
+    for (text, found) in [
+        ("WITH t AS (SELECT 1) SELECT * FROM t", "t*"),
+        ("WITH t AS (SELECT * FROM t) SELECT * FROM t", "t t*"),
+        ("WITH RECURSIVE t AS (SELECT 1 UNION SELECT * FROM t) SELECT * FROM t", "t* t*"),
+        ("WITH a AS (SELECT * FROM b), b AS (SELECT * FROM a) SELECT * FROM b", "b a* b*"),
+        ("WITH t AS (SELECT 1) SELECT * FROM db.t", "db.t"),
+        ("SELECT * FROM (WITH t AS (SELECT 1) SELECT * FROM t) d, t", "t* t"),
+        ("SELECT * FROM t WHERE a IN (WITH t AS (SELECT 1) SELECT * FROM t)", "t t*"),
+        ("WITH T AS (SELECT 1) SELECT * FROM `t`", "`t`*"),
+        ("WITH t AS (SELECT 1) DELETE FROM u WHERE a IN (SELECT * FROM t)", "u t*"),
+        ("INSERT INTO t WITH t AS (SELECT 1) SELECT * FROM t", "t t*"),
+        ("WITH t AS (WITH t AS (SELECT * FROM t) SELECT * FROM t) SELECT * FROM t", "t t* t*"),
+    ] {
+        assert_eq!(tables(text), found, "{text}");
+    }
 }

@@ -45,7 +45,7 @@ impl PlainServer {
         std::fs::write(
             &init,
             format!(
-                "CREATE USER '{USER}'@'127.0.0.1'; GRANT ALL ON *.* TO '{USER}'@'127.0.0.1';\n"
+                "CREATE USER '{USER}'@'127.0.0.1';\nGRANT ALL ON *.* TO '{USER}'@'127.0.0.1';\n"
             ),
         )?;
         let port = free_port()?;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::server::TlsStream;
 use topology::model::Snapshot;
-use topology::stream::{FromNode, HEARTBEAT_TIMEOUT_MS, ToNode};
+use topology::stream::{Answer, Ask, FromNode, HEARTBEAT_TIMEOUT_MS, ToNode};
 
 /// Messages that wait for a slow node, snapshots not counted.
 const OUT_QUEUE_MAX: usize = 64;
@@ -102,7 +102,16 @@ impl Peer {
                     tokio::spawn(async move {
                         let heard: &dyn SnapshotPublisher = &*live;
                         let answer = control_app::ddl::answer(&app, heard, &instance_id, &node_id, ask).await;
-                        let _ = out.send(ToNode::Answer { request, answer }).await;
+                        let begun = match &answer {
+                            Answer::DdlBegun { ddl_id } => Some(ddl_id.clone()),
+                            _ => None,
+                        };
+                        let lost = out.send(ToNode::Answer { request, answer }).await.is_err();
+                        if let (true, Some(ddl_id)) = (lost, begun) {
+                            // The node never learns the id, so nobody else could end the change.
+                            let ask = Ask::DdlAbort { ddl_id };
+                            control_app::ddl::answer(&app, heard, &instance_id, &node_id, ask).await;
+                        }
                         drop(place);
                     });
                 }

@@ -111,11 +111,6 @@ impl LiveNodes {
         self.state().nodes.get(node).filter(|heard| is_fresh(heard)).map(|heard| heard.version)
     }
 
-    /// The process of a live node.
-    pub fn pid_of(&self, node: &NodeId) -> Option<u32> {
-        self.state().nodes.get(node).filter(|heard| is_fresh(heard)).map(|heard| heard.pid)
-    }
-
     fn take_dirty(&self) -> Vec<InstanceId> {
         self.state().dirty.drain().collect()
     }
@@ -207,5 +202,9 @@ impl SnapshotPublisher for LiveNodes {
 
     fn is_heard(&self, node_id: &NodeId) -> bool {
         self.version_of(node_id).is_some()
+    }
+
+    fn process_of(&self, node_id: &NodeId) -> Option<u32> {
+        self.state().nodes.get(node_id).filter(|heard| is_fresh(heard)).map(|heard| heard.pid)
     }
 }

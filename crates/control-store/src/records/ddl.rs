@@ -15,6 +15,9 @@ pub struct DdlRecord {
     pub instance_id: InstanceId,
     /// The node that runs it.
     pub node_id: NodeId,
+    /// The node's process, if it is known: the node's next process does not go on with it.
+    #[serde(default)]
+    pub pid: Option<u32>,
     /// The schema, lower case.
     pub schema: String,
     /// What it changes.

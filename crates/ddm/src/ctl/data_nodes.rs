@@ -114,7 +114,10 @@ impl Session {
             return Ok(name_or_id.to_owned());
         }
         let nodes = self.client.list(PATH, "data_nodes").await?;
-        let found = nodes.iter().find(|node| node["name"] == name_or_id).and_then(|node| node["id"].as_str());
+        let found = nodes
+            .iter()
+            .find(|node| node["name"] == name_or_id)
+            .and_then(|node| node["id"].as_str());
         match found {
             Some(id) => Ok(id.to_owned()),
             None => bail!("no data node {name_or_id:?}; see `ddm ctl data-nodes list`"),
@@ -124,7 +127,10 @@ impl Session {
 
 fn parse_address(text: &str) -> Result<(String, u16)> {
     let (host, port) = text.rsplit_once(':').context("write HOST:PORT")?;
-    Ok((host.trim_matches(['[', ']']).to_owned(), port.parse().context("the port must be a number up to 65535")?))
+    Ok((
+        host.trim_matches(['[', ']']).to_owned(),
+        port.parse().context("the port must be a number up to 65535")?,
+    ))
 }
 
 #[cfg(test)]

@@ -123,23 +123,24 @@ async fn create(session: &Session, options: CreateOptions) -> Result<()> {
 /// The data nodes of the request with their logins.
 async fn data_nodes(session: &Session, options: &CreateOptions) -> Result<Vec<Value>> {
     let known = session.endpoints["data_nodes"].as_array().cloned().unwrap_or_default();
+    let available = session.available_data_nodes(&options.instance).await?;
+    // A data node of another instance is known here, too, but cannot be used.
+    let usable =
+        known.iter().filter(|node| available.iter().any(|other| other["id"] == node["id"]));
+    let usable = usable.filter_map(|node| node["id"].as_str()).map(str::to_owned);
     let wanted: Vec<String> = match (options.data_nodes.is_empty(), options.mode) {
         (false, _) => options.data_nodes.clone(),
-        (true, Mode::Cluster) => ids(&known),
-        (true, Mode::Single) => ids(&known).into_iter().take(1).collect(),
+        (true, Mode::Cluster) => usable.collect(),
+        (true, Mode::Single) => usable.take(1).collect(),
     };
     if wanted.is_empty() {
         bail!(
-            "on which data nodes? give --data-node; see `ddm ctl data-nodes list {}`",
-            options.instance
+            "no data node of endpoints.json is free for the instance {name}; see `ddm ctl data-nodes list`, register \
+             one with `ddm ctl data-nodes register`, or give --data-node",
+            name = options.instance
         );
     }
-    let available = session.available_data_nodes(&options.instance).await?;
     wanted.iter().map(|name| login(name, &known, &available, options)).collect()
-}
-
-fn ids(nodes: &[Value]) -> Vec<String> {
-    nodes.iter().filter_map(|node| node["id"].as_str()).map(str::to_owned).collect()
 }
 
 fn login(

@@ -111,7 +111,8 @@ async fn run(
     let failed =
         |output: String| LocalMariaDbError::Bootstrap { name: record.name.clone(), step, output };
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Not in a group of its own: a step that is interrupted is begun again anyway.
+    // Ctrl-C is for us: a step is short, and ends in order before we stop.
+    command.process_group(0);
     let mut child =
         command.kill_on_drop(true).spawn().map_err(|error| failed(error.to_string()))?;
     let mut stdin = child.stdin.take().expect("stdin is piped");
