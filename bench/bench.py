@@ -152,8 +152,8 @@ def main():
         ddm, ends = start_ddm(options.ddm, root)
         started.append(ddm)
         demo, node = ends["demo"], ends["data_nodes"][0]
-        subprocess.run([options.ddm, "ctl", "--data-dir", str(root / "data"), "schemas", "create", demo["instance_id"],
-                        "--name", SCHEMA, "--mode", "cluster", "--shards", "1"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([options.ddm, "ctl", "--data-dir", str(root / "data"), "schemas", "create", demo["instance_id"], SCHEMA,
+                        "--mode", "cluster", "--shards", "1"], check=True, stdout=subprocess.DEVNULL)
         prepare(root, demo, node)
         relay, relay_port = start_haproxy(root, node["host"], node["port"])
         started.append(relay)

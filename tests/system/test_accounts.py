@@ -7,7 +7,7 @@ import pymysql
 import pytest
 from huaweicloudsdkddm.v1 import (
     CreateUsersDatabases, CreateUsersInfo, CreateUsersReq, CreateUsersRequest, DeleteUserRequest,
-    ListUsersRequest, UpdateUserRequest, UpdateUsersDetail, UpdateUsersReq,
+    ListUsersRequest, UpdateUserDetailReq, UpdateUserReq, UpdateUserRequest, UpdateUsersDatabases,
 )
 from system import connect, eventually, rows
 
@@ -64,8 +64,8 @@ def test_a_change_reaches_connected_sessions_within_a_second(demo, guest):
     with guest() as client:
         with pytest.raises(pymysql.err.MySQLError):
             rows(client, "INSERT INTO opened VALUES (1)")
-        demo.sdk().update_user(UpdateUserRequest(instance_id=ends["instance_id"], username="guest", body=UpdateUsersReq(
-            user=UpdateUsersDetail(base_authority=["SELECT", "INSERT"], databases=[CreateUsersDatabases(name=ends["schema"])]))))
+        demo.sdk().update_user(UpdateUserRequest(instance_id=ends["instance_id"], username="guest", body=UpdateUserReq(
+            user=UpdateUserDetailReq(base_authority=["SELECT", "INSERT"], databases=[UpdateUsersDatabases(name=ends["schema"])]))))
         changed = time.monotonic()
         eventually("INSERT is allowed", lambda: rows(client, "INSERT IGNORE INTO opened VALUES (1)") == [], 5)
         assert time.monotonic() - changed < 1.0

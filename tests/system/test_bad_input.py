@@ -2,7 +2,6 @@
 line."""
 
 import json
-import os
 import random
 import socket
 import ssl
@@ -72,14 +71,14 @@ def test_garbage_on_the_mysql_port(demo):
     for _ in range(200):
         with socket.create_connection((ends["host"], ends["port"]), timeout=5) as peer:
             peer.recv(1024)
-            peer.sendall(generator.randbytes(generator.randint(1, 300)))
-            peer.shutdown(socket.SHUT_WR)
-            peer.settimeout(5)
+            garbage = generator.randbytes(generator.randint(1, 300))
             try:
+                peer.sendall(garbage)
+                peer.shutdown(socket.SHUT_WR)
                 while peer.recv(4096):
                     pass
-            except ConnectionResetError:
-                pass
+            except OSError as error:
+                assert not isinstance(error, TimeoutError), "the node neither answers nor closes"
     with connect(ends["host"], ends["port"], ends["user"], ends["password"], ends["schema"]) as client:
         assert rows(client, "SELECT 1") == [(1,)]
 
@@ -90,14 +89,14 @@ def test_garbage_after_login(demo):
     for _ in range(100):
         client = connect(ends["host"], ends["port"], ends["user"], ends["password"], ends["schema"])
         payload = generator.randbytes(generator.randint(1, 60))
-        client._sock.sendall(len(payload).to_bytes(3, "little") + b"\0" + payload)
-        client._sock.shutdown(socket.SHUT_WR)
         client._sock.settimeout(5)
         try:
+            client._sock.sendall(len(payload).to_bytes(3, "little") + b"\0" + payload)
+            client._sock.shutdown(socket.SHUT_WR)
             while client._sock.recv(4096):
                 pass
-        except ConnectionResetError:
-            pass
+        except OSError as error:
+            assert not isinstance(error, TimeoutError), "the node neither answers nor closes"
         client._force_close()
     with connect(ends["host"], ends["port"], ends["user"], ends["password"], ends["schema"]) as client:
         assert rows(client, "SELECT 1") == [(1,)]
@@ -139,10 +138,3 @@ def test_a_port_in_use(demo, tmp_path):
     address = demo.endpoints["api"].split("//")[1]
     done = run("up", "--data-dir", str(tmp_path / "d"), "--api-listen", address, "--data-nodes", "0")
     assert done.returncode == 1 and address in done.stderr and "--api-listen" in done.stderr, done
-
-
-def test_no_mariadb(tmp_path):
-    done = subprocess.run([BINARY, "up", "--data-dir", str(tmp_path / "d"), "--api-listen", "127.0.0.1:0"],
-                          capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "PATH": "/nonexistent", "DDM_MARIADB_DIR": "/nonexistent"})
-    assert done.returncode == 1 and "mariadb-server" in done.stderr, done

@@ -184,7 +184,7 @@ def test_the_mariadb_client_works(tour):
     done = subprocess.run(
         ["mariadb", "-h", tour.host, "-P", str(tour.port), "-u", "tourist", "-t", "tour"],
         input="SHOW TABLES; SHOW CREATE TABLE a_range; DESC a_hash; SHOW RULE FROM a_range; SHOW TOPOLOGY FROM a_mod_hash; "
-              "SHOW DATA NODE; EXPLAIN SELECT * FROM a_hash WHERE k = 5; SELECT COUNT(*) FROM a_hash; STATUS",
+              "SHOW DATA NODE; EXPLAIN SELECT * FROM a_hash WHERE k = 5; SELECT COUNT(*) FROM a_hash;\nstatus\n",
         capture_output=True, text=True, timeout=60, env={**os.environ, "MYSQL_PWD": PASSWORD},
     )
     assert done.returncode == 0, done.stderr

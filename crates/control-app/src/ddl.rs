@@ -53,7 +53,9 @@ pub async fn answer(
     ask: Ask,
 ) -> Answer {
     let result = match ask {
-        Ask::DdlBegin { schema, changes } => begin(app, live, instance, node, &schema, changes).await,
+        Ask::DdlBegin { schema, changes } => {
+            begin(app, live, instance, node, &schema, changes).await
+        }
         Ask::DdlCommit { ddl_id, changes } => commit(app, live, instance, &ddl_id, changes).await,
         Ask::DdlAbort { ddl_id } => abort(app, instance, &ddl_id).await,
     };
@@ -137,7 +139,9 @@ async fn check_presence(
             && find(app, instance, schema, name).await?.is_none()
         {
             return Err(match change {
-                TableChange::Drop { .. } => Refusal::Sql(UNKNOWN_TABLE, format!("Unknown table '{schema}.{name}'")),
+                TableChange::Drop { .. } => {
+                    Refusal::Sql(UNKNOWN_TABLE, format!("Unknown table '{schema}.{name}'"))
+                }
                 _ => Refusal::Sql(NO_SUCH_TABLE, format!("Table '{schema}.{name}' doesn't exist")),
             });
         }
@@ -227,7 +231,8 @@ async fn check_serves(
             schema.tables.insert(table.name.to_lowercase(), table.clone());
         }
     }
-    let wrong = |error: topology::validate::SnapshotError| Refusal::Sql(WRONG_ARGUMENTS, error.to_string());
+    let wrong =
+        |error: topology::validate::SnapshotError| Refusal::Sql(WRONG_ARGUMENTS, error.to_string());
     snapshot.validate().map_err(wrong)
 }
 

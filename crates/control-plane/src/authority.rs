@@ -71,7 +71,8 @@ impl Authority {
         if !cert_file.exists() || !key_file.exists() {
             make(&cert_file, &key_file)?;
         }
-        let read = |path: &Path| std::fs::read_to_string(path).map_err(|source| file_error(path, source));
+        let read =
+            |path: &Path| std::fs::read_to_string(path).map_err(|source| file_error(path, source));
         let (ca_pem, key_pem) = (read(&cert_file)?, read(&key_file)?);
         let issuer = Issuer::from_ca_cert_pem(&ca_pem, KeyPair::from_pem(&key_pem)?)?;
         Ok(Self { ca_pem, issuer })
@@ -84,7 +85,8 @@ impl Authority {
 
     /// The TLS of the HTTPS port, for loopback and these further names or addresses.
     pub fn server_config(&self, names: &[&str]) -> Result<Arc<ServerConfig>, AuthorityError> {
-        let names: Vec<&str> = ["localhost", "127.0.0.1", "::1"].iter().chain(names).copied().collect();
+        let names: Vec<&str> =
+            ["localhost", "127.0.0.1", "::1"].iter().chain(names).copied().collect();
         let pair = self.sign("DDM control plane", &names, ExtendedKeyUsagePurpose::ServerAuth)?;
         let builder = builder()?.with_no_client_auth();
         finish(builder, &pair)
@@ -96,13 +98,19 @@ impl Authority {
         let ca = CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).map_err(tls_error)?;
         roots.add(ca).map_err(tls_error)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(tls_error)?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(tls_error)?;
         let pair = self.sign(STREAM_NAME, &[STREAM_NAME], ExtendedKeyUsagePurpose::ServerAuth)?;
         finish(builder()?.with_client_cert_verifier(verifier), &pair)
     }
 
-    fn sign(&self, name: &str, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Result<Pair, AuthorityError> {
+    fn sign(
+        &self,
+        name: &str,
+        names: &[&str],
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<Pair, AuthorityError> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, name);
@@ -115,7 +123,11 @@ impl Authority {
 }
 
 impl NodeCertificates for Authority {
-    fn issue(&self, node_id: &NodeId, addresses: &[IpAddr]) -> Result<IssuedCertificates, CertificateError> {
+    fn issue(
+        &self,
+        node_id: &NodeId,
+        addresses: &[IpAddr],
+    ) -> Result<IssuedCertificates, CertificateError> {
         let id = node_id.as_str();
         let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
         let mut names: Vec<&str> = addresses.iter().map(String::as_str).collect();
@@ -160,7 +172,8 @@ fn write_file(path: &Path, text: &str, mode: u32) -> Result<(), AuthorityError> 
     let temporary = path.with_extension("new");
     let write = || -> std::io::Result<()> {
         let _ = std::fs::remove_file(&temporary);
-        let mut file = std::fs::File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+        let mut file =
+            std::fs::File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)
@@ -172,14 +185,17 @@ type Builder<S> = rustls::ConfigBuilder<ServerConfig, S>;
 
 fn builder() -> Result<Builder<rustls::WantsVerifier>, AuthorityError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(tls_error)
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(tls_error)
 }
 
 fn finish(
     builder: Builder<rustls::server::WantsServerCert>,
     pair: &Pair,
 ) -> Result<Arc<ServerConfig>, AuthorityError> {
-    let certificate = CertificateDer::from_pem_slice(pair.cert_pem.as_bytes()).map_err(tls_error)?;
+    let certificate =
+        CertificateDer::from_pem_slice(pair.cert_pem.as_bytes()).map_err(tls_error)?;
     let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes()).map_err(tls_error)?;
     let config = builder.with_single_cert(vec![certificate], key).map_err(tls_error)?;
     Ok(Arc::new(config))

@@ -36,7 +36,12 @@ impl Store for ClosingStore {
         self.inner()?.get(key).await
     }
 
-    async fn page(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+    async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
         self.inner()?.page(prefix, after, limit).await
     }
 
@@ -44,7 +49,11 @@ impl Store for ClosingStore {
         self.inner()?.list(prefix).await
     }
 
-    async fn txn(&self, conditions: Vec<Condition>, writes: Vec<Write>) -> Result<TxnOutcome, StoreError> {
+    async fn txn(
+        &self,
+        conditions: Vec<Condition>,
+        writes: Vec<Write>,
+    ) -> Result<TxnOutcome, StoreError> {
         self.inner()?.txn(conditions, writes).await
     }
 

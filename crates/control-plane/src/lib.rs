@@ -16,5 +16,7 @@ mod workers;
 
 pub use http::throttle::Throttle;
 pub use http::{answer, principal, state};
-pub use options::{ControlPlaneOptions, DataNodeRegistration, Endpoints, ReplicaRegistration, StartError};
+pub use options::{
+    ControlPlaneOptions, DataNodeRegistration, Endpoints, ReplicaRegistration, StartError,
+};
 pub use plane::ControlPlane;

@@ -101,7 +101,9 @@ pub struct Endpoints {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Somebody else has the port.
-    #[error("{address} is in use by another program; stop it, or listen elsewhere (port 0 takes a free one)")]
+    #[error(
+        "{address} is in use by another program; stop it, or listen elsewhere (port 0 takes a free one)"
+    )]
     PortInUse {
         /// The address.
         address: SocketAddr,

@@ -44,24 +44,37 @@ pub async fn load(store: &dyn Store) -> Result<Versioned<Place>, StoreError> {
         if let Some(place) = typed::get::<Place>(store, Place::PREFIX).await? {
             return Ok(place);
         }
-        let place =
-            Place { vpc_id: uuid(), subnet_id: uuid(), security_group_id: uuid(), stream_port: None };
+        let place = Place {
+            vpc_id: uuid(),
+            subnet_id: uuid(),
+            security_group_id: uuid(),
+            stream_port: None,
+        };
         // On a conflict somebody else was first; the next look finds theirs.
         store.txn(vec![typed::absent(&place)], vec![typed::put(&place)]).await?;
     }
 }
 
 /// Listens for nodes: at the kept port, or at a new one that is kept from now on.
-pub async fn listen(store: &dyn Store, place: &mut Versioned<Place>) -> Result<TcpListener, StartError> {
+pub async fn listen(
+    store: &dyn Store,
+    place: &mut Versioned<Place>,
+) -> Result<TcpListener, StartError> {
     let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     if let Some(port) = place.value.stream_port {
         match TcpListener::bind(at(port)).await {
             Ok(listener) => return Ok(listener),
-            Err(error) => tracing::warn!(port, %error, "the port of the node stream is taken; another is used"),
+            Err(error) => {
+                tracing::warn!(port, %error, "the port of the node stream is taken; another is used")
+            }
         }
     }
-    let listener = new_listener().await.map_err(|source| StartError::Listen { address: at(0), source })?;
-    let port = listener.local_addr().map_err(|source| StartError::Listen { address: at(0), source })?.port();
+    let listener =
+        new_listener().await.map_err(|source| StartError::Listen { address: at(0), source })?;
+    let port = listener
+        .local_addr()
+        .map_err(|source| StartError::Listen { address: at(0), source })?
+        .port();
     place.value.stream_port = Some(port);
     let unchanged = vec![place.unchanged()];
     store.txn(unchanged, vec![typed::put(&place.value)]).await.map_err(StartError::Store)?;
@@ -81,7 +94,14 @@ async fn new_listener() -> std::io::Result<TcpListener> {
 /// A random id in the form of a UUID.
 fn uuid() -> String {
     let digits = hex(&random_bytes::<16>());
-    format!("{}-{}-4{}-a{}-{}", &digits[..8], &digits[8..12], &digits[13..16], &digits[17..20], &digits[20..])
+    format!(
+        "{}-{}-4{}-a{}-{}",
+        &digits[..8],
+        &digits[8..12],
+        &digits[13..16],
+        &digits[17..20],
+        &digits[20..]
+    )
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use base::seal::SealKey;
 use control_app::data_node::RegistrationError;
 use control_app::iam::{FirstStart, Iam};
 use control_app::{App, AppParts, Settings};
-use control_store::embedded::SqliteStore;
 use control_store::StoreError;
+use control_store::embedded::SqliteStore;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -56,7 +56,10 @@ impl ControlPlane {
     }
 
     /// The same with this throttle.
-    pub async fn start_with(options: ControlPlaneOptions, throttle: Throttle) -> Result<Self, StartError> {
+    pub async fn start_with(
+        options: ControlPlaneOptions,
+        throttle: Throttle,
+    ) -> Result<Self, StartError> {
         let api = listen(options.api_listen).await?;
         let api_address = address_of(&api, options.api_listen)?;
         let store = open_store(&options.data_dir)?;
@@ -85,7 +88,8 @@ impl ControlPlane {
             publisher: live.clone(),
         });
         live.attach(&app);
-        let stream = NodeStream::start(stream, authority.stream_config()?, live.clone(), app.clone());
+        let stream =
+            NodeStream::start(stream, authority.stream_config()?, live.clone(), app.clone());
         let state = Arc::new(AppState { app: app.clone(), iam, limiter: Limiter::new(throttle) });
         let http = HttpServer::start(api, tls, http::router(&state));
         resume(&app).await?;
@@ -115,8 +119,15 @@ impl ControlPlane {
     }
 
     /// Registers a data node, or brings a known one up to date.
-    pub async fn register_data_node(&self, new: DataNodeRegistration) -> Result<(), RegistrationError> {
-        let replicas = new.replicas.into_iter().map(|replica| (replica.id, replica.host, replica.port)).collect();
+    pub async fn register_data_node(
+        &self,
+        new: DataNodeRegistration,
+    ) -> Result<(), RegistrationError> {
+        let replicas = new
+            .replicas
+            .into_iter()
+            .map(|replica| (replica.id, replica.host, replica.port))
+            .collect();
         self.app
             .register_data_node(control_app::data_node::DataNodeRegistration {
                 id: new.id,
@@ -209,7 +220,9 @@ fn settings(
         subnet_id: endpoints.subnet_id.clone(),
         subnet_name: SUBNET_NAME.to_owned(),
         security_group_id: endpoints.security_group_id.clone(),
-        node_subnet: node_subnet.map_err(|error: control_app::addresses::BadSubnet| StartError::Setting(error.to_string()))?,
+        node_subnet: node_subnet.map_err(|error: control_app::addresses::BadSubnet| {
+            StartError::Setting(error.to_string())
+        })?,
         mysql_port: MYSQL_PORT,
         control_plane: vec![stream],
         instances_max: INSTANCES_MAX,
@@ -221,7 +234,10 @@ async fn resume(app: &Arc<App>) -> Result<(), StartError> {
     if let Err(error) = app.resume_nodes().await {
         tracing::warn!(%error, "nodes cannot be resumed now; the workers try again");
     }
-    let jobs = app.recover().await.map_err(|error| StartError::Setting(format!("jobs cannot be resumed: {error}")))?;
+    let jobs = app
+        .recover()
+        .await
+        .map_err(|error| StartError::Setting(format!("jobs cannot be resumed: {error}")))?;
     if jobs > 0 {
         tracing::info!(jobs, "unfinished jobs go on");
     }

@@ -21,7 +21,12 @@ pub type KeyBytes = Zeroizing<[u8; SEAL_KEY_BYTES]>;
 /// The key of this directory (`secrets/`); makes it at the first start.
 pub fn load(dir: &Path) -> Result<KeyBytes, StartError> {
     if let Ok(text) = std::env::var(SEAL_KEY_VARIABLE) {
-        let wrong = || StartError::Setting(format!("{SEAL_KEY_VARIABLE} must hold {} hex digits", SEAL_KEY_BYTES * 2));
+        let wrong = || {
+            StartError::Setting(format!(
+                "{SEAL_KEY_VARIABLE} must hold {} hex digits",
+                SEAL_KEY_BYTES * 2
+            ))
+        };
         return parse(&Zeroizing::new(text)).ok_or_else(wrong);
     }
     let path = dir.join(FILE_NAME);
@@ -34,7 +39,8 @@ pub fn load(dir: &Path) -> Result<KeyBytes, StartError> {
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = Zeroizing::new(random_bytes());
-            write(&path, &Zeroizing::new(hex(&*key))).map_err(|error| file_error(error.to_string()))?;
+            write(&path, &Zeroizing::new(hex(&*key)))
+                .map_err(|error| file_error(error.to_string()))?;
             Ok(key)
         }
         Err(error) => Err(file_error(error.to_string())),

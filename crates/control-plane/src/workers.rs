@@ -39,9 +39,12 @@ impl Workers {
     pub fn start(state: &Arc<AppState>, live: &Arc<LiveNodes>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let app = state.app.clone();
-        let nodes = every(Duration::ZERO, NODES_EVERY, stopped.clone(), move || keep_nodes(app.clone()));
+        let nodes =
+            every(Duration::ZERO, NODES_EVERY, stopped.clone(), move || keep_nodes(app.clone()));
         let (app, live) = (state.app.clone(), live.clone());
-        let ddl = every(HELLO_GRACE, DDL_EVERY, stopped.clone(), move || settle_ddl(app.clone(), live.clone()));
+        let ddl = every(HELLO_GRACE, DDL_EVERY, stopped.clone(), move || {
+            settle_ddl(app.clone(), live.clone())
+        });
         let state = state.clone();
         let purge = every(Duration::ZERO, PURGE_EVERY, stopped, move || purge(state.clone()));
         Self { stop, loops: vec![nodes, ddl, purge] }
@@ -57,7 +60,12 @@ impl Workers {
 }
 
 /// Does `round` after `first` and then again and again, with this pause in between.
-fn every<F>(first: Duration, pause: Duration, mut stopped: watch::Receiver<bool>, round: impl Fn() -> F + Send + 'static) -> JoinHandle<()>
+fn every<F>(
+    first: Duration,
+    pause: Duration,
+    mut stopped: watch::Receiver<bool>,
+    round: impl Fn() -> F + Send + 'static,
+) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send,
 {
@@ -96,6 +104,8 @@ async fn settle_ddl(app: Arc<App>, live: Arc<LiveNodes>) {
     match control_app::ddl::orphans::resolve(&app, &*live).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "changes of definitions of lost nodes were settled"),
-        Err(error) => tracing::warn!(%error, "changes of definitions of lost nodes cannot be settled; it is tried again"),
+        Err(error) => {
+            tracing::warn!(%error, "changes of definitions of lost nodes cannot be settled; it is tried again")
+        }
     }
 }

@@ -32,7 +32,10 @@ async fn a_token_opens_the_project_and_no_other() {
 
     // A token for the domain opens no project.
     let answer = caller.log_in(login(&plane, json!({ "domain": { "name": "default" } }))).await;
-    let domain = Caller { token: Some(answer.headers()["x-subject-token"].to_str().unwrap().to_owned()), ..caller };
+    let domain = Caller {
+        token: Some(answer.headers()["x-subject-token"].to_str().unwrap().to_owned()),
+        ..caller
+    };
     assert_eq!(domain.get(INSTANCES).await.status(), 403);
     let (status, body) = told(domain.get("/v3/projects?name=local-1").await).await;
     assert_eq!((status, &body["projects"][0]["id"]), (200, &json!(plane.endpoints().project_id)));
@@ -52,13 +55,26 @@ async fn tokens_say_what_they_are() {
     let caller = Caller::logged_in(&plane).await;
     let token = caller.token.clone().unwrap();
     let show = async |subject: &str| {
-        told(caller.send(Method::GET, "/v3/auth/tokens", &[("x-subject-token", subject)], String::new()).await).await
+        told(
+            caller
+                .send(
+                    Method::GET,
+                    "/v3/auth/tokens",
+                    &[("x-subject-token", subject)],
+                    String::new(),
+                )
+                .await,
+        )
+        .await
     };
     let (status, body) = show(&token).await;
     assert_eq!((status, &body["token"]["project"]["id"]), (200, &json!(caller.project)));
     assert_eq!(body["token"]["user"]["name"], "admin");
     let (status, body) = show("nonsense").await;
-    assert_eq!((status, &body["error"]["code"], &body["error_code"]), (404, &json!(404), &json!("DBS.280404")));
+    assert_eq!(
+        (status, &body["error"]["code"], &body["error_code"]),
+        (404, &json!(404), &json!("DBS.280404"))
+    );
     assert_eq!(caller.get("/v3/auth/tokens").await.status(), 400);
 
     let mut wrong = login(&plane, json!({ "project": { "name": "local-1" } }));
@@ -66,7 +82,10 @@ async fn tokens_say_what_they_are() {
     let (status, body) = told(caller.log_in(wrong).await).await;
     assert_eq!((status, &body["error"]["title"]), (401, &json!("Unauthorized")));
     let (status, body) = told(caller.log_in(json!({ "auth": {} })).await).await;
-    assert_eq!((status, &body["error_msg"]), (400, &json!("Parameter error. auth.identity: is required")));
+    assert_eq!(
+        (status, &body["error_msg"]),
+        (400, &json!("Parameter error. auth.identity: is required"))
+    );
     plane.shutdown().await;
 }
 
@@ -78,15 +97,21 @@ async fn what_http_can_get_wrong_is_answered_in_the_paths_form() {
     let answer = caller.get("/v3/nothing/here").await;
     assert_eq!(answer.headers()["x-request-id"].len(), 32);
     assert_eq!(told(answer).await.1["error_code"], "DBS.280404");
-    let (status, body) = told(caller.send(Method::PATCH, INSTANCES, &[], String::new()).await).await;
+    let (status, body) =
+        told(caller.send(Method::PATCH, INSTANCES, &[], String::new()).await).await;
     assert_eq!((status, &body["errCode"]), (405, &json!("DBS.280405")));
     let text = [("content-type", "text/plain")];
-    let (status, body) = told(caller.send(Method::POST, INSTANCES, &text, "{}".to_owned()).await).await;
+    let (status, body) =
+        told(caller.send(Method::POST, INSTANCES, &text, "{}".to_owned()).await).await;
     assert_eq!((status, &body["errCode"]), (415, &json!("DBS.280415")));
     let (status, body) = told(caller.post(INSTANCES, "{").await).await;
     assert_eq!((status, &body["errCode"]), (400, &json!("DBS.280001")));
     let (status, body) = told(caller.post(INSTANCES, "{\"instance\":{\"name\":7}}").await).await;
-    assert_eq!((status, body["externalMessage"].as_str().unwrap().contains("instance.name")), (400, true), "{body}");
+    assert_eq!(
+        (status, body["externalMessage"].as_str().unwrap().contains("instance.name")),
+        (400, true),
+        "{body}"
+    );
     let large = format!("\"{}\"", "x".repeat(12 * 1024 * 1024));
     let (status, body) = told(caller.post(INSTANCES, large).await).await;
     assert_eq!((status, &body["errCode"]), (413, &json!("DBS.280413")));
@@ -102,10 +127,24 @@ async fn a_signature_opens_the_project() {
     let signed = async |secret: &str, date: &str, tampered: bool| {
         let path = INSTANCES.replace("{project_id}", &caller.project);
         let host = caller.api.strip_prefix("https://").unwrap();
-        let authorization = sign(&plane.endpoints().access_key, secret, "GET", &path, "limit=5&offset=0", host, date);
+        let authorization = sign(
+            &plane.endpoints().access_key,
+            secret,
+            "GET",
+            &path,
+            "limit=5&offset=0",
+            host,
+            date,
+        );
         let query = if tampered { "offset=0&limit=6" } else { "offset=0&limit=5" };
-        let headers = [("x-sdk-date", date), ("authorization", authorization.as_str()), ("host", host)];
-        told(caller.send(Method::GET, &format!("{INSTANCES}?{query}"), &headers, String::new()).await).await
+        let headers =
+            [("x-sdk-date", date), ("authorization", authorization.as_str()), ("host", host)];
+        told(
+            caller
+                .send(Method::GET, &format!("{INSTANCES}?{query}"), &headers, String::new())
+                .await,
+        )
+        .await
     };
     let secret = plane.endpoints().secret_key.expose();
     let now = jiff::Timestamp::now();
@@ -122,13 +161,23 @@ async fn a_signature_opens_the_project() {
 }
 
 /// A signature with the headers host and x-sdk-date, for a request without a body.
-fn sign(key: &str, secret: &str, method: &str, path: &str, query: &str, host: &str, date: &str) -> String {
+fn sign(
+    key: &str,
+    secret: &str,
+    method: &str,
+    path: &str,
+    query: &str,
+    host: &str,
+    date: &str,
+) -> String {
     use aws_lc_rs::digest::{SHA256, digest};
     use aws_lc_rs::hmac;
     let sha256 = |text: &str| hex(digest(&SHA256, text.as_bytes()).as_ref());
     let names = "host;x-sdk-date";
-    let canonical =
-        format!("{method}\n{path}/\n{query}\nhost:{host}\nx-sdk-date:{date}\n\n{names}\n{}", sha256(""));
+    let canonical = format!(
+        "{method}\n{path}/\n{query}\nhost:{host}\nx-sdk-date:{date}\n\n{names}\n{}",
+        sha256("")
+    );
     let to_sign = format!("SDK-HMAC-SHA256\n{date}\n{}", sha256(&canonical));
     let hmac_key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let signature = hex(hmac::sign(&hmac_key, to_sign.as_bytes()).as_ref());
@@ -149,6 +198,10 @@ async fn who_calls_too_often_is_told_when_to_come_again() {
     assert!((1..=13).contains(&seconds), "{seconds}");
     let (status, body) = told(answer).await;
     assert_eq!((status, &body["errCode"]), (429, &json!("DBS.280429")));
-    assert_eq!(caller.get("/v3/{project_id}/jobs").await.status(), 200, "another call is counted apart");
+    assert_eq!(
+        caller.get("/v3/{project_id}/jobs").await.status(),
+        200,
+        "another call is counted apart"
+    );
     plane.shutdown().await;
 }

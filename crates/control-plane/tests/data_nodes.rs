@@ -41,11 +41,17 @@ async fn a_server_is_registered_once_and_taken_off() {
         let (status, body) = told(caller.post(DATA_NODES, body).await).await;
         (status, body["error_code"].as_str().unwrap().to_owned())
     };
-    assert_eq!(refused(with(&body, "admin_password", json!("wrong"))).await, (400, "DBS.300357".to_owned()));
+    assert_eq!(
+        refused(with(&body, "admin_password", json!("wrong"))).await,
+        (400, "DBS.300357".to_owned())
+    );
     assert_eq!(refused(with(&body, "port", json!(1))).await, (400, "DBS.300408".to_owned()));
     assert_eq!(refused(with(&body, "port", json!(0))).await, (400, "DBS.280001".to_owned()));
     assert_eq!(refused(with(&body, "host", json!("a b"))).await, (400, "DBS.280001".to_owned()));
-    assert_eq!(refused(with(&body, "availability_zone", json!("az9"))).await, (400, "DBS.280001".to_owned()));
+    assert_eq!(
+        refused(with(&body, "availability_zone", json!("az9"))).await,
+        (400, "DBS.280001".to_owned())
+    );
     let bad_replica = with(&body, "replicas", json!([{ "host": "127.0.0.1", "port": 1 }]));
     assert_eq!(refused(bad_replica).await, (400, "DBS.300408".to_owned()));
 
@@ -59,7 +65,8 @@ async fn a_server_is_registered_once_and_taken_off() {
     assert_eq!((&all["total"], &all["data_nodes"][0]["id"]), (&json!(1), &made["id"]));
 
     let path = format!("{DATA_NODES}/{}", made["id"].as_str().unwrap());
-    let delete = async || caller.send(Method::DELETE, &path, &[], String::new()).await.status().as_u16();
+    let delete =
+        async || caller.send(Method::DELETE, &path, &[], String::new()).await.status().as_u16();
     assert_eq!((delete().await, delete().await), (204, 404));
 
     // `ddm up` registers its own servers in the process, again at every start.

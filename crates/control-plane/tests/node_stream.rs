@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
 #[path = "support/node.rs"]
 mod node;
+mod support;
 
 use base::id::{InstanceId, NodeId};
 use control_plane::{ControlPlane, Throttle};
@@ -77,26 +77,43 @@ async fn a_definition_is_locked_stored_and_published() {
 
     let id = begun(node.ask(begin(vec![create("Orders")])).await);
     assert_eq!(refused(node.ask(begin(vec![create("orders")])).await), 3103);
-    assert_eq!(refused(node.ask(Ask::DdlBegin { schema: "other".to_owned(), changes: vec![create("t")] }).await), 1049);
+    assert_eq!(
+        refused(
+            node.ask(Ask::DdlBegin { schema: "other".to_owned(), changes: vec![create("t")] })
+                .await
+        ),
+        1049
+    );
     // A definition without columns would break every later snapshot.
     let mut empty = table("Orders");
     empty.columns.clear();
-    let broken = Ask::DdlCommit { ddl_id: id.clone(), changes: vec![TableChange::Create { table: empty }] };
+    let broken =
+        Ask::DdlCommit { ddl_id: id.clone(), changes: vec![TableChange::Create { table: empty }] };
     assert_eq!(refused(node.ask(broken).await), 1210);
     let commit = Ask::DdlCommit { ddl_id: id.clone(), changes: vec![create("Orders")] };
     let Answer::Published { version } = node.ask(commit).await else { panic!("not published") };
-    assert!(version > first.version && node.serves >= version, "answered before the node serves it");
+    assert!(
+        version > first.version && node.serves >= version,
+        "answered before the node serves it"
+    );
     assert!(node.newest.as_ref().unwrap().schema("shop").unwrap().table("orders").is_some());
     assert_eq!(refused(node.ask(Ask::DdlAbort { ddl_id: id }).await), 3103);
 
     assert_eq!(refused(node.ask(begin(vec![create("ORDERS")])).await), 1050);
     let missing = TableChange::Drop { name: "missing".to_owned() };
     assert_eq!(refused(node.ask(begin(vec![missing])).await), 1051);
-    assert_eq!(refused(node.ask(begin(vec![TableChange::Alter { table: table("missing") }])).await), 1146);
+    assert_eq!(
+        refused(node.ask(begin(vec![TableChange::Alter { table: table("missing") }])).await),
+        1146
+    );
 
     let rename = TableChange::Rename { from: "orders".to_owned(), table: table("sales") };
     let id = begun(node.ask(begin(vec![rename.clone()])).await);
-    assert_eq!(refused(node.ask(begin(vec![create("sales")])).await), 3103, "the new name is locked too");
+    assert_eq!(
+        refused(node.ask(begin(vec![create("sales")])).await),
+        3103,
+        "the new name is locked too"
+    );
     assert_eq!(node.ask(Ask::DdlAbort { ddl_id: id }).await, Answer::Aborted);
     let id = begun(node.ask(begin(vec![rename.clone()])).await);
     node.ask(Ask::DdlCommit { ddl_id: id, changes: vec![rename] }).await;
@@ -139,7 +156,8 @@ async fn what_a_restarted_node_left_is_settled() {
         node.listen_for(Duration::from_millis(500)).await;
         let shop = node.newest.as_ref().map(|snapshot| snapshot.schema("shop").unwrap().clone());
         let done = shop.filter(|shop| {
-            shop.table("going").is_none() && shop.table("kept").is_some_and(|kept| kept.columns.len() == 2)
+            shop.table("going").is_none()
+                && shop.table("kept").is_some_and(|kept| kept.columns.len() == 2)
         });
         match done {
             Some(shop) => break shop,

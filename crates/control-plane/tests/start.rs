@@ -15,7 +15,8 @@ async fn everything_is_the_same_after_a_restart() {
     let first = plane.endpoints().clone();
     let stream = plane.stream_address();
     let token = Caller::logged_in(&plane).await.token;
-    let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+    let mode =
+        |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("tls/ca.key"), mode("secrets/seal.key"), mode("meta")), (0o600, 0o600, 0o700));
     plane.shutdown().await;
 
@@ -35,7 +36,9 @@ async fn everything_is_the_same_after_a_restart() {
 async fn again(dir: &std::path::Path) -> ControlPlane {
     for _ in 0..50 {
         match start(dir, Throttle::off()).await {
-            Err(StartError::InUse { .. }) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            Err(StartError::InUse { .. }) => {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await
+            }
             other => return other.unwrap(),
         }
     }
@@ -54,7 +57,10 @@ async fn what_is_taken_is_named() {
     let mut taken = options(other.path());
     taken.api_listen = plane.api_address();
     let error = ControlPlane::start_with(taken, Throttle::off()).await.unwrap_err();
-    assert!(error.to_string().contains("in use") && error.to_string().contains("port 0"), "{error}");
+    assert!(
+        error.to_string().contains("in use") && error.to_string().contains("port 0"),
+        "{error}"
+    );
     plane.shutdown().await;
 }
 

@@ -55,25 +55,26 @@ fn compares_weights(merge: &Merge) -> bool {
             .any(|key| key.weight.is_some())
 }
 
-/// The collation of a column of an answer: that of the table's column behind it, where there is one.
+/// The collation of a column of an answer: that of the table's column behind it, or, for a computed
+/// text, the one that all text columns of the tables share (the planner merges no other).
 fn collation_of(exec: &Exec<'_>, column: &ColumnDefinition, plan: &RoutedPlan) -> String {
     let named = |name: &[u8]| String::from_utf8_lossy(name).to_lowercase();
     let (alias, of) = (named(&column.table), named(&column.org_name));
-    let tables =
-        plan.tables.iter().filter(|table| alias.is_empty() || table.alias.to_lowercase() == alias);
     let mut schema_default = None;
-    for table in tables {
+    let mut shared = None;
+    for table in plan.tables.iter() {
         let Some(schema) = exec.snapshot.schemas.get(&table.schema) else { continue };
         schema_default.get_or_insert_with(|| schema.collation.clone());
-        let collation = schema
-            .table(&table.name)
-            .and_then(|definition| definition.column(&of))
-            .and_then(|(_, column)| column.collation.clone());
-        if let Some(collation) = collation {
+        let Some(definition) = schema.table(&table.name) else { continue };
+        let behind = alias.is_empty() || table.alias.to_lowercase() == alias;
+        let own = definition.column(&of).and_then(|(_, column)| column.collation.clone());
+        if let (true, Some(collation)) = (behind, own) {
             return collation;
         }
+        shared = shared.or_else(|| definition.columns.iter().find_map(|column| column.collation.clone()));
     }
-    schema_default.filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT_COLLATION.to_owned())
+    let known = shared.or(schema_default).filter(|name| !name.is_empty());
+    known.unwrap_or_else(|| DEFAULT_COLLATION.to_owned())
 }
 
 /// How weights of a collation are compared.

@@ -15,6 +15,7 @@ use mysql_wire::packet::OkPacket;
 use sql_plan::plan::{DdlPlan, DdlStatement};
 use std::collections::BTreeMap;
 use topology::algorithm::{SqlValue, Target};
+use topology::model::Placement;
 use topology::stream::{Answer, Ask, TableChange};
 
 /// Runs a change of definitions and answers the client.
@@ -26,8 +27,9 @@ pub async fn run(
     if let Some(transaction) = exec.session.transaction.take() {
         transaction.commit().await?;
     }
+    let mut affected_rows = 0;
     if !plan.changes.is_empty() || !plan.statements.is_empty() {
-        change(exec, plan, statement).await?;
+        affected_rows = change(exec, plan, statement).await?;
     }
     exec.session.last.warnings = plan
         .notes
@@ -39,24 +41,28 @@ pub async fn run(
         })
         .collect();
     let warnings = u16::try_from(plan.notes.len()).unwrap_or(u16::MAX);
-    exec.reply_ok(OkPacket { warnings, ..OkPacket::default() });
+    exec.reply_ok(OkPacket { affected_rows, warnings, ..OkPacket::default() });
     Ok(())
 }
 
+/// Runs a change; returns the rows that it copied, as one server counts them.
 async fn change(
     exec: &mut Exec<'_>,
     plan: &DdlPlan,
     statement: &Statement<'_>,
-) -> Result<(), ExecError> {
+) -> Result<u64, ExecError> {
     let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone() };
     let ddl_id = match ask(exec, begin).await? {
         Answer::DdlBegun { ddl_id } => ddl_id,
         other => return Err(unexpected(&other)),
     };
-    if let Err(error) = run_statements(exec, plan, statement).await {
-        abort(exec, ddl_id).await;
-        return Err(error);
-    }
+    let affected_rows = match run_statements(exec, plan, statement).await {
+        Ok(affected_rows) => affected_rows,
+        Err(error) => {
+            abort(exec, ddl_id).await;
+            return Err(error);
+        }
+    };
     let changes = match finish_changes(exec, plan).await {
         Ok(changes) => changes,
         Err(error) => {
@@ -69,9 +75,16 @@ async fn change(
         tracing::warn!(%error, schema = plan.schema, "a sequence could not follow a change of its table");
     }
     match ask(exec, Ask::DdlCommit { ddl_id, changes }).await? {
-        Answer::Published { .. } => Ok(()),
+        Answer::Published { .. } => Ok(affected_rows),
         other => Err(unexpected(&other)),
     }
+}
+
+/// Whether the change is of tables that have a copy on each shard, whose rows count once.
+fn counts_one_copy(plan: &DdlPlan) -> bool {
+    plan.changes.iter().any(|change| {
+        matches!(change, TableChange::Alter { table } if table.placement == Placement::Broadcast)
+    })
 }
 
 async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
@@ -105,6 +118,8 @@ async fn abort(exec: &Exec<'_>, ddl_id: String) {
 struct Outcome {
     done: Vec<Target>,
     failed: Vec<(Target, ExecError)>,
+    /// Rows copied by each that is done.
+    affected: Vec<u64>,
 }
 
 /// Runs the statements in order, each on all its targets. After a failure what can be undone is.
@@ -112,12 +127,15 @@ async fn run_statements(
     exec: &mut Exec<'_>,
     plan: &DdlPlan,
     statement: &Statement<'_>,
-) -> Result<(), ExecError> {
+) -> Result<u64, ExecError> {
+    let mut affected_rows: u64 = 0;
     let mut before: Vec<(&DdlStatement, Vec<Target>)> = Vec::new();
     for one in &plan.statements {
         let outcome = run_everywhere(exec, plan, one, &one.text, &one.targets, statement).await?;
         let failed_on = outcome.failed.len();
         let changed = outcome.done.len();
+        let copies = if counts_one_copy(plan) { 1 } else { outcome.affected.len() };
+        affected_rows += outcome.affected.iter().take(copies).sum::<u64>();
         before.push((one, outcome.done));
         let Some((_, error)) = outcome.failed.into_iter().next() else { continue };
         let error = logical(error, Names::of(&one.tables));
@@ -146,7 +164,7 @@ async fn run_statements(
             ),
         ));
     }
-    Ok(())
+    Ok(affected_rows)
 }
 
 async fn undo_all(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) {
@@ -184,19 +202,23 @@ async fn run_everywhere(
         nodes.push((lease, work));
     }
     let runs = nodes.into_iter().map(|(mut lease, work)| async move {
-        let mut outcome = Outcome { done: Vec::new(), failed: Vec::new() };
+        let mut outcome = Outcome { done: Vec::new(), failed: Vec::new(), affected: Vec::new() };
         for (target, text) in work {
             match lease.execute_sql(&text).await {
-                Ok(_) => outcome.done.push(target),
+                Ok(ok) => {
+                    outcome.done.push(target);
+                    outcome.affected.push(ok.affected_rows);
+                }
                 Err(error) => outcome.failed.push((target, error.into())),
             }
         }
         outcome
     });
-    let mut all = Outcome { done: Vec::new(), failed: Vec::new() };
+    let mut all = Outcome { done: Vec::new(), failed: Vec::new(), affected: Vec::new() };
     for outcome in join_all(runs).await {
         all.done.extend(outcome.done);
         all.failed.extend(outcome.failed);
+        all.affected.extend(outcome.affected);
     }
     Ok(all)
 }

@@ -129,15 +129,13 @@ pub async fn login(
     host: &str,
     refuse: Option<SqlError>,
 ) -> Result<LoggedIn, LoginError> {
-    let snapshot = shared.snapshot();
     if let Some(error) = refuse {
-        let mut writer = ClientWriter::new(Box::new(stream));
-        return Err(refuse_with(&mut writer, error).await);
+        return Err(refuse_with(&mut ClientWriter::new(Box::new(stream)), error).await);
     }
     let nonce = new_nonce();
     let offered = capabilities(shared.tls.is_some());
     let greeting = HandshakeV10 {
-        server_version: server_version(snapshot.as_deref()).into_bytes(),
+        server_version: server_version(shared.snapshot().as_deref()).into_bytes(),
         connection_id,
         nonce,
         capabilities: offered,
@@ -147,58 +145,39 @@ pub async fn login(
     };
     send_greeting(&mut stream, &greeting).await?;
     let (first, sequence) = read_exactly_one(&mut stream).await?;
-    let hello = match ClientHello::decode(&first) {
-        Ok(hello) => hello,
-        Err(_) => {
+    let (login, response, sequence) = match (ClientHello::decode(&first), &shared.tls) {
+        (Ok(ClientHello::Response(response)), _) => {
+            let (read, write) = stream.into_split();
+            let (read, write) = (Box::new(read), Box::new(write));
+            (Login::new(read, write, nonce, host, false, offered), Ok(response), sequence)
+        }
+        (Ok(ClientHello::Ssl(_)), Some(config)) => {
+            let accepted = TlsAcceptor::from(config.clone()).accept(stream).await;
+            let (read, write) = tokio::io::split(accepted.map_err(LoginError::Tls)?);
+            let mut login = Login::new(Box::new(read), Box::new(write), nonce, host, true, offered);
+            let mut payload = Vec::new();
+            let sequence =
+                login.reader.next(Some(sequence), HANDSHAKE_BYTES_MAX, &mut payload).await?;
+            (login, HandshakeResponse::decode(&payload), sequence)
+        }
+        (Ok(ClientHello::Ssl(_)), None) | (Err(_), _) => {
             let mut writer = ClientWriter::new(Box::new(stream));
             writer.begin_answer(sequence);
-            return Err(refuse_with(
-                &mut writer,
-                SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake"),
-            )
-            .await);
+            return Err(refuse_with(&mut writer, bad_handshake()).await);
         }
     };
-    match hello {
-        ClientHello::Response(response) => {
-            let (read, write) = stream.into_split();
-            let (reader, writer) =
-                (ClientReader::new(Box::new(read)), ClientWriter::new(Box::new(write)));
-            Login { reader, writer, nonce, host, tls: false, offered }
-                .authenticate(shared, response, sequence)
-                .await
-        }
-        ClientHello::Ssl(_) => {
-            let Some(config) = &shared.tls else {
-                let mut writer = ClientWriter::new(Box::new(stream));
-                writer.begin_answer(sequence);
-                return Err(refuse_with(
-                    &mut writer,
-                    SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake"),
-                )
-                .await);
-            };
-            let stream =
-                TlsAcceptor::from(config.clone()).accept(stream).await.map_err(LoginError::Tls)?;
-            let (read, write) = tokio::io::split(stream);
-            let mut reader = ClientReader::new(Box::new(read));
-            let writer = ClientWriter::new(Box::new(write));
-            let mut payload = Vec::new();
-            let sequence = reader.next(Some(sequence), HANDSHAKE_BYTES_MAX, &mut payload).await?;
-            let mut login = Login { reader, writer, nonce, host, tls: true, offered };
-            match HandshakeResponse::decode(&payload) {
-                Ok(response) => login.authenticate(shared, response, sequence).await,
-                Err(_) => {
-                    login.writer.begin_answer(sequence);
-                    Err(refuse_with(
-                        &mut login.writer,
-                        SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake"),
-                    )
-                    .await)
-                }
-            }
+    match response {
+        Ok(response) => login.authenticate(shared, response, sequence).await,
+        Err(_) => {
+            let mut writer = login.writer;
+            writer.begin_answer(sequence);
+            Err(refuse_with(&mut writer, bad_handshake()).await)
         }
     }
+}
+
+fn bad_handshake() -> SqlError {
+    SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake")
 }
 
 async fn send_greeting(stream: &mut TcpStream, greeting: &HandshakeV10) -> Result<(), LoginError> {
@@ -220,7 +199,7 @@ async fn read_exactly_one(stream: &mut TcpStream) -> Result<(Vec<u8>, u8), Login
     stream.read_exact(&mut head[1..]).await.map_err(io)?;
     let header = FrameHeader::parse(head);
     if header.payload_len > HANDSHAKE_BYTES_MAX || header.sequence != 1 {
-        let error = SqlError::new(sql_error::HANDSHAKE_ERROR, "Bad handshake");
+        let error = bad_handshake();
         let mut out = Vec::new();
         catalogue_packet(error.code, &error.message).encode(Capabilities::PROTOCOL_41, &mut out);
         let mut framed = Vec::new();
@@ -250,7 +229,19 @@ struct Login<'a> {
     offered: Capabilities,
 }
 
-impl Login<'_> {
+impl<'a> Login<'a> {
+    fn new(
+        read: Box<dyn tokio::io::AsyncRead + Unpin>,
+        write: Box<dyn tokio::io::AsyncWrite + Unpin>,
+        nonce: [u8; NONCE_LEN],
+        host: &'a str,
+        tls: bool,
+        offered: Capabilities,
+    ) -> Self {
+        let (reader, writer) = (ClientReader::new(read), ClientWriter::new(write));
+        Self { reader, writer, nonce, host, tls, offered }
+    }
+
     async fn authenticate(
         mut self,
         shared: &Shared,

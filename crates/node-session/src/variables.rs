@@ -255,7 +255,7 @@ impl Core {
                 pending.state = pending
                     .state
                     .clone()
-                    .with("tx_isolation", format!("'{}'", words.replace(' ', "-")));
+                    .with(isolation_variable(&self.lex), format!("'{}'", words.replace(' ', "-")));
             }
             _ if REFUSED.contains(&name) => return Err(global_denied()),
             _ if OWN_CONNECTION.contains(&name) => {}

@@ -4,10 +4,10 @@
 mod support;
 
 use base::id::{DataNodeId, NodeId};
-use mysql_wire::auth::sha2_scramble;
+use mysql_wire::auth::{native_scramble, sha2_scramble};
 use mysql_wire::capability::Capabilities;
 use mysql_wire::frame::put_packet;
-use mysql_wire::handshake::{HandshakeResponse, HandshakeV10};
+use mysql_wire::handshake::{AuthSwitchRequest, HandshakeResponse, HandshakeV10};
 use mysql_wire::packet::ErrPacket;
 use std::time::{Duration, Instant};
 use support::{PASSWORD, System};
@@ -31,6 +31,7 @@ async fn logins_bad_input_and_recovery() {
     sha2(&system).await;
     garbage(&system).await;
     commands(&system).await;
+    change_user(&system).await;
     recovery(&system).await;
     admin(&system).await;
     let mut app = system.client().await;
@@ -170,6 +171,28 @@ async fn commands(system: &System) {
     assert_eq!(packet(&mut stream).await.1[0], 0);
     send(&mut stream, 0, &[0x09]).await;
     assert!(packet(&mut stream).await.1.starts_with(b"Uptime"));
+}
+
+async fn change_user(system: &System) {
+    for (password, first) in [(PASSWORD, 0), ("wrong", 0xFF)] {
+        let (mut stream, _) = log_in(system, PASSWORD).await;
+        packet(&mut stream).await;
+        send(&mut stream, 0, b"\x11root\0\0shop\0\x2d\0mysql_native_password\0").await;
+        let (sequence, switch) = packet(&mut stream).await;
+        let switch = AuthSwitchRequest::decode(&switch).unwrap();
+        assert_eq!((sequence, &switch.plugin[..]), (1, &b"mysql_native_password"[..]));
+        let nonce: [u8; 20] = switch.nonce[..20].try_into().unwrap();
+        send(&mut stream, 2, &native_scramble(password.as_bytes(), &nonce)).await;
+        let (sequence, answer) = packet(&mut stream).await;
+        assert_eq!((sequence, answer[0]), (3, first));
+        if first == 0 {
+            send(&mut stream, 0, b"\x03SELECT CURRENT_USER()").await;
+            for _ in 0..3 {
+                packet(&mut stream).await;
+            }
+            assert_eq!(packet(&mut stream).await.1, b"\x06root@%");
+        }
+    }
 }
 
 /// Branches that a dead coordinator left prepared end by its decision, and without one they go.

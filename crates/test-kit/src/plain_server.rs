@@ -34,7 +34,9 @@ impl PlainServer {
             .arg("--no-defaults")
             .arg(format!("--datadir={}", data.display()))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
-            .args(&user)
+            // Without --user (which would change the owner of the machine's own plugin files), and in
+            // a temporary directory of its own (a starting server deletes others' files there).
+            .env("TMPDIR", dir.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()?;
@@ -55,6 +57,7 @@ impl PlainServer {
             .arg(format!("--datadir={}", data.display()))
             .arg(format!("--socket={}", dir.path().join("s").display()))
             .arg(format!("--port={port}"))
+            .arg(format!("--tmpdir={}", dir.path().display()))
             .arg(format!("--init-file={}", init.display()))
             .args(["--bind-address=127.0.0.1", "--lower-case-table-names=1", "--local-infile=ON"])
             .args(["--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0"])

@@ -130,14 +130,18 @@ impl System {
 
 impl Drop for System {
     fn drop(&mut self) {
-        if let Ok(None) = self.process.try_wait()
-            && let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build()
-        {
-            let stopped =
-                std::thread::scope(|scope| scope.spawn(|| runtime.block_on(self.stop())).join());
-            if !matches!(stopped, Ok(Ok(()))) {
-                let _ = self.process.kill();
-            }
+        let Ok(None) = self.process.try_wait() else { return };
+        // A runtime of its own on a thread of its own: the test may be inside of one.
+        let stopped = std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                    runtime.block_on(self.stop())
+                })
+                .join()
+        });
+        if !matches!(stopped, Ok(Ok(()))) {
+            let _ = self.process.kill();
         }
     }
 }

@@ -47,7 +47,7 @@ fn make_schema(system: &System, schema: &str) -> Result<()> {
     let demo = &system.endpoints()["demo"];
     let instance = demo["instance_id"].as_str().context("no demo instance")?;
     system.ctl(&[
-        "schemas", "create", instance, "--name", schema, "--mode", "cluster", "--shards", SHARDS,
+        "schemas", "create", instance, schema, "--mode", "cluster", "--shards", SHARDS,
     ])?;
     Ok(())
 }

@@ -13,7 +13,11 @@ use topology::model::{Column, ColumnClass, Shard, Table};
 pub(super) async fn read(app: &App, shard: &Shard, table: &mut Table) -> Result<bool, AppError> {
     let Some((_, login)) = login(app, shard).await? else { return Ok(false) };
     let physical = table.physical_name(0);
-    let of = format!("TABLE_SCHEMA = {} AND TABLE_NAME = {}", quoted(&shard.database), quoted(&physical));
+    let of = format!(
+        "TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+        quoted(&shard.database),
+        quoted(&physical)
+    );
     let columns = query(
         app,
         &login,
@@ -52,7 +56,11 @@ fn apply(table: &mut Table, columns: &Rows, keys: &Rows) {
     table.columns = (0..columns.rows.len()).map(|row| column(columns, row)).collect();
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in 0..keys.rows.len() {
-        let (Some(index), Some(column)) = (keys.get(row, "INDEX_NAME"), keys.get(row, "COLUMN_NAME")) else { continue };
+        let (Some(index), Some(column)) =
+            (keys.get(row, "INDEX_NAME"), keys.get(row, "COLUMN_NAME"))
+        else {
+            continue;
+        };
         all.entry(index).or_default().push(column.to_owned());
     }
     table.primary_key = all.remove("PRIMARY").unwrap_or_default();
@@ -84,6 +92,9 @@ fn column(rows: &Rows, row: usize) -> Column {
         auto_increment,
         generated,
         invisible: extra.contains("INVISIBLE"),
-        has_default: nullable || auto_increment || generated || rows.get(row, "COLUMN_DEFAULT").is_some(),
+        has_default: nullable
+            || auto_increment
+            || generated
+            || rows.get(row, "COLUMN_DEFAULT").is_some(),
     }
 }

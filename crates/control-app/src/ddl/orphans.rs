@@ -38,7 +38,9 @@ pub async fn resolve(app: &App, live: &dyn SnapshotPublisher) -> Result<usize, A
         match clear(app, &ddl).await {
             Ok(()) => ended += 1,
             // A data node may be away; others' changes need not wait for it.
-            Err(error) => tracing::warn!(%instance, %schema, %error, "it cannot be cleared up now and is tried again"),
+            Err(error) => {
+                tracing::warn!(%instance, %schema, %error, "it cannot be cleared up now and is tried again")
+            }
         }
     }
     Ok(ended)
@@ -113,10 +115,16 @@ async fn end(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
 }
 
 /// Takes over what an ALTER came to on the first shard.
-async fn read_back(app: &App, change: &mut Change<'_>, ddl: &DdlRecord, name: &str) -> Result<(), AppError> {
+async fn read_back(
+    app: &App,
+    change: &mut Change<'_>,
+    ddl: &DdlRecord,
+    name: &str,
+) -> Result<(), AppError> {
     tracing::warn!(schema = %ddl.schema, table = %name, "an ALTER may have reached only some of the shards; its definition is read from the first");
     let Some(before) = table(app, ddl, name).await? else { return Ok(()) };
-    let schema: Option<Versioned<SchemaRecord>> = app.get(&SchemaRecord::key_of(&ddl.instance_id, &ddl.schema)).await?;
+    let schema: Option<Versioned<SchemaRecord>> =
+        app.get(&SchemaRecord::key_of(&ddl.instance_id, &ddl.schema)).await?;
     let shards = schema.map(|schema| schema.value.shards).unwrap_or_default();
     let Some(shard) = shards.first() else { return Ok(()) };
     let mut now = before.value.clone();

@@ -205,7 +205,7 @@ pub fn project_document(project: &super::ProjectRecord) -> Value {
 impl From<IamError> for ApiError {
     fn from(error: IamError) -> Self {
         use base::api_error::{
-            INSUFFICIENT_PERMISSIONS, SERVER_FAILURE, UNAUTHORIZED, UNAVAILABLE,
+            INSUFFICIENT_PERMISSIONS, SERVER_FAILURE, TOO_MANY_REQUESTS, UNAUTHORIZED, UNAVAILABLE,
         };
         use control_store::StoreError;
         match &error {
@@ -218,6 +218,7 @@ impl From<IamError> for ApiError {
                 ApiError::new(UNAUTHORIZED).because(reason.english(), reason.chinese())
             }
             IamError::Forbidden(_) => ApiError::new(INSUFFICIENT_PERMISSIONS),
+            IamError::Busy => ApiError::new(TOO_MANY_REQUESTS),
             IamError::Store(StoreError::Unavailable(_)) => {
                 tracing::warn!(%error, "a caller could not be looked up");
                 ApiError::new(UNAVAILABLE)

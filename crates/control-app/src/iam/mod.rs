@@ -30,6 +30,9 @@ use tokio::sync::Semaphore;
 /// Passwords that are checked at the same time; each check costs a core a good part of a second.
 const PASSWORD_CHECKS_AT_ONCE_MAX: usize = 2;
 
+/// Passwords that wait to be checked; who comes beyond that is sent away.
+const PASSWORD_CHECKS_WAITING_MAX: usize = 32;
+
 /// Why a caller is not let in, or could not be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum IamError {
@@ -43,6 +46,9 @@ pub enum IamError {
     /// Known, but not for this project or domain.
     #[error("not allowed: {0}")]
     Forbidden(&'static str),
+    /// Too many passwords wait to be checked.
+    #[error("too many log-ins at the same time")]
+    Busy,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,12 +84,18 @@ pub struct Iam {
     store: Arc<dyn Store>,
     seal: SealKey,
     password_checks: Semaphore,
+    password_queue: Semaphore,
 }
 
 impl Iam {
     /// The service on this store; [`Iam::first_start`] makes what it needs.
     pub fn new(store: Arc<dyn Store>, seal: SealKey) -> Self {
-        Self { store, seal, password_checks: Semaphore::new(PASSWORD_CHECKS_AT_ONCE_MAX) }
+        Self {
+            store,
+            seal,
+            password_checks: Semaphore::new(PASSWORD_CHECKS_AT_ONCE_MAX),
+            password_queue: Semaphore::new(PASSWORD_CHECKS_WAITING_MAX),
+        }
     }
 
     /// The access key of this name.

@@ -1,3 +1,5 @@
+//! The service on a real store: what the first start makes, who is let in and who is not.
+
 #![allow(clippy::unwrap_used)]
 
 use super::keystone::{Login, Named, Scope};
@@ -127,6 +129,18 @@ async fn who_may_not_in_stays_out() {
     let english =
         ApiError::from(world.iam.token("x", 0).await.unwrap_err()).message(Language::English);
     assert_eq!(english, "A valid token or signature is required.");
+}
+
+#[tokio::test]
+async fn a_crowd_at_the_door_is_sent_away() {
+    let world = world();
+    let first = world.iam.first_start("local-1").await.unwrap();
+    let count = u32::try_from(PASSWORD_CHECKS_WAITING_MAX).unwrap();
+    let crowd = world.iam.password_queue.acquire_many(count).await.unwrap();
+    let log_in = || world.iam.log_in(login(first.password.expose(), Scope::Unsaid), 0);
+    assert_eq!(code(log_in().await.unwrap_err()).0, 429);
+    drop(crowd);
+    log_in().await.unwrap();
 }
 
 #[tokio::test]

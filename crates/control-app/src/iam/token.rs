@@ -141,6 +141,7 @@ impl Iam {
         let user = users.find(|user| login.user.fits(user.id.as_str(), &user.name));
         let password = login.password.clone();
         let checked = user.as_ref().map(|user| user.password.clone());
+        let _waiting = self.password_queue.try_acquire().map_err(|_| IamError::Busy)?;
         let _place = self
             .password_checks
             .acquire()

@@ -57,12 +57,21 @@ impl CreateDataNodeRequest {
             ("admin_user", self.admin_user.as_str()),
             ("admin_password", self.admin_password.expose()),
         ] {
-            if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-                return Err(ApiError::parameter(field, "must have 1 to 128 printable characters", "长度必须为1~128个可见字符"));
+            if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control)
+            {
+                return Err(ApiError::parameter(
+                    field,
+                    "must have 1 to 128 printable characters",
+                    "长度必须为1~128个可见字符",
+                ));
             }
         }
         if self.replicas.len() > REPLICAS_MAX {
-            return Err(ApiError::parameter("replicas", "has too many entries (at most 8)", "只读节点过多（最多8个）"));
+            return Err(ApiError::parameter(
+                "replicas",
+                "has too many entries (at most 8)",
+                "只读节点过多（最多8个）",
+            ));
         }
         let replicas = self.replicas.into_iter().enumerate().map(|(at, replica)| {
             let field = |name: &str| format!("replicas[{at}].{name}");
@@ -83,7 +92,11 @@ impl CreateDataNodeRequest {
 fn host(field: &str, host: String) -> Result<String, ApiError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     if host.is_empty() || host.len() > HOST_BYTES_MAX || !host.chars().all(allowed) {
-        return Err(ApiError::parameter(field, "must be a host name or an address", "必须为主机名或地址"));
+        return Err(ApiError::parameter(
+            field,
+            "must be a host name or an address",
+            "必须为主机名或地址",
+        ));
     }
     Ok(host)
 }
@@ -127,7 +140,11 @@ impl From<DataNodeRecord> for DataNodeDocument {
             availability_zone: node.availability_zone,
             instance_id: node.binding.map(|binding| binding.instance_id.to_string()),
             replicas: replicas
-                .map(|replica| ReplicaDocument { id: replica.id.to_string(), host: replica.host, port: replica.port })
+                .map(|replica| ReplicaDocument {
+                    id: replica.id.to_string(),
+                    host: replica.host,
+                    port: replica.port,
+                })
                 .collect(),
         }
     }

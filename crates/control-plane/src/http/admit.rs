@@ -27,7 +27,11 @@ const PROJECT_PARAMETER: &str = "{project_id}";
 
 /// The layer of calls that need a known caller. They find the [`Caller`] among the extensions, and
 /// the [`Principal`] where the path names a project.
-pub async fn admit_known(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+pub async fn admit_known(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match known(&state, request).await {
         Ok(request) => next.run(request).await,
         Err(failure) => failure.into_response(),
@@ -35,7 +39,11 @@ pub async fn admit_known(State(state): State<Arc<AppState>>, request: Request, n
 }
 
 /// The layer of calls that anybody may make: to log in.
-pub async fn admit_anyone(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+pub async fn admit_anyone(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match anyone(&state, request).await {
         Ok(request) => next.run(request).await,
         Err(failure) => failure.into_response(),
@@ -48,7 +56,8 @@ async fn known(state: &AppState, request: Request) -> Result<Request, Failure> {
     let project = path_project(&request);
     let (parts, content) = request.into_parts();
     let (caller, bytes) = identify(state, &parts, content, project.as_deref()).await?;
-    let principal = project.map(|project| principal(&caller, &project, &parts.headers)).transpose()?;
+    let principal =
+        project.map(|project| principal(&caller, &project, &parts.headers)).transpose()?;
     state.limiter.of_user(caller.user.id.as_str(), &operation)?;
     body::check_type(&parts.headers, &bytes)?;
     let mut request = Request::from_parts(parts, Body::from(bytes));
@@ -120,8 +129,11 @@ async fn identify(
 
 /// Headers as the signature sees them. HTTP/2 has the host in the request line.
 fn plain_headers(parts: &Parts) -> Vec<(String, Vec<u8>)> {
-    let mut headers: Vec<(String, Vec<u8>)> =
-        parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+    let mut headers: Vec<(String, Vec<u8>)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        .collect();
     if let (false, Some(authority)) = (parts.headers.contains_key(HOST), parts.uri.authority()) {
         headers.push((HOST.as_str().to_owned(), authority.as_str().as_bytes().to_vec()));
     }

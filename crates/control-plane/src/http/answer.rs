@@ -7,8 +7,8 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base::api_error::{
-    ApiError, Language, METHOD_NOT_ALLOWED, NOT_FOUND, PARAMETER_ERROR, QUOTA_EXCEEDED, SERVER_FAILURE,
-    UNSUPPORTED_MEDIA_TYPE,
+    ApiError, Language, METHOD_NOT_ALLOWED, NOT_FOUND, PARAMETER_ERROR, QUOTA_EXCEEDED,
+    SERVER_FAILURE, UNSUPPORTED_MEDIA_TYPE,
 };
 use control_api::error_body::ErrorForm;
 use serde_json::json;
@@ -52,7 +52,8 @@ pub fn finished(mut response: Response, path: &str, language: Language) -> Respo
     if is_iam(path) {
         // Keystone's own form beside ours.
         let reason = status(error.status).canonical_reason().unwrap_or_default();
-        body["error"] = json!({ "code": error.status, "title": reason, "message": error.message(language) });
+        body["error"] =
+            json!({ "code": error.status, "title": reason, "message": error.message(language) });
     }
     let mut out = Response::new(Body::from(body.to_string()));
     *out.status_mut() = status(error.status);
@@ -75,7 +76,10 @@ fn is_iam(path: &str) -> bool {
 /// The error of an answer that is one and has no body of ours.
 fn unspoken(response: &Response) -> Option<Failure> {
     let status = response.status();
-    let spoken = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let spoken = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     if spoken || !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
@@ -96,12 +100,14 @@ mod tests {
     use super::*;
 
     async fn body(response: Response) -> serde_json::Value {
-        serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 10_000).await.unwrap()).unwrap()
+        serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 10_000).await.unwrap())
+            .unwrap()
     }
 
     #[tokio::test]
     async fn the_path_decides_the_form() {
-        let failure = || Failure::from(ApiError::parameter("name", "is wrong", "不对")).into_response();
+        let failure =
+            || Failure::from(ApiError::parameter("name", "is wrong", "不对")).into_response();
         let english = finished(failure(), "/v1/p/instances", Language::English);
         assert_eq!(english.status(), 400);
         let text = "Parameter error. name: is wrong";
@@ -109,7 +115,10 @@ mod tests {
         let chinese = body(finished(failure(), "/v3/p/jobs", Language::Chinese)).await;
         assert_eq!(chinese["error_msg"], "参数错误。 name: 不对");
         let keystone = body(finished(failure(), "/v3/auth/tokens", Language::English)).await;
-        assert_eq!(keystone["error"], json!({"code": 400, "title": "Bad Request", "message": text}));
+        assert_eq!(
+            keystone["error"],
+            json!({"code": 400, "title": "Bad Request", "message": text})
+        );
     }
 
     #[tokio::test]
@@ -119,12 +128,22 @@ mod tests {
         assert_eq!(answer.headers()["allow"], "GET");
         assert_eq!(body(answer).await["error_code"], "DBS.280405");
         let fine = (StatusCode::OK, "text").into_response();
-        assert_eq!(finished(fine, "/", Language::English).headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert_eq!(
+            finished(fine, "/", Language::English).headers()[CONTENT_TYPE],
+            "text/plain; charset=utf-8"
+        );
     }
 
     #[test]
     fn who_is_too_early_hears_when_to_come_again() {
-        let answer = finished(Failure::from(TooMany { retry_after_s: 7 }).into_response(), "/v3/p/jobs", Language::English);
-        assert_eq!((answer.status().as_u16(), answer.headers()[RETRY_AFTER].as_bytes()), (429, &b"7"[..]));
+        let answer = finished(
+            Failure::from(TooMany { retry_after_s: 7 }).into_response(),
+            "/v3/p/jobs",
+            Language::English,
+        );
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers()[RETRY_AFTER].as_bytes()),
+            (429, &b"7"[..])
+        );
     }
 }

@@ -18,11 +18,15 @@ const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
 /// The body.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX as u64) {
         return Err(too_long());
     }
-    let reserved = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0).min(RESERVED_BYTES_MAX);
+    let reserved = announced
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or(0)
+        .min(RESERVED_BYTES_MAX);
     let collect = async {
         let mut bytes = Vec::with_capacity(reserved);
         let mut chunks = body.into_data_stream();
@@ -40,7 +44,11 @@ pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
 
 /// Refuses a body that is not said to be JSON.
 pub fn check_type(headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
-    if body.is_empty() || is_json(headers) { Ok(()) } else { Err(ApiError::new(UNSUPPORTED_MEDIA_TYPE)) }
+    if body.is_empty() || is_json(headers) {
+        Ok(())
+    } else {
+        Err(ApiError::new(UNSUPPORTED_MEDIA_TYPE))
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -68,8 +76,12 @@ mod tests {
         let none = HeaderMap::new();
         let fits = vec![b'x'; BODY_BYTES_MAX];
         assert_eq!(read(&none, Body::from(fits)).await.unwrap().len(), BODY_BYTES_MAX);
-        assert_eq!(read(&none, Body::from(vec![b'x'; BODY_BYTES_MAX + 1])).await.unwrap_err().status, 413);
-        let announced = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(BODY_BYTES_MAX as u64 + 1))]);
+        assert_eq!(
+            read(&none, Body::from(vec![b'x'; BODY_BYTES_MAX + 1])).await.unwrap_err().status,
+            413
+        );
+        let announced =
+            HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(BODY_BYTES_MAX as u64 + 1))]);
         assert_eq!(read(&announced, Body::from("{}")).await.unwrap_err().status, 413);
     }
 

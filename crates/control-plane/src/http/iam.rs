@@ -32,22 +32,35 @@ pub fn open_routes() -> Router<Arc<AppState>> {
     Router::new().route("/v3/auth/tokens", post(create_token))
 }
 
-async fn create_token(State(state): State<Arc<AppState>>, body: Bytes) -> Result<Response, Failure> {
+async fn create_token(
+    State(state): State<Arc<AppState>>,
+    body: Bytes,
+) -> Result<Response, Failure> {
     let login = decode::<AuthRequest>(&body)?.check()?;
     let issued = state.iam.log_in(login, now_ms()).await.map_err(ApiError::from)?;
-    let mut token = HeaderValue::from_str(issued.token.expose()).map_err(|_| ApiError::new(SERVER_FAILURE))?;
+    let mut token =
+        HeaderValue::from_str(issued.token.expose()).map_err(|_| ApiError::new(SERVER_FAILURE))?;
     token.set_sensitive(true);
-    Ok((StatusCode::CREATED, [(SUBJECT_TOKEN, token)], Json(issued.view.document())).into_response())
+    Ok((StatusCode::CREATED, [(SUBJECT_TOKEN, token)], Json(issued.view.document()))
+        .into_response())
 }
 
 /// What the token in `X-Subject-Token` says; a token that is not good is not found.
-async fn show_token(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, Failure> {
+async fn show_token(
+    State(state): State<Arc<AppState>>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     let subject = headers.get(&SUBJECT_TOKEN).ok_or_else(|| required("X-Subject-Token"))?;
     let token = subject.to_str().unwrap_or_default();
     let view: TokenView = match state.iam.token(token, now_ms()).await {
         Ok(view) => view,
         Err(IamError::Unauthorized(_)) => {
-            return Err(ApiError::not_found(NOT_FOUND, "The token does not exist.", "Token不存在。").into());
+            return Err(ApiError::not_found(
+                NOT_FOUND,
+                "The token does not exist.",
+                "Token不存在。",
+            )
+            .into());
         }
         Err(error) => return Err(ApiError::from(error).into()),
     };
@@ -80,7 +93,9 @@ async fn list_projects(
 
 fn positive(query: &Query, name: &str) -> Result<Option<i64>, ApiError> {
     match query.integer(name)? {
-        Some(number) if number < 1 => Err(ApiError::parameter(name, "must be at least 1", "必须大于等于1")),
+        Some(number) if number < 1 => {
+            Err(ApiError::parameter(name, "must be at least 1", "必须大于等于1"))
+        }
         number => Ok(number),
     }
 }

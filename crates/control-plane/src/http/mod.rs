@@ -24,7 +24,8 @@ use std::sync::Arc;
 pub fn router(state: &Arc<AppState>) -> Router {
     let calls = crate::handlers::routes().merge(crate::extension::routes()).merge(iam::routes());
     let calls = calls.route_layer(from_fn_with_state(state.clone(), admit::admit_known));
-    let open = iam::open_routes().route_layer(from_fn_with_state(state.clone(), admit::admit_anyone));
+    let open =
+        iam::open_routes().route_layer(from_fn_with_state(state.clone(), admit::admit_anyone));
     Router::new()
         .merge(calls)
         .merge(open)

@@ -27,11 +27,19 @@ impl<S: Sync> FromRequestParts<S> for Principal {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         // Only a route outside the authenticated ones has none.
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Failure::from(ApiError::new(UNAUTHORIZED)))
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Failure::from(ApiError::new(UNAUTHORIZED)))
     }
 }
 
 /// The language that the request asks for.
 pub fn language_of(headers: &axum::http::HeaderMap) -> Language {
-    headers.get("x-language").and_then(|value| value.to_str().ok()).map(Language::from_header).unwrap_or_default()
+    headers
+        .get("x-language")
+        .and_then(|value| value.to_str().ok())
+        .map(Language::from_header)
+        .unwrap_or_default()
 }

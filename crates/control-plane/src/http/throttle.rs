@@ -45,7 +45,10 @@ impl Default for Throttle {
 impl Throttle {
     /// The documents' limits.
     pub fn documented() -> Self {
-        Self { per_user_minute: NonZeroU32::new(USER_PER_MINUTE), per_api_minute: NonZeroU32::new(API_PER_MINUTE) }
+        Self {
+            per_user_minute: NonZeroU32::new(USER_PER_MINUTE),
+            per_api_minute: NonZeroU32::new(API_PER_MINUTE),
+        }
     }
 
     /// No limits.
@@ -63,7 +66,10 @@ impl Throttle {
     }
 }
 
-fn limit(variable: &'static str, default: Option<NonZeroU32>) -> Result<Option<NonZeroU32>, BadThrottle> {
+fn limit(
+    variable: &'static str,
+    default: Option<NonZeroU32>,
+) -> Result<Option<NonZeroU32>, BadThrottle> {
     match std::env::var(variable) {
         Err(std::env::VarError::NotPresent) => Ok(default),
         Ok(text) => text.trim().parse().map(NonZeroU32::new).map_err(|_| BadThrottle { variable }),
@@ -100,7 +106,10 @@ impl Limiter {
     /// Nothing was called yet.
     pub fn new(throttle: Throttle) -> Self {
         let limiter = |limit: NonZeroU32| RateLimiter::dashmap(Quota::per_minute(limit));
-        Self { user: throttle.per_user_minute.map(limiter), api: throttle.per_api_minute.map(limiter) }
+        Self {
+            user: throttle.per_user_minute.map(limiter),
+            api: throttle.per_api_minute.map(limiter),
+        }
     }
 
     /// One call of this API by anybody.
@@ -135,12 +144,17 @@ mod tests {
 
     #[test]
     fn users_and_apis_are_counted_apart() {
-        let limits = Throttle { per_user_minute: NonZeroU32::new(3), per_api_minute: NonZeroU32::new(5) };
+        let limits =
+            Throttle { per_user_minute: NonZeroU32::new(3), per_api_minute: NonZeroU32::new(5) };
         let limiter = Limiter::new(limits);
         for _ in 0..3 {
             assert_eq!(limiter.of_user("a", "GET /x"), Ok(()));
         }
-        assert!(limiter.of_user("a", "GET /x").is_err_and(|early| (1..=21).contains(&early.retry_after_s)));
+        assert!(
+            limiter
+                .of_user("a", "GET /x")
+                .is_err_and(|early| (1..=21).contains(&early.retry_after_s))
+        );
         assert_eq!(limiter.of_user("b", "GET /x"), Ok(()));
         assert_eq!(limiter.of_user("a", "GET /y"), Ok(()));
         let passed = (0..10).filter(|_| limiter.of_api("GET /x").is_ok()).count();
@@ -152,6 +166,8 @@ mod tests {
     #[test]
     fn no_limit_is_no_limit() {
         let limiter = Limiter::new(Throttle::off());
-        assert!((0..10_000).all(|_| limiter.of_api("x").is_ok() && limiter.of_user("a", "x").is_ok()));
+        assert!(
+            (0..10_000).all(|_| limiter.of_api("x").is_ok() && limiter.of_user("a", "x").is_ok())
+        );
     }
 }

@@ -92,8 +92,12 @@ impl Peer {
                 .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the node is silent"))??;
             match message {
                 None => return Ok(()),
-                Some(FromNode::AtVersion { version }) => self.live.heard(&self.node_id, self.number, Some(version)),
-                Some(FromNode::Heartbeat { .. }) => self.live.heard(&self.node_id, self.number, None),
+                Some(FromNode::AtVersion { version }) => {
+                    self.live.heard(&self.node_id, self.number, Some(version))
+                }
+                Some(FromNode::Heartbeat { .. }) => {
+                    self.live.heard(&self.node_id, self.number, None)
+                }
                 Some(FromNode::Ask { request, ask }) => {
                     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
                     let (app, live, out) = (self.app.clone(), self.live.clone(), self.out.clone());
@@ -101,7 +105,9 @@ impl Peer {
                     // The work goes on when the stream ends: what was asked is done or recorded.
                     tokio::spawn(async move {
                         let heard: &dyn SnapshotPublisher = &*live;
-                        let answer = control_app::ddl::answer(&app, heard, &instance_id, &node_id, ask).await;
+                        let answer =
+                            control_app::ddl::answer(&app, heard, &instance_id, &node_id, ask)
+                                .await;
                         let begun = match &answer {
                             Answer::DdlBegun { ddl_id } => Some(ddl_id.clone()),
                             _ => None,
@@ -110,7 +116,8 @@ impl Peer {
                         if let (true, Some(ddl_id)) = (lost, begun) {
                             // The node never learns the id, so nobody else could end the change.
                             let ask = Ask::DdlAbort { ddl_id };
-                            control_app::ddl::answer(&app, heard, &instance_id, &node_id, ask).await;
+                            control_app::ddl::answer(&app, heard, &instance_id, &node_id, ask)
+                                .await;
                         }
                         drop(place);
                     });

@@ -76,7 +76,11 @@ impl LiveNodes {
         state.next_stream += 1;
         let stream = state.next_stream;
         state.nodes.insert(node.clone(), Heard { at: Instant::now(), version, stream, pid });
-        let newest = state.newest.entry(instance.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe();
+        let newest = state
+            .newest
+            .entry(instance.clone())
+            .or_insert_with(|| watch::Sender::new(None))
+            .subscribe();
         drop(state);
         self.moved.notify_waiters();
         self.publish(instance);
@@ -120,7 +124,8 @@ impl LiveNodes {
         let state = self.state();
         if let Some(newest) = state.newest.get(instance) {
             newest.send_if_modified(|current| {
-                let newer = current.as_ref().is_none_or(|current| current.version < snapshot.version);
+                let newer =
+                    current.as_ref().is_none_or(|current| current.version < snapshot.version);
                 if newer {
                     *current = Some(snapshot.clone());
                 }
@@ -147,7 +152,11 @@ async fn build(live: Arc<LiveNodes>) {
             let Some(app) = live.app.get().and_then(Weak::upgrade) else { return };
             match app.snapshot(&instance).await {
                 Ok(Some(snapshot)) => live.hand_out(&instance, Arc::new(snapshot)),
-                Ok(None) => tracing::info!(%instance, "the instance is gone; its nodes get no more snapshots"),
+                Ok(None) => {
+                    // Its streams end with their source; who says hello again is refused.
+                    tracing::info!(%instance, "the instance is gone");
+                    live.state().newest.remove(&instance);
+                }
                 Err(error) => {
                     tracing::warn!(%instance, %error, "the snapshot could not be built and is tried again");
                     let live = live.clone();

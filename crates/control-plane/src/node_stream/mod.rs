@@ -41,7 +41,12 @@ pub struct NodeStream {
 
 impl NodeStream {
     /// Serves nodes on this listener.
-    pub fn start(listener: TcpListener, tls: Arc<ServerConfig>, live: Arc<LiveNodes>, app: Arc<App>) -> Self {
+    pub fn start(
+        listener: TcpListener,
+        tls: Arc<ServerConfig>,
+        live: Arc<LiveNodes>,
+        app: Arc<App>,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(tls), live, app, stopped));
         Self { stop, accepting }
@@ -79,13 +84,16 @@ async fn accept(
             tracing::warn!(limit = STREAMS_MAX, "too many node streams");
             continue;
         };
-        let (acceptor, live, app, mut stopped) = (acceptor.clone(), live.clone(), app.clone(), stopped.clone());
+        let (acceptor, live, app, mut stopped) =
+            (acceptor.clone(), live.clone(), app.clone(), stopped.clone());
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             let serve = async {
                 match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => connection::serve(stream, &live, &app).await,
-                    Ok(Err(error)) => tracing::info!(%error, "a peer of the node stream has no valid certificate"),
+                    Ok(Err(error)) => {
+                        tracing::info!(%error, "a peer of the node stream has no valid certificate")
+                    }
                     Err(_) => tracing::info!("a peer of the node stream does not shake hands"),
                 }
             };

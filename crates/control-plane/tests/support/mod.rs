@@ -59,7 +59,13 @@ impl Caller {
     }
 
     pub async fn log_in(&self, body: Value) -> Response {
-        self.send(Method::POST, "/v3/auth/tokens", &[("content-type", "application/json")], body.to_string()).await
+        self.send(
+            Method::POST,
+            "/v3/auth/tokens",
+            &[("content-type", "application/json")],
+            body.to_string(),
+        )
+        .await
     }
 
     pub async fn get(&self, path: &str) -> Response {
@@ -70,9 +76,16 @@ impl Caller {
         self.send(Method::POST, path, &[("content-type", "application/json")], body.into()).await
     }
 
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Response {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Response {
         let path = path.replace("{project_id}", &self.project);
-        let mut request = self.http.request(method, format!("{}{path}", self.api)).header("x-language", "en-us");
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.api)).header("x-language", "en-us");
         if let Some(token) = &self.token {
             request = request.header("x-auth-token", token);
         }

@@ -105,27 +105,46 @@ impl Fixture {
             character_set: "utf8mb4".to_owned(),
             collation: "utf8mb4_unicode_ci".to_owned(),
             shards: (0..2)
-                .map(|index| Shard { index, database: physical_database("shop", index), data_node: data_node.clone() })
+                .map(|index| Shard {
+                    index,
+                    database: physical_database("shop", index),
+                    data_node: data_node.clone(),
+                })
                 .collect(),
         };
         let bound = bound(dir, &data_node, &id, server);
-        let writes = vec![typed::put(&instance), typed::put(&node_record), typed::put(&schema), typed::put(&bound)];
+        let writes = vec![
+            typed::put(&instance),
+            typed::put(&node_record),
+            typed::put(&schema),
+            typed::put(&bound),
+        ];
         assert!(matches!(store.txn(Vec::new(), writes).await, Ok(TxnOutcome::Committed(_))));
         let admin = SqlDataNodeAdmin::new();
         for shard in &schema.shards {
-            admin.create_database(&server.login(), &shard.database, "utf8mb4", "utf8mb4_unicode_ci").await.unwrap();
+            admin
+                .create_database(&server.login(), &shard.database, "utf8mb4", "utf8mb4_unicode_ci")
+                .await
+                .unwrap();
         }
         Self { instance: id, node }
     }
 }
 
 /// The data node as the instance has bound it; its secrets are sealed with the directory's key.
-fn bound(dir: &Path, id: &DataNodeId, instance: &InstanceId, server: &LocalDataNode) -> DataNodeRecord {
+fn bound(
+    dir: &Path,
+    id: &DataNodeId,
+    instance: &InstanceId,
+    server: &LocalDataNode,
+) -> DataNodeRecord {
     let digits = std::fs::read_to_string(dir.join("secrets/seal.key")).unwrap();
-    let bytes: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&digits[at * 2..at * 2 + 2], 16).unwrap()).collect();
+    let bytes: Vec<u8> =
+        (0..32).map(|at| u8::from_str_radix(&digits[at * 2..at * 2 + 2], 16).unwrap()).collect();
     let key = SealKey::from_bytes(bytes.try_into().unwrap());
     let seal = |part: &str| {
-        let sealed = key.seal(&format!("data-node/{id}/{part}"), server.admin_password.expose().as_bytes());
+        let sealed =
+            key.seal(&format!("data-node/{id}/{part}"), server.admin_password.expose().as_bytes());
         Sealed(base64::engine::general_purpose::STANDARD.encode(sealed))
     };
     DataNodeRecord {
@@ -169,10 +188,15 @@ impl Node {
         roots.add(CertificateDer::from_pem_slice(issued.ca_pem.as_bytes()).unwrap()).unwrap();
         let own = CertificateDer::from_pem_slice(issued.cert_pem.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(issued.key_pem.expose().as_bytes()).unwrap();
-        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(vec![own], key);
+        let config = rustls::ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![own], key);
         let tcp = TcpStream::connect(plane.stream_address()).await.unwrap();
         let name = ServerName::try_from(STREAM_NAME).unwrap();
-        let stream = tokio_rustls::TlsConnector::from(Arc::new(config.unwrap())).connect(name, tcp).await.unwrap();
+        let stream = tokio_rustls::TlsConnector::from(Arc::new(config.unwrap()))
+            .connect(name, tcp)
+            .await
+            .unwrap();
         Self { stream, buffer: Vec::new(), requests: 0, newest: None, serves: 0 }
     }
 

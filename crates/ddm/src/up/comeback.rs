@@ -40,7 +40,7 @@ pub async fn wait(client: &Client, progress: &Progress) -> Result<()> {
             }
         }
         waiting = still;
-        if waiting.is_empty() {
+        if waiting.is_empty() && (all_heard(client).await? || Instant::now() > deadline) {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -77,6 +77,23 @@ async fn addresses(client: &Client) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(addresses)
+}
+
+/// Whether every node of a running instance speaks with the control plane again: before that it
+/// serves, but definitions cannot be changed through it.
+async fn all_heard(client: &Client) -> Result<bool> {
+    for instance in client.list("/v1/{project_id}/instances", "instances").await? {
+        let id = instance["id"].as_str().unwrap_or_default();
+        if instance["status"] != "RUNNING" {
+            continue;
+        }
+        let path = format!("/v1/{{project_id}}/instances/{id}/nodes");
+        let nodes = client.list(&path, "nodes").await?;
+        if nodes.iter().any(|node| node["status"] != "normal") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a MySQL server greets there.

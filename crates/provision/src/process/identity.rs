@@ -142,7 +142,12 @@ mod tests {
     fn found_by_its_command_line() {
         let arguments = [OsString::from("307.0815")];
         let mut child = Command::new("sleep").args(&arguments).spawn().unwrap();
-        let found = ProcessIdentity::find(Path::new("/usr/bin/sleep"), &arguments).unwrap();
+        // The kernel lets the parent go on a moment before it shows the new command line.
+        let found = (0..100).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            ProcessIdentity::find(Path::new("/usr/bin/sleep"), &arguments)
+        });
+        let found = found.unwrap();
         assert_eq!(found.pid, child.id().cast_signed());
         assert_eq!(ProcessIdentity::find(Path::new("sleep"), &["307".into()]), None);
         assert!(found.signal(Signal::KILL).unwrap());

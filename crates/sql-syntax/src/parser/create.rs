@@ -447,8 +447,19 @@ impl Parser<'_> {
 
     fn data_type(&mut self) -> Result<DataType> {
         let start = self.start();
-        let known = TYPES.iter().find(|(words, _)| self.eat_words(words));
-        let Some((_, kind)) = known else { return self.unexpected() };
+        let known = TYPES.iter().find(|(words, _)| self.eat_words(words)).map(|(_, kind)| kind);
+        let kind = match known {
+            Some(kind) => kind,
+            // A word that is no type here may be one of the data node's; it says so if not.
+            None if self.is(T::Ident) => {
+                self.bump();
+                if self.is(T::LParen) {
+                    self.skip_parens()?;
+                }
+                &TypeKind::Other
+            }
+            None => return self.unexpected(),
+        };
         let mut ty = DataType {
             kind: *kind,
             length: None,

@@ -1,3 +1,6 @@
+//! Requests that the official SDK signed are accepted, and nothing else is. `sdk_vectors.json` was
+//! printed by that SDK's own signer.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -21,7 +24,7 @@ struct Case {
     body: String,
 }
 
-/// Requests that the vendor's own SDK signed.
+/// What is in the file.
 fn vectors() -> Vectors {
     serde_json::from_str(include_str!("sdk_vectors.json")).unwrap()
 }

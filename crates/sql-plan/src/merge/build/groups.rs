@@ -90,6 +90,7 @@ impl<'b> Builder<'b, '_> {
             "MIN" | "MAX" => {
                 let weight = match argument {
                     Some(argument) if self.may_be_text(argument)? => {
+                        self.check_collation(argument)?;
                         Some(self.hide(weight_of(self.bound.range(expr.span))))
                     }
                     _ => None,

@@ -8,7 +8,9 @@ use crate::keys::key_columns;
 use crate::merge::{ColumnAt, SortKey};
 use crate::names::number;
 use crate::template::Piece;
-use sql_syntax::ast::{BinaryOp, Expr, ExprKind, LiteralKind, SelectItem};
+use sql_syntax::ast::{BinaryOp, Expr, ExprKind, LiteralKind, SelectItem, UnaryOp};
+use sql_syntax::visit::{self, Visitor};
+use std::collections::BTreeSet;
 use topology::model::ColumnClass;
 
 impl<'b> Builder<'b, '_> {
@@ -127,8 +129,38 @@ impl<'b> Builder<'b, '_> {
             Some(index) => ColumnAt::Visible(number(index)),
             None => self.hide(vec![Piece::Tokens(range)]),
         };
-        let weight = if self.may_be_text(expr)? { Some(self.hide(weight_of(range))) } else { None };
-        Ok(Some(SortKey { value, weight }))
+        if !self.may_be_text(expr)? {
+            return Ok(Some(SortKey { value, weight: None }));
+        }
+        if self.bound.column_of(self.block, expr).is_none() {
+            self.check_collation(expr)?;
+        }
+        Ok(Some(SortKey { value, weight: Some(self.hide(weight_of(range))) }))
+    }
+
+    /// A computed text's weights can be compared when it is certain which collation they are of:
+    /// the one that all text columns share, with nothing in the expression that chooses another.
+    pub(super) fn check_collation(&self, expr: &Expr) -> Result<(), Reason> {
+        struct Choosing(bool);
+        impl Visitor for Choosing {
+            fn expr(&mut self, expr: &Expr) -> bool {
+                let chooses = matches!(
+                    expr.kind,
+                    ExprKind::Collate { .. } | ExprKind::ConvertUsing { .. } | ExprKind::Cast { .. }
+                ) || matches!(expr.kind, ExprKind::Unary { op: UnaryOp::Binary, .. });
+                self.0 |= chooses;
+                true
+            }
+        }
+        let mut choosing = Choosing(false);
+        visit::walk_expr(expr, &mut choosing);
+        let columns = self.bound.refs.iter().flat_map(|reference| &reference.table.columns);
+        let collations: BTreeSet<&str> =
+            columns.filter_map(|column| column.collation.as_deref()).collect();
+        if choosing.0 || collations.len() > 1 {
+            return Err("a computed text whose collation is not certain");
+        }
+        Ok(())
     }
 
     /// Whether an expression's value can be a text.
