@@ -17,6 +17,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// How long a port may be held by a server that was killed.
+const PORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a held port is tried.
+const PORT_POLL: Duration = Duration::from_millis(50);
+
 /// How long a server may take to be up; recovery after a crash reads its whole log.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -138,7 +144,7 @@ async fn start_once(
             process
         }
         None => {
-            if !ports::is_free(record.port) {
+            if !becomes_free(record.port).await {
                 return Err(port_in_use(options, record));
             }
             progress(&format!("starting the data node {}", record.name));
@@ -171,6 +177,19 @@ async fn start_once(
             output: log.tail_since(log_start),
         });
     }
+}
+
+/// A server that was killed holds its port until its last thread is gone, a little after it is
+/// seen to be dead.
+async fn becomes_free(port: u16) -> bool {
+    let deadline = Instant::now() + PORT_TIMEOUT;
+    while !ports::is_free(port) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(PORT_POLL).await;
+    }
+    true
 }
 
 fn port_in_use(options: &LocalMariaDbOptions, record: &Record) -> LocalMariaDbError {
