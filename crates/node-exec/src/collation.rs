@@ -71,7 +71,8 @@ fn collation_of(exec: &Exec<'_>, column: &ColumnDefinition, plan: &RoutedPlan) -
         if let (true, Some(collation)) = (behind, own) {
             return collation;
         }
-        shared = shared.or_else(|| definition.columns.iter().find_map(|column| column.collation.clone()));
+        shared = shared
+            .or_else(|| definition.columns.iter().find_map(|column| column.collation.clone()));
     }
     let known = shared.or(schema_default).filter(|name| !name.is_empty());
     known.unwrap_or_else(|| DEFAULT_COLLATION.to_owned())

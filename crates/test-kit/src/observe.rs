@@ -5,8 +5,8 @@ use anyhow::{Result, bail};
 use mysql_wire::column::{ColumnDefinition, ColumnFlags};
 use mysql_wire::row::decode_binary_row;
 use mysql_wire::value::Value;
-use node_backend::{Connection, StreamHead};
 use node_backend::BackendError;
+use node_backend::{Connection, StreamHead};
 use std::time::Duration;
 
 /// A statement that takes longer hangs.

@@ -7,8 +7,8 @@ use crate::layout::Layout;
 use crate::observe::{Observed, Protocol, observe};
 use crate::plain_server::PlainServer;
 use anyhow::{Result, bail};
-use node_backend::Connection;
 use node_backend::ConnectOptions;
+use node_backend::Connection;
 
 /// One statement's end.
 #[derive(Clone, Debug)]

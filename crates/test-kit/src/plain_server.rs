@@ -4,8 +4,8 @@
 use crate::scratch_dir::{ScratchDir, free_port};
 use anyhow::{Context, Result, bail};
 use base::secret::Secret;
-use node_backend::Connection;
 use node_backend::ConnectOptions;
+use node_backend::Connection;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

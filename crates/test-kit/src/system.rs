@@ -135,7 +135,8 @@ impl Drop for System {
         let stopped = std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                    let runtime =
+                        tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                     runtime.block_on(self.stop())
                 })
                 .join()

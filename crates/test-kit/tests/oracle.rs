@@ -46,9 +46,8 @@ async fn every_statement_is_as_on_one_server() -> Result<()> {
 fn make_schema(system: &System, schema: &str) -> Result<()> {
     let demo = &system.endpoints()["demo"];
     let instance = demo["instance_id"].as_str().context("no demo instance")?;
-    system.ctl(&[
-        "schemas", "create", instance, schema, "--mode", "cluster", "--shards", SHARDS,
-    ])?;
+    system
+        .ctl(&["schemas", "create", instance, schema, "--mode", "cluster", "--shards", SHARDS])?;
     Ok(())
 }
 

@@ -146,7 +146,9 @@ impl<'b> Builder<'b, '_> {
             fn expr(&mut self, expr: &Expr) -> bool {
                 let chooses = matches!(
                     expr.kind,
-                    ExprKind::Collate { .. } | ExprKind::ConvertUsing { .. } | ExprKind::Cast { .. }
+                    ExprKind::Collate { .. }
+                        | ExprKind::ConvertUsing { .. }
+                        | ExprKind::Cast { .. }
                 ) || matches!(expr.kind, ExprKind::Unary { op: UnaryOp::Binary, .. });
                 self.0 |= chooses;
                 true
