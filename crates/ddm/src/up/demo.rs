@@ -73,15 +73,12 @@ impl Demo {
         })
     }
 
-    /// The command by which a person gets in.
+    /// The command by which a person gets in; it asks for the password, which a terminal's log must
+    /// not keep.
     pub fn mysql_command(&self) -> String {
         format!(
-            "mariadb -h {} -P {} -u {} -p{} {}",
-            self.host,
-            self.port,
-            self.plan.user,
-            self.plan.password.expose(),
-            self.plan.schema
+            "mariadb -h {} -P {} -u {} -p {} (the password is demo.password in endpoints.json)",
+            self.host, self.port, self.plan.user, self.plan.schema
         )
     }
 }
