@@ -138,25 +138,26 @@ async fn start_once(
     let spec = process_spec(programs, options, record);
     let log = spec.log();
     let log_start = log.len();
-    let mut process = match ManagedProcess::adopt(&spec)? {
+    let adopted = ManagedProcess::adopt(&spec)?;
+    let mut was_adopted = adopted.is_some();
+    let mut process = match adopted {
         Some(process) => {
             progress(&format!("the data node {} runs already", record.name));
             process
         }
-        None => {
-            if !becomes_free(record.port).await {
-                return Err(port_in_use(options, record));
-            }
-            progress(&format!("starting the data node {}", record.name));
-            config_file::write(options, record)?;
-            ManagedProcess::start(spec)?
-        }
+        None => launch(options, record, progress, &spec).await?,
     };
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
         let answer = SqlDataNodeAdmin.probe(&record.login()).await;
         let reason = match (answer, process.exit()) {
             (Ok(_), None) => return Ok(process),
+            // It had been killed before, and was still dying when it was found.
+            (_, Some(_)) if was_adopted => {
+                was_adopted = false;
+                process = launch(options, record, progress, &spec).await?;
+                continue;
+            }
             (_, Some(exit)) => {
                 if log.tail_since(log_start).contains("Address already in use") {
                     return Err(port_in_use(options, record));
@@ -177,6 +178,21 @@ async fn start_once(
             output: log.tail_since(log_start),
         });
     }
+}
+
+/// Starts the server's process.
+async fn launch(
+    options: &LocalMariaDbOptions,
+    record: &Record,
+    progress: &ProgressLine,
+    spec: &ProcessSpec,
+) -> Result<ManagedProcess, LocalMariaDbError> {
+    if !becomes_free(record.port).await {
+        return Err(port_in_use(options, record));
+    }
+    progress(&format!("starting the data node {}", record.name));
+    config_file::write(options, record)?;
+    Ok(ManagedProcess::start(spec.clone())?)
 }
 
 /// A server that was killed holds its port until its last thread is gone, a little after it is
