@@ -4,14 +4,18 @@
 
 pub mod account;
 pub mod administrator;
+pub mod backup;
+pub mod configuration;
 pub mod data_node;
 pub mod decode;
 pub mod engine;
 pub mod error_body;
 pub mod flavor;
+pub mod group;
 pub mod instance;
 pub mod instance_v3;
 pub mod job;
+pub mod metadata;
 pub mod node;
 pub mod openapi;
 pub mod order;
@@ -21,6 +25,8 @@ pub mod query;
 pub mod routes;
 pub mod schema;
 pub mod schema_v3;
+pub mod security_group;
+pub mod slow_log;
 
 pub use base::api_error::{ApiError, Language};
 pub use openapi::openapi;

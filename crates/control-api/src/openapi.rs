@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the route table and the types' own schemas.
 
-use crate::routes::{Body, Parameter, ROUTES, Route};
+use crate::routes::{Body, Parameter, Route, routes};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use utoipa::openapi::{RefOr, Schema};
@@ -12,7 +12,7 @@ pub const API_VERSION: &str = "1";
 pub fn openapi() -> Value {
     let mut paths = Map::new();
     let mut schemas = Vec::new();
-    for route in ROUTES {
+    for route in routes() {
         for body in [route.request, route.response].into_iter().flatten() {
             (body.collect)(&mut schemas);
         }

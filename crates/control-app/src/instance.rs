@@ -33,6 +33,7 @@ use control_store::{TxnOutcome, typed};
 use job_engine::NewJob;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use topology::parameters::Parameters;
 
 impl App {
     /// `POST /v1/{project_id}/instances`
@@ -207,6 +208,7 @@ impl App {
             group_id: GroupId::random(),
             access_ip,
             port: self.settings.mysql_port,
+            parameters: Parameters::default(),
             enable_ssl: true,
             charge,
             order_id,

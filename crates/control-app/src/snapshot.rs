@@ -14,7 +14,6 @@ use control_store::records::table::TableRecord;
 use std::collections::{BTreeMap, BTreeSet};
 use topology::account::Account;
 use topology::model::{DataNode, Replica, SNAPSHOT_FORM, Schema, Snapshot, Table};
-use topology::parameters::Parameters;
 
 /// Everything that a snapshot is made of.
 #[derive(Debug)]
@@ -128,7 +127,9 @@ impl App {
             data_nodes,
             schemas,
             accounts: accounts.collect::<Result<_, AppError>>()?,
-            parameters: Parameters::default(),
+            parameters: instance.parameters.clone(),
+            read_only_nodes: BTreeSet::new(),
+            client_access: None,
         })
     }
 

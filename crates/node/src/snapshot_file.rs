@@ -136,6 +136,8 @@ mod tests {
             schemas: BTreeMap::new(),
             accounts: BTreeMap::new(),
             parameters: Default::default(),
+            read_only_nodes: Default::default(),
+            client_access: None,
         }
     }
 

@@ -29,6 +29,8 @@ fn snapshot(version: u64) -> Snapshot {
         schemas: Default::default(),
         accounts: Default::default(),
         parameters: Default::default(),
+        read_only_nodes: Default::default(),
+        client_access: None,
     }
 }
 

@@ -43,6 +43,8 @@ impl World {
             schemas: BTreeMap::new(),
             accounts: BTreeMap::new(),
             parameters: Parameters::default(),
+            read_only_nodes: Default::default(),
+            client_access: None,
         };
         Self { snapshot, current: None }
     }

@@ -2,6 +2,7 @@
 //! rules, data nodes, accounts and parameters; and the sharding algorithms that turn a key into a
 //! shard. It is plain, versioned, validated data. It must not know how it travels or is kept.
 
+pub mod access;
 pub mod account;
 pub mod algorithm;
 mod column;

@@ -1,12 +1,13 @@
 //! The snapshot: what a node needs to serve, immutable once made. The control plane makes version
 //! N+1 from its store, nodes swap it whole; nothing in it is changed in place.
 
+use crate::access::AccessRule;
 use crate::account::Account;
 use crate::parameters::Parameters;
-use base::id::{DataNodeId, InstanceId};
+use base::id::{DataNodeId, InstanceId, NodeId};
 use base::secret::Secret;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The form of the document; a node refuses one that is newer than it knows.
 pub const SNAPSHOT_FORM: u32 = 1;
@@ -30,6 +31,10 @@ pub struct Snapshot {
     pub accounts: BTreeMap<String, Account>,
     /// The instance's parameters.
     pub parameters: Parameters,
+    /// Nodes of read-only groups: they read replicas and take no writes.
+    pub read_only_nodes: BTreeSet<NodeId>,
+    /// Who may connect; a client that no rule allows is turned away. `None`: everybody may.
+    pub client_access: Option<Vec<AccessRule>>,
 }
 
 /// A data node with what a DDM node needs to use it.

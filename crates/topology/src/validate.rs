@@ -161,6 +161,8 @@ mod tests {
             schemas: BTreeMap::from([("db".into(), schema)]),
             accounts: BTreeMap::new(),
             parameters: crate::parameters::Parameters::default(),
+            read_only_nodes: Default::default(),
+            client_access: None,
         }
     }
 

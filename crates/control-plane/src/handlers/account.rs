@@ -1,5 +1,6 @@
 //! Calls on accounts.
 
+use super::Handler;
 use crate::answer::Failure;
 use crate::principal::Principal;
 use crate::state::AppState;
@@ -7,6 +8,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use axum::routing::{MethodFilter, on};
 use control_api::account::{
     CreateUser, CreateUsersRequest, CreateUsersResponse, ListUsersResponse, ListUsersV3Response,
     ResetPasswordRequest, ResetPasswordResponse, UpdateUser, UpdateUserRequest, UserName,
@@ -21,6 +23,23 @@ type Shared = State<Arc<AppState>>;
 type InstancePath = Path<(String, String)>;
 /// Project, instance and account.
 type AccountPath = Path<(String, String, String)>;
+
+/// What serves a call of this noun.
+pub fn handler(operation: &str, method: MethodFilter) -> Option<Handler> {
+    Some(match operation {
+        "create_accounts" => on(method, create),
+        "list_accounts" => on(method, list),
+        "update_account" => on(method, update),
+        "delete_account" => on(method, delete),
+        "reset_password" => on(method, reset_password),
+        "create_account_v3" => on(method, create_v3),
+        "list_accounts_v3" => on(method, list_v3),
+        "update_account_v3" => on(method, update_v3),
+        "delete_account_v3" => on(method, delete_v3),
+        "reset_password_v3" => on(method, reset_password_v3),
+        _ => return None,
+    })
+}
 
 pub async fn create(
     State(state): Shared,

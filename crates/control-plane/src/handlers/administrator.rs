@@ -1,5 +1,6 @@
 //! Calls on the administrator, and the one about passwords in general.
 
+use super::Handler;
 use crate::answer::Failure;
 use crate::principal::Principal;
 use crate::state::AppState;
@@ -7,9 +8,19 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::routing::{MethodFilter, on};
 use control_api::administrator::{AdministratorRequest, WeakPasswordRequest, WeakPasswordResponse};
 use control_api::decode::decode;
 use std::sync::Arc;
+
+/// What serves a call of this noun.
+pub fn handler(operation: &str, method: MethodFilter) -> Option<Handler> {
+    Some(match operation {
+        "set_administrator" => on(method, set),
+        "verify_password" => on(method, verify_password),
+        _ => return None,
+    })
+}
 
 pub async fn set(
     State(state): State<Arc<AppState>>,

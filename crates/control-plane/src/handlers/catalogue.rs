@@ -1,10 +1,12 @@
 //! What can be bought: engines and node classes.
 
+use super::Handler;
 use crate::answer::Failure;
 use crate::principal::Principal;
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::routing::{MethodFilter, on};
 use control_api::engine::{ListEnginesResponse, ListEnginesV3Response};
 use control_api::flavor::{ListFlavorsResponse, ListFlavorsV3Response};
 use control_api::paging::LIMIT_DEFAULT;
@@ -12,6 +14,17 @@ use control_api::query::Query;
 use std::sync::Arc;
 
 type Shared = State<Arc<AppState>>;
+
+/// What serves a call of this noun.
+pub fn handler(operation: &str, method: MethodFilter) -> Option<Handler> {
+    Some(match operation {
+        "list_engines" => on(method, engines),
+        "list_engines_v3" => on(method, engines_v3),
+        "list_flavors" => on(method, flavors),
+        "list_flavors_v3" => on(method, flavors_v3),
+        _ => return None,
+    })
+}
 
 pub async fn engines(
     State(state): Shared,

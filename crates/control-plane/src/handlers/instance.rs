@@ -1,11 +1,13 @@
 //! Calls on instances and their orders.
 
+use super::Handler;
 use crate::answer::Failure;
 use crate::principal::Principal;
 use crate::state::AppState;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
+use axum::routing::{MethodFilter, on};
 use control_api::decode::{decode, decode_optional};
 use control_api::instance::{
     CreateInstanceRequest, CreateInstanceResponse, DeleteInstanceResponse, ListInstancesResponse,
@@ -23,6 +25,25 @@ use std::sync::Arc;
 type Shared = State<Arc<AppState>>;
 /// Project and instance.
 type InstancePath = Path<(String, String)>;
+
+/// What serves a call of this noun.
+pub fn handler(operation: &str, method: MethodFilter) -> Option<Handler> {
+    Some(match operation {
+        "create_instance" => on(method, create),
+        "list_instances" => on(method, list),
+        "show_instance" => on(method, show),
+        "rename_instance" => on(method, rename),
+        "restart_instance" => on(method, restart),
+        "delete_instance" => on(method, delete),
+        "pay_order" => on(method, pay_order),
+        "create_instance_v3" => on(method, create_v3),
+        "list_instances_v3" => on(method, list_v3),
+        "show_instance_v3" => on(method, show_v3),
+        "restart_instance_v3" => on(method, restart_v3),
+        "delete_instance_v3" => on(method, delete_v3),
+        _ => return None,
+    })
+}
 
 pub async fn create(
     State(state): Shared,

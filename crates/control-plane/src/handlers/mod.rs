@@ -3,25 +3,34 @@
 
 mod account;
 mod administrator;
+mod backup;
 mod catalogue;
+mod configuration;
 mod data_node;
+mod group;
 mod instance;
 mod job;
+mod metadata;
 mod node;
 mod schema;
+mod security_group;
+mod slow_log;
 
 use crate::state::AppState;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, on};
-use control_api::routes::{ROUTES, Route};
+use axum::routing::{MethodFilter, MethodRouter};
+use control_api::routes::{Route, routes as routes_of_api};
 use std::sync::Arc;
+
+/// What axum runs for one call.
+type Handler = MethodRouter<Arc<AppState>>;
 
 /// All calls of the route table.
 pub fn routes() -> Router<Arc<AppState>> {
-    ROUTES.iter().fold(Router::new(), |router, route| {
+    routes_of_api().fold(Router::new(), |router, route| {
         let handler = handler(route).expect("every route of the table has its handler");
         let status = StatusCode::from_u16(route.status).expect("the table has HTTP statuses");
         router.route(
@@ -40,7 +49,7 @@ async fn with_status(mut response: Response, status: StatusCode) -> Response {
 }
 
 /// What serves a route.
-fn handler(route: &Route) -> Option<MethodRouter<Arc<AppState>>> {
+fn handler(route: &Route) -> Option<Handler> {
     let method = match route.method {
         "GET" => MethodFilter::GET,
         "POST" => MethodFilter::POST,
@@ -48,51 +57,23 @@ fn handler(route: &Route) -> Option<MethodRouter<Arc<AppState>>> {
         "DELETE" => MethodFilter::DELETE,
         _ => return None,
     };
-    Some(match route.operation {
-        "create_instance" => on(method, instance::create),
-        "list_instances" => on(method, instance::list),
-        "show_instance" => on(method, instance::show),
-        "rename_instance" => on(method, instance::rename),
-        "restart_instance" => on(method, instance::restart),
-        "delete_instance" => on(method, instance::delete),
-        "pay_order" => on(method, instance::pay_order),
-        "create_instance_v3" => on(method, instance::create_v3),
-        "list_instances_v3" => on(method, instance::list_v3),
-        "show_instance_v3" => on(method, instance::show_v3),
-        "restart_instance_v3" => on(method, instance::restart_v3),
-        "delete_instance_v3" => on(method, instance::delete_v3),
-        "list_nodes" => on(method, node::list),
-        "show_node" => on(method, node::show),
-        "show_node_v3" => on(method, node::show_v3),
-        "list_engines" => on(method, catalogue::engines),
-        "list_engines_v3" => on(method, catalogue::engines_v3),
-        "list_flavors" => on(method, catalogue::flavors),
-        "list_flavors_v3" => on(method, catalogue::flavors_v3),
-        "list_available_data_nodes" => on(method, data_node::list_available),
-        "list_available_data_nodes_v3" => on(method, data_node::list_available_v3),
-        "create_schema" => on(method, schema::create),
-        "list_schemas" => on(method, schema::list),
-        "show_schema" => on(method, schema::show),
-        "delete_schema" => on(method, schema::delete),
-        "create_schema_v3" => on(method, schema::create_v3),
-        "show_schema_v3" => on(method, schema::show_v3),
-        "delete_schema_v3" => on(method, schema::delete_v3),
-        "create_accounts" => on(method, account::create),
-        "list_accounts" => on(method, account::list),
-        "update_account" => on(method, account::update),
-        "delete_account" => on(method, account::delete),
-        "reset_password" => on(method, account::reset_password),
-        "create_account_v3" => on(method, account::create_v3),
-        "list_accounts_v3" => on(method, account::list_v3),
-        "update_account_v3" => on(method, account::update_v3),
-        "delete_account_v3" => on(method, account::delete_v3),
-        "reset_password_v3" => on(method, account::reset_password_v3),
-        "set_administrator" => on(method, administrator::set),
-        "verify_password" => on(method, administrator::verify_password),
-        "show_job" => on(method, job::show),
-        "list_jobs" => on(method, job::list),
-        _ => return None,
-    })
+    let nouns = [
+        account::handler,
+        administrator::handler,
+        backup::handler,
+        catalogue::handler,
+        configuration::handler,
+        data_node::handler,
+        group::handler,
+        instance::handler,
+        job::handler,
+        metadata::handler,
+        node::handler,
+        schema::handler,
+        security_group::handler,
+        slow_log::handler,
+    ];
+    nouns.iter().find_map(|noun| noun(route.operation, method))
 }
 
 #[cfg(test)]
@@ -101,7 +82,7 @@ mod tests {
 
     #[test]
     fn every_route_has_a_handler_and_paths_do_not_collide() {
-        for route in ROUTES {
+        for route in routes_of_api() {
             assert!(handler(route).is_some(), "{}", route.operation);
         }
         drop(routes());

@@ -1,16 +1,28 @@
 //! Calls on nodes.
 
+use super::Handler;
 use crate::answer::Failure;
 use crate::principal::Principal;
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
+use axum::routing::{MethodFilter, on};
 use control_api::node::{ListNodesResponse, ShowNodeResponse, ShowNodeV3Response};
 use control_api::paging::LIMIT_DEFAULT;
 use control_api::query::Query;
 use std::sync::Arc;
 
 type Shared = State<Arc<AppState>>;
+
+/// What serves a call of this noun.
+pub fn handler(operation: &str, method: MethodFilter) -> Option<Handler> {
+    Some(match operation {
+        "list_nodes" => on(method, list),
+        "show_node" => on(method, show),
+        "show_node_v3" => on(method, show_v3),
+        _ => return None,
+    })
+}
 
 pub async fn list(
     State(state): Shared,

@@ -1,11 +1,13 @@
 //! Calls on schemas.
 
+use super::Handler;
 use crate::answer::Failure;
 use crate::principal::Principal;
 use crate::state::AppState;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
+use axum::routing::{MethodFilter, on};
 use control_api::decode::decode;
 use control_api::paging::LIMIT_DEFAULT;
 use control_api::query::Query;
@@ -24,6 +26,20 @@ type Shared = State<Arc<AppState>>;
 type InstancePath = Path<(String, String)>;
 /// Project, instance and schema.
 type SchemaPath = Path<(String, String, String)>;
+
+/// What serves a call of this noun.
+pub fn handler(operation: &str, method: MethodFilter) -> Option<Handler> {
+    Some(match operation {
+        "create_schema" => on(method, create),
+        "list_schemas" => on(method, list),
+        "show_schema" => on(method, show),
+        "delete_schema" => on(method, delete),
+        "create_schema_v3" => on(method, create_v3),
+        "show_schema_v3" => on(method, show_v3),
+        "delete_schema_v3" => on(method, delete_v3),
+        _ => return None,
+    })
+}
 
 pub async fn create(
     State(state): Shared,

@@ -5,6 +5,7 @@ use crate::record::Record;
 use base::id::{GroupId, InstanceId, ProjectId};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
+use topology::parameters::Parameters;
 
 /// An instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ pub struct InstanceRecord {
     pub access_ip: Ipv4Addr,
     /// Its port.
     pub port: u16,
+    /// Its parameters, those that differ from their defaults.
+    pub parameters: Parameters,
     /// Whether clients may use TLS.
     pub enable_ssl: bool,
     /// How it is paid.
@@ -72,17 +75,41 @@ pub enum InstanceStatus {
     Restarting,
     /// It is being deleted.
     Deleting,
+    /// Nodes are being added.
+    Growing,
+    /// Nodes are being taken away.
+    Reducing,
+    /// Its nodes get another class.
+    Resizing,
+    /// Its metadata is being restored or imported.
+    Restore,
+    /// Its metadata is being backed up.
+    Backup,
+    /// Its parameters are being changed.
+    SetConfiguration,
+    /// Its name is being changed.
+    ModifyName,
+    /// A password is being set.
+    ResetPassword,
 }
 
 impl InstanceStatus {
     /// All statuses.
-    pub const ALL: [InstanceStatus; 6] = [
+    pub const ALL: [InstanceStatus; 14] = [
         InstanceStatus::Creating,
         InstanceStatus::CreateFailed,
         InstanceStatus::Running,
         InstanceStatus::Error,
         InstanceStatus::Restarting,
         InstanceStatus::Deleting,
+        InstanceStatus::Growing,
+        InstanceStatus::Reducing,
+        InstanceStatus::Resizing,
+        InstanceStatus::Restore,
+        InstanceStatus::Backup,
+        InstanceStatus::SetConfiguration,
+        InstanceStatus::ModifyName,
+        InstanceStatus::ResetPassword,
     ];
 
     /// Its name in the API.
@@ -94,21 +121,32 @@ impl InstanceStatus {
             InstanceStatus::Error => "ERROR",
             InstanceStatus::Restarting => "RESTARTING",
             InstanceStatus::Deleting => "DELETING",
+            InstanceStatus::Growing => "GROWING",
+            InstanceStatus::Reducing => "REDUCING",
+            InstanceStatus::Resizing => "RESIZING",
+            InstanceStatus::Restore => "RESTORE",
+            InstanceStatus::Backup => "BACKUP",
+            InstanceStatus::SetConfiguration => "SET_CONFIGURATION",
+            InstanceStatus::ModifyName => "MODIFY_NAME",
+            InstanceStatus::ResetPassword => "RESET_PASSWORD",
         }
     }
 
     /// Whether an instance may go from `self` to `next`.
     pub fn may_become(self, next: InstanceStatus) -> bool {
         use InstanceStatus::{CreateFailed, Creating, Deleting, Error, Restarting, Running};
-        matches!(
-            (self, next),
+        match (self, next) {
             (Creating, Running | CreateFailed | Deleting)
-                | (CreateFailed, Deleting)
-                | (Running, Restarting | Deleting)
-                | (Restarting, Running | Error)
-                | (Error, Restarting | Deleting)
-                | (Deleting, Error)
-        )
+            | (CreateFailed, Deleting)
+            | (Deleting, Error)
+            | (Error, Restarting | Deleting) => true,
+            // An instance that serves may be worked on in one way at a time.
+            (Running, next) => !matches!(next, Running | Creating | CreateFailed | Error),
+            (working, Running | Error) => {
+                !matches!(working, Creating | Error | CreateFailed | Deleting)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -146,6 +184,7 @@ impl Record for InstanceRecord {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_status_is_kept_under_its_own_name() {
@@ -156,27 +195,40 @@ mod tests {
 
     #[test]
     fn the_legal_moves_are_these_alone() {
-        let legal: Vec<String> = InstanceStatus::ALL
+        let working = [
+            "RESTARTING",
+            "GROWING",
+            "REDUCING",
+            "RESIZING",
+            "RESTORE",
+            "BACKUP",
+            "SET_CONFIGURATION",
+            "MODIFY_NAME",
+            "RESET_PASSWORD",
+        ];
+        let mut expected: BTreeSet<String> = [
+            "CREATING CREATEFAILED",
+            "CREATING RUNNING",
+            "CREATING DELETING",
+            "CREATEFAILED DELETING",
+            "RUNNING DELETING",
+            "ERROR RESTARTING",
+            "ERROR DELETING",
+            "DELETING ERROR",
+        ]
+        .map(str::to_owned)
+        .into();
+        for status in working {
+            expected.insert(format!("RUNNING {status}"));
+            expected.insert(format!("{status} RUNNING"));
+            expected.insert(format!("{status} ERROR"));
+        }
+        let legal: BTreeSet<String> = InstanceStatus::ALL
             .iter()
             .flat_map(|from| InstanceStatus::ALL.map(|to| (*from, to)))
             .filter(|(from, to)| from.may_become(*to))
             .map(|(from, to)| format!("{} {}", from.name(), to.name()))
             .collect();
-        assert_eq!(
-            legal,
-            [
-                "CREATING CREATEFAILED",
-                "CREATING RUNNING",
-                "CREATING DELETING",
-                "CREATEFAILED DELETING",
-                "RUNNING RESTARTING",
-                "RUNNING DELETING",
-                "ERROR RESTARTING",
-                "ERROR DELETING",
-                "RESTARTING RUNNING",
-                "RESTARTING ERROR",
-                "DELETING ERROR",
-            ]
-        );
+        assert_eq!(legal, expected);
     }
 }

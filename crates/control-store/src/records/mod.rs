@@ -3,12 +3,16 @@
 
 pub mod account;
 pub mod address;
+pub mod backup;
+pub mod configuration;
 pub mod data_node;
 pub mod ddl;
+pub mod group;
 pub mod instance;
 pub mod node;
 pub mod order;
 pub mod schema;
+pub mod security_group;
 pub mod table;
 
 use serde::{Deserialize, Serialize};

@@ -261,6 +261,8 @@ impl System {
             schemas: BTreeMap::from([("shop".to_owned(), schema)]),
             accounts: BTreeMap::from([account("app", false), account("root", true)]),
             parameters: Default::default(),
+            read_only_nodes: Default::default(),
+            client_access: None,
         };
         let dir = servers[0].dir.join("node");
         std::fs::create_dir_all(&dir).unwrap();

@@ -65,5 +65,7 @@ pub fn snapshot() -> Snapshot {
         schemas: BTreeMap::from([("shop".into(), schema)]),
         accounts: BTreeMap::new(),
         parameters: Parameters::default(),
+        read_only_nodes: Default::default(),
+        client_access: None,
     }
 }

@@ -1,0 +1,1 @@
+//! Instance parameters and parameter templates.

@@ -1,0 +1,5 @@
+//! Routes of backups.
+
+use super::Route;
+
+pub(super) const ROUTES: &[Route] = &[];

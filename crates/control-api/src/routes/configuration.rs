@@ -1,0 +1,5 @@
+//! Routes of instance parameters and parameter templates.
+
+use super::Route;
+
+pub(super) const ROUTES: &[Route] = &[];

@@ -1,0 +1,5 @@
+//! Routes of security groups and their rules (our own calls).
+
+use super::Route;
+
+pub(super) const ROUTES: &[Route] = &[];

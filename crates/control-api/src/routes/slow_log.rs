@@ -1,0 +1,5 @@
+//! Routes of the slow log.
+
+use super::Route;
+
+pub(super) const ROUTES: &[Route] = &[];

@@ -1,0 +1,1 @@
+//! Metadata of schemas: export, import and restore.

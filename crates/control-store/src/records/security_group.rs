@@ -1,0 +1,1 @@
+//! Security groups and the rules that say which clients may connect.
