@@ -91,6 +91,13 @@ class Caller:
         return Answer(self.session.request(
             method, url, data=data.encode() or None, headers=request.header_params, timeout=SECONDS))
 
+    def announced(self, method, path, length):
+        """One call whose body is only said to be so long; nothing of it is sent."""
+        request = requests.Request(method, self.endpoints["api"] + path, headers={
+            "X-Auth-Token": self.token, "X-Language": "en-us", "Content-Type": "application/json"}).prepare()
+        request.headers["Content-Length"] = str(length)
+        return Answer(self.session.send(request, timeout=SECONDS))
+
     def path(self, template, **names):
         """The path with its parameters; `project_id` is the own project unless it is given."""
         names.setdefault("project_id", self.project)

@@ -35,4 +35,6 @@ def caller(plane):
 @pytest.fixture(scope="session")
 def world(plane, caller):
     """Objects that exist, by the names of path parameters; and the means to make more."""
-    return World(plane, caller)
+    world = World(plane, caller)
+    yield world
+    world.close()

@@ -2,8 +2,6 @@
 other methods, bodies that are no JSON, too long or wrong in one field, and queries out of bounds.
 Nothing here changes anything: each call is refused, or looks only."""
 
-import http.client
-import ssl
 import uuid
 
 import pytest
@@ -94,17 +92,10 @@ def test_a_body_is_json(world, operation):
 
 @with_body
 def test_a_body_is_at_most_12_mb(world, operation):
-    ends = world.ends
-    connection = http.client.HTTPSConnection(
-        ends["api"].split("//")[1], timeout=30, context=ssl.create_default_context(cafile=ends["ca_file"]))
-    connection.putrequest(operation.method, world.path(operation))
-    for name, value in (("X-Auth-Token", world.caller.token), ("Content-Type", "application/json"),
-                        ("Content-Length", str(BODY_BYTES_MAX + 1))):
-        connection.putheader(name, value)
-    connection.endheaders()
-    answer = connection.getresponse()
-    assert answer.status == 413 and b"DBS.280413" in answer.read()
-    connection.close()
+    answer = world.caller.announced(operation.method, world.path(operation), BODY_BYTES_MAX + 1)
+    assert (answer.status, answer.code) == (413, "DBS.280413"), answer
+    assert answer.headers["Connection"] == "close"
+    operation.check(answer)
 
 
 @with_body

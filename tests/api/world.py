@@ -1,10 +1,16 @@
 """What exists in the system under test, by the names that paths give it, and valid bodies for its
 calls. Bodies are complete (every optional field is there), so that each field can be made wrong."""
 
+import time
 import uuid
+from collections import namedtuple
 
+from caller import Caller
 from document import bare, example, find
-from system import JOB_SECONDS, eventually
+from servers import foreign_server
+from system import JOB_SECONDS, System, eventually
+
+Order = namedtuple("Order", "order_id instance_id")
 
 PASSWORD = "Qu4rtz-of_Walnut"
 OTHER_PASSWORD = "M4rble-of_Tamarind"
@@ -35,6 +41,7 @@ class World:
             "db_name": demo["schema"], "username": demo["user"], "job_id": jobs[0]["id"],
             "data_node_id": self.ends["data_nodes"][0]["id"],
         }
+        self._spare = self._throttled = self._empty = None
         self.discover()
 
     def discover(self):
@@ -104,6 +111,64 @@ class World:
         """The instance's detail."""
         path = self.caller.path("/v1/{project_id}/instances/{instance_id}", instance_id=instance_id)
         return self.caller.call("GET", path)
+
+    def spare(self):
+        """A second instance of one node, without schemas; bought when it is first asked for."""
+        if not self._spare:
+            self._spare = self.buy("conformity-spare")
+        return self._spare
+
+    def order(self):
+        """An order that waits to be paid, with its instance."""
+        body = self.instance_body("conformity-order")
+        body["extend_param"] = {"charge_mode": "prePaid", "period_type": "month", "period_num": 1}
+        answer = self.caller.call("POST", self.caller.path("/v1/{project_id}/instances"), body)
+        assert answer.status == 200 and answer.body["job_id"] is None, answer
+        return Order(answer.body["order_id"], answer.body["id"])
+
+    def throttled(self):
+        """A caller of a second system, which has the documents' limits and no data nodes."""
+        if not self._throttled:
+            self._throttled = System("--data-nodes", "0").start()
+        return Caller(self._throttled.endpoints)
+
+    def restore(self, target, data_nodes):
+        """Restores the newest backup of the demo's metadata onto an instance and data nodes."""
+        source = {"backup_id": self.known["backup_id"]} if "backup_id" in self.known else {
+            "restore_time": int(time.time() * 1000)}
+        path = self.caller.path("/v3/{project_id}/instances/{instance_id}/backups/metadata-recovery",
+                                instance_id=self.known["instance_id"])
+        return self.caller.call("POST", path, {"source": source, "target": {"instance_id": target, "data_nodes": data_nodes}})
+
+    def empty_data_node(self):
+        """A registered data node that no instance uses and that has no databases."""
+        if not self._empty:
+            context = foreign_server(
+                "--lower-case-table-names=1", "--log-bin=binlog", "--binlog-format=ROW", "--local-infile=ON",
+                "--server-id=4711")
+            server = context.__enter__()
+            answer = self.caller.call("POST", self.caller.path("/v3/{project_id}/data-nodes"), {"name": "empty", **server})
+            assert answer.status == 201, answer
+            self._empty = context, server, answer.body["id"]
+        return self._empty[2]
+
+    def close(self):
+        """Stops what was started beside the plane."""
+        if self._throttled:
+            self._throttled.remove()
+        if self._empty:
+            self._empty[0].__exit__(None, None, None)
+
+    def schema_settled(self, name, instance_id=None):
+        """Waits until a schema runs, or is no more."""
+        path = self.caller.path("/v1/{project_id}/instances/{instance_id}/databases/{name}",
+                                instance_id=instance_id or self.known["instance_id"], name=name)
+
+        def settled():
+            answer = self.caller.call("GET", path)
+            return answer.status == 404 or answer.body["database"]["status"] == "RUNNING"
+
+        eventually(f"the schema {name} is settled", settled, JOB_SECONDS)
 
     def settled(self, instance_id):
         """Waits until the instance runs and nothing is being done with it."""

@@ -3,6 +3,7 @@
 //! own code; `tests/api` asks the running system that both say the same.
 
 use crate::account::{ACCOUNTS_MAX, AUTHORITIES, DESCRIPTION_LENGTH_MAX};
+use crate::data_node::{HOST_BYTES_MAX, REPLICAS_MAX, TEXT_BYTES_MAX};
 use crate::instance::{NODES_MAX, TIME_ZONES};
 use crate::schema::{DATA_NODES_MAX, SHARDS_PER_DATA_NODE_MAX};
 use serde_json::{Map, Value, json};
@@ -40,6 +41,9 @@ const SHARD_COUNT: Limit = Range(1, SHARDS_PER_DATA_NODE_MAX * DATA_NODES_MAX as
 const DATA_NODES: Limit = Entries(1, Some(DATA_NODES_MAX));
 const DATA_NODE_ID: Limit = Text(36, Some(36), Some("^[0-9a-f]{32}in01$"));
 const SHARD_MODE: Limit = OneOf(&["cluster", "single"]);
+const TEXT: Limit = Text(1, Some(TEXT_BYTES_MAX), None);
+const HOST: Limit = Text(1, Some(HOST_BYTES_MAX), Some("^[A-Za-z0-9._:-]+$"));
+const PORT: Limit = Range(1, 65_535);
 const PERIOD_NUMBER: Limit = Range(1, 9);
 const PERIOD_TYPE: Limit = OneOf(&["month", "year"]);
 const CHARGE_MODE: Limit = OneOf(&["prePaid", "postPaid"]);
@@ -133,6 +137,18 @@ pub const LIMITS: &[TypeLimits] = &[
     ("UserDatabase", &[("name", GIVEN)]),
     ("UpdateUser", &[("base_authority", SomeOf(&AUTHORITIES)), ("description", DESCRIPTION)]),
     ("ResetPasswordRequest", &[("password", PASSWORD)]),
+    (
+        "CreateDataNodeRequest",
+        &[
+            ("name", TEXT),
+            ("host", HOST),
+            ("port", PORT),
+            ("admin_user", TEXT),
+            ("admin_password", TEXT),
+            ("replicas", Entries(0, Some(REPLICAS_MAX))),
+        ],
+    ),
+    ("ReplicaRequest", &[("host", HOST), ("port", PORT)]),
     ("AdministratorRequest", &[("name", ACCOUNT_NAME), ("password", PASSWORD)]),
 ];
 
@@ -166,7 +182,7 @@ impl Limit {
                 set("maximum", Some(json!(most)));
             }
             Entries(least, most) => {
-                set("minItems", Some(json!(least)));
+                set("minItems", (least > 0).then(|| json!(least)));
                 set("maxItems", most.map(|most| json!(most)));
             }
             OneOf(values) => {
