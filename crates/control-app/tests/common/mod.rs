@@ -18,6 +18,7 @@ use control_app::{App, AppParts, Settings};
 use control_store::Store;
 use control_store::embedded::SqliteStore;
 use control_store::jobs::StoreJobs;
+use control_store::slow_log::SqliteSlowLog;
 use job_engine::JobEngine;
 use provision::{
     DataNodeAdmin, NodeProvisioner, NodeSpec, NodeStarted, ObservedNode, ProvisionError,
@@ -187,6 +188,7 @@ pub async fn world(jobs: Jobs) -> World {
         seal: SealKey::from_bytes([7; 32]),
         certificates: Arc::new(TestCertificates::default()),
         publisher: publisher.clone(),
+        slow_log: SqliteSlowLog::open(&directory.path().join("slow.db")).unwrap(),
         settings: Settings {
             availability_zones: ["az1", "az2", "az3"].map(str::to_owned).into(),
             vpc_id: "vpc".to_owned(),
@@ -210,6 +212,7 @@ pub async fn world(jobs: Jobs) -> World {
             App::with_engine(parts, engine)
         }
     };
+    app.ensure_default_security_group().await.unwrap();
     World { app, store, nodes, publisher, project: ProjectId::random(), directory }
 }
 
