@@ -224,7 +224,9 @@ mod tests {
     #[test]
     fn what_is_kept_elsewhere_goes_and_only_that() {
         let log = SlowLog::default();
-        ["a", "b", "c"].map(|text| log.push(query(text)));
+        for text in ["a", "b", "c"] {
+            log.push(query(text));
+        }
         let (batch, _) = log.oldest(2);
         assert!(batch[0].number < batch[1].number);
         assert_eq!(log.oldest(2).0, batch, "it stays until it is kept");

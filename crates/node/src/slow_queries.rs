@@ -23,14 +23,15 @@ pub struct SlowQueries {
     sent: Option<Instant>,
 }
 
-impl SlowQueries {
-    /// Nothing sent yet.
-    pub fn new() -> Self {
+impl Default for SlowQueries {
+    fn default() -> Self {
         let mut beat = tokio::time::interval(EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { beat, sent: None }
     }
+}
 
+impl SlowQueries {
     /// Waits until there is something to send. Nothing is lost when it is not waited for any longer.
     pub async fn next(&mut self, log: &SlowLog) -> FromNode {
         loop {

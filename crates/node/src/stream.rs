@@ -156,7 +156,7 @@ impl StreamTask {
         let mut asked: HashMap<u64, oneshot::Sender<Result<Answer, AskError>>> = HashMap::new();
         let mut last_request = 0;
         let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_INTERVAL_MS));
-        let mut slow_queries = SlowQueries::new();
+        let mut slow_queries = SlowQueries::default();
         let outcome = loop {
             tokio::select! {
                 message = frames.next() => {
