@@ -12,9 +12,7 @@ use crate::jobs::{
 use crate::node;
 use crate::password;
 use crate::time::{now_ms, text};
-use base::api_error::{
-    ApiError, PARAMETER_TEMPLATE_INVALID, QUOTA_EXCEEDED, SECURITY_GROUP_INVALID,
-};
+use base::api_error::{ApiError, PARAMETER_TEMPLATE_INVALID, QUOTA_EXCEEDED};
 use base::id::{GroupId, InstanceId, NodeId, ProjectId, hex, random_bytes};
 use control_api::instance::{
     Charge, CreateInstanceResponse, DeleteInstanceResponse, InstanceNode, InstanceRow,
@@ -80,9 +78,6 @@ impl App {
                 "子网不存在",
             ));
         }
-        if new.security_group_id.as_ref().is_some_and(|id| *id != settings.security_group_id) {
-            return Err(ApiError::new(SECURITY_GROUP_INVALID).field("security_group_id"));
-        }
         if new.parameter_template_id.is_some() {
             return Err(ApiError::new(PARAMETER_TEMPLATE_INVALID).field("param_group_id"));
         }
@@ -95,6 +90,8 @@ impl App {
         project: &ProjectId,
         new: &NewInstance,
     ) -> Result<Option<CreateInstanceResponse>, ApiError> {
+        let group = new.security_group_id.as_ref().unwrap_or(&self.settings.security_group_id);
+        let group = self.security_group_for_use(project, group, "security_group_id").await?;
         let instances = self.instances_of(project).await?;
         if instances.len() >= self.settings.instances_max {
             return Err(ApiError::new(QUOTA_EXCEEDED).because(
@@ -112,7 +109,7 @@ impl App {
         let instance = self.new_record(project, new, addresses[0])?;
         let nodes = new_nodes(&instance, &addresses[1..]);
 
-        let mut conditions = vec![typed::absent(&instance)];
+        let mut conditions = vec![typed::absent(&instance), group.unchanged()];
         let mut writes = vec![typed::put(&instance)];
         for ip in addresses {
             let address = AddressRecord { ip, instance_id: instance.id.clone() };
@@ -203,7 +200,7 @@ impl App {
             security_group_id: new
                 .security_group_id
                 .clone()
-                .unwrap_or(self.settings.security_group_id.clone()),
+                .unwrap_or_else(|| self.settings.security_group_id.clone()),
             time_zone: new.time_zone.clone(),
             group_id: GroupId::random(),
             access_ip,

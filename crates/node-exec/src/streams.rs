@@ -56,6 +56,7 @@ pub struct Streams {
     columns: Arc<[ColumnDefinition]>,
     ahead_bytes: usize,
     warnings: u64,
+    rows_read: u64,
 }
 
 impl Streams {
@@ -74,6 +75,7 @@ impl Streams {
             columns: Arc::from([]),
             ahead_bytes: 0,
             warnings: 0,
+            rows_read: 0,
         };
         for (data_node, numbers) in by_node {
             if let Err(error) = all.send(exec, data_node, &numbers, jobs, writes).await {
@@ -163,7 +165,10 @@ impl Streams {
         self.reach(number).await?;
         let lane = &mut self.lanes[self.streams[number].lane];
         match lane.held.lease.next_row().await? {
-            Some(row) => Ok(Some(row)),
+            Some(row) => {
+                self.rows_read += 1;
+                Ok(Some(row))
+            }
             None => {
                 self.end(number);
                 Ok(None)
@@ -202,6 +207,7 @@ impl Streams {
                         "the rows of the shards are too many to be merged inside a transaction; commit first or narrow the query",
                     ));
                 }
+                self.rows_read += 1;
                 self.streams[first].ahead.push_back(row);
             }
             self.end(first);
@@ -219,6 +225,7 @@ impl Streams {
     /// Gives the connections back. What is still to come is read away when it is little, else the
     /// statement is ended on its data node.
     pub async fn close(self, exec: &mut Exec<'_>) {
+        exec.session.touched.add_rows(self.rows_read);
         for lane in self.lanes {
             let mut held = lane.held;
             if !held.lease.is_idle() && !held.lease.is_broken() {

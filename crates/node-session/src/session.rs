@@ -7,6 +7,7 @@ use crate::processes::{Kill, SessionHandle};
 use crate::query;
 use crate::reader::{ClientReader, ReadError};
 use crate::shared::{STATEMENT_ERRORS, STATEMENTS};
+use crate::slow_log::{Running, SLOW_QUERIES};
 use crate::statement::Statements;
 use crate::variables;
 use crate::worker::Worker;
@@ -21,6 +22,7 @@ use node_exec::active::Active;
 use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, catalogue_packet, sql};
 use node_exec::exec::{Exec, ExecSession, Identity, Last, ReplyForm};
+use node_exec::touched::Touched;
 use node_exec::transaction::TransactionOptions;
 use sql_plan::template::Rendered;
 use sql_syntax::{Digest, LexMode, TokenBuf};
@@ -85,6 +87,8 @@ pub struct Core {
     pub form: ReplyForm,
     /// The session ends after this answer.
     pub ending: bool,
+    /// The statement that runs.
+    pub running: Option<Running>,
     /// The nonce of COM_CHANGE_USER's check is the handshake's in old clients; new ones get another.
     nonce: [u8; NONCE_LEN],
 }
@@ -134,6 +138,7 @@ impl Session {
                 (gtrid, guard)
             }),
             rendered: Rendered::default(),
+            touched: Touched::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);
         lex.charset = variables::charset_class(client.collation);
@@ -156,6 +161,7 @@ impl Session {
             next_transaction: None,
             form: ReplyForm::default(),
             ending: false,
+            running: None,
             nonce: handshake::new_nonce(),
         };
         Self { reader: client.reader, core, command: Vec::new() }
@@ -190,6 +196,7 @@ impl Session {
         }
         let after = self.run_command().await;
         let core = &mut self.core;
+        core.statement_cut_off();
         core.handle.in_transaction.store(core.exec.transaction.is_some(), Ordering::Relaxed);
         let flushed = core.out.flush().await;
         core.handle.end();
@@ -304,8 +311,8 @@ impl Core {
         match command {
             Command::Query(text) => {
                 STATEMENTS.increment();
-                self.handle.begin(text);
-                query::run_text(self, text).await
+                let started = self.handle.begin(text);
+                query::run_text(self, text, started).await
             }
             Command::StmtPrepare(text) => {
                 self.handle.begin(text);
@@ -427,8 +434,9 @@ impl Core {
         let (connections, statements) = self.worker.shared.load();
         let uptime = self.worker.shared.started.elapsed().as_secs();
         let average = statements as f64 / uptime.max(1) as f64;
+        let slow = SLOW_QUERIES.get();
         format!(
-            "Uptime: {uptime}  Threads: {connections}  Questions: {statements}  Slow queries: 0  Opens: 0  \
+            "Uptime: {uptime}  Threads: {connections}  Questions: {statements}  Slow queries: {slow}  Opens: 0  \
              Open tables: 0  Queries per second avg: {average:.3}"
         )
     }

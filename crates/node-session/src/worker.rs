@@ -5,12 +5,12 @@ use crate::handshake::{self, HANDSHAKE_TIMEOUT, LoginError};
 use crate::plan_cache::PlanCache;
 use crate::processes::{Kill, SessionHandle};
 use crate::session::Session;
-use crate::shared::{CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
+use crate::shared::{CLIENTS_REFUSED, CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
 use base::sql_error::{self, SqlError};
 use node_exec::backends::{Backends, POOL_CONNECTIONS_DEFAULT};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +21,9 @@ use topology::model::Snapshot;
 /// Sessions without a transaction may finish the statement that they run within this when the node
 /// stops.
 const STATEMENT_GRACE: Duration = Duration::from_secs(2);
+
+/// `long_query_time` when there is no snapshot yet.
+const SLOW_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 
 /// Killed sessions must be gone within this.
 const GONE_WITHIN: Duration = Duration::from_secs(2);
@@ -34,9 +37,15 @@ pub struct Worker {
     pub backends: Rc<Backends>,
     /// Plans of statements seen.
     pub plans: RefCell<PlanCache>,
+    /// Statements that take so long or longer are slow.
+    pub slow_after: Cell<Duration>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
     version: Cell<u64>,
     sessions: RefCell<HashMap<u32, Arc<SessionHandle>>>,
+    /// Each session's client, and the port that it came to.
+    clients: RefCell<HashMap<u32, (IpAddr, u16)>>,
+    /// The snapshot's version whose access rules all sessions were checked by.
+    access_version: Cell<u64>,
 }
 
 impl Worker {
@@ -46,9 +55,12 @@ impl Worker {
             shared,
             backends: Rc::new(Backends::new()),
             plans: RefCell::default(),
+            slow_after: Cell::new(SLOW_AFTER_DEFAULT),
             snapshot: RefCell::default(),
             version: Cell::new(0),
             sessions: RefCell::default(),
+            clients: RefCell::default(),
+            access_version: Cell::new(0),
         }
     }
 
@@ -66,6 +78,9 @@ impl Worker {
                 } else {
                     max
                 });
+                let seconds = snapshot.parameters.get_float("long_query_time");
+                let slow_after = Duration::try_from_secs_f64(seconds);
+                self.slow_after.set(slow_after.unwrap_or(SLOW_AFTER_DEFAULT));
                 self.version.set(snapshot.version);
             }
             *self.snapshot.borrow_mut() = fresh;
@@ -92,8 +107,11 @@ impl Worker {
         let handle = self.shared.processes.enter(peer.to_string());
         let _listed = Listed { worker: self.clone(), id: handle.id };
         self.sessions.borrow_mut().insert(handle.id, handle.clone());
-        let host = peer.ip().to_string();
-        let refuse = self.refuse_now();
+        let port = stream.local_addr().map_or(0, |address| address.port());
+        let client = (peer.ip().to_canonical(), port);
+        self.clients.borrow_mut().insert(handle.id, client);
+        let host = client.0.to_string();
+        let refuse = self.refuse_client(client).or_else(|| self.refuse_now());
         let login = handshake::login(stream, &self.shared, handle.id, &host, refuse);
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, login).await {
             Ok(Ok(client)) => Session::new(self.clone(), handle, client, host).run().await,
@@ -105,6 +123,32 @@ impl Worker {
             Err(_) => {
                 LOGINS_FAILED.increment();
                 tracing::debug!(%peer, "login took too long");
+            }
+        }
+    }
+
+    /// Why a client is turned away, if no rule of the security group lets it in.
+    fn refuse_client(&self, (client, port): (IpAddr, u16)) -> Option<SqlError> {
+        let snapshot = self.snapshot()?;
+        if is_let_in(&snapshot, client, port) {
+            return None;
+        }
+        CLIENTS_REFUSED.increment();
+        let text = format!("Host '{client}' is not allowed to connect to this MySQL server");
+        Some(SqlError::new(sql_error::HOST_NOT_PRIVILEGED, text))
+    }
+
+    /// Ends the sessions of clients that the rules no longer let in.
+    fn end_refused_clients(&self, snapshot: &Snapshot) {
+        if self.access_version.replace(snapshot.version) == snapshot.version {
+            return;
+        }
+        let clients = self.clients.borrow();
+        let refused = clients.iter().filter(|(_, client)| !is_let_in(snapshot, client.0, client.1));
+        for (id, _) in refused {
+            if let Some(session) = self.sessions.borrow().get(id) {
+                CLIENTS_REFUSED.increment();
+                session.kill(Kill::Connection);
             }
         }
     }
@@ -126,6 +170,7 @@ impl Worker {
     pub async fn tick(&self) {
         self.backends.maintain().await;
         let Some(snapshot) = self.snapshot() else { return };
+        self.end_refused_clients(&snapshot);
         let idle_max =
             Duration::from_secs(snapshot.parameters.get_unsigned("connection_idle_timeout"));
         let run_max = Duration::from_secs(snapshot.parameters.get_unsigned("sql_execute_timeout"));
@@ -177,6 +222,12 @@ impl Worker {
     }
 }
 
+/// Whether the rules let a client come to a port; without rules everybody may.
+fn is_let_in(snapshot: &Snapshot, client: IpAddr, port: u16) -> bool {
+    let rules = snapshot.client_access.as_ref();
+    rules.is_none_or(|rules| rules.iter().any(|rule| rule.allows(client, port)))
+}
+
 /// Counts a connection while it lives.
 struct Counted;
 
@@ -202,6 +253,7 @@ struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.worker.sessions.borrow_mut().remove(&self.id);
+        self.worker.clients.borrow_mut().remove(&self.id);
         self.worker.shared.processes.leave(self.id);
     }
 }
