@@ -9,6 +9,7 @@ use control_store::record::Versioned;
 use control_store::records::account::AccountRecord;
 use control_store::records::data_node::{BindingRecord, DataNodeRecord};
 use control_store::records::instance::InstanceRecord;
+use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::records::table::TableRecord;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub struct SnapshotInputs {
     pub data_nodes: Vec<Versioned<DataNodeRecord>>,
     /// Its accounts.
     pub accounts: Vec<Versioned<AccountRecord>>,
+    /// Its nodes.
+    pub nodes: Vec<Versioned<NodeRecord>>,
 }
 
 /// Reading the inputs is tried so often while they change.
@@ -63,6 +66,7 @@ impl App {
                 tables: self.list(&TableRecord::prefix_of_instance(id)).await?,
                 data_nodes: self.all_data_nodes().await?,
                 accounts: self.accounts(id).await?,
+                nodes: self.nodes_of(id).await?,
                 instance,
             };
             // Whoever changes any of them writes the instance too: unchanged, it vouches for all.
@@ -128,6 +132,7 @@ impl App {
             schemas,
             accounts: accounts.collect::<Result<_, AppError>>()?,
             parameters: instance.parameters.clone(),
+            node_count: node_count(&inputs.nodes),
             read_only_nodes: BTreeSet::new(),
             client_access: None,
         })
@@ -170,6 +175,12 @@ impl App {
             require_tls: false,
         })
     }
+}
+
+/// The nodes that do or will serve.
+fn node_count(nodes: &[Versioned<NodeRecord>]) -> u32 {
+    let serving = nodes.iter().filter(|node| node.value.stage != NodeStage::CreateFailed).count();
+    u32::try_from(serving).unwrap_or(u32::MAX)
 }
 
 fn snapshot_schema(schema: &SchemaRecord, tables: BTreeMap<String, Table>) -> Schema {

@@ -178,7 +178,7 @@ impl Batches<'_> {
         let Some((_, mut text)) = self.open.remove(&target) else { return Ok(()) };
         text.extend(exec.render(&self.plan.tail, &self.plan.tables, target, self.statement)?);
         let data_node = exec.data_node(&self.plan.placer.schema, target.shard)?;
-        self.ready.push(Job { data_node, text });
+        self.ready.push(Job { data_node, shard: target.shard, text });
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use crate::processes::Processes;
 use arc_swap::ArcSwapOption;
 use base::id::NodeId;
 use node_exec::ask::ControlPlane;
+use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
 use node_exec::transaction::InFlight;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use telemetry::metrics::{Counter, Gauge};
 use tokio::sync::watch;
 use topology::model::Snapshot;
+use topology::parameters::Settings;
 
 /// Statements run since the start.
 pub static STATEMENTS: Counter =
@@ -62,6 +64,8 @@ pub struct Shared {
     pub in_flight: InFlight,
     /// Blocks of generated values.
     pub sequences: Sequences,
+    /// How many connections there may be to each data node.
+    pub quotas: Arc<Quotas>,
     /// When the process started.
     pub started: Instant,
     started_unix: u64,
@@ -94,6 +98,7 @@ impl Shared {
             processes: Processes::default(),
             in_flight: InFlight::default(),
             sequences: Sequences::default(),
+            quotas: Arc::default(),
             started: Instant::now(),
             started_unix,
             snapshot: ArcSwapOption::empty(),
@@ -119,6 +124,7 @@ impl Shared {
     pub fn serve_snapshot(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version;
         self.sequences.follow(&snapshot);
+        self.quotas.follow(&snapshot, &Settings::of(&snapshot.parameters));
         self.snapshot.store(Some(snapshot));
         self.version.store(version, Ordering::Release);
         self.fenced.store(None);

@@ -212,7 +212,8 @@ fn finish(
         forward: Template::edited(subject.whole(), edits),
         many,
         key_guard,
-        kind: RowKind::Write,
+        by_values: true,
+            kind: RowKind::Write,
     };
     Ok(Made::write(Plan::Routed(Box::new(plan)), true, bound.facts.uses))
 }

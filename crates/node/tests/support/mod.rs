@@ -261,6 +261,7 @@ impl System {
             schemas: BTreeMap::from([("shop".to_owned(), schema)]),
             accounts: BTreeMap::from([account("app", false), account("root", true)]),
             parameters: Default::default(),
+            node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
         };
