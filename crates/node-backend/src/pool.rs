@@ -193,11 +193,7 @@ impl Pool {
         Self::make(connect, options, Some(quota))
     }
 
-    fn make(
-        connect: Arc<ConnectOptions>,
-        options: PoolOptions,
-        quota: Option<Arc<Quota>>,
-    ) -> Self {
+    fn make(connect: Arc<ConnectOptions>, options: PoolOptions, quota: Option<Arc<Quota>>) -> Self {
         let options = Cell::new(options);
         Self(Rc::new(Shared { connect, options, state: RefCell::default(), quota }))
     }
@@ -571,6 +567,7 @@ impl Drop for Lease {
             }
         }
         if shared.quota.as_ref().is_some_and(|quota| quota.is_short()) {
+            lease.connection = None;
             return;
         }
         // From here on the place belongs to the idle connection: `open` counts it still.

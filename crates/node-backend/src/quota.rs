@@ -83,9 +83,9 @@ impl Quota {
             return false;
         }
         let most = self.most();
-        let taken = self
-            .open
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |open| (open < most).then_some(open + 1));
+        let taken = self.open.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |open| {
+            (open < most).then_some(open + 1)
+        });
         taken.is_ok()
     }
 
@@ -107,8 +107,7 @@ impl Quota {
 
     /// Whether a connection of a pool with `own` of them is to be closed when it comes back.
     pub(crate) fn wants_back(&self, own: usize) -> bool {
-        self.open() > self.most()
-            || (self.hungry.load(Ordering::Relaxed) > 0 && own > self.share())
+        self.open() > self.most() || (self.hungry.load(Ordering::Relaxed) > 0 && own > self.share())
     }
 
     /// Whether idle connections are to be closed.

@@ -278,11 +278,8 @@ mod tests {
 
     #[test]
     fn the_level_says_what_shares_a_connection() {
-        let job = |shard| Job {
-            data_node: DataNodeId::from_random([1; 16]),
-            shard,
-            text: Vec::new(),
-        };
+        let job =
+            |shard| Job { data_node: DataNodeId::from_random([1; 16]), shard, text: Vec::new() };
         let jobs: Vec<Job> = [0, 0, 1, 1, 2].map(job).into();
         let numbers = [0, 1, 2, 3, 4];
         let of = |level| groups(level, &numbers, &jobs);

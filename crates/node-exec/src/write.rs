@@ -70,8 +70,8 @@ pub async fn apply_in_turn(
 ) -> Result<OkPacket, ExecError> {
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
-        let several_nodes = exec.is_distributed()
-            && jobs.iter().any(|job| job.data_node != jobs[0].data_node);
+        let several_nodes =
+            exec.is_distributed() && jobs.iter().any(|job| job.data_node != jobs[0].data_node);
         let options = exec.session.transaction_options.clone();
         exec.session.transaction = Some(exec.session.new_transaction(several_nodes, options));
     }
@@ -147,9 +147,9 @@ async fn run_parts(
         }))
         .await;
     }
-    let warned = nodes.iter().position(|parts| {
-        failed.is_none() && parts.done.iter().any(|(_, ok)| ok.warnings > 0)
-    });
+    let warned = nodes
+        .iter()
+        .position(|parts| failed.is_none() && parts.done.iter().any(|(_, ok)| ok.warnings > 0));
     exec.session.last.warnings.clear();
     if let Some(at) = warned {
         exec.session.last.warnings = warnings_of(&mut nodes[at].held.lease, names).await;

@@ -33,8 +33,9 @@ use std::time::Duration;
 use topology::account::Account;
 use topology::model::Snapshot;
 
-/// A killed statement that is not over within this is killed again.
-const KILL_AGAIN: Duration = Duration::from_secs(5);
+/// A killed statement that is not over within this is killed again: several may have been sent ahead
+/// on one connection, and each is killed by itself.
+const KILL_AGAIN: Duration = Duration::from_millis(100);
 
 /// A session that is killed gets so long to be told.
 const GOODBYE: Duration = Duration::from_millis(500);

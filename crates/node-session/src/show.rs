@@ -43,12 +43,9 @@ impl Core {
             K::DataNode => self.show_data_node().await,
             K::Grants => self.show_grants().await,
             K::Variables => self.show_variables(source).await,
-            K::Status
-            | K::Engines
-            | K::Charset
-            | K::Collation
-            | K::Plugins
-            | K::Privileges => self.pass_to_any(source).await,
+            K::Status | K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges => {
+                self.pass_to_any(source).await
+            }
             K::Triggers | K::Events | K::OpenTables => self.show_nothing(show.kind).await,
             K::ProcedureStatus | K::FunctionStatus => self.show_nothing(show.kind).await,
             _ => Err(sql(

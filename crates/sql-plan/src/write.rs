@@ -213,7 +213,7 @@ fn finish(
         many,
         key_guard,
         by_values: true,
-            kind: RowKind::Write,
+        kind: RowKind::Write,
     };
     Ok(Made::write(Plan::Routed(Box::new(plan)), true, bound.facts.uses))
 }

@@ -1,8 +1,9 @@
-//! `ddl_precheck_mdl_threshold_time`: a DDL statement is refused when a transaction that is older than
-//! that holds a metadata lock on one of its tables. Not every server shows its metadata locks, so
-//! this asks in two steps that all of them answer: whether there is a transaction of that age at
-//! all, which is nearly always no; and if so, whether the tables can be locked at once. A lock that
-//! is taken later is met by the statement's own waiting, which ends after the same time.
+//! `ddl_precheck_mdl_threshold_time`: a DDL statement is refused when a metadata lock on one of its
+//! tables is held for longer. Not every server shows its metadata locks, so this asks what all of
+//! them answer: whether there are transactions at all, how old the oldest is, and whether the tables
+//! can be locked. While they cannot the statement waits, with nothing touched and in nobody's way,
+//! until a transaction is too old. A lock that is taken still later is met by the statement's own
+//! waiting, which ends after the same time.
 
 use crate::backends::BackendNode;
 use crate::error::{ExecError, sql};
@@ -15,11 +16,14 @@ use node_backend::query::QueryResult;
 use sql_plan::plan::DdlPlan;
 use sql_plan::template::quoted;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use topology::stream::TableChange;
 
 /// A lock could not be had in time.
 pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
+
+/// Tables that cannot be locked are tried again after this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Refuses the statement when a metadata lock on a physical table of it is too old.
 pub async fn check(exec: &Exec<'_>, plan: &DdlPlan) -> Result<(), ExecError> {
@@ -51,50 +55,63 @@ async fn check_node(
     mut tables: Vec<Vec<u8>>,
     held_max: Duration,
 ) -> Result<(), ExecError> {
-    let mut lease = node.own_lease().await?;
-    lease.mark_dirty();
-    let Some(oldest) = oldest_transaction(&mut lease, held_max).await? else { return Ok(()) };
     tables.sort_unstable();
     tables.dedup();
-    let locks: Vec<Vec<u8>> =
-        tables.iter().map(|table| [&table[..], b" WRITE"].concat()).collect();
+    let locks: Vec<Vec<u8>> = tables.iter().map(|table| [&table[..], b" WRITE"].concat()).collect();
     let lock = [b"LOCK TABLES ", locks.join(&b", "[..]).as_slice()].concat();
-    // MySQL takes 0 as its least, one second.
-    lease.execute_sql(b"SET SESSION lock_wait_timeout = 0").await?;
-    match lease.execute_sql(&lock).await {
-        Err(BackendError::Server(error)) if error.number == LOCK_WAIT_TIMEOUT => Err(too_old(
-            &format!("on data node {} for up to {oldest} seconds", node.definition.name),
-            held_max,
-        )),
+    let mut lease = node.own_lease().await?;
+    lease.mark_dirty();
+    lease.execute_sql(b"SET SESSION time_zone = 'SYSTEM'").await?;
+    let started = Instant::now();
+    let mut was_old = false;
+    while let Some(oldest) = oldest_transaction(&mut lease).await? {
+        // MySQL takes 0 as its least, one second.
+        lease.execute_sql(b"SET SESSION lock_wait_timeout = 0").await?;
+        if can_lock(&mut lease, &lock).await? {
+            return Ok(());
+        }
+        let is_old = oldest > held_max;
+        // Looked at twice: the server may answer from what it gathered a moment ago.
+        if (is_old && was_old) || started.elapsed() > held_max {
+            let name = &node.definition.name;
+            let place = format!("on data node {name} for up to {} seconds", oldest.as_secs());
+            return Err(too_old(&place, held_max));
+        }
+        was_old = is_old;
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
+/// Whether nobody has a lock on the tables now.
+async fn can_lock(connection: &mut Connection, lock: &[u8]) -> Result<bool, ExecError> {
+    match connection.execute_sql(lock).await {
+        Ok(_) => {
+            connection.execute_sql(b"UNLOCK TABLES").await?;
+            Ok(true)
+        }
+        Err(BackendError::Server(error)) if error.number == LOCK_WAIT_TIMEOUT => Ok(false),
         // Whatever else hinders the statement says so itself.
         Err(BackendError::Server(error)) => {
             tracing::debug!(%error, "tables could not be locked to look for metadata locks");
-            Ok(())
+            Ok(true)
         }
-        locked => {
-            locked?;
-            lease.execute_sql(b"UNLOCK TABLES").await?;
-            Ok(())
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
-/// The age in seconds of the oldest transaction, if it is older than `held_max`.
-async fn oldest_transaction(
-    connection: &mut Connection,
-    held_max: Duration,
-) -> Result<Option<String>, ExecError> {
-    connection.execute_sql(b"SET SESSION time_zone = 'SYSTEM'").await?;
-    let ask = format!(
-        "SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX \
-         WHERE trx_started < NOW() - INTERVAL {} SECOND",
-        held_max.as_secs()
-    );
-    match connection.query(ask.as_bytes()).await {
-        Ok(QueryResult::Rows(set)) => Ok(set.rows.first().and_then(|row| row.text(0))),
+/// The age of the oldest transaction; none when there is none.
+async fn oldest_transaction(connection: &mut Connection) -> Result<Option<Duration>, ExecError> {
+    let ask =
+        b"SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX";
+    match connection.query(ask).await {
+        Ok(QueryResult::Rows(set)) => {
+            let age = set.rows.first().and_then(|row| row.text(0));
+            Ok(age.and_then(|age| age.parse().ok()).map(Duration::from_secs))
+        }
         Ok(QueryResult::Ok(_)) => Ok(None),
         Err(BackendError::Server(error)) => {
-            tracing::warn!(%error, "transactions of a data node cannot be seen, so old metadata locks are not looked for");
+            tracing::warn!(%error, "transactions of a data node cannot be seen, so metadata locks are not looked for");
             Ok(None)
         }
         Err(error) => Err(error.into()),

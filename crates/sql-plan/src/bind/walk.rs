@@ -467,7 +467,8 @@ impl<'s> Binder<'s> {
     }
 
     fn note_variable(&mut self, span: Span, variable: &sql_syntax::ast::SysVar) {
-        let name = String::from_utf8_lossy(&variable.name.name(self.bound.src)).to_ascii_lowercase();
+        let name =
+            String::from_utf8_lossy(&variable.name.name(self.bound.src)).to_ascii_lowercase();
         let own = if variable.base.is_none() {
             crate::variables::own_value(&self.bound.snapshot.parameters, &name)
         } else {

@@ -3,8 +3,8 @@
 use super::{InsertHome, InsertPart, InsertPlan};
 use crate::value::Values;
 use base::sql_error::{SqlError, WRONG_ARGUMENTS};
-use std::collections::BTreeMap;
 use sql_syntax::HintKind;
+use std::collections::BTreeMap;
 use topology::algorithm::Target;
 
 /// Rows of a chunk.

@@ -105,7 +105,11 @@ mod tests {
         assert_eq!(before.execution_level, ExecutionLevel::Shard);
         assert_eq!(before.transaction_policy, TransactionPolicy::TwoPhases);
         for (name, value, changed) in [
-            ("connection_idle_timeout", "60", (|s| s.idle_timeout.as_secs() == 60) as fn(Settings) -> bool),
+            (
+                "connection_idle_timeout",
+                "60",
+                (|s| s.idle_timeout.as_secs() == 60) as fn(Settings) -> bool,
+            ),
             ("sql_execute_timeout", "100", |s| s.statement_timeout.as_secs() == 100),
             ("max_allowed_packet", "2048", |s| s.packet_bytes_max == 2048),
             ("max_connections", "10", |s| s.connections_max == 10),
