@@ -2,6 +2,7 @@
 //! everything that must last is in the store.
 
 use crate::addresses::Subnet;
+use crate::ddl::flow::DdlFlow;
 use crate::error::AppError;
 use crate::jobs;
 use crate::ports::{NodeCertificates, SnapshotPublisher};
@@ -80,6 +81,8 @@ pub struct App {
     /// Held while the account of an instance on a data node is made or taken away, so that of two
     /// schemas on one data node one cannot take away what the other has just made.
     pub(crate) data_node_accounts: Mutex<()>,
+    /// The DDL statements of the last hour.
+    pub(crate) ddl_flow: DdlFlow,
 }
 
 impl App {
@@ -110,6 +113,7 @@ impl App {
             settings: parts.settings,
             jobs: engine,
             data_node_accounts: Mutex::new(()),
+            ddl_flow: DdlFlow::default(),
         })
     }
 

@@ -10,6 +10,7 @@ use control_store::record::Versioned;
 use control_store::records::account::AccountRecord;
 use control_store::records::data_node::{BindingRecord, DataNodeRecord};
 use control_store::records::instance::InstanceRecord;
+use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::records::security_group::SecurityGroupRecord;
 use control_store::records::table::TableRecord;
@@ -33,6 +34,8 @@ pub struct SnapshotInputs {
     pub accounts: Vec<Versioned<AccountRecord>>,
     /// Its security group.
     pub security_group: Option<Versioned<SecurityGroupRecord>>,
+    /// Its nodes.
+    pub nodes: Vec<Versioned<NodeRecord>>,
 }
 
 /// Reading the inputs is tried so often while they change.
@@ -73,6 +76,7 @@ impl App {
                 security_group: self
                     .get(&SecurityGroupRecord::key_of(&instance.value.security_group_id))
                     .await?,
+                nodes: self.nodes_of(id).await?,
                 instance,
             };
             // Whoever changes any of them writes the instance too: unchanged, it vouches for all.
@@ -138,6 +142,7 @@ impl App {
             schemas,
             accounts: accounts.collect::<Result<_, AppError>>()?,
             parameters: instance.parameters.clone(),
+            node_count: node_count(&inputs.nodes),
             read_only_nodes: BTreeSet::new(),
             client_access: Some(self.access_rules(inputs)),
             time_zone: Some(sql_offset(&instance.time_zone).to_owned()),
@@ -201,6 +206,12 @@ fn sql_offset(zone: &str) -> &str {
         Some(offset) if !offset.is_empty() => offset,
         _ => "+00:00",
     }
+}
+
+/// The nodes that do or will serve.
+fn node_count(nodes: &[Versioned<NodeRecord>]) -> u32 {
+    let serving = nodes.iter().filter(|node| node.value.stage != NodeStage::CreateFailed).count();
+    u32::try_from(serving).unwrap_or(u32::MAX)
 }
 
 fn snapshot_schema(schema: &SchemaRecord, tables: BTreeMap<String, Table>) -> Schema {

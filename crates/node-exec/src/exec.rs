@@ -24,6 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use topology::algorithm::Target;
 use topology::model::{Schema, Snapshot};
+use topology::parameters::{Settings, TransactionPolicy};
 
 /// Warnings kept of one statement.
 pub const WARNINGS_MAX: usize = 64;
@@ -140,6 +141,8 @@ pub struct Exec<'a> {
     pub backends: &'a Backends,
     /// The definitions now.
     pub snapshot: &'a Arc<Snapshot>,
+    /// What the instance's parameters say.
+    pub settings: Settings,
     /// Generated values.
     pub sequences: &'a Sequences,
     /// Who records changes of definitions.
@@ -315,6 +318,23 @@ impl Exec<'_> {
     /// Whether transactions can have branches on several data nodes.
     pub fn is_distributed(&self) -> bool {
         self.snapshot.data_nodes.len() > 1
+            && self.settings.transaction_policy == TransactionPolicy::TwoPhases
+    }
+
+    /// The present transaction takes part in these shards. `transaction_policy=NO_DTX` allows one.
+    pub fn claim_shards<'j>(
+        &mut self,
+        mut shards: impl Iterator<Item = (&'j DataNodeId, u32)>,
+    ) -> Result<(), ExecError> {
+        if self.settings.transaction_policy != TransactionPolicy::OneShard {
+            return Ok(());
+        }
+        match &mut self.session.transaction {
+            Some(transaction) => {
+                shards.try_for_each(|(data_node, shard)| transaction.claim(data_node, shard))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The schema of this name.
@@ -439,6 +459,7 @@ impl Exec<'_> {
                 self.session.touched.note(schema, target.shard);
                 Ok(crate::streams::Job {
                     data_node: self.data_node(schema, target.shard)?,
+                    shard: target.shard,
                     text: self.render(text, tables, *target, statement)?,
                 })
             })

@@ -17,6 +17,7 @@ pub mod insert;
 pub mod insert_select;
 pub mod merge;
 pub mod names;
+pub mod quotas;
 pub mod recovery;
 pub mod relay;
 pub mod rows;

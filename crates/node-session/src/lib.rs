@@ -7,6 +7,7 @@ mod control;
 pub mod handshake;
 mod kill;
 mod like;
+mod limits;
 pub mod permission;
 pub mod plan_cache;
 pub mod prepared;

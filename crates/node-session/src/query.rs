@@ -3,6 +3,7 @@
 //! executor with its values.
 
 use crate::permission;
+use crate::processes::Kill;
 use crate::session::Core;
 use crate::shared::{PLAN_HITS, PLAN_MISSES};
 use base::sql_error;
@@ -199,7 +200,13 @@ pub async fn run_planned(
     }
     let values = Values { zero_is_a_value: core.zero_is_a_value, ..values_of(source) };
     let statement = Statement { planned, values, input: source.input };
-    core.exec().run(&statement).await
+    let mark = core.out.mark();
+    core.exec().run(&statement).await?;
+    // A read that was stopped may look like one that ended well: SLEEP() just returns 1.
+    if planned.read_only && core.handle.killed() == Kill::Timeout && core.out.take_back(mark) {
+        return Err(core.timeout_error());
+    }
+    Ok(())
 }
 
 /// A statement's values for the executor.

@@ -34,11 +34,15 @@ use std::time::Duration;
 use topology::account::Account;
 use topology::model::Snapshot;
 
-/// A killed statement that is not over within this is killed again.
-const KILL_AGAIN: Duration = Duration::from_secs(5);
+/// A killed statement that is not over within this is killed again: several may have been sent ahead
+/// on one connection, and each is killed by itself.
+const KILL_AGAIN: Duration = Duration::from_millis(100);
 
 /// A session that is killed gets so long to be told.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+/// What a client sends of a message that was refused is read away for so long.
+const SKIP_REST: Duration = Duration::from_secs(2);
 
 /// One client's session.
 #[derive(Debug)]
@@ -181,10 +185,9 @@ impl Session {
     }
 
     async fn next_command(&mut self) -> After {
-        let max = usize::try_from(self.core.snapshot.parameters.get_unsigned("max_allowed_packet"))
-            .unwrap_or(1 << 30)
-            .max(1024);
         let Self { reader, core, command } = self;
+        let worker = core.worker.clone();
+        let max = || worker.settings().packet_bytes_max;
         let read = tokio::select! {
             biased;
             read = reader.next(Some(0), max, command) => read,
@@ -223,6 +226,10 @@ impl Session {
             self.core.out.begin_answer(1);
             self.core.out.put_err(&catalogue_packet(code, message));
             tokio::time::timeout(GOODBYE, self.core.out.flush()).await.ok();
+            // A client that is still sending reads the error afterwards; it would be lost if the
+            // socket were closed with something unread in it.
+            self.core.out.shutdown().await;
+            tokio::time::timeout(SKIP_REST, self.reader.discard()).await.ok();
         }
         After::Close
     }
@@ -292,10 +299,31 @@ impl Core {
                 After::Close
             }
             Err(error) => {
-                self.put_error(&error);
+                self.put_error(&self.timed_out(error));
                 After::Next
             }
         }
+    }
+
+    /// A statement that was stopped for its time says so, not that somebody killed it.
+    fn timed_out(&self, error: ExecError) -> ExecError {
+        let interrupted = error.server_number() == Some(sql_error::QUERY_INTERRUPTED.number);
+        if interrupted && self.handle.killed() == Kill::Timeout {
+            return self.timeout_error();
+        }
+        error
+    }
+
+    /// What a client is told of a statement that ran too long.
+    pub fn timeout_error(&self) -> ExecError {
+        let seconds = self.worker.settings().statement_timeout.as_secs();
+        sql(
+            sql_error::QUERY_TIMEOUT,
+            format!(
+                "Query execution was interrupted, maximum statement execution time exceeded \
+                 (sql_execute_timeout is {seconds} seconds)"
+            ),
+        )
     }
 
     /// Looks whether there is a newer snapshot; costs one atomic load when there is none.
@@ -411,6 +439,7 @@ impl Core {
         Exec {
             backends: &self.worker.backends,
             snapshot: &self.snapshot,
+            settings: self.worker.settings(),
             sequences: &self.worker.shared.sequences,
             control: &*self.worker.shared.control,
             session: &mut self.exec,

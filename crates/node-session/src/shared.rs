@@ -7,6 +7,7 @@ use crate::slow_log::{SLOW_QUERIES, SLOW_QUERIES_DROPPED, SlowLog};
 use arc_swap::ArcSwapOption;
 use base::id::NodeId;
 use node_exec::ask::ControlPlane;
+use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
 use node_exec::transaction::InFlight;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use telemetry::metrics::{Counter, Gauge};
 use tokio::sync::watch;
 use topology::model::Snapshot;
+use topology::parameters::Settings;
 
 /// Statements run since the start.
 pub static STATEMENTS: Counter =
@@ -70,6 +72,8 @@ pub struct Shared {
     pub sequences: Sequences,
     /// Slow statements that no control plane has yet.
     pub slow_log: SlowLog,
+    /// How many connections there may be to each data node.
+    pub quotas: Arc<Quotas>,
     /// When the process started.
     pub started: Instant,
     started_unix: u64,
@@ -106,6 +110,7 @@ impl Shared {
             in_flight: InFlight::default(),
             sequences: Sequences::default(),
             slow_log: SlowLog::default(),
+            quotas: Arc::default(),
             started: Instant::now(),
             started_unix,
             snapshot: ArcSwapOption::empty(),
@@ -131,6 +136,7 @@ impl Shared {
     pub fn serve_snapshot(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version;
         self.sequences.follow(&snapshot);
+        self.quotas.follow(&snapshot, &Settings::of(&snapshot.parameters));
         self.snapshot.store(Some(snapshot));
         self.version.store(version, Ordering::Release);
         self.fenced.store(None);

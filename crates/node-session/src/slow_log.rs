@@ -105,7 +105,7 @@ impl Core {
         let now = Instant::now();
         if let Some(running) = self.running.take() {
             let took = now.duration_since(running.started);
-            if took >= self.worker.slow_after.get() {
+            if took >= self.worker.settings().slow_after {
                 self.log_slow(text, tokens, took, failed);
             }
         }
@@ -117,7 +117,7 @@ impl Core {
     pub fn statement_cut_off(&mut self) {
         let Some(running) = self.running.take() else { return };
         let took = running.started.elapsed();
-        if took < self.worker.slow_after.get() {
+        if took < self.worker.settings().slow_after {
             return;
         }
         let text = self.handle.info().info;

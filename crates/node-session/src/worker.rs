@@ -7,7 +7,7 @@ use crate::processes::{Kill, SessionHandle};
 use crate::session::Session;
 use crate::shared::{CLIENTS_REFUSED, CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
 use base::sql_error::{self, SqlError};
-use node_exec::backends::{Backends, POOL_CONNECTIONS_DEFAULT};
+use node_exec::backends::Backends;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,16 +17,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use topology::model::Snapshot;
+use topology::parameters::Settings;
 
 /// Sessions without a transaction may finish the statement that they run within this when the node
-/// stops.
-const STATEMENT_GRACE: Duration = Duration::from_secs(2);
+/// stops, or within the time of transactions if that is longer.
+const STATEMENT_GRACE: Duration = Duration::from_secs(1);
 
-/// `long_query_time` when there is no snapshot yet.
-const SLOW_AFTER_DEFAULT: Duration = Duration::from_secs(1);
-
-/// Killed sessions must be gone within this.
-const GONE_WITHIN: Duration = Duration::from_secs(2);
+/// Killed sessions must be gone within this. Together with the above it is less than what whoever
+/// stops the node waits beyond the time of transactions.
+const GONE_WITHIN: Duration = Duration::from_millis(700);
 
 /// One worker thread's state.
 #[derive(Debug)]
@@ -37,10 +36,10 @@ pub struct Worker {
     pub backends: Rc<Backends>,
     /// Plans of statements seen.
     pub plans: RefCell<PlanCache>,
-    /// Statements that take so long or longer are slow.
-    pub slow_after: Cell<Duration>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
     version: Cell<u64>,
+    settings: Cell<Settings>,
+    maintaining: Cell<bool>,
     sessions: RefCell<HashMap<u32, Arc<SessionHandle>>>,
     /// Each session's client, and the port that it came to.
     clients: RefCell<HashMap<u32, (IpAddr, u16)>>,
@@ -52,12 +51,13 @@ impl Worker {
     /// A worker without sessions.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
+            backends: Rc::new(Backends::with_quotas(&shared.quotas)),
             shared,
-            backends: Rc::new(Backends::new()),
             plans: RefCell::default(),
-            slow_after: Cell::new(SLOW_AFTER_DEFAULT),
             snapshot: RefCell::default(),
             version: Cell::new(0),
+            settings: Cell::default(),
+            maintaining: Cell::new(false),
             sessions: RefCell::default(),
             clients: RefCell::default(),
             access_version: Cell::new(0),
@@ -71,21 +71,17 @@ impl Worker {
             let fresh = self.shared.snapshot();
             if let Some(snapshot) = &fresh {
                 self.backends.follow(snapshot);
-                let max = snapshot.parameters.get_unsigned("max_backend_connections");
-                let max = usize::try_from(max).unwrap_or(0);
-                self.backends.set_connections_max(if max == 0 {
-                    POOL_CONNECTIONS_DEFAULT
-                } else {
-                    max
-                });
-                let seconds = snapshot.parameters.get_float("long_query_time");
-                let slow_after = Duration::try_from_secs_f64(seconds);
-                self.slow_after.set(slow_after.unwrap_or(SLOW_AFTER_DEFAULT));
+                self.settings.set(Settings::of(&snapshot.parameters));
                 self.version.set(snapshot.version);
             }
             *self.snapshot.borrow_mut() = fresh;
         }
         self.snapshot.borrow().clone()
+    }
+
+    /// What the parameters of the snapshot say that was looked at last: at most a tick ago.
+    pub fn settings(&self) -> Settings {
+        self.settings.get()
     }
 
     /// Serves a client from login to its end, as a task of this thread.
@@ -158,29 +154,36 @@ impl Worker {
         if self.shared.is_draining() {
             return Some(SqlError::new(sql_error::SERVER_SHUTDOWN, "Server shutdown in progress"));
         }
-        let max = self
-            .snapshot()
-            .map_or(20_000, |snapshot| snapshot.parameters.get_unsigned("max_connections"));
+        self.snapshot();
+        let max = self.settings().connections_max;
         let full = u64::try_from(self.shared.processes.len()).unwrap_or(u64::MAX) > max;
         (full || self.shared.memory_short())
             .then(|| SqlError::new(sql_error::TOO_MANY_CONNECTIONS, "Too many connections"))
     }
 
-    /// Once a second: pools, idle sessions, statements that run too long.
-    pub async fn tick(&self) {
-        self.backends.maintain().await;
+    /// Once a second: clients that may no longer come, idle sessions, statements that run too long,
+    /// pools.
+    pub fn tick(self: &Rc<Self>) {
         let Some(snapshot) = self.snapshot() else { return };
         self.end_refused_clients(&snapshot);
-        let idle_max =
-            Duration::from_secs(snapshot.parameters.get_unsigned("connection_idle_timeout"));
-        let run_max = Duration::from_secs(snapshot.parameters.get_unsigned("sql_execute_timeout"));
+        self.end_overdue(&self.settings());
+        // A data node that does not answer must not hold up the next tick.
+        if !self.maintaining.replace(true) {
+            let worker = self.clone();
+            tokio::task::spawn_local(async move {
+                worker.backends.maintain().await;
+                worker.maintaining.set(false);
+            });
+        }
+    }
+
+    /// Ends idle sessions and statements that run too long.
+    fn end_overdue(&self, settings: &Settings) {
         let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
         for session in sessions {
             let (running, since) = session.running_since();
-            if running && since.elapsed() > run_max {
-                session.kill(Kill::Timeout);
-            } else if !running && since.elapsed() > idle_max {
-                session.kill(Kill::Connection);
+            if let Some(kill) = overdue(running, since.elapsed(), settings) {
+                session.kill(kill);
             }
         }
     }
@@ -188,10 +191,8 @@ impl Worker {
     /// Lets sessions end: idle ones now, transactions within their time, the others after their
     /// statement.
     pub async fn drain(&self) {
-        let seconds = self.snapshot().map_or(1, |snapshot| {
-            snapshot.parameters.get_unsigned("live_transaction_timeout_on_shutdown")
-        });
-        let transactions_until = Instant::now() + Duration::from_secs(seconds);
+        self.snapshot();
+        let transactions_until = Instant::now() + self.settings().shutdown_timeout;
         let statements_until = Instant::now() + STATEMENT_GRACE;
         loop {
             let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
@@ -228,6 +229,14 @@ fn is_let_in(snapshot: &Snapshot, client: IpAddr, port: u16) -> bool {
     rules.is_none_or(|rules| rules.iter().any(|rule| rule.allows(client, port)))
 }
 
+/// What is to be ended of a session that has run a statement, or been idle, for so long.
+fn overdue(running: bool, since: Duration, settings: &Settings) -> Option<Kill> {
+    match running {
+        true => (since > settings.statement_timeout).then_some(Kill::Timeout),
+        false => (since > settings.idle_timeout).then_some(Kill::Connection),
+    }
+}
+
 /// Counts a connection while it lives.
 struct Counted;
 
@@ -255,5 +264,28 @@ impl Drop for Listed {
         self.worker.sessions.borrow_mut().remove(&self.id);
         self.worker.clients.borrow_mut().remove(&self.id);
         self.worker.shared.processes.leave(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_end_by_the_clock() {
+        let settings = Settings {
+            statement_timeout: Duration::from_secs(100),
+            idle_timeout: Duration::from_secs(60),
+            ..Settings::default()
+        };
+        for (running, seconds, wanted) in [
+            (true, 100, None),
+            (true, 101, Some(Kill::Timeout)),
+            (false, 60, None),
+            (false, 61, Some(Kill::Connection)),
+            (true, 61, None),
+        ] {
+            assert_eq!(overdue(running, Duration::from_secs(seconds), &settings), wanted);
+        }
     }
 }

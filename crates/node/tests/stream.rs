@@ -30,6 +30,7 @@ fn snapshot(version: u64) -> Snapshot {
         schemas: Default::default(),
         accounts: Default::default(),
         parameters: Default::default(),
+        node_count: 1,
         read_only_nodes: Default::default(),
         client_access: None,
         time_zone: None,

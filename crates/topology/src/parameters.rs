@@ -3,8 +3,10 @@
 //! entry of [`DEFINITIONS`]: names, ranges and defaults stand nowhere else.
 
 mod definitions;
+mod settings;
 
 pub use definitions::DEFINITIONS;
+pub use settings::{ExecutionLevel, Settings, TransactionPolicy};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
