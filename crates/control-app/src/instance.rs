@@ -12,9 +12,7 @@ use crate::jobs::{
 use crate::node;
 use crate::password;
 use crate::time::{now_ms, text};
-use base::api_error::{
-    ApiError, PARAMETER_TEMPLATE_INVALID, QUOTA_EXCEEDED, SECURITY_GROUP_INVALID,
-};
+use base::api_error::{ApiError, QUOTA_EXCEEDED, SECURITY_GROUP_INVALID};
 use base::id::{GroupId, InstanceId, NodeId, ProjectId, hex, random_bytes};
 use control_api::instance::{
     Charge, CreateInstanceResponse, DeleteInstanceResponse, InstanceNode, InstanceRow,
@@ -25,7 +23,9 @@ use control_api::paging::{Page, total};
 use control_store::jobs::{LOCK_PREFIX, creation};
 use control_store::record::{Record, Versioned};
 use control_store::records::address::AddressRecord;
-use control_store::records::instance::{ChargeRecord, InstanceRecord, InstanceStatus};
+use control_store::records::instance::{
+    ChargeRecord, InstanceConfiguration, InstanceRecord, InstanceStatus,
+};
 use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::records::order::OrderRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
@@ -47,9 +47,11 @@ impl App {
             let (name, password) = (&administrator.name, administrator.password.expose());
             password::refuse_weak("admin_password", name, password)?;
         }
+        let template = new.parameter_template_id.as_deref();
+        let parameters = self.bought_parameters(project, template).await?;
         let mut tries = Tries::default();
         loop {
-            if let Some(made) = self.try_create_instance(project, &new).await? {
+            if let Some(made) = self.try_create_instance(project, &new, &parameters).await? {
                 return Ok(made);
             }
             tries.again()?;
@@ -83,9 +85,6 @@ impl App {
         if new.security_group_id.as_ref().is_some_and(|id| *id != settings.security_group_id) {
             return Err(ApiError::new(SECURITY_GROUP_INVALID).field("security_group_id"));
         }
-        if new.parameter_template_id.is_some() {
-            return Err(ApiError::new(PARAMETER_TEMPLATE_INVALID).field("param_group_id"));
-        }
         Ok(())
     }
 
@@ -94,6 +93,7 @@ impl App {
         &self,
         project: &ProjectId,
         new: &NewInstance,
+        parameters: &Parameters,
     ) -> Result<Option<CreateInstanceResponse>, ApiError> {
         let instances = self.instances_of(project).await?;
         if instances.len() >= self.settings.instances_max {
@@ -109,7 +109,8 @@ impl App {
             ApiError::new(QUOTA_EXCEEDED)
                 .because("The subnet has no free addresses left.", "子网中没有空闲地址。")
         })?;
-        let instance = self.new_record(project, new, addresses[0])?;
+        let mut instance = self.new_record(project, new, addresses[0])?;
+        instance.parameters = parameters.clone();
         let nodes = new_nodes(&instance, &addresses[1..]);
 
         let mut conditions = vec![typed::absent(&instance)];
@@ -209,6 +210,7 @@ impl App {
             access_ip,
             port: self.settings.mysql_port,
             parameters: Parameters::default(),
+            configuration: InstanceConfiguration::default(),
             enable_ssl: true,
             charge,
             order_id,
