@@ -17,6 +17,7 @@ use job_engine::kit::{self, Fault};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use topology::parameters::DEFINITIONS;
 
 const PAGE: Page = Page { offset: 0, limit: 128 };
 const EN: Language = Language::English;
@@ -301,6 +302,25 @@ async fn a_template_is_applied_and_bought_with() {
 
 fn id_of_parameters(instance: &str) -> String {
     instance.replace("in09", "pr09")
+}
+
+#[test]
+fn the_page_of_parameters_is_true() {
+    let page = include_str!("../../../docs/parameters.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| name"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), DEFINITIONS.len());
+    for (row, definition) in rows.iter().zip(DEFINITIONS) {
+        assert_eq!((row[0], row[2]), (definition.name, definition.default));
+        let range = row[1].replace("\\|", "|");
+        assert!(range.contains(&definition.kind.value_range()), "{}: {range}", row[0]);
+        assert_eq!((row[3] == "yes", row[4] == "yes"), (definition.editable, definition.need_restart));
+        assert_eq!(row[5], definition.description_en);
+        assert!(row[6].starts_with("yes") || row[6].starts_with("not yet"), "{}", row[6]);
+    }
 }
 
 async fn run_kit(world: &World, fault: Fault, template: &str, id: &str) -> job_engine::JobRow {

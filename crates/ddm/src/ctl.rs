@@ -11,6 +11,7 @@ mod jobs;
 mod lookup;
 mod nodes;
 mod output;
+mod parameters;
 mod schemas;
 mod wait;
 
@@ -68,6 +69,9 @@ enum Noun {
     /// Accounts of an instance: list, create, update, delete, reset-password, set-administrator
     #[command(subcommand)]
     Accounts(accounts::Verb),
+    /// Parameters of an instance: list, set
+    #[command(subcommand)]
+    Parameters(parameters::Verb),
     /// Jobs: list, show, wait
     #[command(subcommand)]
     Jobs(jobs::Verb),
@@ -115,6 +119,7 @@ async fn call(options: CtlOptions) -> Result<()> {
         Noun::Nodes(verb) => nodes::run(&session, verb).await,
         Noun::Schemas(verb) => schemas::run(&session, verb).await,
         Noun::Accounts(verb) => accounts::run(&session, verb).await,
+        Noun::Parameters(verb) => parameters::run(&session, verb).await,
         Noun::Jobs(verb) => jobs::run(&session, verb).await,
         Noun::DataNodes(verb) => data_nodes::run(&session, verb).await,
         Noun::Flavors(verb) => catalogue::flavors(&session, verb).await,
