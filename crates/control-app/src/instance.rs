@@ -12,7 +12,7 @@ use crate::jobs::{
 use crate::node;
 use crate::password;
 use crate::time::{now_ms, text};
-use base::api_error::{ApiError, PARAMETER_TEMPLATE_INVALID, QUOTA_EXCEEDED};
+use base::api_error::{ApiError, QUOTA_EXCEEDED};
 use base::id::{GroupId, InstanceId, NodeId, ProjectId, hex, random_bytes};
 use control_api::instance::{
     Charge, CreateInstanceResponse, DeleteInstanceResponse, InstanceNode, InstanceRow,
@@ -23,7 +23,9 @@ use control_api::paging::{Page, total};
 use control_store::jobs::{LOCK_PREFIX, creation};
 use control_store::record::{Record, Versioned};
 use control_store::records::address::AddressRecord;
-use control_store::records::instance::{ChargeRecord, InstanceRecord, InstanceStatus};
+use control_store::records::instance::{
+    ChargeRecord, InstanceConfiguration, InstanceRecord, InstanceStatus,
+};
 use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::records::order::OrderRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
@@ -45,9 +47,11 @@ impl App {
             let (name, password) = (&administrator.name, administrator.password.expose());
             password::refuse_weak("admin_password", name, password)?;
         }
+        let template = new.parameter_template_id.as_deref();
+        let parameters = self.bought_parameters(project, template).await?;
         let mut tries = Tries::default();
         loop {
-            if let Some(made) = self.try_create_instance(project, &new).await? {
+            if let Some(made) = self.try_create_instance(project, &new, &parameters).await? {
                 return Ok(made);
             }
             tries.again()?;
@@ -78,9 +82,6 @@ impl App {
                 "子网不存在",
             ));
         }
-        if new.parameter_template_id.is_some() {
-            return Err(ApiError::new(PARAMETER_TEMPLATE_INVALID).field("param_group_id"));
-        }
         Ok(())
     }
 
@@ -89,6 +90,7 @@ impl App {
         &self,
         project: &ProjectId,
         new: &NewInstance,
+        parameters: &Parameters,
     ) -> Result<Option<CreateInstanceResponse>, ApiError> {
         let group = new.security_group_id.as_ref().unwrap_or(&self.settings.security_group_id);
         let group = self.security_group_for_use(project, group, "security_group_id").await?;
@@ -106,7 +108,8 @@ impl App {
             ApiError::new(QUOTA_EXCEEDED)
                 .because("The subnet has no free addresses left.", "子网中没有空闲地址。")
         })?;
-        let instance = self.new_record(project, new, addresses[0])?;
+        let mut instance = self.new_record(project, new, addresses[0])?;
+        instance.parameters = parameters.clone();
         let nodes = new_nodes(&instance, &addresses[1..]);
 
         let mut conditions = vec![typed::absent(&instance), group.unchanged()];
@@ -206,6 +209,7 @@ impl App {
             access_ip,
             port: self.settings.mysql_port,
             parameters: Parameters::default(),
+            configuration: InstanceConfiguration::default(),
             enable_ssl: true,
             charge,
             order_id,

@@ -70,6 +70,7 @@ fn instance(id: &InstanceId, project: &str) -> InstanceRecord {
         access_ip: Ipv4Addr::new(127, 77, 0, 2),
         port: 5066,
         parameters: Default::default(),
+        configuration: Default::default(),
         enable_ssl: true,
         charge: ChargeRecord::PostPaid,
         order_id: None,
