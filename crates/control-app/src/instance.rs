@@ -353,7 +353,7 @@ impl App {
         }
     }
 
-    async fn require_idle_schemas(&self, change: &Change<'_>) -> Result<(), ApiError> {
+    pub(crate) async fn require_idle_schemas(&self, change: &Change<'_>) -> Result<(), ApiError> {
         let schemas: Vec<Versioned<SchemaRecord>> =
             self.list(&SchemaRecord::prefix_of(&change.instance.id)).await?;
         let busy = |schema: &SchemaRecord| {

@@ -3,9 +3,12 @@
 //! crash; parameters hold only what the store does not.
 
 pub mod configuration_change;
+pub mod backup_delete;
 pub mod instance_create;
 pub mod instance_delete;
 pub mod instance_restart;
+pub mod metadata_apply;
+mod metadata_tables;
 pub mod schema_create;
 pub mod schema_delete;
 mod wait;
@@ -13,7 +16,9 @@ mod wait;
 use crate::app::App;
 use crate::configuration::Values;
 use base::id::{ConfigurationId, InstanceId};
+use base::id::{BackupId, InstanceId};
 use control_api::instance::RestartKind;
+use control_store::records::backup::BackupStatus;
 use job_engine::{JobDefinition, JobRow, StepError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -30,6 +35,12 @@ pub const CONFIGURATION_CHANGE: &str = "SetConfiguration";
 pub const SCHEMA_CREATE: &str = "createLogicDb";
 /// Deletes a schema.
 pub const SCHEMA_DELETE: &str = "deleteLogicDb";
+/// Imports exported schemas.
+pub const METADATA_IMPORT: &str = "loadMetadata";
+/// Restores schemas from a backup.
+pub const METADATA_RESTORE: &str = "RestoreInstance";
+/// Deletes a backup.
+pub const BACKUP_DELETE: &str = "deleteBackup";
 
 /// Parameters of the jobs that delete.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,6 +74,22 @@ pub struct ApplicationParams {
     pub configuration_id: ConfigurationId,
     /// The application's id in the template's history.
     pub id: String,
+/// Parameters of the jobs that make an instance serve a document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MetadataParams {
+    /// The document's record; the job removes it at its end.
+    pub document: String,
+    /// The schemas in it.
+    pub schemas: Vec<String>,
+}
+
+/// Parameters of the deletion of a backup.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackupParams {
+    /// The backup.
+    pub backup: BackupId,
+    /// Its status before.
+    pub status: BackupStatus,
 }
 
 /// All kinds.
@@ -74,6 +101,9 @@ pub fn definitions() -> Vec<JobDefinition<Arc<App>>> {
         instance_delete::definition(),
         schema_create::definition(),
         schema_delete::definition(),
+        metadata_apply::import_definition(),
+        metadata_apply::restore_definition(),
+        backup_delete::definition(),
     ]
 }
 
@@ -85,6 +115,11 @@ pub fn instance_lock(id: &InstanceId) -> String {
 /// What a job on a schema locks.
 pub fn schema_lock(id: &InstanceId, name: &str) -> String {
     format!("schema/{id}/{}", name.to_lowercase())
+}
+
+/// What a job on a backup locks.
+pub fn backup_lock(id: &BackupId) -> String {
+    format!("backup/{id}")
 }
 
 /// The instance that a job works on.
