@@ -130,6 +130,7 @@ impl App {
             parameters: instance.parameters.clone(),
             read_only_nodes: BTreeSet::new(),
             client_access: None,
+            time_zone: Some(sql_offset(&instance.time_zone).to_owned()),
         })
     }
 
@@ -172,6 +173,14 @@ impl App {
     }
 }
 
+/// A time zone of the API (`UTC`, `UTC+08:00`) as SQL has it.
+fn sql_offset(zone: &str) -> &str {
+    match zone.strip_prefix("UTC") {
+        Some(offset) if !offset.is_empty() => offset,
+        _ => "+00:00",
+    }
+}
+
 fn snapshot_schema(schema: &SchemaRecord, tables: BTreeMap<String, Table>) -> Schema {
     Schema {
         name: schema.name.clone(),
@@ -181,5 +190,18 @@ fn snapshot_schema(schema: &SchemaRecord, tables: BTreeMap<String, Table>) -> Sc
         collation: schema.collation.clone(),
         shards: schema.shards.clone(),
         tables,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_zones_as_sql_has_them() {
+        for (zone, offset) in [("UTC", "+00:00"), ("UTC+08:00", "+08:00"), ("UTC-12:00", "-12:00")]
+        {
+            assert_eq!(sql_offset(zone), offset);
+        }
     }
 }

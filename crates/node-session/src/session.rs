@@ -17,7 +17,6 @@ use mysql_wire::command::Command;
 use mysql_wire::error::DecodeError;
 use mysql_wire::handshake::ChangeUser;
 use mysql_wire::packet::{EofPacket, OkPacket};
-use node_backend::session_state::SessionState;
 use node_exec::active::Active;
 use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, catalogue_packet, sql};
@@ -120,7 +119,7 @@ impl Session {
             version: handshake::data_node_version(Some(&snapshot)).to_owned(),
         };
         let exec = ExecSession {
-            state: Arc::new(variables::state_of_collation(client.collation)),
+            state: Arc::new(variables::state_of_collation(&snapshot, client.collation)),
             found_rows: client.capabilities.contains(Capabilities::FOUND_ROWS),
             autocommit: true,
             no_backslash_escapes: false,
@@ -439,7 +438,7 @@ impl Core {
         if let Some(transaction) = self.exec.transaction.take() {
             transaction.rollback().await;
         }
-        self.exec.state = Arc::new(SessionState::default());
+        self.exec.state = Arc::new(variables::first_state(&self.snapshot));
         self.exec.autocommit = true;
         self.exec.no_backslash_escapes = false;
         self.exec.transaction_options = TransactionOptions::default();
@@ -494,7 +493,8 @@ impl Core {
                 self.exec.identity.schema = schema;
                 let collation =
                     u8::try_from(change.collation).unwrap_or(handshake::DEFAULT_COLLATION);
-                self.exec.state = Arc::new(variables::state_of_collation(collation));
+                self.exec.state =
+                    Arc::new(variables::state_of_collation(&self.snapshot, collation));
                 self.reply_ok_packet(OkPacket::default());
                 After::Next
             }

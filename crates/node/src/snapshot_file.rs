@@ -138,6 +138,7 @@ mod tests {
             parameters: Default::default(),
             read_only_nodes: Default::default(),
             client_access: None,
+            time_zone: None,
         }
     }
 

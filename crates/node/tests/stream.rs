@@ -31,6 +31,7 @@ fn snapshot(version: u64) -> Snapshot {
         parameters: Default::default(),
         read_only_nodes: Default::default(),
         client_access: None,
+        time_zone: None,
     }
 }
 

@@ -45,6 +45,7 @@ impl World {
             parameters: Parameters::default(),
             read_only_nodes: Default::default(),
             client_access: None,
+            time_zone: None,
         };
         Self { snapshot, current: None }
     }

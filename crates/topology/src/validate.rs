@@ -163,6 +163,7 @@ mod tests {
             parameters: crate::parameters::Parameters::default(),
             read_only_nodes: Default::default(),
             client_access: None,
+            time_zone: None,
         }
     }
 

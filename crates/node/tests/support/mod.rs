@@ -263,6 +263,7 @@ impl System {
             parameters: Default::default(),
             read_only_nodes: Default::default(),
             client_access: None,
+            time_zone: Some("+05:00".into()),
         };
         let dir = servers[0].dir.join("node");
         std::fs::create_dir_all(&dir).unwrap();

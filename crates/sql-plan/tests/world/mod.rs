@@ -67,5 +67,6 @@ pub fn snapshot() -> Snapshot {
         parameters: Parameters::default(),
         read_only_nodes: Default::default(),
         client_access: None,
+        time_zone: None,
     }
 }
