@@ -403,7 +403,7 @@ def _(world):
 
 @cause("DBS.300336", 400, "restoring onto data nodes that lack a physical database of the backup", RESTORE)
 def _(world):
-    return world.restore(world.spare(), data_nodes=[world.empty_data_node()])
+    return world.restore(world.spare(), data_nodes=[world.empty_data_node(2)])
 
 
 @cause("DBS.300372", 400, "restoring onto an instance that is unknown or not fit to be restored onto", RESTORE)

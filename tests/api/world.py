@@ -41,7 +41,8 @@ class World:
             "db_name": demo["schema"], "username": demo["user"], "job_id": jobs[0]["id"],
             "data_node_id": self.ends["data_nodes"][0]["id"],
         }
-        self._spare = self._throttled = self._empty = None
+        self._spare = self._throttled = None
+        self._empty, self.logins = [], {}
         self.discover()
 
     def discover(self):
@@ -140,24 +141,26 @@ class World:
                                 instance_id=self.known["instance_id"])
         return self.caller.call("POST", path, {"source": source, "target": {"instance_id": target, "data_nodes": data_nodes}})
 
-    def empty_data_node(self):
-        """A registered data node that no instance uses and that has no databases."""
-        if not self._empty:
+    def empty_data_node(self, which=0):
+        """A registered data node of the tests' own, empty at first; each number is another one."""
+        while len(self._empty) <= which:
             context = foreign_server(
                 "--lower-case-table-names=1", "--log-bin=binlog", "--binlog-format=ROW", "--local-infile=ON",
-                "--server-id=4711")
+                f"--server-id={4711 + len(self._empty)}")
             server = context.__enter__()
-            answer = self.caller.call("POST", self.caller.path("/v3/{project_id}/data-nodes"), {"name": "empty", **server})
+            answer = self.caller.call("POST", self.caller.path("/v3/{project_id}/data-nodes"),
+                                      {"name": f"empty-{len(self._empty)}", **server})
             assert answer.status == 201, answer
-            self._empty = context, server, answer.body["id"]
-        return self._empty[2]
+            self.logins[answer.body["id"]] = server
+            self._empty.append((context, answer.body["id"]))
+        return self._empty[which][1]
 
     def close(self):
         """Stops what was started beside the plane."""
         if self._throttled:
             self._throttled.remove()
-        if self._empty:
-            self._empty[0].__exit__(None, None, None)
+        for context, _ in self._empty:
+            context.__exit__(None, None, None)
 
     def schema_settled(self, name, instance_id=None):
         """Waits until a schema runs, or is no more."""
