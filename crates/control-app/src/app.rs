@@ -17,6 +17,7 @@ use job_engine::JobEngine;
 use provision::{DataNodeAdmin, NodeProvisioner};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use tokio::sync::Mutex;
 
 /// What the operator decides.
@@ -76,6 +77,8 @@ pub struct App {
     /// Held while the account of an instance on a data node is made or taken away, so that of two
     /// schemas on one data node one cannot take away what the other has just made.
     pub(crate) data_node_accounts: Mutex<()>,
+    /// Where the search for a free address begins.
+    pub(crate) next_host: AtomicU32,
 }
 
 impl App {
@@ -105,6 +108,7 @@ impl App {
             settings: parts.settings,
             jobs: engine,
             data_node_accounts: Mutex::new(()),
+            next_host: AtomicU32::new(0),
         })
     }
 

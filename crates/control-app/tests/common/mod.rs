@@ -249,7 +249,9 @@ impl World {
     /// All keys of the store, without those of jobs.
     pub async fn keys(&self) -> Vec<String> {
         let (entries, _) = self.store.list("").await.unwrap();
-        entries.into_iter().map(|entry| entry.key).filter(|key| !key.starts_with("jobs/")).collect()
+        let of_jobs =
+            |key: &String| key.starts_with("jobs/") || key.starts_with("jobs-by-project/");
+        entries.into_iter().map(|entry| entry.key).filter(|key| !of_jobs(key)).collect()
     }
 }
 
