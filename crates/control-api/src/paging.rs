@@ -45,8 +45,12 @@ impl Page {
     /// The page's rows of `all`.
     pub fn cut<T>(&self, all: Vec<T>) -> Vec<T> {
         let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        let limit = usize::try_from(self.limit).expect("a limit is at most 128");
-        all.into_iter().skip(offset).take(limit).collect()
+        all.into_iter().skip(offset).take(self.rows()).collect()
+    }
+
+    /// The most rows to give, as a length.
+    pub fn rows(&self) -> usize {
+        usize::try_from(self.limit).expect("a limit is at most 128")
     }
 
     /// The page's number, from 1.

@@ -22,7 +22,9 @@ use control_api::paging::{Page, total};
 use control_store::record::Versioned;
 use control_store::records::Sealed;
 use control_store::records::account::AccountRecord;
+use control_store::records::instance::InstanceRecord;
 use control_store::records::schema::SchemaRecord;
+use control_store::{KeyRange, typed};
 use std::collections::BTreeSet;
 use topology::account::{Authority, Verifiers};
 
@@ -252,6 +254,16 @@ impl App {
         id: &InstanceId,
     ) -> Result<Vec<Versioned<AccountRecord>>, AppError> {
         self.list(&AccountRecord::prefix_of(id)).await
+    }
+
+    /// The accounts of each of these instances.
+    pub(crate) async fn accounts_of_all(
+        &self,
+        instances: &[Versioned<InstanceRecord>],
+    ) -> Result<Vec<Vec<Versioned<AccountRecord>>>, AppError> {
+        let prefixes = instances.iter().map(|one| AccountRecord::prefix_of(&one.value.id));
+        let ranges: Vec<KeyRange> = prefixes.map(|prefix| KeyRange::prefix(&prefix)).collect();
+        Ok(typed::ranges(&*self.store, &ranges).await?)
     }
 
     /// An account that is not the administrator.

@@ -1,7 +1,6 @@
-//! Addresses of nodes and instances: the next free ones of the configured subnet. Pure: who calls
-//! records what was taken in the same transaction in which it read what was free.
+//! The configured subnet, from which nodes and instances get their addresses. Pure: which of them are
+//! free is looked up elsewhere.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -51,16 +50,15 @@ impl Subnet {
         self.prefix
     }
 
-    /// The first `count` free addresses, or `None` when there are not so many. The network's own
-    /// address, the first host (by custom a router's) and the broadcast address are never given.
-    pub fn allocate(&self, used: &BTreeSet<Ipv4Addr>, count: usize) -> Option<Vec<Ipv4Addr>> {
-        let hosts = (1u32 << (32 - self.prefix)) - 1;
-        let free: Vec<Ipv4Addr> = (2..hosts)
-            .map(|host| Ipv4Addr::from(self.network + host))
-            .filter(|address| !used.contains(address))
-            .take(count)
-            .collect();
-        (free.len() == count).then_some(free)
+    /// How many addresses can be given. The network's own address, the first host (by custom a
+    /// router's) and the broadcast address never are.
+    pub fn host_count(&self) -> u32 {
+        (1u32 << (32 - self.prefix)) - 3
+    }
+
+    /// The address at this place, below [`Subnet::host_count`].
+    pub fn host(&self, place: u32) -> Ipv4Addr {
+        Ipv4Addr::from(self.network + 2 + place)
     }
 }
 
@@ -70,13 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn free_addresses_come_in_order_and_end() {
+    fn hosts_are_counted() {
         let subnet: Subnet = "127.77.3.9/29".parse().unwrap();
         assert_eq!(subnet.to_string(), "127.77.3.8/29");
-        let taken = BTreeSet::from([Ipv4Addr::new(127, 77, 3, 11)]);
-        let given = subnet.allocate(&taken, 3).unwrap();
-        assert_eq!(given, [10, 12, 13].map(|last| Ipv4Addr::new(127, 77, 3, last)));
-        assert_eq!(subnet.allocate(&taken, 5), None);
+        let hosts: Vec<Ipv4Addr> = (0..subnet.host_count()).map(|at| subnet.host(at)).collect();
+        assert_eq!(hosts, [10, 11, 12, 13, 14].map(|last| Ipv4Addr::new(127, 77, 3, last)));
+        assert_eq!("10.0.0.0/30".parse::<Subnet>().unwrap().host_count(), 1);
         for bad in ["127.77.0.0", "127.77.0.0/31", "127.77.0.0/2", "::1/64", "x/16", "127.77.0.0/x"]
         {
             assert_eq!(bad.parse::<Subnet>(), Err(BadSubnet(bad.to_owned())));

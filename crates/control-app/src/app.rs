@@ -14,11 +14,12 @@ use control_store::jobs::StoreJobs;
 use control_store::record::{Record, Versioned};
 use control_store::records::Sealed;
 use control_store::slow_log::SlowLogStore;
-use control_store::{Store, typed};
+use control_store::{Condition, Store, TxnOutcome, Write, typed};
 use job_engine::JobEngine;
 use provision::{DataNodeAdmin, NodeProvisioner};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use tokio::sync::Mutex;
 
 /// What the operator decides.
@@ -83,6 +84,8 @@ pub struct App {
     pub(crate) data_node_accounts: Mutex<()>,
     /// The DDL statements of the last hour.
     pub(crate) ddl_flow: DdlFlow,
+    /// Where the search for a free address begins.
+    pub(crate) next_host: AtomicU32,
 }
 
 impl App {
@@ -114,6 +117,7 @@ impl App {
             jobs: engine,
             data_node_accounts: Mutex::new(()),
             ddl_flow: DdlFlow::default(),
+            next_host: AtomicU32::new(0),
         })
     }
 
@@ -146,6 +150,16 @@ impl App {
         prefix: &str,
     ) -> Result<Vec<Versioned<T>>, AppError> {
         Ok(typed::list(&*self.store, prefix).await?)
+    }
+
+    /// Writes what belongs to no instance's snapshot; false: a condition did not hold, begin anew.
+    pub(crate) async fn write(
+        &self,
+        conditions: Vec<Condition>,
+        writes: Vec<Write>,
+    ) -> Result<bool, AppError> {
+        let outcome = self.store.txn(conditions, writes).await?;
+        Ok(matches!(outcome, TxnOutcome::Committed(_)))
     }
 
     /// Seals `text` for `context`.

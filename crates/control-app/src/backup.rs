@@ -19,7 +19,7 @@ use control_store::records::backup::{
     BackedUpDataNode, BackupReason, BackupRecord, BackupStatus, MetadataDocumentRecord,
 };
 use control_store::records::instance::InstanceRecord;
-use control_store::{TxnOutcome, typed};
+use control_store::typed;
 use job_engine::NewJob;
 use std::collections::BTreeMap;
 
@@ -136,15 +136,6 @@ impl App {
         };
         self.write(vec![], vec![typed::put(&failed)]).await?;
         Ok(false)
-    }
-
-    /// Writes what belongs to no instance's snapshot; false: a condition did not hold.
-    async fn write(
-        &self,
-        conditions: Vec<control_store::Condition>,
-        writes: Vec<control_store::Write>,
-    ) -> Result<bool, AppError> {
-        Ok(matches!(self.store.txn(conditions, writes).await?, TxnOutcome::Committed(_)))
     }
 
     /// A backup that was never finished has failed.

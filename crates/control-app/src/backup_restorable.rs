@@ -70,10 +70,9 @@ impl App {
         page: Page,
     ) -> Result<RestorableInstancesResponse, ApiError> {
         let (source, _) = self.backups_of(project, instance_id).await?;
-        let all = self.instances_of(project).await?;
-        let total = total(&all);
+        let listed = self.instances_of(project, page).await?;
         let mut instances = Vec::new();
-        for instance in page.cut(all) {
+        for instance in listed.rows.into_iter().map(|instance| instance.value) {
             let reason = self.not_restorable(&source, &instance).await?;
             instances.push(RestorableInstance {
                 status: instance.status.name().to_owned(),
@@ -85,7 +84,7 @@ impl App {
             });
         }
         let (offset, limit) = (page.offset, page.limit);
-        Ok(RestorableInstancesResponse { instances, offset, limit, total })
+        Ok(RestorableInstancesResponse { instances, offset, limit, total: listed.total })
     }
 
     async fn not_restorable(

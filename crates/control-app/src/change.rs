@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::error::AppError;
 use crate::time::now_ms;
 use base::id::{InstanceId, ProjectId};
+use control_store::by_project::OfProject;
 use control_store::jobs::{LOCK_PREFIX, creation};
 use control_store::record::{Record, Versioned};
 use control_store::records::instance::InstanceRecord;
@@ -145,6 +146,7 @@ impl Change<'_> {
         self.conditions.push(self.before.unchanged());
         if self.forget {
             self.writes.push(typed::delete::<InstanceRecord>(&self.instance.key()));
+            self.writes.push(self.instance.unlisted());
         } else {
             self.instance.updated_ms = now_ms().max(self.before.value.updated_ms);
             self.writes.push(typed::put(&self.instance));

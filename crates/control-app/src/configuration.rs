@@ -27,7 +27,7 @@ use control_store::record::Versioned;
 use control_store::records::configuration::{
     ConfigurationHistoryRecord, ConfigurationNamesRecord, ConfigurationRecord,
 };
-use control_store::{Condition, TxnOutcome, Write, typed};
+use control_store::{Condition, typed};
 use std::collections::BTreeMap;
 use topology::parameters::{DEFINITIONS, ParameterDef, ParameterError, Parameters};
 
@@ -401,16 +401,6 @@ impl App {
             }
         };
         Ok(Names { before, after })
-    }
-
-    /// False: a condition did not hold, begin anew.
-    async fn write(
-        &self,
-        conditions: Vec<Condition>,
-        writes: Vec<Write>,
-    ) -> Result<bool, AppError> {
-        let outcome = self.store.txn(conditions, writes).await?;
-        Ok(matches!(outcome, TxnOutcome::Committed(_)))
     }
 }
 

@@ -19,9 +19,10 @@ use control_api::instance::{
     ListInstancesResponse, NewInstance, RenameInstanceResponse, RestartInstanceResponse,
     RestartKind, ShowInstanceResponse,
 };
-use control_api::paging::{Page, total};
+use control_api::paging::Page;
+use control_store::by_project::{self, Listed, OfProject};
 use control_store::jobs::{LOCK_PREFIX, creation};
-use control_store::record::{Record, Versioned};
+use control_store::record::Versioned;
 use control_store::records::address::AddressRecord;
 use control_store::records::instance::{
     ChargeRecord, InstanceConfiguration, InstanceRecord, InstanceStatus,
@@ -31,7 +32,6 @@ use control_store::records::order::OrderRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::{TxnOutcome, typed};
 use job_engine::NewJob;
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use topology::parameters::Parameters;
 
@@ -94,17 +94,15 @@ impl App {
     ) -> Result<Option<CreateInstanceResponse>, ApiError> {
         let group = new.security_group_id.as_ref().unwrap_or(&self.settings.security_group_id);
         let group = self.security_group_for_use(project, group, "security_group_id").await?;
-        let instances = self.instances_of(project).await?;
-        if instances.len() >= self.settings.instances_max {
+        let present = by_project::count::<InstanceRecord>(&*self.store, project.as_str());
+        if present.await.map_err(AppError::from)? >= total_of(self.settings.instances_max) {
             return Err(ApiError::new(QUOTA_EXCEEDED).because(
                 format!("A project has at most {} instances.", self.settings.instances_max),
                 format!("每个项目最多{}个实例。", self.settings.instances_max),
             ));
         }
-        let taken: Vec<Versioned<AddressRecord>> = self.list(AddressRecord::PREFIX).await?;
-        let used: BTreeSet<Ipv4Addr> = taken.into_iter().map(|address| address.value.ip).collect();
         let count = usize::try_from(new.node_count).expect("at most 32 nodes") + 1;
-        let addresses = self.settings.node_subnet.allocate(&used, count).ok_or_else(|| {
+        let addresses = self.free_addresses(count).await?.ok_or_else(|| {
             ApiError::new(QUOTA_EXCEEDED)
                 .because("The subnet has no free addresses left.", "子网中没有空闲地址。")
         })?;
@@ -113,7 +111,7 @@ impl App {
         let nodes = new_nodes(&instance, &addresses[1..]);
 
         let mut conditions = vec![typed::absent(&instance), group.unchanged()];
-        let mut writes = vec![typed::put(&instance)];
+        let mut writes = vec![typed::put(&instance), instance.listed()];
         for ip in addresses {
             let address = AddressRecord { ip, instance_id: instance.id.clone() };
             conditions.push(typed::absent(&address));
@@ -222,13 +220,13 @@ impl App {
         project: &ProjectId,
         page: Page,
     ) -> Result<ListInstancesResponse, ApiError> {
-        let all = self.instances_of(project).await?;
-        let total = total(&all);
-        let mut instances = Vec::new();
-        for instance in page.cut(all) {
-            let nodes = self.nodes_of(&instance.id).await?;
-            instances.push(self.row(&instance, &nodes));
-        }
+        let Listed { rows, total } = self.instances_of(project, page).await?;
+        let nodes = self.nodes_of_all(&rows).await?;
+        let instances = rows
+            .iter()
+            .zip(&nodes)
+            .map(|(instance, nodes)| self.row(&instance.value, nodes))
+            .collect();
         Ok(ListInstancesResponse {
             instances,
             instance_num: total,
@@ -371,19 +369,28 @@ impl App {
         }
     }
 
-    /// The instances of a project, the newest first.
+    /// A page of the instances of a project, the newest first.
     pub(crate) async fn instances_of(
         &self,
         project: &ProjectId,
+        page: Page,
+    ) -> Result<Listed<InstanceRecord>, AppError> {
+        let all = by_project::all::<InstanceRecord>(project.as_str());
+        Ok(by_project::list(&*self.store, &all, page.offset, page.rows()).await?)
+    }
+
+    /// All instances of a project, as many as it may have.
+    pub(crate) async fn all_instances_of(
+        &self,
+        project: &ProjectId,
     ) -> Result<Vec<InstanceRecord>, AppError> {
-        let all: Vec<Versioned<InstanceRecord>> = self.list(InstanceRecord::PREFIX).await?;
-        let mut own: Vec<InstanceRecord> = all
+        let all = by_project::all::<InstanceRecord>(project.as_str());
+        let listed = by_project::list(&*self.store, &all, 0, self.settings.instances_max).await?;
+        Ok(listed
+            .rows
             .into_iter()
-            .map(|instance| instance.value)
-            .filter(|one| one.project_id == *project)
-            .collect();
-        own.sort_by(|a, b| b.created_ms.cmp(&a.created_ms).then_with(|| a.id.cmp(&b.id)));
-        Ok(own)
+            .map(|instance: Versioned<InstanceRecord>| instance.value)
+            .collect())
     }
 
     /// An instance of this project.
@@ -431,6 +438,10 @@ impl App {
             flavor_ref: instance.flavor_code.clone(),
         }
     }
+}
+
+fn total_of(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// Nodes are spread over the AZs in turn.

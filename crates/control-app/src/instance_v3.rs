@@ -9,7 +9,8 @@ use control_api::instance_v3::{
     GroupNodeV3, GroupV3, InstanceV3, InstanceV3Row, ListInstancesV3Response,
     ShowInstanceV3Response,
 };
-use control_api::paging::{Page, total};
+use control_api::paging::Page;
+use control_store::by_project::Listed;
 use control_store::record::Versioned;
 use control_store::records::instance::{ChargeRecord, InstanceRecord};
 use control_store::records::node::NodeRecord;
@@ -21,14 +22,17 @@ impl App {
         project: &ProjectId,
         page: Page,
     ) -> Result<ListInstancesV3Response, ApiError> {
-        let all = self.instances_of(project).await?;
-        let total = total(&all);
-        let mut instances = Vec::new();
-        for instance in page.cut(all) {
-            let nodes = self.nodes_of(&instance.id).await?;
-            let admin_user_name = Self::administrator_name(&self.accounts(&instance.id).await?);
-            instances.push(InstanceV3Row { row: self.row(&instance, &nodes), admin_user_name });
-        }
+        let Listed { rows, total } = self.instances_of(project, page).await?;
+        let nodes = self.nodes_of_all(&rows).await?;
+        let accounts = self.accounts_of_all(&rows).await?;
+        let instances =
+            rows.iter().zip(nodes).zip(accounts).map(|((instance, nodes), accounts)| {
+                InstanceV3Row {
+                    row: self.row(&instance.value, &nodes),
+                    admin_user_name: Self::administrator_name(&accounts),
+                }
+            });
+        let instances = instances.collect();
         Ok(ListInstancesV3Response {
             instances,
             instance_num: total,

@@ -1,15 +1,17 @@
 //! Jobs as the API shows them.
 
 use crate::app::App;
+use crate::error::AppError;
 use crate::time;
 use base::api_error::{ApiError, TASK_MISSING};
 use base::id::ProjectId;
 use control_api::job::{
     Job, JobInstance, JobRow as ApiRow, ListJobsResponse, ShowJobResponse, TimeRange,
 };
-use control_api::paging::{Page, total};
+use control_api::paging::Page;
+use control_store::by_project::{self, Listed};
 use control_store::jobs::key_of;
-use control_store::record::{Record, Versioned};
+use control_store::record::Versioned;
 use job_engine::JobRow;
 
 impl App {
@@ -49,17 +51,12 @@ impl App {
         range: TimeRange,
         page: Page,
     ) -> Result<ListJobsResponse, ApiError> {
-        let mut rows: Vec<JobRow> = self
-            .list::<JobRow>(JobRow::PREFIX)
-            .await?
-            .into_iter()
-            .map(|job| job.value)
-            .filter(|row| row.project_id == project.as_str())
-            .filter(|row| (range.start..=range.end).contains(&to_i64(row.created_ms)))
-            .collect();
-        rows.sort_by(|a, b| b.created_ms.cmp(&a.created_ms).then_with(|| a.id.cmp(&b.id)));
-        let total = total(&rows);
-        let jobs = page.cut(rows).into_iter().map(api_row).collect();
+        let ms = |time: i64| u64::try_from(time).unwrap_or(0);
+        let made =
+            by_project::made_between::<JobRow>(project.as_str(), ms(range.start), ms(range.end));
+        let listed = by_project::list(&*self.store, &made, page.offset, page.rows()).await;
+        let Listed { rows, total } = listed.map_err(AppError::from)?;
+        let jobs = rows.into_iter().map(|row| api_row(row.value)).collect();
         Ok(ListJobsResponse { offset: page.offset, limit: page.limit, total, jobs })
     }
 }

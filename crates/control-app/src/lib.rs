@@ -16,6 +16,7 @@ pub mod ddl;
 pub mod engine;
 pub mod error;
 pub mod flavor;
+mod free_addresses;
 mod greeting;
 pub mod group;
 pub mod iam;

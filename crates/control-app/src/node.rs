@@ -13,6 +13,7 @@ use control_store::record::Versioned;
 use control_store::records::Sealed;
 use control_store::records::instance::{InstanceRecord, InstanceStatus};
 use control_store::records::node::{NodeRecord, NodeStage};
+use control_store::{KeyRange, typed};
 use provision::{NodeSpec, NodeTls};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -164,11 +165,18 @@ impl App {
         &self,
         id: &InstanceId,
     ) -> Result<Vec<Versioned<NodeRecord>>, AppError> {
-        let mut nodes: Vec<Versioned<NodeRecord>> = self.list(&NodeRecord::prefix_of(id)).await?;
-        nodes.sort_by(|a, b| {
-            a.value.name.cmp(&b.value.name).then_with(|| a.value.id.cmp(&b.value.id))
-        });
-        Ok(nodes)
+        Ok(by_name(self.list(&NodeRecord::prefix_of(id)).await?))
+    }
+
+    /// The nodes of each of these instances, by name.
+    pub(crate) async fn nodes_of_all(
+        &self,
+        instances: &[Versioned<InstanceRecord>],
+    ) -> Result<Vec<Vec<Versioned<NodeRecord>>>, AppError> {
+        let prefixes = instances.iter().map(|one| NodeRecord::prefix_of(&one.value.id));
+        let ranges: Vec<KeyRange> = prefixes.map(|prefix| KeyRange::prefix(&prefix)).collect();
+        let nodes = typed::ranges(&*self.store, &ranges).await?;
+        Ok(nodes.into_iter().map(by_name).collect())
     }
 
     /// What the node is now.
@@ -235,6 +243,11 @@ impl App {
             mysql_key_pem: kept.mysql_key,
         })
     }
+}
+
+fn by_name(mut nodes: Vec<Versioned<NodeRecord>>) -> Vec<Versioned<NodeRecord>> {
+    nodes.sort_by(|a, b| a.value.name.cmp(&b.value.name).then_with(|| a.value.id.cmp(&b.value.id)));
+    nodes
 }
 
 fn certificates_context(id: &NodeId) -> String {

@@ -15,7 +15,7 @@ use base::api_error::{
     SCHEMA_MISSING, SCHEMA_STATE,
 };
 use base::id::{DataNodeId, InstanceId, ProjectId};
-use control_api::paging::{Page, total};
+use control_api::paging::Page;
 use control_api::schema::{
     DataNodeLogin, Database, DatabaseRow, DatabaseShard, ListDatabasesResponse, Mode, NewSchema,
     ShowDatabaseResponse, UsedDataNodeRow,
@@ -25,6 +25,7 @@ use control_store::record::Versioned;
 use control_store::records::data_node::DataNodeRecord;
 use control_store::records::instance::InstanceRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
+use control_store::{KeyRange, typed};
 use futures::future::try_join_all;
 use provision::{AdminError, AdminLogin};
 use serde_json::json;
@@ -254,10 +255,10 @@ impl App {
         page: Page,
     ) -> Result<ListDatabasesResponse, ApiError> {
         let instance = self.instance(project, instance_id).await?.value;
-        let all: Vec<SchemaRecord> =
-            self.schemas(&instance.id).await?.into_iter().map(|one| one.value).collect();
-        let total = total(&all);
-        let rows = page.cut(all);
+        let all = KeyRange::prefix(&SchemaRecord::prefix_of(&instance.id));
+        let listed = typed::slice::<SchemaRecord>(&*self.store, &all, page.offset, page.rows());
+        let (rows, total) = listed.await.map_err(AppError::from)?;
+        let rows: Vec<SchemaRecord> = rows.into_iter().map(|one| one.value).collect();
         let health = self.health(rows.iter()).await?;
         let databases = rows.into_iter().map(|schema| DatabaseRow {
             shard_mode: mode_name(schema.mode).to_owned(),
@@ -343,8 +344,10 @@ impl App {
         schemas: impl Iterator<Item = &SchemaRecord>,
     ) -> Result<Health, AppError> {
         let ids: BTreeSet<&DataNodeId> = schemas.flat_map(SchemaRecord::data_nodes).collect();
-        let nodes = self.all_data_nodes().await?.into_iter().map(|node| node.value);
-        let asked = nodes.filter(|node| ids.contains(&node.id)).map(|node| async move {
+        let key = |id: &&DataNodeId| KeyRange::key(&DataNodeRecord::key_of(id));
+        let keys: Vec<KeyRange> = ids.iter().map(key).collect();
+        let nodes = typed::ranges::<DataNodeRecord>(&*self.store, &keys).await?;
+        let asked = nodes.into_iter().flatten().map(|node| node.value).map(|node| async move {
             let problem = self.problem_of(&node).await;
             (node.id.clone(), (node, problem))
         });

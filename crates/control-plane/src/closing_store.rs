@@ -4,7 +4,8 @@
 
 use async_trait::async_trait;
 use control_store::{
-    Condition, Entry, LeaseId, Page, Revision, Store, StoreError, TxnOutcome, WatchStream, Write,
+    Condition, Entry, KeyRange, LeaseId, Page, Revision, Slice, Store, StoreError, TxnOutcome,
+    WatchStream, Write,
 };
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -47,6 +48,19 @@ impl Store for ClosingStore {
 
     async fn list(&self, prefix: &str) -> Result<(Vec<Entry>, Revision), StoreError> {
         self.inner()?.list(prefix).await
+    }
+
+    async fn slice(
+        &self,
+        range: &KeyRange,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Slice, StoreError> {
+        self.inner()?.slice(range, offset, limit).await
+    }
+
+    async fn ranges(&self, ranges: Vec<KeyRange>) -> Result<Vec<Vec<Entry>>, StoreError> {
+        self.inner()?.ranges(ranges).await
     }
 
     async fn txn(

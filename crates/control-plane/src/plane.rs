@@ -15,6 +15,7 @@ use control_app::data_node::RegistrationError;
 use control_app::iam::{FirstStart, Iam};
 use control_app::{App, AppParts, Settings};
 use control_store::StoreError;
+use control_store::by_project;
 use control_store::embedded::SqliteStore;
 use control_store::slow_log::SqliteSlowLog;
 use std::io;
@@ -73,6 +74,7 @@ impl ControlPlane {
         };
         let iam = Iam::new(store.clone(), SealKey::from_bytes(*key));
         let first = iam.first_start(REGION).await?;
+        by_project::build_all(&*store).await.map_err(StartError::Store)?;
         let mut place = place::load(&*store).await.map_err(StartError::Store)?;
         let stream = place::listen(&*store, &mut place).await?;
         let stream_address = address_of(&stream, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;

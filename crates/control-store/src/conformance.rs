@@ -2,8 +2,8 @@
 
 use crate::error::StoreError;
 use crate::store::{
-    Condition, KEY_BYTES_MAX, Pages, Store, TXN_OPERATIONS_MAX, TxnOutcome, VALUE_BYTES_MAX,
-    WATCH_QUEUE_MAX, Write,
+    Condition, KEY_BYTES_MAX, KeyRange, Pages, RANGES_MAX, Store, TXN_OPERATIONS_MAX, TxnOutcome,
+    VALUE_BYTES_MAX, WATCH_QUEUE_MAX, Write,
 };
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub async fn check(store: &dyn Store) {
     one_of_two_writers_wins(store).await;
     prefixes_are_exact(store).await;
     pages_go_on_where_the_last_ended(store).await;
+    slices_count_and_skip(store).await;
+    many_ranges_are_one_question(store).await;
     the_last_write_of_a_key_counts(store).await;
     no_update_is_lost(store).await;
     what_is_beyond_the_limits_is_refused(store).await;
@@ -119,6 +121,55 @@ async fn pages_go_on_where_the_last_ended(store: &dyn Store) {
     assert_eq!(count, 25);
     let nothing = store.page("page/none", None, 10).await.expect("lists");
     assert_eq!((nothing.entries.len(), nothing.next_after), (0, None));
+}
+
+async fn slices_count_and_skip(store: &dyn Store) {
+    let key = |at: usize| format!("slice/{at:02}");
+    let mut writes: Vec<Write> = (0..25).map(|at| put(&key(at), "v")).collect();
+    writes.extend([put("slice", ""), put("slice0", "")]);
+    let revision = commit(store, vec![], writes).await;
+    let all = KeyRange::prefix("slice/");
+    // (offset, limit, the first, how many)
+    let cases = [
+        (0, 10, 0, 10),
+        (20, 10, 20, 5),
+        (24, 1, 24, 1),
+        (25, 10, 0, 0),
+        (0, 0, 0, 0),
+        (u64::MAX, 9, 0, 0),
+    ];
+    for (offset, limit, first, count) in cases {
+        let slice = store.slice(&all, offset, limit).await.expect("reads");
+        assert_eq!((slice.total, slice.revision), (25, revision));
+        let keys: Vec<String> = slice.entries.into_iter().map(|entry| entry.key).collect();
+        assert_eq!(keys, (first..first + count).map(key).collect::<Vec<_>>(), "{offset}, {limit}");
+    }
+    let some = KeyRange { from: key(5), to: Some(key(8)) };
+    let slice = store.slice(&some, 1, 10).await.expect("reads");
+    assert_eq!((slice.total, slice.entries.len(), slice.entries[0].key.clone()), (3, 2, key(6)));
+    assert_eq!(slice.entries[0].value, b"v");
+    let rest = KeyRange { from: key(20), to: None };
+    assert!(store.slice(&rest, 0, 10).await.expect("reads").total >= 6);
+}
+
+async fn many_ranges_are_one_question(store: &dyn Store) {
+    commit(store, vec![], vec![put("many/1/a", "1"), put("many/1/b", "2"), put("many/2/a", "3")])
+        .await;
+    let asked = vec![
+        KeyRange::prefix("many/1/"),
+        KeyRange::key("many/2/a"),
+        KeyRange::key("many/2/"),
+        KeyRange::prefix("many/3/"),
+    ];
+    let answers = store.ranges(asked).await.expect("reads");
+    let values: Vec<Vec<&[u8]>> = answers
+        .iter()
+        .map(|entries| entries.iter().map(|entry| entry.value.as_slice()).collect())
+        .collect();
+    let wanted: [Vec<&[u8]>; 4] = [vec![b"1", b"2"], vec![b"3"], vec![], vec![]];
+    assert_eq!(values, wanted);
+    let refused = store.ranges(vec![KeyRange::key("many/1/a"); RANGES_MAX + 1]).await;
+    assert!(matches!(refused, Err(StoreError::TooManyRanges { .. })), "{refused:?}");
 }
 
 async fn the_last_write_of_a_key_counts(store: &dyn Store) {

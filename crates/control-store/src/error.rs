@@ -44,6 +44,12 @@ pub enum StoreError {
         /// How many.
         operations: usize,
     },
+    /// A read beyond the limit.
+    #[error("the read asks for {ranges} ranges, more than one may")]
+    TooManyRanges {
+        /// How many.
+        ranges: usize,
+    },
     /// A record that cannot be read.
     #[error("the record {key} cannot be read: {reason}")]
     Corrupt {

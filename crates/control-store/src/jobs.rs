@@ -1,8 +1,9 @@
-//! Jobs in the store: the row, its mark among the unfinished ones, a key for each object that it
+//! Jobs in the store: the row, its place in its project's list, its mark among the unfinished ones, a key for each object that it
 //! locks, and the claim of the engine that runs it, which hangs on the engine's lease. Row, mark and
 //! locks come in one transaction with what the job's maker writes; mark, locks and claim go in one
 //! transaction with the job's end.
 
+use crate::by_project::OfProject;
 use crate::error::StoreError;
 use crate::record::Record;
 use crate::store::{Condition, LeaseId, Pages, Store, TxnOutcome, Write};
@@ -27,6 +28,22 @@ impl Record for JobRow {
     }
 }
 
+impl OfProject for JobRow {
+    const INDEX: &'static str = "jobs-by-project/";
+
+    fn project(&self) -> &str {
+        &self.project_id
+    }
+
+    fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 /// The key of the job of this id.
 pub fn key_of(id: &str) -> String {
     format!("{}{id}", JobRow::PREFIX)
@@ -39,7 +56,7 @@ pub fn creation(row: &JobRow) -> (Vec<Condition>, Vec<Write>) {
         row.locks.iter().map(|object| format!("{LOCK_PREFIX}{object}")).collect();
     let mut conditions = vec![typed::absent(row)];
     conditions.extend(locks.iter().cloned().map(Condition::Absent));
-    let mut writes = vec![typed::put(row), mark(row)];
+    let mut writes = vec![typed::put(row), row.listed(), mark(row)];
     writes.extend(locks.into_iter().map(|key| Write::Put {
         key,
         value: row.id.clone().into_bytes(),
@@ -66,7 +83,7 @@ pub async fn purge(store: &dyn Store, before_ms: u64) -> Result<usize, StoreErro
         for entry in &entries {
             let job = typed::read::<JobRow>(entry)?;
             if job.value.ended_ms.is_some_and(|ended| ended < before_ms) {
-                let writes = vec![typed::delete::<JobRow>(&entry.key)];
+                let writes = vec![typed::delete::<JobRow>(&entry.key), job.value.unlisted()];
                 store.txn(vec![job.unchanged()], writes).await?;
                 removed += 1;
             }

@@ -2,6 +2,7 @@
 //! store, its embedded form (one SQLite file), and typed access. What the records of nouns hold is
 //! their users' business.
 
+pub mod by_project;
 pub mod conformance;
 pub mod embedded;
 pub mod error;
@@ -14,5 +15,6 @@ pub mod typed;
 
 pub use error::StoreError;
 pub use store::{
-    Change, Condition, Entry, LeaseId, Page, Pages, Revision, Store, TxnOutcome, WatchStream, Write,
+    Change, Condition, Entry, KeyRange, LeaseId, Page, Pages, Revision, Slice, Store, TxnOutcome,
+    WatchStream, Write,
 };

@@ -27,6 +27,9 @@ pub const TXN_OPERATIONS_MAX: usize = 20_000;
 /// Entries of one page.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
 
+/// Ranges that one [`Store::ranges`] reads.
+pub const RANGES_MAX: usize = 256;
+
 /// Changes that one watcher may be behind before it is told to list again.
 pub const WATCH_QUEUE_MAX: usize = 4_096;
 
@@ -63,6 +66,46 @@ pub struct Page {
     pub revision: Revision,
     /// The key after which the next page begins; `None`: there is no more.
     pub next_after: Option<String>,
+}
+
+/// Keys from one on, up to another that is not among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The first key that can be in it.
+    pub from: String,
+    /// The first key after it; `None`: it goes to the end of all keys.
+    pub to: Option<String>,
+}
+
+impl KeyRange {
+    /// The keys that begin with `prefix`.
+    pub fn prefix(prefix: &str) -> Self {
+        Self { from: prefix.to_owned(), to: end_of(prefix) }
+    }
+
+    /// One key alone.
+    pub fn key(key: &str) -> Self {
+        Self { from: key.to_owned(), to: Some(format!("{key}\0")) }
+    }
+}
+
+/// The first key after all that begin with `prefix`; `None`: there is none.
+pub(crate) fn end_of(prefix: &str) -> Option<String> {
+    let (at, last) = prefix.char_indices().rfind(|(_, last)| *last != char::MAX)?;
+    // U+D800 to U+DFFF are no characters.
+    let next = char::from_u32(u32::from(last) + 1).unwrap_or('\u{E000}');
+    Some(format!("{}{next}", &prefix[..at]))
+}
+
+/// A part of a range, and how many entries the whole range has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The entries; at most [`PAGE_ENTRIES_MAX`].
+    pub entries: Vec<Entry>,
+    /// Entries of the whole range.
+    pub total: u64,
+    /// When it was so.
+    pub revision: Revision,
 }
 
 /// What must hold for a transaction to commit.
@@ -265,6 +308,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// All entries whose keys begin with `prefix`, by key, and the revision at which all of this was
     /// so. For families that are small by nature; others are read by [`Pages`].
     async fn list(&self, prefix: &str) -> Result<(Vec<Entry>, Revision), StoreError>;
+
+    /// Entries of a range by key, without its first `offset`, at most `limit` (0 counts only; never
+    /// more than [`PAGE_ENTRIES_MAX`]), and how many the range has. What is left out and what is
+    /// only counted is read as keys, without values.
+    async fn slice(&self, range: &KeyRange, offset: u64, limit: usize)
+    -> Result<Slice, StoreError>;
+
+    /// The entries of each of these ranges, by key, all at one revision: one question instead of
+    /// many. For ranges that are small by nature, at most [`RANGES_MAX`] of them.
+    async fn ranges(&self, ranges: Vec<KeyRange>) -> Result<Vec<Vec<Entry>>, StoreError>;
 
     /// Writes all if all conditions hold, durably, or nothing. Of several writes of one key the last
     /// counts.

@@ -3,7 +3,7 @@
 
 use crate::error::StoreError;
 use crate::record::{Record, Versioned};
-use crate::store::{Condition, Entry, Store, Write};
+use crate::store::{Condition, Entry, KeyRange, RANGES_MAX, Store, Write};
 
 /// The record of this key.
 pub async fn get<T: Record>(
@@ -21,6 +21,32 @@ pub async fn list<T: Record>(
 ) -> Result<Vec<Versioned<T>>, StoreError> {
     let (entries, _) = store.list(prefix).await?;
     entries.iter().map(read).collect()
+}
+
+/// The records of each of these ranges, read in as few questions as the store allows.
+pub async fn ranges<T: Record>(
+    store: &dyn Store,
+    ranges: &[KeyRange],
+) -> Result<Vec<Vec<Versioned<T>>>, StoreError> {
+    let mut all = Vec::with_capacity(ranges.len());
+    for part in ranges.chunks(RANGES_MAX) {
+        for entries in store.ranges(part.to_vec()).await? {
+            all.push(entries.iter().map(read).collect::<Result<_, _>>()?);
+        }
+    }
+    Ok(all)
+}
+
+/// The records of a range by key, without the first `offset`, at most `limit`, and how many the range
+/// has.
+pub async fn slice<T: Record>(
+    store: &dyn Store,
+    range: &KeyRange,
+    offset: u64,
+    limit: usize,
+) -> Result<(Vec<Versioned<T>>, u64), StoreError> {
+    let slice = store.slice(range, offset, limit).await?;
+    Ok((slice.entries.iter().map(read).collect::<Result<_, _>>()?, slice.total))
 }
 
 /// Writes a record.

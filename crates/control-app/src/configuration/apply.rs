@@ -117,7 +117,7 @@ impl App {
         page: Page,
     ) -> Result<ApplicableInstancesResponse, ApiError> {
         self.template(project, id).await?.ok_or_else(missing)?;
-        let mut all = self.instances_of(project).await?;
+        let mut all = self.all_instances_of(project).await?;
         all.retain(|instance| instance.status == InstanceStatus::Running);
         let total = total(&all);
         let rows = page.cut(all).into_iter().map(|instance| ApplicableInstance {

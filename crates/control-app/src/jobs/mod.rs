@@ -2,8 +2,8 @@
 //! file is one kind. A step reads what it needs from the store, so that it can be repeated after any
 //! crash; parameters hold only what the store does not.
 
-pub mod configuration_change;
 pub mod backup_delete;
+pub mod configuration_change;
 pub mod instance_create;
 pub mod instance_delete;
 pub mod instance_restart;
@@ -15,8 +15,7 @@ mod wait;
 
 use crate::app::App;
 use crate::configuration::Values;
-use base::id::{ConfigurationId, InstanceId};
-use base::id::{BackupId, InstanceId};
+use base::id::{BackupId, ConfigurationId, InstanceId};
 use control_api::instance::RestartKind;
 use control_store::records::backup::BackupStatus;
 use job_engine::{JobDefinition, JobRow, StepError};
@@ -74,6 +73,8 @@ pub struct ApplicationParams {
     pub configuration_id: ConfigurationId,
     /// The application's id in the template's history.
     pub id: String,
+}
+
 /// Parameters of the jobs that make an instance serve a document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MetadataParams {

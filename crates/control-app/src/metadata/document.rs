@@ -183,6 +183,8 @@ impl Document {
             parameters: topology::parameters::Parameters::default(),
             read_only_nodes: BTreeSet::new(),
             client_access: None,
+            time_zone: None,
+            node_count: 1,
         }
     }
 }

@@ -254,8 +254,10 @@ impl World {
     /// All keys of the store, without those of jobs and the default security group's.
     pub async fn keys(&self) -> Vec<String> {
         let (entries, _) = self.store.list("").await.unwrap();
-        let keys = entries.into_iter().map(|entry| entry.key);
-        keys.filter(|key| !key.starts_with("jobs/") && key != "security-groups/group").collect()
+        let of_jobs =
+            |key: &String| key.starts_with("jobs/") || key.starts_with("jobs-by-project/");
+        let keys = entries.into_iter().map(|entry| entry.key).filter(|key| !of_jobs(key));
+        keys.filter(|key| key != "security-groups/group").collect()
     }
 }
 

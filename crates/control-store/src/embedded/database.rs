@@ -4,7 +4,8 @@
 use super::form;
 use crate::error::StoreError;
 use crate::store::{
-    Change, Condition, Entry, LeaseId, Page, Revision, TxnOutcome, WATCH_QUEUE_MAX, Write,
+    Change, Condition, Entry, KeyRange, LeaseId, Page, Revision, Slice, TxnOutcome,
+    WATCH_QUEUE_MAX, Write, end_of,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::path::Path;
@@ -84,17 +85,42 @@ impl Database {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let end = end_of(prefix);
-        let upper = if end.is_some() { "AND key < ?2" } else { "AND ?2 IS NULL" };
-        let sql =
-            format!("SELECT {COLUMNS} FROM entry WHERE key >= ?1 {upper} ORDER BY key LIMIT ?3");
         // The first key that can come after another is that one with a zero byte more.
         let lower = after.map_or(String::new(), |after| format!("{after}\0"));
-        let lower = lower.as_str().max(prefix);
+        let from = lower.as_str().max(prefix).to_owned();
+        self.entries(&KeyRange { from, to: end_of(prefix) }, 0, limit)
+    }
+
+    /// At most `limit` entries of a range, without its first `offset`.
+    pub fn entries(
+        &self,
+        range: &KeyRange,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entry WHERE {} ORDER BY key LIMIT ?3 OFFSET ?4",
+            bounds(range)
+        );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![lower, end, limit], entry)?;
+        let rows = statement.query_map(params![range.from, range.to, limit, offset], entry)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A part of a range, and how many entries it has.
+    pub fn slice(&self, range: &KeyRange, offset: u64, limit: usize) -> Result<Slice, StoreError> {
+        let sql = format!("SELECT count(*) FROM entry WHERE {}", bounds(range));
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let total: i64 = statement.query_row(params![range.from, range.to], |row| row.get(0))?;
+        let total = total as u64;
+        let entries = if limit == 0 || offset >= total {
+            Vec::new()
+        } else {
+            self.entries(range, offset, limit)?
+        };
+        Ok(Slice { entries, total, revision: self.revision })
     }
 
     /// Commits or refuses; returns the changes for watchers. Each key is written once at most.
@@ -175,12 +201,9 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-/// The first key after all that begin with `prefix`; `None`: there is none.
-fn end_of(prefix: &str) -> Option<String> {
-    let (at, last) = prefix.char_indices().rfind(|(_, last)| *last != char::MAX)?;
-    // U+D800 to U+DFFF are no characters.
-    let next = char::from_u32(u32::from(last) + 1).unwrap_or('\u{E000}');
-    Some(format!("{}{next}", &prefix[..at]))
+/// The condition of a range: parameters 1 and 2 are its ends.
+fn bounds(range: &KeyRange) -> &'static str {
+    if range.to.is_some() { "key >= ?1 AND key < ?2" } else { "key >= ?1 AND ?2 IS NULL" }
 }
 
 fn set_meta(transaction: &Transaction<'_>, name: &str, value: u64) -> Result<(), StoreError> {
@@ -250,7 +273,7 @@ mod tests {
     fn a_list_reads_its_range_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let database = Database::open(&dir.path().join("store.db"), HISTORY_MAX).unwrap();
-        let plan = "EXPLAIN QUERY PLAN SELECT key FROM entry WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
+        let plan = "EXPLAIN QUERY PLAN SELECT key FROM entry WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3 OFFSET 4";
         let plan: String = database
             .connection
             .query_row(plan, params!["a", "b", 1], |row| row.get("detail"))

@@ -9,8 +9,8 @@ mod worker;
 
 use crate::error::StoreError;
 use crate::store::{
-    Condition, Entry, LeaseId, PAGE_ENTRIES_MAX, Page, Revision, Store, TxnOutcome, WatchStream,
-    Write, checked_writes,
+    Condition, Entry, KeyRange, LeaseId, PAGE_ENTRIES_MAX, Page, RANGES_MAX, Revision, Slice,
+    Store, TxnOutcome, WatchStream, Write, checked_writes,
 };
 use async_trait::async_trait;
 use database::Database;
@@ -122,6 +122,24 @@ impl Store for SqliteStore {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
         let limit = limit.clamp(1, PAGE_ENTRIES_MAX);
         self.ask(|reply| Command::Page { prefix, after, limit, reply }).await
+    }
+
+    async fn slice(
+        &self,
+        range: &KeyRange,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Slice, StoreError> {
+        let range = range.clone();
+        let limit = limit.min(PAGE_ENTRIES_MAX);
+        self.ask(|reply| Command::Slice { range, offset, limit, reply }).await
+    }
+
+    async fn ranges(&self, ranges: Vec<KeyRange>) -> Result<Vec<Vec<Entry>>, StoreError> {
+        if ranges.len() > RANGES_MAX {
+            return Err(StoreError::TooManyRanges { ranges: ranges.len() });
+        }
+        self.ask(|reply| Command::Ranges { ranges, reply }).await
     }
 
     async fn txn(

@@ -4,8 +4,8 @@ use super::database::Database;
 use super::hub::Hub;
 use crate::error::StoreError;
 use crate::store::{
-    Condition, Entry, LEASE_TTL_MAX, LEASES_MAX, LeaseId, Page, Revision, TxnOutcome, WatchStream,
-    Write,
+    Condition, Entry, KeyRange, LEASE_TTL_MAX, LEASES_MAX, LeaseId, Page, Revision, Slice,
+    TxnOutcome, WatchStream, Write,
 };
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,6 +24,8 @@ pub enum Command {
     Get { key: String, reply: Reply<Option<Entry>> },
     List { prefix: String, reply: Reply<(Vec<Entry>, Revision)> },
     Page { prefix: String, after: Option<String>, limit: usize, reply: Reply<Page> },
+    Slice { range: KeyRange, offset: u64, limit: usize, reply: Reply<Slice> },
+    Ranges { ranges: Vec<KeyRange>, reply: Reply<Vec<Vec<Entry>>> },
     Txn { conditions: Vec<Condition>, writes: Vec<Write>, reply: Reply<TxnOutcome> },
     Watch { prefix: String, from: Revision, reply: Reply<WatchStream> },
     Revision { reply: Reply<Revision> },
@@ -84,6 +86,13 @@ impl Worker {
             }
             Command::Page { prefix, after, limit, reply } => {
                 drop(reply.send(self.database.page(&prefix, after.as_deref(), limit)));
+            }
+            Command::Slice { range, offset, limit, reply } => {
+                drop(reply.send(self.database.slice(&range, offset, limit)));
+            }
+            Command::Ranges { ranges, reply } => {
+                let all = ranges.iter().map(|range| self.database.entries(range, 0, usize::MAX));
+                drop(reply.send(all.collect()));
             }
             Command::Txn { conditions, writes, reply } => {
                 drop(reply.send(self.txn(&conditions, writes)));

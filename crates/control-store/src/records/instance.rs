@@ -1,6 +1,7 @@
 //! Instances. Every change of anything that belongs to an instance also writes its record, so that
 //! the record's revision is the newest of all and serves as the snapshot's version.
 
+use crate::by_project::OfProject;
 use crate::record::Record;
 use base::id::{GroupId, InstanceId, ProjectId};
 use serde::{Deserialize, Serialize};
@@ -191,6 +192,22 @@ impl Record for InstanceRecord {
 
     fn key(&self) -> String {
         Self::key_of(&self.id)
+    }
+}
+
+impl OfProject for InstanceRecord {
+    const INDEX: &'static str = "instances-by-project/";
+
+    fn project(&self) -> &str {
+        self.project_id.as_str()
+    }
+
+    fn created_ms(&self) -> u64 {
+        u64::try_from(self.created_ms).unwrap_or(0)
+    }
+
+    fn id(&self) -> &str {
+        self.id.as_str()
     }
 }
 
