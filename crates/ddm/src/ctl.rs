@@ -4,11 +4,13 @@
 
 mod access;
 mod accounts;
+mod backups;
 mod catalogue;
 mod data_nodes;
 mod instances;
 mod jobs;
 mod lookup;
+mod metadata;
 mod nodes;
 mod output;
 mod schemas;
@@ -68,6 +70,12 @@ enum Noun {
     /// Accounts of an instance: list, create, update, delete, reset-password, set-administrator
     #[command(subcommand)]
     Accounts(accounts::Verb),
+    /// Metadata of an instance's schemas: export, import
+    #[command(subcommand)]
+    Metadata(metadata::Verb),
+    /// Backups of metadata: list, show, delete, restore
+    #[command(subcommand)]
+    Backups(backups::Verb),
     /// Jobs: list, show, wait
     #[command(subcommand)]
     Jobs(jobs::Verb),
@@ -115,6 +123,8 @@ async fn call(options: CtlOptions) -> Result<()> {
         Noun::Nodes(verb) => nodes::run(&session, verb).await,
         Noun::Schemas(verb) => schemas::run(&session, verb).await,
         Noun::Accounts(verb) => accounts::run(&session, verb).await,
+        Noun::Metadata(verb) => metadata::run(&session, verb).await,
+        Noun::Backups(verb) => backups::run(&session, verb).await,
         Noun::Jobs(verb) => jobs::run(&session, verb).await,
         Noun::DataNodes(verb) => data_nodes::run(&session, verb).await,
         Noun::Flavors(verb) => catalogue::flavors(&session, verb).await,
