@@ -280,13 +280,13 @@ def test_a_deleted_instance_comes_back_on_another(world, shop):
     assert {one.instance_status for one in backups} == {"DELETED"}
     again = buy(world, "shop-again")
     assert backups[0].id in [one["id"] for one in world.ctl("backups", "list")]
-    assert len(world.ctl("backups", "show", backups[0].id)["related_data_nodes"]) == 2
-    world.ctl("backups", "restore", backups[0].id, "--instance", "shop-again")
+    ids = ",".join(node["id"] for node in nodes)
+    world.ctl("backups", "restore", "shop-again", backups[0].id, "--data-node", ids)
     assert everything(world, again) == before
 
     # The same by the command line: the tables come empty, the old ones go with their backup.
     file = world.root / "shop.json"
-    world.ctl("metadata", "export", "shop-again", str(file))
+    file.write_text(json.dumps(world.ctl("metadata", "export", "shop-again")))
     copy, free = buy(world, "shop-copy"), [node["id"] for node in world.endpoints["data_nodes"][2:]]
     world.ctl("metadata", "import", "shop-copy", str(file), "--data-node", ",".join(free))
     assert everything(world, copy) == {table: [] for table in TABLES}

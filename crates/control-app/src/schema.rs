@@ -31,12 +31,6 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use topology::model::{Shard, ShardMode, physical_database};
 
-/// The character set of a schema's tables, as the instance's parameters have it by default.
-const CHARACTER_SET: &str = "utf8mb4";
-
-/// The collation, likewise.
-const COLLATION: &str = "utf8mb4_unicode_ci";
-
 /// A schema's data nodes with their state: what is wrong, if anything.
 type Health = BTreeMap<DataNodeId, (DataNodeRecord, Option<String>)>;
 
@@ -93,8 +87,8 @@ impl App {
             dropping: false,
             created_ms: now,
             updated_ms: now,
-            character_set: CHARACTER_SET.to_owned(),
-            collation: COLLATION.to_owned(),
+            character_set: change.instance.parameters.get("character_set_server").to_owned(),
+            collation: change.instance.parameters.get("collation_server").to_owned(),
             shards: spread(
                 &new.name,
                 new.shard_count,

@@ -104,6 +104,11 @@ async fn purge(state: Arc<AppState>) {
         Ok(count) => tracing::debug!(count, "tokens removed"),
         Err(error) => tracing::warn!(%error, "old tokens cannot be removed"),
     }
+    match state.app.purge_slow_log(now).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "old slow statements removed"),
+        Err(error) => tracing::warn!(%error, "old slow statements cannot be removed"),
+    }
     let before = u64::try_from(now).unwrap_or(0).saturating_sub(JOBS_KEPT_MS);
     match control_store::jobs::purge(&**state.app.store(), before).await {
         Ok(0) => {}

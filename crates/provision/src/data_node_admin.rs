@@ -198,6 +198,8 @@ pub struct ServerFacts {
     pub character_set: String,
     /// `max_connections`.
     pub max_connections: u64,
+    /// Its time zone as an offset in the form of the API: `UTC`, `UTC+08:00`.
+    pub time_zone: String,
     /// How far a running replica is behind, in seconds.
     pub replica_lag: Option<u64>,
     /// Rights that a data node's administrator needs and this account lacks.

@@ -107,7 +107,8 @@ impl Session<'_> {
         let sql = "SELECT VERSION() AS version, @@lower_case_table_names AS lower_case_table_names, \
                    @@log_bin AS log_bin, @@binlog_format AS binlog_format, @@local_infile AS local_infile, \
                    @@global.read_only AS read_only, @@server_id AS server_id, \
-                   @@character_set_server AS character_set, @@max_connections AS max_connections";
+                   @@character_set_server AS character_set, @@max_connections AS max_connections, \
+                   TIMESTAMPDIFF(MINUTE, UTC_TIMESTAMP(), NOW()) AS offset_minutes";
         let rows = self.query(sql).await?;
         let text = |column| rows.get(0, column).unwrap_or_default().to_owned();
         let is_on = |column| matches!(rows.get(0, column), Some("1" | "ON"));
@@ -127,6 +128,9 @@ impl Session<'_> {
             server_id: number("server_id").unwrap_or(0),
             character_set: text("character_set"),
             max_connections: number("max_connections").unwrap_or(0),
+            time_zone: time_zone(
+                rows.get(0, "offset_minutes").and_then(|minutes| minutes.parse().ok()).unwrap_or(0),
+            ),
             ..ServerFacts::default()
         };
         self.add_gtid_facts(&mut facts).await?;
@@ -248,6 +252,15 @@ async fn within<T>(
 ) -> Result<T, AdminError> {
     let late = AdminError::Timeout { endpoint: endpoint.clone(), doing };
     tokio::time::timeout(limit, call).await.unwrap_or(Err(late))
+}
+
+/// `UTC+08:00` for 480 minutes.
+fn time_zone(minutes: i64) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    match minutes.unsigned_abs() {
+        0 => "UTC".to_owned(),
+        minutes => format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60),
+    }
 }
 
 #[async_trait]
@@ -384,6 +397,15 @@ impl DataNodeAdmin for SqlDataNodeAdmin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_zones_have_the_form_of_the_api() {
+        for (minutes, zone) in
+            [(0, "UTC"), (480, "UTC+08:00"), (-210, "UTC-03:30"), (-30, "UTC-00:30")]
+        {
+            assert_eq!(time_zone(minutes), zone);
+        }
+    }
 
     #[test]
     fn grants_are_read() {

@@ -130,7 +130,9 @@ impl Step<Arc<App>> for Forget {
     }
 
     async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
-        match cx.app.forget_instance(&instance_of(cx.job)?).await {
+        let id = instance_of(cx.job)?;
+        cx.app.slow_log.forget(&id).await.map_err(StepError::transient)?;
+        match cx.app.forget_instance(&id).await {
             // The step is repeated: it is gone already.
             Err(AppError::NoInstance) => Ok(json!({})),
             other => Ok(other.map(|()| json!({}))?),

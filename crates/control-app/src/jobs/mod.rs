@@ -2,6 +2,7 @@
 //! file is one kind. A step reads what it needs from the store, so that it can be repeated after any
 //! crash; parameters hold only what the store does not.
 
+pub mod configuration_change;
 pub mod backup_delete;
 pub mod instance_create;
 pub mod instance_delete;
@@ -13,6 +14,8 @@ pub mod schema_delete;
 mod wait;
 
 use crate::app::App;
+use crate::configuration::Values;
+use base::id::{ConfigurationId, InstanceId};
 use base::id::{BackupId, InstanceId};
 use control_api::instance::RestartKind;
 use control_store::records::backup::BackupStatus;
@@ -26,6 +29,8 @@ pub const INSTANCE_CREATE: &str = "CreateInstance";
 pub const INSTANCE_RESTART: &str = "RestartInstance";
 /// Deletes an instance.
 pub const INSTANCE_DELETE: &str = "DeleteInstance";
+/// Changes an instance's parameters.
+pub const CONFIGURATION_CHANGE: &str = "SetConfiguration";
 /// Makes a schema.
 pub const SCHEMA_CREATE: &str = "createLogicDb";
 /// Deletes a schema.
@@ -51,6 +56,24 @@ pub struct RestartParams {
     pub kind: RestartKind,
 }
 
+/// Parameters of the job that changes an instance's parameters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigurationParams {
+    /// What the instance has.
+    pub before: Values,
+    /// What it gets.
+    pub after: Values,
+    /// The template that they come from.
+    pub application: Option<ApplicationParams>,
+}
+
+/// Which application of which template a job carries out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApplicationParams {
+    /// The template.
+    pub configuration_id: ConfigurationId,
+    /// The application's id in the template's history.
+    pub id: String,
 /// Parameters of the jobs that make an instance serve a document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MetadataParams {
@@ -72,6 +95,7 @@ pub struct BackupParams {
 /// All kinds.
 pub fn definitions() -> Vec<JobDefinition<Arc<App>>> {
     vec![
+        configuration_change::definition(),
         instance_create::definition(),
         instance_restart::definition(),
         instance_delete::definition(),

@@ -140,24 +140,22 @@ async fn data_nodes(session: &Session, options: &CreateOptions) -> Result<Vec<Va
             name = options.instance
         );
     }
-    let account = (options.data_node_user.as_deref(), options.data_node_password.as_deref());
-    wanted.iter().map(|name| login(name, &known, &available, account)).collect()
+    wanted.iter().map(|name| login(name, &known, &available, options)).collect()
 }
 
-/// A data node by name or id with its administrator: the one given, or that of endpoints.json.
-pub(super) fn login(
+fn login(
     name: &str,
     known: &[Value],
     available: &[Value],
-    (user, password): (Option<&str>, Option<&str>),
+    options: &CreateOptions,
 ) -> Result<Value> {
     let is_meant = |node: &&Value| node["id"] == name || node["name"] == name;
     let node = available.iter().chain(known).find(is_meant);
     let id = node.and_then(|node| node["id"].as_str()).unwrap_or(name);
     let file = known.iter().find(|node| node["id"] == id);
     let from_file = |key: &str| file.and_then(|node| node[key].as_str()).map(str::to_owned);
-    let user = user.map(str::to_owned).or_else(|| from_file("admin_user"));
-    let password = password.map(str::to_owned).or_else(|| from_file("admin_password"));
+    let user = options.data_node_user.clone().or_else(|| from_file("admin_user"));
+    let password = options.data_node_password.clone().or_else(|| from_file("admin_password"));
     let missing = || {
         format!(
             "the administrator of the data node {name}? give --data-node-user and --data-node-password"
