@@ -279,5 +279,16 @@ def test_a_deleted_instance_comes_back_on_another(world, shop):
     backups = world.client.list_backups(ListBackupsRequest(instance_id=shop)).backups
     assert {one.instance_status for one in backups} == {"DELETED"}
     again = buy(world, "shop-again")
-    settled(world, restore(world, shop, again, nodes, backup_id=backups[0].id).job_id)
+    assert backups[0].id in [one["id"] for one in world.ctl("backups", "list")]
+    ids = ",".join(node["id"] for node in nodes)
+    world.ctl("backups", "restore", "shop-again", backups[0].id, "--data-node", ids)
     assert everything(world, again) == before
+
+    # The same by the command line: the tables come empty, the old ones go with their backup.
+    file = world.root / "shop.json"
+    file.write_text(json.dumps(world.ctl("metadata", "export", "shop-again")))
+    copy, free = buy(world, "shop-copy"), [node["id"] for node in world.endpoints["data_nodes"][2:]]
+    world.ctl("metadata", "import", "shop-copy", str(file), "--data-node", ",".join(free))
+    assert everything(world, copy) == {table: [] for table in TABLES}
+    world.ctl("backups", "delete", backups[0].id)
+    assert backups[0].id not in [one["id"] for one in world.ctl("backups", "list")]

@@ -7,6 +7,7 @@ mod common;
 
 use base::api_error::ApiError;
 use base::id::{InstanceId, NodeId};
+use base::secret::Secret;
 use common::{Jobs, PASSWORD, World, code, world};
 use control_api::decode::decode;
 use control_api::metadata::{ImportMetadataRequest, RestoreMetadataRequest};
@@ -267,8 +268,13 @@ async fn schemas_move_to_another_instance(nodes: &[LocalDataNode]) {
 
     import_refusals(&world, &old, &new, &text, &empty, nodes).await;
 
-    let job = world.import(&new, &text, &[&nodes[3], &nodes[2]]).await.unwrap();
-    assert_eq!(code(world.import(&new, &text, &[&nodes[3], &nodes[2]]).await), ("DBS.200076", 409));
+    // Two at once: one wins.
+    let places = [&nodes[3], &nodes[2]];
+    let (one, two) =
+        tokio::join!(world.import(&new, &text, &places), world.import(&new, &text, &places));
+    let (job, loser) = if one.is_ok() { (one, two) } else { (two, one) };
+    let (job, loser) = (job.unwrap(), code(loser));
+    assert!([("DBS.200076", 409), ("DBS.300112", 400)].contains(&loser), "{loser:?}");
     assert_eq!(world.status(&new).await, "RESTORE");
     world.finish(job).await;
     assert_eq!(world.status(&new).await, "RUNNING");
@@ -455,6 +461,15 @@ async fn restore_refusals(world: &World, id: &str, backup: &str, nodes: &[LocalD
     execute(&nodes[1], "SET GLOBAL read_only = 1").await;
     assert_eq!(code(world.restore(from(), id, &two).await), ("DBS.300323", 400));
     execute(&nodes[1], "SET GLOBAL read_only = 0").await;
+    let admin = &nodes[1].admin_user;
+    let change =
+        |password: &str| format!("SET PASSWORD FOR CURRENT_USER() = PASSWORD('{password}')");
+    execute(&nodes[1], &change("another")).await;
+    assert_eq!(code(world.restore(from(), id, &two).await), ("DBS.300357", 400));
+    let other = Secret::new("another");
+    let login = AdminLogin::new(&*nodes[1].host, nodes[1].port, admin.as_str(), other);
+    let back = change(nodes[1].admin_password.expose());
+    SqlDataNodeAdmin::new().execute(&login, &back).await.unwrap();
     // Another instance must be empty.
     let other = world.running_instance(1).await;
     world.finish(world.create(&other, &nodes[2..3]).await).await;

@@ -14,7 +14,7 @@ use crate::jobs::METADATA_RESTORE;
 use base::api_error::{
     ApiError, DATA_NODE_ADMIN_WRONG, DATA_NODE_CONNECT_FAILED, DATA_NODE_COUNT_INVALID,
     DATA_NODE_MISSING, DATA_NODE_STATE, DATA_NODE_UNAVAILABLE, DESTINATION_INVALID,
-    LOWER_CASE_NAMES_WRONG, PHYSICAL_DATABASE_MISSING,
+    LOWER_CASE_NAMES_WRONG, PHYSICAL_DATABASE_MISSING, SCHEMA_EXISTS,
 };
 use base::id::{DataNodeId, InstanceId, ProjectId};
 use control_api::instance_v3::JobStarted;
@@ -156,8 +156,11 @@ impl App {
                 RestorePoint::Time(ms) => schema.created_ms > *ms,
                 RestorePoint::Backup(_) => false,
             };
-            if !early && self.replaceable(target, &schema.name).await.is_ok() {
-                missing.push(schema);
+            match self.replaceable(target, &schema.name).await {
+                Ok(_) if !early => missing.push(schema),
+                Ok(_) => {}
+                Err(error) if error.code == SCHEMA_EXISTS => {}
+                Err(error) => return Err(error),
             }
         }
         if missing.is_empty() {

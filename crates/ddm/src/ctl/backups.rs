@@ -102,7 +102,9 @@ pub async fn run(session: &Session, verb: Verb) -> Result<()> {
         }
         Verb::Restore(options) => {
             let id = session.instance_id(&options.instance).await?;
-            let path = session.instance_path("v3", &id, &["backups", "metadata-recovery"]).await?;
+            let source = backed_up(session, &options.backup).await?;
+            let path =
+                session.instance_path("v3", &source, &["backups", "metadata-recovery"]).await?;
             let body = json!({
                 "source": { "backup_id": options.backup },
                 "target": { "instance_id": id, "data_nodes": options.data_nodes },
@@ -111,6 +113,14 @@ pub async fn run(session: &Session, verb: Verb) -> Result<()> {
             session.finish(&format!("instance {} is restored", options.instance), answer).await
         }
     }
+}
+
+/// The id of the instance that was backed up; it may be gone.
+async fn backed_up(session: &Session, backup: &str) -> Result<String> {
+    let backups = session.client.list(PATH, "backups").await?;
+    let found = backups.iter().find(|one| one["id"] == backup);
+    let instance = found.and_then(|one| one["instance_id"].as_str()).map(str::to_owned);
+    instance.with_context(|| format!("no backup {backup:?}; see `ddm ctl backups list`"))
 }
 
 pub async fn run_metadata(session: &Session, verb: MetadataVerb) -> Result<()> {
