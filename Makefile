@@ -1,5 +1,5 @@
 # Thin: the logic is in xtask.
-.PHONY: run test test-long bench lint bless
+.PHONY: run test test-long test-api bench lint bless
 
 run: ## the whole system on this machine, with a demo schema
 	@xtask/install.sh run
@@ -12,6 +12,10 @@ test: ## every test
 test-long: ## the tests that take longer than a change should wait
 	@xtask/install.sh test
 	cargo run --quiet -p xtask -- test-long $(ARGS)
+
+test-api: ## the suite of the REST API alone; ARGS=long makes its 20,000 random requests
+	@xtask/install.sh test
+	cargo run --quiet -p xtask -- test-api $(ARGS)
 
 bench: ## ratios against direct access and a TCP relay
 	@xtask/install.sh bench

@@ -25,7 +25,7 @@ JOB_SECONDS = 120
 class System:
     """`ddm up` with its directory."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, environment=None):
         self.root = Path(tempfile.mkdtemp(prefix="ddm-system-"))
         self.data_dir = self.root / "data"
         subnet = f"127.{random.randint(64, 250)}.{random.randint(0, 255)}.0/24"
@@ -33,6 +33,7 @@ class System:
         if "--api-listen" not in options:
             self.command += ["--api-listen", "127.0.0.1:0"]
         self.command += list(options)
+        self.environment = {**os.environ, **(environment or {})}
         self.process = None
         self.endpoints = None
 
@@ -41,7 +42,8 @@ class System:
         endpoints = self.data_dir / "endpoints.json"
         before = endpoints.stat().st_mtime_ns if endpoints.exists() else None
         log = open(self.root / "up.log", "w")
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
         deadline = time.monotonic() + START_SECONDS
         while True:
             assert self.process.poll() is None, f"ddm up ended ({self.process.returncode}):\n{self.log()}"

@@ -1,4 +1,4 @@
-//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|bench|bless`.
+//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|bench|bless`.
 //! The Makefile only calls it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -20,8 +20,9 @@ fn main() -> Result<()> {
         "lint" => lint::run(),
         "test" => test::run(&rest),
         "test-long" => test::run_long(&rest),
+        "test-api" => test::run_api(&rest),
         "bench" => bench::run(&rest),
         "bless" => test::bless(),
-        _ => bail!("usage: cargo run -p xtask -- lint|test|test-long|bench|bless"),
+        _ => bail!("usage: cargo run -p xtask -- lint|test|test-long|test-api|bench|bless"),
     }
 }

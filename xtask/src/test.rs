@@ -1,5 +1,6 @@
-//! `make test`: the workspace's tests, then the whole system as its users meet it (Python clients
-//! and the official SDK from their registry, in an environment of the build directory).
+//! `make test`: the workspace's tests, then the whole system as its users meet it, and the REST API
+//! against its declaration (Python clients, the official SDK and schemathesis from their registry,
+//! in an environment of the build directory).
 
 use crate::process::{self, cargo, root, target_dir};
 use anyhow::Result;
@@ -26,16 +27,29 @@ pub fn bless() -> Result<()> {
     process::run(cargo(&["test", "-p", "sql-plan", "-p", "control-api"]).env("UPDATE", "1"))
 }
 
-/// Runs `tests/system` with pytest against systems that it starts itself.
+/// The folders of Python tests; each has its own fixtures.
+const PYTHON_TESTS: &[&str] = &["tests/system", "tests/api"];
+
+/// Runs the Python tests with pytest against systems that they start themselves.
 fn system_tests(form: &str) -> Result<()> {
+    PYTHON_TESTS.iter().try_for_each(|folder| pytest(folder, form))
+}
+
+fn pytest(folder: &str, form: &str) -> Result<()> {
     let python = environment()?;
     process::run(
         Command::new(python)
-            .args(["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/system"])
+            .args(["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", folder])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("DDM_TEST_FORM", form)
             .env("DDM_BINARY", target_dir().join("debug").join("ddm")),
     )
+}
+
+/// `make test-api`: the suite of the REST API alone; with `long`, its long form.
+pub fn run_api(arguments: &[String]) -> Result<()> {
+    process::run(&mut cargo(&["build", "--bin", "ddm"]))?;
+    pytest("tests/api", arguments.first().map_or("short", String::as_str))
 }
 
 /// A Python environment with the clients, made anew when the list of requirements changes.

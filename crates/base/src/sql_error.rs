@@ -92,6 +92,8 @@ catalogue! {
     NO_SUCH_THREAD = 1094, b"HY000", User;
     /// Something that the catalogue has no better error for.
     UNKNOWN_ERROR = 1105, b"HY000", Internal;
+    /// No rule of the security group lets the client in.
+    HOST_NOT_PRIVILEGED = 1130, b"HY000", User;
     /// More or fewer values than columns.
     VALUE_COUNT_MISMATCH = 1136, b"21S01", User;
     /// The account may not run this command on this table.

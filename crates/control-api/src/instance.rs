@@ -256,8 +256,13 @@ impl CreateInstanceRequest {
             time_zone: check_time_zone("instance.time_zone", detail.time_zone)?,
             administrator: check_administrator(
                 ("instance.admin_username", "instance.admin_password"),
-                detail.admin_username.or(detail.admin_user_name),
-                detail.admin_password.or(detail.admin_user_password),
+                either("instance.admin_user_name", detail.admin_username, detail.admin_user_name)?,
+                either(
+                    "instance.admin_user_password",
+                    detail.admin_password.map(Plain),
+                    detail.admin_user_password.map(Plain),
+                )?
+                .map(|Plain(password)| password),
             )?,
             charge: charge.check()?,
             name: detail.name,
@@ -287,6 +292,31 @@ pub(crate) fn check_name(field: &str, name: &str, underscores: bool) -> Result<(
         "must be 4 to 64 letters, digits and hyphens, starting with a letter",
         "必须为4~64个字母、数字或中划线，且以字母开头",
     ))
+}
+
+/// A password that can be compared with another one of the same request.
+struct Plain(Secret);
+
+impl PartialEq for Plain {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose() == other.0.expose()
+    }
+}
+
+/// The one of two spellings of a field that is given. Both may be, if they say the same.
+fn either<T: PartialEq>(
+    field: &str,
+    documented: Option<T>,
+    other: Option<T>,
+) -> Result<Option<T>, ApiError> {
+    match (documented, other) {
+        (Some(one), Some(two)) if one != two => Err(ApiError::parameter(
+            field,
+            "contradicts its other spelling",
+            "与另一种写法的取值不一致",
+        )),
+        (one, two) => Ok(one.or(two)),
+    }
 }
 
 pub(crate) fn check_node_count(field: &str, count: i64) -> Result<u32, ApiError> {

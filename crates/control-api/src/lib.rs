@@ -15,6 +15,7 @@ pub mod group;
 pub mod instance;
 pub mod instance_v3;
 pub mod job;
+pub mod limits;
 pub mod metadata;
 pub mod node;
 pub mod openapi;

@@ -1,5 +1,6 @@
 //! The OpenAPI document, made from the route table and the types' own schemas.
 
+use crate::query::MILLISECONDS_END;
 use crate::routes::{Body, Parameter, Route, routes};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ pub fn openapi() -> Value {
         let item = paths.entry(route.path).or_insert_with(|| json!({}));
         item[route.method.to_ascii_lowercase()] = operation(route);
     }
-    let schemas: Map<String, Value> = schemas
+    let mut schemas: Map<String, Value> = schemas
         .into_iter()
         .map(|(name, schema)| (name, serde_json::to_value(schema).expect("a schema is plain data")))
         .chain([
@@ -27,6 +28,7 @@ pub fn openapi() -> Value {
             ("ErrorV3".to_owned(), error_schema(crate::error_body::ErrorForm::V3)),
         ])
         .collect();
+    crate::limits::apply(&mut schemas);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -55,7 +57,7 @@ fn operation(route: &Route) -> Value {
     }));
     let mut responses = Map::new();
     responses.insert(route.status.to_string(), success(route));
-    let statuses: BTreeSet<u16> = route.error_statuses().collect();
+    let statuses: BTreeSet<u16> = route.failures().map(|(status, _)| status).collect();
     for status in statuses {
         responses.insert(status.to_string(), failure(route, status));
     }
@@ -81,12 +83,12 @@ fn success(route: &Route) -> Value {
 }
 
 fn failure(route: &Route, status: u16) -> Value {
-    let codes: Vec<String> = route
-        .error_codes()
-        .filter(|code| code.status == status)
-        .map(|code| format!("{} {}", code.code, code.english))
+    let codes: BTreeSet<String> = route
+        .failures()
+        .filter(|(of, _)| *of == status)
+        .map(|(_, code)| format!("{} {}", code.code, code.english))
         .collect();
-    let text = if codes.is_empty() { format!("HTTP status {status}.") } else { codes.join("\n") };
+    let text = codes.into_iter().collect::<Vec<String>>().join("\n");
     let form = if route.is_legacy() { "ErrorV1" } else { "ErrorV3" };
     json!({ "description": text, "content": content(form) })
 }
@@ -106,8 +108,18 @@ fn query_parameter(parameter: &Parameter) -> Value {
             json!({ "type": "integer", "minimum": 1, "maximum": 128, "default": default })
         }
         Parameter::Flag(_) => json!({ "type": "string", "enum": ["true", "false"] }),
+        Parameter::Text { required: true, .. } => json!({ "type": "string", "minLength": 1 }),
         Parameter::Text { .. } => json!({ "type": "string" }),
-        Parameter::Milliseconds(_) => json!({ "type": "integer", "format": "int64" }),
+        Parameter::Milliseconds(_) | Parameter::MillisecondsNeeded(_) => {
+            json!({ "type": "number", "minimum": 0, "exclusiveMaximum": MILLISECONDS_END })
+        }
+        Parameter::Counted { max, .. } => {
+            json!({ "type": "integer", "minimum": 1, "maximum": max })
+        }
+        Parameter::LimitUpTo { default, max } => {
+            json!({ "type": "integer", "minimum": 1, "maximum": max, "default": default })
+        }
+        Parameter::OneOf { values, .. } => json!({ "type": "string", "enum": values }),
     };
     json!({ "name": parameter.name(), "in": "query", "required": parameter.required(), "schema": schema })
 }

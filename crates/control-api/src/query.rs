@@ -4,6 +4,9 @@ use crate::paging::Page;
 use base::api_error::ApiError;
 use std::collections::BTreeMap;
 
+/// No time is as late, in UNIX milliseconds (the year 33658).
+pub const MILLISECONDS_END: f64 = 1e15;
+
 /// A request's query parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
@@ -36,7 +39,7 @@ impl Query {
     pub fn milliseconds(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let number: f64 = text.parse().unwrap_or(f64::NAN);
-        if number.is_finite() && (0.0..1e15).contains(&number) {
+        if number.is_finite() && (0.0..MILLISECONDS_END).contains(&number) {
             Ok(Some(number as i64))
         } else {
             Err(ApiError::parameter(

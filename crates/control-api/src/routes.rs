@@ -51,6 +51,29 @@ pub enum Parameter {
     },
     /// A UNIX time.
     Milliseconds(&'static str),
+    /// A UNIX time that must be given.
+    MillisecondsNeeded(&'static str),
+    /// A whole number from 1 on that must be given.
+    Counted {
+        /// Its name.
+        name: &'static str,
+        /// The greatest value.
+        max: u64,
+    },
+    /// The most rows where the bound is another than that of the other lists.
+    LimitUpTo {
+        /// How many when it is not given.
+        default: u64,
+        /// The greatest value.
+        max: u64,
+    },
+    /// One of these.
+    OneOf {
+        /// Its name.
+        name: &'static str,
+        /// The values.
+        values: &'static [&'static str],
+    },
 }
 
 impl Parameter {
@@ -58,16 +81,24 @@ impl Parameter {
     pub fn name(&self) -> &'static str {
         match self {
             Parameter::Offset => "offset",
-            Parameter::Limit(_) => "limit",
+            Parameter::Limit(_) | Parameter::LimitUpTo { .. } => "limit",
             Parameter::Flag(name)
             | Parameter::Milliseconds(name)
+            | Parameter::MillisecondsNeeded(name)
+            | Parameter::Counted { name, .. }
+            | Parameter::OneOf { name, .. }
             | Parameter::Text { name, .. } => name,
         }
     }
 
     /// Whether it must be given.
     pub fn required(&self) -> bool {
-        matches!(self, Parameter::Text { required: true, .. })
+        matches!(
+            self,
+            Parameter::Text { required: true, .. }
+                | Parameter::MillisecondsNeeded(_)
+                | Parameter::Counted { .. }
+        )
     }
 }
 
@@ -99,8 +130,23 @@ pub struct Route {
 }
 
 /// Errors that every call may answer.
-pub const COMMON_ERRORS: &[&ApiCode] =
-    &[PARAMETER_ERROR, UNAUTHORIZED, INSUFFICIENT_PERMISSIONS, TOO_MANY_REQUESTS, SERVER_FAILURE];
+pub const COMMON_ERRORS: &[&ApiCode] = &[
+    PARAMETER_ERROR,
+    UNAUTHORIZED,
+    INSUFFICIENT_PERMISSIONS,
+    TOO_MANY_REQUESTS,
+    SERVER_FAILURE,
+    UNAVAILABLE,
+];
+
+/// Objects that have a code of their own for not being there. Named by the path, they are answered
+/// with 404; named by a body, with the code's own status.
+const PATH_OBJECTS: &[(&[&str], &ApiCode)] = &[
+    (&["ddm_dbname", "database_name", "db_name"], SCHEMA_MISSING),
+    (&["username"], ACCOUNT_MISSING),
+    (&["job_id"], TASK_MISSING),
+    (&["config_id"], PARAMETER_TEMPLATE_INVALID),
+];
 
 impl Route {
     /// The names in braces, in order.
@@ -118,14 +164,25 @@ impl Route {
         COMMON_ERRORS.iter().chain(self.errors).copied()
     }
 
-    /// All HTTP statuses of its errors.
-    pub fn error_statuses(&self) -> impl Iterator<Item = u16> {
+    /// The errors with the HTTP status that each has in this call.
+    pub fn failures(&self) -> impl Iterator<Item = (u16, &'static ApiCode)> {
         let names_object = self.path_parameters().count() > 1;
         let takes_body = self.request.is_some();
         self.error_codes()
-            .map(|code| code.status)
-            .chain(names_object.then_some(404))
-            .chain([413, 415].into_iter().filter(move |_| takes_body))
+            .map(|code| (self.status_of(code), code))
+            .chain(names_object.then_some((404, NOT_FOUND)))
+            .chain(
+                [(413, QUOTA_EXCEEDED), (415, UNSUPPORTED_MEDIA_TYPE)]
+                    .into_iter()
+                    .filter(move |_| takes_body),
+            )
+    }
+
+    fn status_of(&self, code: &ApiCode) -> u16 {
+        let in_path = PATH_OBJECTS.iter().any(|(names, missing)| {
+            missing.code == code.code && self.path_parameters().any(|name| names.contains(&name))
+        });
+        if in_path { 404 } else { code.status }
     }
 }
 

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use control_store::jobs::StoreJobs;
 use control_store::record::{Record, Versioned};
 use control_store::records::Sealed;
+use control_store::slow_log::SlowLogStore;
 use control_store::{Store, typed};
 use job_engine::JobEngine;
 use provision::{DataNodeAdmin, NodeProvisioner};
@@ -58,6 +59,8 @@ pub struct AppParts {
     pub certificates: Arc<dyn NodeCertificates>,
     /// Hands snapshots to nodes.
     pub publisher: Arc<dyn SnapshotPublisher>,
+    /// Where slow statements are kept.
+    pub slow_log: Arc<dyn SlowLogStore>,
     /// What the operator decides.
     pub settings: Settings,
 }
@@ -71,6 +74,7 @@ pub struct App {
     seal: SealKey,
     pub(crate) certificates: Arc<dyn NodeCertificates>,
     pub(crate) publisher: Arc<dyn SnapshotPublisher>,
+    pub(crate) slow_log: Arc<dyn SlowLogStore>,
     /// What the operator decides.
     pub settings: Settings,
     pub(crate) jobs: JobEngine<Arc<App>>,
@@ -105,6 +109,7 @@ impl App {
             seal: parts.seal,
             certificates: parts.certificates,
             publisher: parts.publisher,
+            slow_log: parts.slow_log,
             settings: parts.settings,
             jobs: engine,
             data_node_accounts: Mutex::new(()),

@@ -161,17 +161,17 @@ impl App {
     ) -> Result<AvailableDataNodesResponse, ApiError> {
         let all = self.available_data_nodes(project, instance_id).await?;
         let total = total(&all);
-        let instances = page.cut(all).into_iter().map(|node| AvailableDataNode {
+        let instances = page.cut(all).into_iter().map(|(node, facts)| AvailableDataNode {
             id: node.id.to_string(),
             project_id: project.to_string(),
             status: "normal".to_owned(),
             engine_name: "mysql".to_owned(),
-            engine_software_version: version_number(&node.server_version).to_owned(),
+            engine_software_version: version_number(&facts.version).to_owned(),
             private_ip: node.host,
             mode: if node.replicas.is_empty() { "Single".to_owned() } else { "Ha".to_owned() },
             port: node.port,
             az_code: node.availability_zone,
-            time_zone: "UTC".to_owned(),
+            time_zone: facts.time_zone,
             name: node.name,
         });
         Ok(AvailableDataNodesResponse {
@@ -191,14 +191,14 @@ impl App {
     ) -> Result<AvailableDataNodesV3Response, ApiError> {
         let all = self.available_data_nodes(project, instance_id).await?;
         let total = total(&all);
-        let data_nodes = page.cut(all).into_iter().map(|node| AvailableDataNodeV3 {
+        let data_nodes = page.cut(all).into_iter().map(|(node, facts)| AvailableDataNodeV3 {
             id: node.id.to_string(),
             status: "normal".to_owned(),
             engine_name: "mysql".to_owned(),
-            engine_version: version_number(&node.server_version).to_owned(),
+            engine_version: version_number(&facts.version).to_owned(),
             private_ip: node.host,
             port: node.port,
-            time_zone: "UTC".to_owned(),
+            time_zone: facts.time_zone,
             name: node.name,
         });
         Ok(AvailableDataNodesV3Response {
@@ -214,18 +214,19 @@ impl App {
         &self,
         project: &ProjectId,
         id: &str,
-    ) -> Result<Vec<DataNodeRecord>, ApiError> {
+    ) -> Result<Vec<(DataNodeRecord, ServerFacts)>, ApiError> {
         let instance = self.instance(project, id).await?.value;
         let free = |node: &DataNodeRecord| {
             node.binding.as_ref().is_none_or(|binding| binding.instance_id == instance.id)
         };
-        let mut nodes: Vec<DataNodeRecord> =
+        let nodes: Vec<DataNodeRecord> =
             self.all_data_nodes().await?.into_iter().map(|node| node.value).filter(free).collect();
-        let fit = join_all(nodes.iter().map(|node| self.problem_of(node))).await;
-        let mut fit = fit.into_iter().map(|problem| problem.is_none());
-        nodes.retain(|_| fit.next().unwrap_or(false));
-        nodes.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
-        Ok(nodes)
+        let facts = join_all(nodes.iter().map(|node| self.fit_facts(node))).await;
+        let fit =
+            nodes.into_iter().zip(facts).filter_map(|(node, facts)| Some((node, facts.ok()?)));
+        let mut fit: Vec<(DataNodeRecord, ServerFacts)> = fit.collect();
+        fit.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+        Ok(fit)
     }
 
     pub(crate) async fn all_data_nodes(&self) -> Result<Vec<Versioned<DataNodeRecord>>, AppError> {
@@ -234,18 +235,21 @@ impl App {
 
     /// What is wrong with a data node now.
     pub(crate) async fn problem_of(&self, node: &DataNodeRecord) -> Option<String> {
-        let login = match self.admin_login(node) {
-            Ok(login) => login,
-            Err(error) => return Some(error.to_string()),
-        };
-        match self.data_nodes.probe(&login).await {
-            Ok(facts) => facts.problems().into_iter().next(),
-            Err(error) => Some(error.to_string()),
+        self.fit_facts(node).await.err()
+    }
+
+    /// What a data node is now; an error says what is wrong with it.
+    async fn fit_facts(&self, node: &DataNodeRecord) -> Result<ServerFacts, String> {
+        let login = self.admin_login(node).map_err(|error| error.to_string())?;
+        let facts = self.data_nodes.probe(&login).await.map_err(|error| error.to_string())?;
+        match facts.problems().into_iter().next() {
+            None => Ok(facts),
+            Some(problem) => Err(problem),
         }
     }
 
     /// The administrator as registered.
-    fn admin_login(&self, node: &DataNodeRecord) -> Result<AdminLogin, AppError> {
+    pub(crate) fn admin_login(&self, node: &DataNodeRecord) -> Result<AdminLogin, AppError> {
         let password = self.unseal(&admin_context(&node.id), &node.admin_password)?;
         Ok(AdminLogin::new(&*node.host, node.port, &*node.admin_user, password))
     }
@@ -264,6 +268,15 @@ impl App {
         binding: &BindingRecord,
     ) -> Result<Secret, AppError> {
         self.unseal(&binding_context(id, "password"), &binding.password)
+    }
+
+    /// The account that the instance made for itself there.
+    pub(crate) fn own_login(&self, node: &DataNodeRecord) -> Result<AdminLogin, AppError> {
+        let Some(binding) = &node.binding else {
+            return Err(AppError::Broken(format!("data node {} is not bound", node.id)));
+        };
+        let password = self.binding_password(&node.id, binding)?;
+        Ok(AdminLogin::new(&*node.host, node.port, &*binding.user, password))
     }
 
     /// An instance's new use of a data node; an old one keeps its account and takes the new

@@ -10,33 +10,11 @@ use base::api_error::{
     NOT_FOUND, PRECHECK_FAILED,
 };
 use base::id::DataNodeId;
-use base::secret::Secret;
+use control_api::data_node::NewDataNode;
 use control_store::record::Versioned;
 use control_store::records::data_node::DataNodeRecord;
 use control_store::{TxnOutcome, typed};
 use provision::{AdminError, AdminLogin};
-
-/// Read replicas of one data node.
-pub const REPLICAS_MAX: usize = 8;
-
-/// A server to register.
-#[derive(Clone, Debug)]
-pub struct NewDataNode {
-    /// Its name, unique.
-    pub name: String,
-    /// Where its primary listens.
-    pub host: String,
-    /// The primary's port.
-    pub port: u16,
-    /// Its administrator.
-    pub admin_user: String,
-    /// The administrator's password.
-    pub admin_password: Secret,
-    /// Read replicas: host and port.
-    pub replicas: Vec<(String, u16)>,
-    /// Its AZ; without one the first.
-    pub availability_zone: Option<String>,
-}
 
 impl App {
     /// All registered data nodes, by name.

@@ -3,7 +3,7 @@
 //! stored, and every live node serves it before the answer) or abort. What a dead node left is
 //! cleared up by [`orphans`].
 
-mod definition;
+pub(crate) mod definition;
 pub mod flow;
 pub mod orphans;
 

@@ -4,7 +4,6 @@
 
 pub mod authority;
 mod closing_store;
-mod extension;
 pub mod handlers;
 pub mod http;
 pub mod node_stream;

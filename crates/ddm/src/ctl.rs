@@ -4,14 +4,20 @@
 
 mod access;
 mod accounts;
+mod backups;
+mod call;
 mod catalogue;
 mod data_nodes;
+mod groups;
 mod instances;
 mod jobs;
 mod lookup;
 mod nodes;
 mod output;
+mod parameters;
 mod schemas;
+mod security_groups;
+mod slow_log;
 mod wait;
 
 use access::AccessOptions;
@@ -56,18 +62,38 @@ enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Noun {
-    /// Instances: list, show, create, rename, restart, delete
+    /// Instances: list, show, create, rename, restart, enlarge, reduce, change-class, …
     #[command(subcommand)]
     Instances(instances::Verb),
     /// Nodes of an instance: list, show
     #[command(subcommand)]
     Nodes(nodes::Verb),
+    /// Groups of an instance's nodes: list, create, delete
+    #[command(subcommand)]
+    Groups(groups::Verb),
     /// Schemas of an instance: list, show, create, delete
     #[command(subcommand)]
     Schemas(schemas::Verb),
     /// Accounts of an instance: list, create, update, delete, reset-password, set-administrator
     #[command(subcommand)]
     Accounts(accounts::Verb),
+    /// Parameters of an instance: list, set
+    #[command(subcommand)]
+    Parameters(parameters::Verb),
+    /// Parameter templates: list, show, create, set, copy, compare, apply, delete
+    #[command(subcommand)]
+    Templates(parameters::TemplateVerb),
+    /// Slow statements of an instance
+    SlowLog(slow_log::Options),
+    /// Backups of metadata: list, delete, restore
+    #[command(subcommand)]
+    Backups(backups::Verb),
+    /// Metadata of an instance's schemas: export, import
+    #[command(subcommand)]
+    Metadata(backups::MetadataVerb),
+    /// Security groups: list, create, delete, rules, allow, revoke
+    #[command(subcommand)]
+    SecurityGroups(security_groups::Verb),
     /// Jobs: list, show, wait
     #[command(subcommand)]
     Jobs(jobs::Verb),
@@ -80,6 +106,8 @@ enum Noun {
     /// Engine versions: list
     #[command(subcommand)]
     Engines(catalogue::EngineVerb),
+    /// Any call of the API
+    Call(call::Options),
 }
 
 /// What a verb works with.
@@ -119,5 +147,13 @@ async fn call(options: CtlOptions) -> Result<()> {
         Noun::DataNodes(verb) => data_nodes::run(&session, verb).await,
         Noun::Flavors(verb) => catalogue::flavors(&session, verb).await,
         Noun::Engines(verb) => catalogue::engines(&session, verb).await,
+        Noun::Groups(verb) => groups::run(&session, verb).await,
+        Noun::Parameters(verb) => parameters::run(&session, verb).await,
+        Noun::Templates(verb) => parameters::run_template(&session, verb).await,
+        Noun::SlowLog(options) => slow_log::run(&session, options).await,
+        Noun::Backups(verb) => backups::run(&session, verb).await,
+        Noun::Metadata(verb) => backups::run_metadata(&session, verb).await,
+        Noun::SecurityGroups(verb) => security_groups::run(&session, verb).await,
+        Noun::Call(options) => call::run(&session, options).await,
     }
 }

@@ -174,3 +174,49 @@ fn names_are_looked_up_and_refusals_shown() {
         "{output:?}"
     );
 }
+
+#[test]
+fn nodes_are_added_with_the_class_that_the_instance_has() {
+    let flavors = json!({"computeFlavorGroups": [{"computeFlavors": [{"code": "ddm.c6.large.2", "id": "f1"}]}]});
+    let (endpoint, seen) = serve(vec![
+        (200, json!({"id": ID, "flavor_ref": "ddm.c6.large.2"})),
+        (200, json!({"engineGroups": [{"id": "e1", "version": "3.1"}]})),
+        (200, flavors),
+        (200, json!({"instanceId": ID})),
+    ]);
+    let output = ctl(&endpoint, &[&KEYS[..], &["instances", "enlarge", ID, "3"]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let last = seen.iter().last().unwrap();
+    assert_eq!(last.line, format!("POST /v2/p1/instances/{ID}/action/enlarge HTTP/1.1"));
+    assert_eq!(last.body, json!({"flavor_id": "f1", "node_number": 3}));
+}
+
+#[test]
+fn values_and_weights_are_maps() {
+    for (arguments, line, body) in [
+        (
+            vec!["parameters", "set", ID, "long_query_time=0.5", "bind_table=[{a.b,c.d}]"],
+            format!("PUT /v3/p1/instances/{ID}/configurations HTTP/1.1"),
+            json!({"values": {"long_query_time": "0.5", "bind_table": "[{a.b,c.d}]"}}),
+        ),
+        (
+            vec!["instances", "read-weights", ID, "x=30", "y=70"],
+            format!("PUT /v2/p1/instances/{ID}/action/read-write-strategy HTTP/1.1"),
+            json!({"read_weight": {"x": 30, "y": 70}}),
+        ),
+        (
+            vec!["call", "post", "/v3/{project_id}/things", "--body", "{\"a\":1}"],
+            "POST /v3/p1/things HTTP/1.1".to_owned(),
+            json!({"a": 1}),
+        ),
+    ] {
+        let (endpoint, seen) = serve(vec![(200, json!({}))]);
+        let output = ctl(&endpoint, &[&KEYS[..], &arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        let request = seen.recv().unwrap();
+        assert_eq!((request.line, request.body), (line, body));
+    }
+    let output = ctl("http://127.0.0.1:1", &[&KEYS[..], &["parameters", "set", ID, "x"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("NAME=VALUE"), "{output:?}");
+}

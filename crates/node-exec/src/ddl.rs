@@ -196,6 +196,7 @@ async fn run_everywhere(
     let mut by_node: BTreeMap<DataNodeId, Vec<(Target, Vec<u8>)>> = BTreeMap::new();
     for target in targets {
         let text = exec.render(text, &one.tables, *target, statement)?;
+        exec.session.touched.note(&plan.schema, target.shard);
         by_node
             .entry(exec.data_node(&plan.schema, target.shard)?)
             .or_default()

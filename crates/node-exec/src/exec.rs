@@ -7,6 +7,7 @@ use crate::backends::{BackendNode, Backends};
 use crate::client::ClientWriter;
 use crate::error::{ExecError, sql};
 use crate::sequence::Sequences;
+use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
 use crate::{ddl, insert, insert_select, relay, rows, scratch, write};
 use base::id::DataNodeId;
@@ -52,6 +53,8 @@ pub struct ExecSession {
     pub gtrids: Rc<dyn Fn() -> (String, InFlightGuard)>,
     /// Memory for the text that is sent.
     pub rendered: Rendered,
+    /// What the present statement has to do with, for the slow log.
+    pub touched: Touched,
 }
 
 impl std::fmt::Debug for ExecSession {
@@ -358,6 +361,7 @@ impl Exec<'_> {
     pub fn resolve(&self, place: Place<'_>) -> Result<(Rc<BackendNode>, Target), ExecError> {
         match place {
             Place::Target(schema, target) => {
+                self.session.touched.note(schema, target.shard);
                 Ok((self.backends.node(self.data_node_ref(schema, target.shard)?)?, target))
             }
             Place::AnyShard(schema) => {
@@ -371,6 +375,7 @@ impl Exec<'_> {
                 let shard = shard.ok_or_else(|| {
                     sql(sql_error::SCHEMA_NOT_READY, format!("schema '{schema}' has no shards"))
                 })?;
+                self.session.touched.note(schema, shard.index);
                 Ok((
                     self.backends.node(&shard.data_node)?,
                     Target { shard: shard.index, suffix: 0 },
@@ -451,6 +456,7 @@ impl Exec<'_> {
         targets
             .iter()
             .map(|target| {
+                self.session.touched.note(schema, target.shard);
                 Ok(crate::streams::Job {
                     data_node: self.data_node(schema, target.shard)?,
                     shard: target.shard,

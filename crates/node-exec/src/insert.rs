@@ -40,6 +40,7 @@ pub async fn run(
             inline_params: true,
         };
         plan.render(part, &ids, &fill, &mut rendered);
+        exec.session.touched.note(&plan.schema, part.target.shard);
         jobs.push(Job {
             data_node: exec.data_node(&plan.schema, part.target.shard)?,
             shard: part.target.shard,

@@ -24,5 +24,6 @@ pub mod rows;
 pub mod scratch;
 pub mod sequence;
 pub mod streams;
+pub mod touched;
 pub mod transaction;
 pub mod write;

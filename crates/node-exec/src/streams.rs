@@ -62,6 +62,7 @@ pub struct Streams {
     ahead_rows: u64,
     ahead_rows_max: u64,
     warnings: u64,
+    rows_read: u64,
 }
 
 /// What runs one after the other on one connection: the jobs, by number, in order.
@@ -100,6 +101,7 @@ impl Streams {
             ahead_rows: 0,
             ahead_rows_max: exec.settings.temporary_rows_max,
             warnings: 0,
+            rows_read: 0,
         };
         for (data_node, numbers) in by_node {
             if let Err(error) = all.send(exec, data_node, &numbers, jobs, writes).await {
@@ -191,7 +193,10 @@ impl Streams {
         self.reach(number).await?;
         let lane = &mut self.lanes[self.streams[number].lane];
         match lane.held.lease.next_row().await? {
-            Some(row) => Ok(Some(row)),
+            Some(row) => {
+                self.rows_read += 1;
+                Ok(Some(row))
+            }
             None => {
                 self.end(number);
                 Ok(None)
@@ -233,6 +238,7 @@ impl Streams {
                          run in parallel (concurrent_execution_level)",
                     ));
                 }
+                self.rows_read += 1;
                 self.streams[first].ahead.push_back(row);
             }
             self.end(first);
@@ -250,6 +256,7 @@ impl Streams {
     /// Gives the connections back. What is still to come is read away when it is little, else the
     /// statement is ended on its data node.
     pub async fn close(self, exec: &mut Exec<'_>) {
+        exec.session.touched.add_rows(self.rows_read);
         for lane in self.lanes {
             let mut held = lane.held;
             if !held.lease.is_idle() && !held.lease.is_broken() {

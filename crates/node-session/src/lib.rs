@@ -20,6 +20,7 @@ pub mod shared;
 mod show;
 mod show_rule;
 mod show_table;
+pub mod slow_log;
 mod statement;
 mod variables;
 pub mod worker;

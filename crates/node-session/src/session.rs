@@ -7,6 +7,7 @@ use crate::processes::{Kill, SessionHandle};
 use crate::query;
 use crate::reader::{ClientReader, ReadError};
 use crate::shared::{STATEMENT_ERRORS, STATEMENTS};
+use crate::slow_log::{Running, SLOW_QUERIES};
 use crate::statement::Statements;
 use crate::variables;
 use crate::worker::Worker;
@@ -17,11 +18,11 @@ use mysql_wire::command::Command;
 use mysql_wire::error::DecodeError;
 use mysql_wire::handshake::ChangeUser;
 use mysql_wire::packet::{EofPacket, OkPacket};
-use node_backend::session_state::SessionState;
 use node_exec::active::Active;
 use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, catalogue_packet, sql};
 use node_exec::exec::{Exec, ExecSession, Identity, Last, ReplyForm};
+use node_exec::touched::Touched;
 use node_exec::transaction::TransactionOptions;
 use sql_plan::template::Rendered;
 use sql_syntax::{Digest, LexMode, TokenBuf};
@@ -90,6 +91,8 @@ pub struct Core {
     pub form: ReplyForm,
     /// The session ends after this answer.
     pub ending: bool,
+    /// The statement that runs.
+    pub running: Option<Running>,
     /// The nonce of COM_CHANGE_USER's check is the handshake's in old clients; new ones get another.
     nonce: [u8; NONCE_LEN],
 }
@@ -124,7 +127,7 @@ impl Session {
             version: handshake::data_node_version(Some(&snapshot)).to_owned(),
         };
         let exec = ExecSession {
-            state: Arc::new(variables::state_of_collation(client.collation)),
+            state: Arc::new(variables::state_of_collation(&snapshot, client.collation)),
             found_rows: client.capabilities.contains(Capabilities::FOUND_ROWS),
             autocommit: true,
             no_backslash_escapes: false,
@@ -139,6 +142,7 @@ impl Session {
                 (gtrid, guard)
             }),
             rendered: Rendered::default(),
+            touched: Touched::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);
         lex.charset = variables::charset_class(client.collation);
@@ -161,6 +165,7 @@ impl Session {
             next_transaction: None,
             form: ReplyForm::default(),
             ending: false,
+            running: None,
             nonce: handshake::new_nonce(),
         };
         Self { reader: client.reader, core, command: Vec::new() }
@@ -194,6 +199,7 @@ impl Session {
         }
         let after = self.run_command().await;
         let core = &mut self.core;
+        core.statement_cut_off();
         core.handle.in_transaction.store(core.exec.transaction.is_some(), Ordering::Relaxed);
         let flushed = core.out.flush().await;
         core.handle.end();
@@ -333,8 +339,8 @@ impl Core {
         match command {
             Command::Query(text) => {
                 STATEMENTS.increment();
-                self.handle.begin(text);
-                query::run_text(self, text).await
+                let started = self.handle.begin(text);
+                query::run_text(self, text, started).await
             }
             Command::StmtPrepare(text) => {
                 self.handle.begin(text);
@@ -457,8 +463,9 @@ impl Core {
         let (connections, statements) = self.worker.shared.load();
         let uptime = self.worker.shared.started.elapsed().as_secs();
         let average = statements as f64 / uptime.max(1) as f64;
+        let slow = SLOW_QUERIES.get();
         format!(
-            "Uptime: {uptime}  Threads: {connections}  Questions: {statements}  Slow queries: 0  Opens: 0  \
+            "Uptime: {uptime}  Threads: {connections}  Questions: {statements}  Slow queries: {slow}  Opens: 0  \
              Open tables: 0  Queries per second avg: {average:.3}"
         )
     }
@@ -468,7 +475,7 @@ impl Core {
         if let Some(transaction) = self.exec.transaction.take() {
             transaction.rollback().await;
         }
-        self.exec.state = Arc::new(SessionState::default());
+        self.exec.state = Arc::new(variables::first_state(&self.snapshot));
         self.exec.autocommit = true;
         self.exec.no_backslash_escapes = false;
         self.exec.transaction_options = TransactionOptions::default();
@@ -523,7 +530,8 @@ impl Core {
                 self.exec.identity.schema = schema;
                 let collation =
                     u8::try_from(change.collation).unwrap_or(handshake::DEFAULT_COLLATION);
-                self.exec.state = Arc::new(variables::state_of_collation(collation));
+                self.exec.state =
+                    Arc::new(variables::state_of_collation(&self.snapshot, collation));
                 self.reply_ok_packet(OkPacket::default());
                 After::Next
             }

@@ -55,9 +55,27 @@ const REFUSED: [&str; 7] = [
     "rand_seed2",
 ];
 
-/// The settings that a client's collation number stands for.
-pub fn state_of_collation(collation: u8) -> SessionState {
+/// What a session of this instance begins with and comes back to when it is reset.
+pub fn first_state(snapshot: &Snapshot) -> SessionState {
     let state = SessionState::default();
+    match default_of(snapshot, "time_zone") {
+        Some(value) => state.with("time_zone", value),
+        None => state,
+    }
+}
+
+/// The default of a variable where the instance has one of its own; the others have the data
+/// nodes'.
+fn default_of(snapshot: &Snapshot, variable: &str) -> Option<String> {
+    match variable {
+        "time_zone" => snapshot.time_zone.as_ref().map(|offset| format!("'{offset}'")),
+        _ => None,
+    }
+}
+
+/// The same with the settings that a client's collation number stands for.
+pub fn state_of_collation(snapshot: &Snapshot, collation: u8) -> SessionState {
+    let state = first_state(snapshot);
     match charset_of_collation(collation) {
         "utf8mb4" => match collation {
             46 => state.with("names", "utf8mb4 COLLATE utf8mb4_bin"),
@@ -262,7 +280,11 @@ impl Core {
             _ if !is_name(name) => return Err(unknown_variable(name)),
             _ if is_default => {
                 self.read_back(name, b"DEFAULT", &pending.state).await?;
-                pending.state = pending.state.clone().without(name);
+                let state = pending.state.clone();
+                pending.state = match default_of(&self.snapshot, name) {
+                    Some(value) => state.with(name, value),
+                    None => state.without(name),
+                };
             }
             _ => {
                 let value = self.read_back(name, value, &pending.state).await?;

@@ -5,12 +5,12 @@ use crate::handshake::{self, HANDSHAKE_TIMEOUT, LoginError};
 use crate::plan_cache::PlanCache;
 use crate::processes::{Kill, SessionHandle};
 use crate::session::Session;
-use crate::shared::{CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
+use crate::shared::{CLIENTS_REFUSED, CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
 use base::sql_error::{self, SqlError};
 use node_exec::backends::Backends;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,6 +41,10 @@ pub struct Worker {
     settings: Cell<Settings>,
     maintaining: Cell<bool>,
     sessions: RefCell<HashMap<u32, Arc<SessionHandle>>>,
+    /// Each session's client, and the port that it came to.
+    clients: RefCell<HashMap<u32, (IpAddr, u16)>>,
+    /// The snapshot's version whose access rules all sessions were checked by.
+    access_version: Cell<u64>,
 }
 
 impl Worker {
@@ -55,6 +59,8 @@ impl Worker {
             settings: Cell::default(),
             maintaining: Cell::new(false),
             sessions: RefCell::default(),
+            clients: RefCell::default(),
+            access_version: Cell::new(0),
         }
     }
 
@@ -97,8 +103,11 @@ impl Worker {
         let handle = self.shared.processes.enter(peer.to_string());
         let _listed = Listed { worker: self.clone(), id: handle.id };
         self.sessions.borrow_mut().insert(handle.id, handle.clone());
-        let host = peer.ip().to_string();
-        let refuse = self.refuse_now();
+        let port = stream.local_addr().map_or(0, |address| address.port());
+        let client = (peer.ip().to_canonical(), port);
+        self.clients.borrow_mut().insert(handle.id, client);
+        let host = client.0.to_string();
+        let refuse = self.refuse_client(client).or_else(|| self.refuse_now());
         let login = handshake::login(stream, &self.shared, handle.id, &host, refuse);
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, login).await {
             Ok(Ok(client)) => Session::new(self.clone(), handle, client, host).run().await,
@@ -110,6 +119,32 @@ impl Worker {
             Err(_) => {
                 LOGINS_FAILED.increment();
                 tracing::debug!(%peer, "login took too long");
+            }
+        }
+    }
+
+    /// Why a client is turned away, if no rule of the security group lets it in.
+    fn refuse_client(&self, (client, port): (IpAddr, u16)) -> Option<SqlError> {
+        let snapshot = self.snapshot()?;
+        if is_let_in(&snapshot, client, port) {
+            return None;
+        }
+        CLIENTS_REFUSED.increment();
+        let text = format!("Host '{client}' is not allowed to connect to this MySQL server");
+        Some(SqlError::new(sql_error::HOST_NOT_PRIVILEGED, text))
+    }
+
+    /// Ends the sessions of clients that the rules no longer let in.
+    fn end_refused_clients(&self, snapshot: &Snapshot) {
+        if self.access_version.replace(snapshot.version) == snapshot.version {
+            return;
+        }
+        let clients = self.clients.borrow();
+        let refused = clients.iter().filter(|(_, client)| !is_let_in(snapshot, client.0, client.1));
+        for (id, _) in refused {
+            if let Some(session) = self.sessions.borrow().get(id) {
+                CLIENTS_REFUSED.increment();
+                session.kill(Kill::Connection);
             }
         }
     }
@@ -126,11 +161,11 @@ impl Worker {
             .then(|| SqlError::new(sql_error::TOO_MANY_CONNECTIONS, "Too many connections"))
     }
 
-    /// Once a second: idle sessions, statements that run too long, pools.
+    /// Once a second: clients that may no longer come, idle sessions, statements that run too long,
+    /// pools.
     pub fn tick(self: &Rc<Self>) {
-        if self.snapshot().is_none() {
-            return;
-        }
+        let Some(snapshot) = self.snapshot() else { return };
+        self.end_refused_clients(&snapshot);
         self.end_overdue(&self.settings());
         // A data node that does not answer must not hold up the next tick.
         if !self.maintaining.replace(true) {
@@ -188,6 +223,12 @@ impl Worker {
     }
 }
 
+/// Whether the rules let a client come to a port; without rules everybody may.
+fn is_let_in(snapshot: &Snapshot, client: IpAddr, port: u16) -> bool {
+    let rules = snapshot.client_access.as_ref();
+    rules.is_none_or(|rules| rules.iter().any(|rule| rule.allows(client, port)))
+}
+
 /// What is to be ended of a session that has run a statement, or been idle, for so long.
 fn overdue(running: bool, since: Duration, settings: &Settings) -> Option<Kill> {
     match running {
@@ -221,6 +262,7 @@ struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.worker.sessions.borrow_mut().remove(&self.id);
+        self.worker.clients.borrow_mut().remove(&self.id);
         self.worker.shared.processes.leave(self.id);
     }
 }

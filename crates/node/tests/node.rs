@@ -198,12 +198,16 @@ async fn transactions(system: &System, app: &mut support::Client) {
 }
 
 async fn sessions(app: &mut support::Client) {
+    // The instance's own time zone, whatever the data nodes have.
+    let time_zone = "SELECT @@time_zone, NOW() = UTC_TIMESTAMP() + INTERVAL 5 HOUR";
+    assert_eq!(app.ok(time_zone).await, ["+05:00|1"]);
     app.ok("SET NAMES latin1").await;
     assert_eq!(app.ok("SELECT @@character_set_client").await, ["latin1"]);
     app.ok("SET NAMES utf8mb4").await;
     app.ok("SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES'), time_zone = '+03:00'").await;
     assert_eq!(app.ok("SELECT @@time_zone, \"n\" FROM item WHERE id = 2").await, ["+03:00|12"]);
     app.ok("SET sql_mode = DEFAULT, time_zone = DEFAULT").await;
+    assert_eq!(app.ok(time_zone).await, ["+05:00|1"]);
     app.ok("SET @a = 'x y', @b = (SELECT MAX(id) FROM part)").await;
     assert_eq!(app.ok("SELECT @a, @b").await, ["x y|38"]);
     app.ok("SELECT name, n INTO @n, @m FROM item WHERE id = 2").await;
@@ -213,8 +217,10 @@ async fn sessions(app: &mut support::Client) {
     app.fails("SELEC 1", 1064).await;
     assert_eq!(app.ok("SELECT DATABASE()").await, ["shop"]);
     app.fails("USE nowhere", 1049).await;
+    app.ok("SET time_zone = '+01:00'").await;
     app.0.reset().await.unwrap();
     assert_eq!(app.ok("SELECT @a, DATABASE()").await, ["NULL|shop"]);
+    assert_eq!(app.ok(time_zone).await, ["+05:00|1"]);
     app.0.ping().await.unwrap();
     // Several statements in one text, with an answer each.
     let StreamHead::Rows(_) =

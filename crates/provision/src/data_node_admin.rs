@@ -100,6 +100,21 @@ pub trait DataNodeAdmin: Send + Sync + fmt::Debug {
 
     /// Runs a statement that gives rows.
     async fn query(&self, login: &AdminLogin, sql: &str) -> Result<Rows, AdminError>;
+
+    /// Runs statements one after the other on one connection; the first that fails ends it.
+    async fn execute_all(
+        &self,
+        login: &AdminLogin,
+        statements: &[String],
+    ) -> Result<(), AdminError>;
+
+    /// Runs statements that give rows, likewise. One that the server refuses gives its error and
+    /// the next one is run.
+    async fn query_all(
+        &self,
+        login: &AdminLogin,
+        statements: &[String],
+    ) -> Result<Vec<Result<Rows, AdminError>>, AdminError>;
 }
 
 /// An account that a data node should have.
@@ -183,6 +198,8 @@ pub struct ServerFacts {
     pub character_set: String,
     /// `max_connections`.
     pub max_connections: u64,
+    /// Its time zone as an offset in the form of the API: `UTC`, `UTC+08:00`.
+    pub time_zone: String,
     /// How far a running replica is behind, in seconds.
     pub replica_lag: Option<u64>,
     /// Rights that a data node's administrator needs and this account lacks.

@@ -21,6 +21,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long any other call may take; dropping a database with thousands of tables is slow.
 const CALL_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// How long a list of statements may take: the tables of a whole schema on one data node.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(1_800);
+
 /// Texts in our statements are written for this mode.
 const SET_MODE: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'";
 
@@ -104,7 +107,8 @@ impl Session<'_> {
         let sql = "SELECT VERSION() AS version, @@lower_case_table_names AS lower_case_table_names, \
                    @@log_bin AS log_bin, @@binlog_format AS binlog_format, @@local_infile AS local_infile, \
                    @@global.read_only AS read_only, @@server_id AS server_id, \
-                   @@character_set_server AS character_set, @@max_connections AS max_connections";
+                   @@character_set_server AS character_set, @@max_connections AS max_connections, \
+                   TIMESTAMPDIFF(MINUTE, UTC_TIMESTAMP(), NOW()) AS offset_minutes";
         let rows = self.query(sql).await?;
         let text = |column| rows.get(0, column).unwrap_or_default().to_owned();
         let is_on = |column| matches!(rows.get(0, column), Some("1" | "ON"));
@@ -124,6 +128,9 @@ impl Session<'_> {
             server_id: number("server_id").unwrap_or(0),
             character_set: text("character_set"),
             max_connections: number("max_connections").unwrap_or(0),
+            time_zone: time_zone(
+                rows.get(0, "offset_minutes").and_then(|minutes| minutes.parse().ok()).unwrap_or(0),
+            ),
             ..ServerFacts::default()
         };
         self.add_gtid_facts(&mut facts).await?;
@@ -247,6 +254,15 @@ async fn within<T>(
     tokio::time::timeout(limit, call).await.unwrap_or(Err(late))
 }
 
+/// `UTC+08:00` for 480 minutes.
+fn time_zone(minutes: i64) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    match minutes.unsigned_abs() {
+        0 => "UTC".to_owned(),
+        minutes => format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60),
+    }
+}
+
 #[async_trait]
 impl DataNodeAdmin for SqlDataNodeAdmin {
     async fn probe(&self, login: &AdminLogin) -> Result<ServerFacts, AdminError> {
@@ -342,11 +358,54 @@ impl DataNodeAdmin for SqlDataNodeAdmin {
         })
         .await
     }
+
+    async fn execute_all(
+        &self,
+        login: &AdminLogin,
+        statements: &[String],
+    ) -> Result<(), AdminError> {
+        within(BATCH_TIMEOUT, &login.endpoint, "run statements", async {
+            let mut session = Self::session(login).await?;
+            for statement in statements {
+                session.execute(statement).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn query_all(
+        &self,
+        login: &AdminLogin,
+        statements: &[String],
+    ) -> Result<Vec<Result<Rows, AdminError>>, AdminError> {
+        within(BATCH_TIMEOUT, &login.endpoint, "run queries", async {
+            let mut session = Self::session(login).await?;
+            let mut answers = Vec::with_capacity(statements.len());
+            for statement in statements {
+                answers.push(match session.query(statement).await {
+                    refused @ Err(AdminError::Server { .. } | AdminError::Denied { .. }) => refused,
+                    other => Ok(other?),
+                });
+            }
+            Ok(answers)
+        })
+        .await
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_zones_have_the_form_of_the_api() {
+        for (minutes, zone) in
+            [(0, "UTC"), (480, "UTC+08:00"), (-210, "UTC-03:30"), (-30, "UTC-00:30")]
+        {
+            assert_eq!(time_zone(minutes), zone);
+        }
+    }
 
     #[test]
     fn grants_are_read() {

@@ -38,6 +38,9 @@ pub struct Snapshot {
     pub read_only_nodes: BTreeSet<NodeId>,
     /// Who may connect; a client that no rule allows is turned away. `None`: everybody may.
     pub client_access: Option<Vec<AccessRule>>,
+    /// The time zone that sessions begin with, an offset as SQL has it: `+08:00`. `None`: that of the
+    /// data nodes.
+    pub time_zone: Option<String>,
 }
 
 /// A data node with what a DDM node needs to use it.

@@ -1,8 +1,9 @@
 //! Routes of data nodes.
 
-use super::{BASE, PAGE, Route};
+use super::{BASE, DELETE, PAGE, POST, Route};
 use crate::body;
 use crate::data_node;
+use base::api_error::*;
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -21,6 +22,43 @@ pub(super) const ROUTES: &[Route] = &[
         tag: "data_node",
         query: PAGE,
         response: body!(data_node::AvailableDataNodesV3Response, "AvailableDataNodesV3Response"),
+        ..BASE
+    },
+    Route {
+        method: POST,
+        path: "/v3/{project_id}/data-nodes",
+        operation: "create_data_node",
+        summary: "Register a server as a data node (our own call)",
+        tag: "data_node",
+        request: body!(data_node::CreateDataNodeRequest, "CreateDataNodeRequest"),
+        response: body!(data_node::DataNode, "DataNode"),
+        status: 201,
+        errors: &[
+            CONFLICT,
+            DATA_NODE_ADMIN_WRONG,
+            PRECHECK_FAILED,
+            LOWER_CASE_NAMES_WRONG,
+            CONNECTIVITY_CHECK_FAILED,
+        ],
+        ..BASE
+    },
+    Route {
+        path: "/v3/{project_id}/data-nodes",
+        operation: "list_data_nodes",
+        summary: "List registered data nodes (our own call)",
+        tag: "data_node",
+        query: PAGE,
+        response: body!(data_node::ListDataNodesResponse, "ListDataNodesResponse"),
+        ..BASE
+    },
+    Route {
+        method: DELETE,
+        path: "/v3/{project_id}/data-nodes/{data_node_id}",
+        operation: "delete_data_node",
+        summary: "Take a data node off that no instance uses (our own call)",
+        tag: "data_node",
+        status: 204,
+        errors: &[CONFLICT],
         ..BASE
     },
 ];

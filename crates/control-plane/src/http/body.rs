@@ -1,6 +1,7 @@
 //! Bodies of requests: read whole, within a size and a time.
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use base::api_error::{ApiError, PARAMETER_ERROR, QUOTA_EXCEEDED, UNSUPPORTED_MEDIA_TYPE};
@@ -13,8 +14,25 @@ pub const BODY_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// A body must be there within this.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is reserved for a body before its first byte is there.
+/// What is reserved for a body before its first byte is there, and the longest body that is read
+/// before anything is known about its caller.
 const RESERVED_BYTES_MAX: usize = 64 * 1024;
+
+/// Whether the request has no body, or says that it is a short one.
+pub fn is_short(request: &Request) -> bool {
+    let longest = request.body().size_hint().upper();
+    longest.is_some_and(|longest| longest <= RESERVED_BYTES_MAX as u64)
+}
+
+/// The request with its body in memory, if that is short.
+pub async fn short_taken(request: Request) -> Result<Request, ApiError> {
+    if !is_short(&request) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = read(&parts.headers, body).await?;
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
 
 /// The body.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {

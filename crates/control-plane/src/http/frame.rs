@@ -1,12 +1,16 @@
 //! The outermost layer: every answer gets a request id, every error its body, every request a line
 //! in the log (without query, headers or body, which may hold secrets). A handler that panics is
-//! answered with 500.
+//! answered with 500. Short bodies are taken off the connection before anything else, so that a
+//! request that is refused early does not cost a client its connection; where a longer one was left
+//! unread, the answer says that the connection ends.
 
 use super::answer::{Failure, finished};
+use super::body;
 use super::principal::language_of;
 use super::serve::Peer;
 use axum::extract::Request;
-use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base::api_error::{ApiError, SERVER_FAILURE};
@@ -22,12 +26,21 @@ pub async fn frame(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let language = language_of(request.headers());
     let peer = request.extensions().get::<Peer>().copied();
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let response = answered.unwrap_or_else(|_| {
-        tracing::error!(request_id = %id, %method, path, "a handler panicked");
-        Failure::from(ApiError::new(SERVER_FAILURE)).into_response()
-    });
+    let (version, short) = (request.version(), body::is_short(&request));
+    let response = match body::short_taken(request).await {
+        Ok(request) => {
+            let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            answered.unwrap_or_else(|_| {
+                tracing::error!(request_id = %id, %method, path, "a handler panicked");
+                Failure::from(ApiError::new(SERVER_FAILURE)).into_response()
+            })
+        }
+        Err(error) => Failure::from(error).into_response(),
+    };
     let mut response = finished(response, &path, language);
+    if !short && version < Version::HTTP_2 && !response.status().is_success() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     tracing::info!(
         target: "access",
         request_id = %id,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 /// The whole API.
 pub fn router(state: &Arc<AppState>) -> Router {
-    let calls = crate::handlers::routes().merge(crate::extension::routes()).merge(iam::routes());
+    let calls = crate::handlers::routes().merge(iam::routes());
     let calls = calls.route_layer(from_fn_with_state(state.clone(), admit::admit_known));
     let open =
         iam::open_routes().route_layer(from_fn_with_state(state.clone(), admit::admit_anyone));

@@ -42,6 +42,45 @@ pub enum Verb {
         #[arg(long, env = "DDM_HARD")]
         hard: bool,
     },
+    /// Add nodes to an instance
+    Enlarge(ScaleOptions),
+    /// Take nodes away from an instance; each is drained first
+    Reduce(ScaleOptions),
+    /// Give the nodes of an instance another class, one after the other
+    ChangeClass {
+        /// Name or id
+        instance: String,
+        /// The class by its code (`ddm ctl flavors list`)
+        flavor: String,
+        /// The group, when there is more than one
+        #[arg(long, env = "DDM_GROUP", value_name = "GROUP")]
+        group: Option<String>,
+    },
+    /// Give an instance another security group
+    SetSecurityGroup {
+        /// Name or id
+        instance: String,
+        /// The group's id
+        security_group_id: String,
+    },
+    /// Set how much of the reads each data node and replica gets, 0 to 100
+    ReadWeights {
+        /// Name or id
+        instance: String,
+        /// Weights by the ids of data nodes and replicas
+        #[arg(required = true, value_parser = parse_weight, value_name = "ID=WEIGHT")]
+        weights: Vec<(String, u32)>,
+    },
+    /// Read the addresses, versions and replicas of the data nodes again
+    SyncDataNodes {
+        /// Name or id
+        instance: String,
+    },
+    /// Read the tables' definitions from the data nodes again
+    Reload {
+        /// Name or id
+        instance: String,
+    },
     /// Delete an instance
     Delete {
         /// Name or id
@@ -50,6 +89,20 @@ pub enum Verb {
         #[arg(long, env = "DDM_DELETE_DATA")]
         delete_data: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct ScaleOptions {
+    /// Name or id
+    instance: String,
+
+    /// How many nodes more or less
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=31), value_name = "N")]
+    nodes: u32,
+
+    /// The group, when there is more than one
+    #[arg(long, env = "DDM_GROUP", value_name = "GROUP")]
+    group: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +170,40 @@ pub async fn run(session: &Session, verb: Verb) -> Result<()> {
             let answer = session.client.post(&path, json!({ "restart": { "type": kind } })).await?;
             session.finish(&format!("instance {instance} is restarted"), answer).await
         }
+        Verb::Enlarge(options) => enlarge(session, options).await,
+        Verb::Reduce(options) => reduce(session, options).await,
+        Verb::ChangeClass { instance, flavor, group } => {
+            let mut body = json!({ "spec_code": flavor });
+            if let Some(group) = group {
+                body["group_id"] = json!(session.group_id(&instance, &group).await?);
+            }
+            let path = session.instance_path("v3", &instance, &["flavor"]).await?;
+            let answer = session.client.put(&path, body).await?;
+            session.finish(&format!("nodes of {instance} are {flavor} now"), answer).await
+        }
+        Verb::SetSecurityGroup { instance, security_group_id } => {
+            let path = session.instance_path("v1", &instance, &["modify-security-group"]).await?;
+            let body = json!({ "security_group_id": security_group_id });
+            let answer = session.client.put(&path, body).await?;
+            session.finish(&format!("the security group of {instance} is changed"), answer).await
+        }
+        Verb::ReadWeights { instance, weights } => {
+            let path = ["action", "read-write-strategy"];
+            let path = session.instance_path("v2", &instance, &path).await?;
+            let weights: std::collections::BTreeMap<_, _> = weights.into_iter().collect();
+            let answer = session.client.put(&path, json!({ "read_weight": weights })).await?;
+            session.finish(&format!("the read weights of {instance} are set"), answer).await
+        }
+        Verb::SyncDataNodes { instance } => {
+            let path = session.instance_path("v1", &instance, &["rds", "sync"]).await?;
+            let answer = session.client.post(&path, json!({})).await?;
+            session.finish(&format!("the data nodes of {instance} are synchronised"), answer).await
+        }
+        Verb::Reload { instance } => {
+            let path = session.instance_path("v1", &instance, &["reload-config"]).await?;
+            let answer = session.client.post(&path, json!({})).await?;
+            session.finish(&format!("the tables of {instance} are reloaded"), answer).await
+        }
         Verb::Delete { instance, delete_data } => {
             let path = session.instance_path("v3", &instance, &[]).await?;
             let query = [("delete_dn_data", delete_data.to_string())];
@@ -159,4 +246,43 @@ async fn create(session: &Session, options: CreateOptions) -> Result<()> {
     let answer = session.client.post("/v3/{project_id}/instances", body).await?;
     let id = answer["id"].as_str().unwrap_or_default().to_owned();
     session.finish(&format!("instance {} ({id}) is made", options.name), answer).await
+}
+
+async fn enlarge(session: &Session, options: ScaleOptions) -> Result<()> {
+    let show = session.instance_path("v1", &options.instance, &[]).await?;
+    let instance = session.client.get(&show, &[]).await?;
+    let code = instance["flavor_ref"].as_str().unwrap_or_default().to_owned();
+    let flavors = session.client.flavors().await?;
+    let flavor = flavors.iter().find(|flavor| flavor["code"] == *code);
+    let flavor = flavor.and_then(|flavor| flavor["id"].as_str());
+    let body = json!({
+        "flavor_id": flavor.with_context(|| format!("the node class {code:?} is not offered"))?,
+        "node_number": options.nodes,
+    });
+    scale(session, options, "enlarge", body).await
+}
+
+async fn reduce(session: &Session, options: ScaleOptions) -> Result<()> {
+    let body = json!({ "node_number": options.nodes });
+    scale(session, options, "reduce", body).await
+}
+
+async fn scale(
+    session: &Session,
+    options: ScaleOptions,
+    action: &str,
+    mut body: Value,
+) -> Result<()> {
+    let instance = &options.instance;
+    if let Some(group) = &options.group {
+        body["group_id"] = json!(session.group_id(instance, group).await?);
+    }
+    let path = session.instance_path("v2", instance, &["action", action]).await?;
+    let answer = session.client.post(&path, body).await?;
+    session.finish(&format!("the nodes of {instance} are changed"), answer).await
+}
+
+fn parse_weight(text: &str) -> Result<(String, u32)> {
+    let (id, weight) = text.split_once('=').context("write ID=WEIGHT")?;
+    Ok((id.to_owned(), weight.parse().context("the weight must be a number")?))
 }

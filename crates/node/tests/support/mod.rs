@@ -264,6 +264,7 @@ impl System {
             node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
+            time_zone: Some("+05:00".into()),
         };
         let dir = servers[0].dir.join("node");
         std::fs::create_dir_all(&dir).unwrap();

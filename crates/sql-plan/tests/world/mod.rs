@@ -68,5 +68,6 @@ pub fn snapshot() -> Snapshot {
         node_count: 1,
         read_only_nodes: Default::default(),
         client_access: None,
+        time_zone: None,
     }
 }

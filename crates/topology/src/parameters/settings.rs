@@ -12,6 +12,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// `sql_execute_timeout`
     pub statement_timeout: Duration,
+    /// `long_query_time`: statements that take so long or longer are slow.
+    pub slow_after: Duration,
     /// `max_allowed_packet`
     pub packet_bytes_max: usize,
     /// `max_connections`
@@ -65,6 +67,8 @@ impl Settings {
         Self {
             idle_timeout: seconds("connection_idle_timeout"),
             statement_timeout: seconds("sql_execute_timeout"),
+            slow_after: Duration::try_from_secs_f64(parameters.get_float("long_query_time"))
+                .unwrap_or(Duration::from_secs(1)),
             packet_bytes_max: count("max_allowed_packet"),
             connections_max: parameters.get_unsigned("max_connections"),
             backend_connections_max: count("max_backend_connections"),
