@@ -10,6 +10,8 @@ mod support;
 use base::id::{InstanceId, NodeId};
 use control_api::slow_log::SlowLogWindow;
 use control_plane::{ControlPlane, Throttle};
+use control_store::records::instance::InstanceRecord;
+use control_store::typed;
 use node::{Fixture, Node, table};
 use provision::mariadb_local::{LocalDataNodes, LocalMariaDbOptions};
 use provision::{DataNodeAdmin, SqlDataNodeAdmin};
@@ -158,6 +160,40 @@ async fn slow_statements_are_kept_once_however_often_they_come() {
         found.slow_log_list.iter().map(|row| row.query_sample.as_str()).collect();
     assert_eq!((texts, found.total_record), (vec!["SELECT 5", "SELECT 4", "SELECT 3"], 3));
     assert_eq!(found.slow_log_list[0].node_id, fixture.node.as_str());
+    plane.shutdown().await;
+    local.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_hour_has_so_many_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (local, plane, fixture) = world(dir.path()).await;
+    let mut node = Node::connect(&plane, dir.path(), &fixture.node).await;
+    node.hello(&fixture.node, &fixture.instance, 7).await;
+    let first = node.snapshot().await;
+    assert_eq!(first.node_count, 1);
+    let store = plane.app().store();
+    let set = async |threshold: &str| {
+        let key = InstanceRecord::key_of(&fixture.instance);
+        let mut instance: InstanceRecord = typed::get(&**store, &key).await.unwrap().unwrap().value;
+        instance.parameters.set("ddl_flowcontrol_threshold", threshold).unwrap();
+        store.txn(Vec::new(), vec![typed::put(&instance)]).await.unwrap();
+    };
+    set("10").await;
+    // Those that fail count too; those that are refused for their number do not.
+    for number in 0..5 {
+        let id = begun(node.ask(begin(vec![create(&format!("t{number}"))])).await);
+        node.ask(Ask::DdlAbort { ddl_id: id }).await;
+        let missing = TableChange::Drop { name: "missing".to_owned() };
+        assert_eq!(refused(node.ask(begin(vec![missing])).await), 1051);
+    }
+    for _ in 0..3 {
+        assert_eq!(refused(node.ask(begin(vec![create("more")])).await), 3112);
+    }
+    set("11").await;
+    let id = begun(node.ask(begin(vec![create("more")])).await);
+    node.ask(Ask::DdlAbort { ddl_id: id }).await;
+    assert_eq!(refused(node.ask(begin(vec![create("more")])).await), 3112);
     plane.shutdown().await;
     local.stop().await.unwrap();
 }

@@ -161,8 +161,13 @@ impl Backends {
 
     /// Trims idle connections and keeps as many warm as the node must have; called every second.
     pub async fn maintain(&self) {
-        let keep = self.seat.as_ref().map_or(0, Seat::connections_min);
+        let keep_of = |node: &BackendNode| match &self.seat {
+            // Not before it is known how many there may be.
+            Some(seat) if seat.quotas.knows(&node.definition.id) => seat.connections_min(),
+            _ => 0,
+        };
         let runs = self.all().into_iter().map(|node| async move {
+            let keep = keep_of(&node);
             let (warm, other) = match node.used_found_rows.get() {
                 true => (&node.found_rows, &node.changed_rows),
                 false => (&node.changed_rows, &node.found_rows),

@@ -14,7 +14,7 @@ const ASK_AGAIN_ROUNDS: u64 = 20;
 pub async fn round(shared: &Shared, backends: &Backends, number: u64) {
     for node in backends.all() {
         let id = &node.definition.id;
-        if shared.quotas.knows(id) && number % ASK_AGAIN_ROUNDS != 0 {
+        if shared.quotas.knows(id) && !number.is_multiple_of(ASK_AGAIN_ROUNDS) {
             continue;
         }
         match ask(&node).await {

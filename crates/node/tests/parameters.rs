@@ -61,7 +61,7 @@ async fn idle_timeout(system: &System) {
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(4_500) {
         busy.ok("SELECT 1").await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     system.reset("connection_idle_timeout");
     assert!(idle.0.ping().await.is_err());

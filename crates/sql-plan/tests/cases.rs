@@ -229,7 +229,7 @@ fn routed(plan: &RoutedPlan, values: &Values<'_>, out: &mut String) -> Result<()
             show(text, values, &plan.tables, target, out);
         }
         Action::Scatter { targets, text, merge, .. } => {
-            assert!(targets.len() > 1, "a scatter to one target");
+            assert!(targets.len() > 1 || !plan.by_values, "a scatter to one target");
             check_merge(merge);
             show(text, values, &plan.tables, targets.last().copied(), out);
         }
