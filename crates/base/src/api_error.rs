@@ -30,6 +30,9 @@ impl Language {
     }
 }
 
+/// Where an entry's text names the wrong field.
+const FIELD_PLACE: &str = "{param}";
+
 /// One error of the catalogue.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ApiCode {
@@ -126,11 +129,19 @@ impl ApiError {
     /// The whole text in `language`.
     pub fn message(&self, language: Language) -> String {
         let mut text = self.code.text(language).to_owned();
+        let (text_field, field) = match &self.field {
+            // The entry's own text has a place for it.
+            Some(field) if text.contains(FIELD_PLACE) => (Some(field), None),
+            field => (None, field.as_ref()),
+        };
+        if let Some(field) = text_field {
+            text = text.replace(FIELD_PLACE, field);
+        }
         let reason = self.reason.as_ref().map(|(english, chinese)| match language {
             Language::Chinese => chinese,
             Language::English => english,
         });
-        match (&self.field, reason) {
+        match (field, reason) {
             (Some(field), Some(reason)) => text.push_str(&format!(" {field}: {reason}")),
             (Some(field), None) => text.push_str(&format!(" {field}")),
             (None, Some(reason)) => text.push_str(&format!(" {reason}")),
@@ -185,6 +196,8 @@ mod tests {
             "参数错误。 instance.name: 至少 4 个字符"
         );
         assert_eq!(error.status, 400);
+        let named = ApiError::new(NAMED_PARAMETER_INVALID).field("autocommit").because("no", "不");
+        assert_eq!(named.message(Language::English), "Invalid autocommit. no");
         assert_eq!(ApiError::not_found(ACCOUNT_MISSING, "a", "b").status, 404);
         assert_eq!(Language::from_header(" EN-us"), Language::English);
         assert_eq!(Language::from_header("fr"), Language::Chinese);

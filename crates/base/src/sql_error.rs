@@ -92,6 +92,8 @@ catalogue! {
     NO_SUCH_THREAD = 1094, b"HY000", User;
     /// Something that the catalogue has no better error for.
     UNKNOWN_ERROR = 1105, b"HY000", Internal;
+    /// No rule of the security group lets the client in.
+    HOST_NOT_PRIVILEGED = 1130, b"HY000", User;
     /// More or fewer values than columns.
     VALUE_COUNT_MISMATCH = 1136, b"21S01", User;
     /// The account may not run this command on this table.
@@ -120,6 +122,8 @@ catalogue! {
     NO_RANGE_FOR_VALUE = 1526, b"HY000", User;
     /// The statement was killed or ran too long.
     QUERY_INTERRUPTED = 1317, b"70100", User;
+    /// The statement ran longer than `sql_execute_timeout`.
+    QUERY_TIMEOUT = 3024, b"HY000", Limit;
     /// A value that does not fit its parameter.
     WRONG_ARGUMENTS = 1210, b"HY000", User;
     /// A savepoint that is not there.
@@ -146,6 +150,11 @@ catalogue! {
     SHARDING_KEY_MISSING = 3109, b"HY000", User;
     /// The node was cut off from the control plane too long to be sure of its definitions.
     NODE_FENCED = 3110, b"HY000", Dependency;
+    /// A metadata lock is held longer than `ddl_precheck_mdl_threshold_time` on a table that a DDL
+    /// statement would change.
+    METADATA_LOCK_HELD = 3111, b"HY000", Conflict;
+    /// More DDL statements within an hour than `ddl_flowcontrol_threshold` allows.
+    TOO_MANY_DDL = 3112, b"HY000", Limit;
 }
 
 #[cfg(test)]

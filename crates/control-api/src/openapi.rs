@@ -110,9 +110,16 @@ fn query_parameter(parameter: &Parameter) -> Value {
         Parameter::Flag(_) => json!({ "type": "string", "enum": ["true", "false"] }),
         Parameter::Text { required: true, .. } => json!({ "type": "string", "minLength": 1 }),
         Parameter::Text { .. } => json!({ "type": "string" }),
-        Parameter::Milliseconds(_) => {
+        Parameter::Milliseconds(_) | Parameter::MillisecondsNeeded(_) => {
             json!({ "type": "number", "minimum": 0, "exclusiveMaximum": MILLISECONDS_END })
         }
+        Parameter::Counted { max, .. } => {
+            json!({ "type": "integer", "minimum": 1, "maximum": max })
+        }
+        Parameter::LimitUpTo { default, max } => {
+            json!({ "type": "integer", "minimum": 1, "maximum": max, "default": default })
+        }
+        Parameter::OneOf { values, .. } => json!({ "type": "string", "enum": values }),
     };
     json!({ "name": parameter.name(), "in": "query", "required": parameter.required(), "schema": schema })
 }

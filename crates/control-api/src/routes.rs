@@ -51,6 +51,29 @@ pub enum Parameter {
     },
     /// A UNIX time.
     Milliseconds(&'static str),
+    /// A UNIX time that must be given.
+    MillisecondsNeeded(&'static str),
+    /// A whole number from 1 on that must be given.
+    Counted {
+        /// Its name.
+        name: &'static str,
+        /// The greatest value.
+        max: u64,
+    },
+    /// The most rows where the bound is another than that of the other lists.
+    LimitUpTo {
+        /// How many when it is not given.
+        default: u64,
+        /// The greatest value.
+        max: u64,
+    },
+    /// One of these.
+    OneOf {
+        /// Its name.
+        name: &'static str,
+        /// The values.
+        values: &'static [&'static str],
+    },
 }
 
 impl Parameter {
@@ -58,16 +81,24 @@ impl Parameter {
     pub fn name(&self) -> &'static str {
         match self {
             Parameter::Offset => "offset",
-            Parameter::Limit(_) => "limit",
+            Parameter::Limit(_) | Parameter::LimitUpTo { .. } => "limit",
             Parameter::Flag(name)
             | Parameter::Milliseconds(name)
+            | Parameter::MillisecondsNeeded(name)
+            | Parameter::Counted { name, .. }
+            | Parameter::OneOf { name, .. }
             | Parameter::Text { name, .. } => name,
         }
     }
 
     /// Whether it must be given.
     pub fn required(&self) -> bool {
-        matches!(self, Parameter::Text { required: true, .. })
+        matches!(
+            self,
+            Parameter::Text { required: true, .. }
+                | Parameter::MillisecondsNeeded(_)
+                | Parameter::Counted { .. }
+        )
     }
 }
 

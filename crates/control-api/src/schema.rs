@@ -145,7 +145,7 @@ impl CreateDatabase {
 }
 
 /// Refuses a name that breaks one of the documents' rules, with that rule's code.
-pub(crate) fn check_name(field: &str, name: &str) -> Result<(), ApiError> {
+pub fn check_name(field: &str, name: &str) -> Result<(), ApiError> {
     let wrong = |code, english: &str, chinese: &str| {
         Err(ApiError::new(code).field(field).because(english, chinese))
     };
@@ -200,6 +200,16 @@ pub(crate) fn check_data_nodes(
         logins.push(DataNodeLogin { id, user, password });
     }
     Ok(logins)
+}
+
+/// The error with another spelling of the end of its field.
+pub(crate) fn spelled(mut error: ApiError, end: &str, other: &str) -> ApiError {
+    if let Some(field) = &mut error.field
+        && let Some(start) = field.strip_suffix(end)
+    {
+        *field = format!("{start}{other}");
+    }
+    error
 }
 
 impl ShardFields<'_> {

@@ -41,6 +41,16 @@ impl fmt::Display for Subnet {
 }
 
 impl Subnet {
+    /// The network's own address.
+    pub fn network(&self) -> Ipv4Addr {
+        Ipv4Addr::from(self.network)
+    }
+
+    /// How many of its bits are the network's.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// The first `count` free addresses, or `None` when there are not so many. The network's own
     /// address, the first host (by custom a router's) and the broadcast address are never given.
     pub fn allocate(&self, used: &BTreeSet<Ipv4Addr>, count: usize) -> Option<Vec<Ipv4Addr>> {

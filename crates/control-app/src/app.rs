@@ -2,6 +2,7 @@
 //! everything that must last is in the store.
 
 use crate::addresses::Subnet;
+use crate::ddl::flow::DdlFlow;
 use crate::error::AppError;
 use crate::jobs;
 use crate::ports::{NodeCertificates, SnapshotPublisher};
@@ -12,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use control_store::jobs::StoreJobs;
 use control_store::record::{Record, Versioned};
 use control_store::records::Sealed;
+use control_store::slow_log::SlowLogStore;
 use control_store::{Store, typed};
 use job_engine::JobEngine;
 use provision::{DataNodeAdmin, NodeProvisioner};
@@ -57,6 +59,8 @@ pub struct AppParts {
     pub certificates: Arc<dyn NodeCertificates>,
     /// Hands snapshots to nodes.
     pub publisher: Arc<dyn SnapshotPublisher>,
+    /// Where slow statements are kept.
+    pub slow_log: Arc<dyn SlowLogStore>,
     /// What the operator decides.
     pub settings: Settings,
 }
@@ -70,12 +74,15 @@ pub struct App {
     seal: SealKey,
     pub(crate) certificates: Arc<dyn NodeCertificates>,
     pub(crate) publisher: Arc<dyn SnapshotPublisher>,
+    pub(crate) slow_log: Arc<dyn SlowLogStore>,
     /// What the operator decides.
     pub settings: Settings,
     pub(crate) jobs: JobEngine<Arc<App>>,
     /// Held while the account of an instance on a data node is made or taken away, so that of two
     /// schemas on one data node one cannot take away what the other has just made.
     pub(crate) data_node_accounts: Mutex<()>,
+    /// The DDL statements of the last hour.
+    pub(crate) ddl_flow: DdlFlow,
 }
 
 impl App {
@@ -102,9 +109,11 @@ impl App {
             seal: parts.seal,
             certificates: parts.certificates,
             publisher: parts.publisher,
+            slow_log: parts.slow_log,
             settings: parts.settings,
             jobs: engine,
             data_node_accounts: Mutex::new(()),
+            ddl_flow: DdlFlow::default(),
         })
     }
 

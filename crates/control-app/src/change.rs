@@ -101,6 +101,11 @@ impl Change<'_> {
         self.writes.push(typed::delete::<T>(&before.value.key()));
     }
 
+    /// The change holds only if this record is as it was read.
+    pub fn require<T: Record>(&mut self, read: &Versioned<T>) {
+        self.conditions.push(read.unchanged());
+    }
+
     /// Removes the instance's own record.
     pub fn forget_instance(&mut self) {
         self.forget = true;

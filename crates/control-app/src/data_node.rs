@@ -249,7 +249,7 @@ impl App {
     }
 
     /// The administrator as registered.
-    fn admin_login(&self, node: &DataNodeRecord) -> Result<AdminLogin, AppError> {
+    pub(crate) fn admin_login(&self, node: &DataNodeRecord) -> Result<AdminLogin, AppError> {
         let password = self.unseal(&admin_context(&node.id), &node.admin_password)?;
         Ok(AdminLogin::new(&*node.host, node.port, &*node.admin_user, password))
     }
@@ -268,6 +268,15 @@ impl App {
         binding: &BindingRecord,
     ) -> Result<Secret, AppError> {
         self.unseal(&binding_context(id, "password"), &binding.password)
+    }
+
+    /// The account that the instance made for itself there.
+    pub(crate) fn own_login(&self, node: &DataNodeRecord) -> Result<AdminLogin, AppError> {
+        let Some(binding) = &node.binding else {
+            return Err(AppError::Broken(format!("data node {} is not bound", node.id)));
+        };
+        let password = self.binding_password(&node.id, binding)?;
+        Ok(AdminLogin::new(&*node.host, node.port, &*binding.user, password))
     }
 
     /// An instance's new use of a data node; an old one keeps its account and takes the new

@@ -3,7 +3,8 @@
 //! stored, and every live node serves it before the answer) or abort. What a dead node left is
 //! cleared up by [`orphans`].
 
-mod definition;
+pub(crate) mod definition;
+pub mod flow;
 pub mod orphans;
 
 use crate::app::App;
@@ -14,15 +15,16 @@ use crate::time::now_ms;
 use base::id::{InstanceId, NodeId, hex, random_bytes};
 use base::sql_error::{
     CONTROL_PLANE_AWAY, DDL_CONFLICT, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlErrorCode, TABLE_EXISTS,
-    UNKNOWN_DB, UNKNOWN_ERROR, UNKNOWN_TABLE, WRONG_ARGUMENTS,
+    TOO_MANY_DDL, UNKNOWN_DB, UNKNOWN_ERROR, UNKNOWN_TABLE, WRONG_ARGUMENTS,
 };
 use control_store::record::{Record, Versioned};
 use control_store::records::ddl::{DdlRecord, TableLockRecord};
+use control_store::records::instance::InstanceRecord;
 use control_store::records::node::NodeRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::records::table::TableRecord;
 use provision::Stop;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use topology::stream::{Answer, Ask, TableChange};
 
 /// A node that does not serve a new definition within this is stopped, and started anew by the
@@ -78,6 +80,7 @@ async fn begin(
     schema: &str,
     changes: Vec<TableChange>,
 ) -> Result<Answer, Refusal> {
+    check_flow(app, instance).await?;
     let schema = schema.to_lowercase();
     let record = DdlRecord {
         id: hex(&random_bytes::<16>()),
@@ -117,6 +120,22 @@ async fn begin(
         }
         tries.again()?;
     }
+}
+
+/// Counts a statement, or refuses it when there were too many within an hour.
+async fn check_flow(app: &App, instance: &InstanceId) -> Result<(), Refusal> {
+    let record: Option<Versioned<InstanceRecord>> =
+        app.get(&InstanceRecord::key_of(instance)).await?;
+    let Some(record) = record else { return Ok(()) };
+    let threshold = record.value.parameters.get_unsigned("ddl_flowcontrol_threshold");
+    if app.ddl_flow.enter(instance, threshold, Instant::now()) {
+        return Ok(());
+    }
+    let text = format!(
+        "More than {threshold} DDL statements within an hour, which is what \
+         ddl_flowcontrol_threshold allows; try again later"
+    );
+    Err(Refusal::Sql(TOO_MANY_DDL, text))
 }
 
 /// A table that comes to be must not be there, any other must.

@@ -13,12 +13,22 @@ pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The protocol version that every greeting begins with.
 const PROTOCOL_VERSION: u8 = 10;
 
+/// What stands in the place of the version when it says an error instead.
+const ERROR_MARK: u8 = 0xFF;
+
+/// The error for a client that the security group does not let in, which we may well be: who says
+/// so serves.
+const NOT_LET_IN: u16 = base::sql_error::HOST_NOT_PRIVILEGED.number;
+
 /// Fine when a MySQL server greets at `address`.
 pub async fn answers(address: SocketAddr) -> io::Result<()> {
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;
         let mut head = [0; 5];
         stream.read_exact(&mut head).await?;
+        if head[4] == ERROR_MARK && stream.read_u16_le().await? == NOT_LET_IN {
+            return Ok(PROTOCOL_VERSION);
+        }
         Ok(head[4])
     };
     match timeout(GREETING_TIMEOUT, asked).await {

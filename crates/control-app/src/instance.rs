@@ -12,9 +12,7 @@ use crate::jobs::{
 use crate::node;
 use crate::password;
 use crate::time::{now_ms, text};
-use base::api_error::{
-    ApiError, PARAMETER_TEMPLATE_INVALID, QUOTA_EXCEEDED, SECURITY_GROUP_INVALID,
-};
+use base::api_error::{ApiError, QUOTA_EXCEEDED};
 use base::id::{GroupId, InstanceId, NodeId, ProjectId, hex, random_bytes};
 use control_api::instance::{
     Charge, CreateInstanceResponse, DeleteInstanceResponse, InstanceNode, InstanceRow,
@@ -25,7 +23,9 @@ use control_api::paging::{Page, total};
 use control_store::jobs::{LOCK_PREFIX, creation};
 use control_store::record::{Record, Versioned};
 use control_store::records::address::AddressRecord;
-use control_store::records::instance::{ChargeRecord, InstanceRecord, InstanceStatus};
+use control_store::records::instance::{
+    ChargeRecord, InstanceConfiguration, InstanceRecord, InstanceStatus,
+};
 use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::records::order::OrderRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
@@ -47,9 +47,11 @@ impl App {
             let (name, password) = (&administrator.name, administrator.password.expose());
             password::refuse_weak("admin_password", name, password)?;
         }
+        let template = new.parameter_template_id.as_deref();
+        let parameters = self.bought_parameters(project, template).await?;
         let mut tries = Tries::default();
         loop {
-            if let Some(made) = self.try_create_instance(project, &new).await? {
+            if let Some(made) = self.try_create_instance(project, &new, &parameters).await? {
                 return Ok(made);
             }
             tries.again()?;
@@ -80,12 +82,6 @@ impl App {
                 "子网不存在",
             ));
         }
-        if new.security_group_id.as_ref().is_some_and(|id| *id != settings.security_group_id) {
-            return Err(ApiError::new(SECURITY_GROUP_INVALID).field("security_group_id"));
-        }
-        if new.parameter_template_id.is_some() {
-            return Err(ApiError::new(PARAMETER_TEMPLATE_INVALID).field("param_group_id"));
-        }
         Ok(())
     }
 
@@ -94,7 +90,10 @@ impl App {
         &self,
         project: &ProjectId,
         new: &NewInstance,
+        parameters: &Parameters,
     ) -> Result<Option<CreateInstanceResponse>, ApiError> {
+        let group = new.security_group_id.as_ref().unwrap_or(&self.settings.security_group_id);
+        let group = self.security_group_for_use(project, group, "security_group_id").await?;
         let instances = self.instances_of(project).await?;
         if instances.len() >= self.settings.instances_max {
             return Err(ApiError::new(QUOTA_EXCEEDED).because(
@@ -109,10 +108,11 @@ impl App {
             ApiError::new(QUOTA_EXCEEDED)
                 .because("The subnet has no free addresses left.", "子网中没有空闲地址。")
         })?;
-        let instance = self.new_record(project, new, addresses[0])?;
+        let mut instance = self.new_record(project, new, addresses[0])?;
+        instance.parameters = parameters.clone();
         let nodes = new_nodes(&instance, &addresses[1..]);
 
-        let mut conditions = vec![typed::absent(&instance)];
+        let mut conditions = vec![typed::absent(&instance), group.unchanged()];
         let mut writes = vec![typed::put(&instance)];
         for ip in addresses {
             let address = AddressRecord { ip, instance_id: instance.id.clone() };
@@ -203,12 +203,13 @@ impl App {
             security_group_id: new
                 .security_group_id
                 .clone()
-                .unwrap_or(self.settings.security_group_id.clone()),
+                .unwrap_or_else(|| self.settings.security_group_id.clone()),
             time_zone: new.time_zone.clone(),
             group_id: GroupId::random(),
             access_ip,
             port: self.settings.mysql_port,
             parameters: Parameters::default(),
+            configuration: InstanceConfiguration::default(),
             enable_ssl: true,
             charge,
             order_id,
@@ -352,7 +353,7 @@ impl App {
         }
     }
 
-    async fn require_idle_schemas(&self, change: &Change<'_>) -> Result<(), ApiError> {
+    pub(crate) async fn require_idle_schemas(&self, change: &Change<'_>) -> Result<(), ApiError> {
         let schemas: Vec<Versioned<SchemaRecord>> =
             self.list(&SchemaRecord::prefix_of(&change.instance.id)).await?;
         let busy = |schema: &SchemaRecord| {

@@ -7,6 +7,7 @@ pub mod addresses;
 pub mod administrator;
 pub mod app;
 pub mod backup;
+pub mod backup_restorable;
 pub mod change;
 pub mod configuration;
 pub mod data_node;

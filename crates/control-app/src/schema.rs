@@ -17,7 +17,7 @@ use base::api_error::{
 use base::id::{DataNodeId, InstanceId, ProjectId};
 use control_api::paging::{Page, total};
 use control_api::schema::{
-    Database, DatabaseRow, DatabaseShard, ListDatabasesResponse, Mode, NewSchema,
+    DataNodeLogin, Database, DatabaseRow, DatabaseShard, ListDatabasesResponse, Mode, NewSchema,
     ShowDatabaseResponse, UsedDataNodeRow,
 };
 use control_api::schema_v3::{DataNodeV3, ShardV3, ShowDatabaseV3Response};
@@ -30,12 +30,6 @@ use provision::{AdminError, AdminLogin};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use topology::model::{Shard, ShardMode, physical_database};
-
-/// The character set of a schema's tables, as the instance's parameters have it by default.
-const CHARACTER_SET: &str = "utf8mb4";
-
-/// The collation, likewise.
-const COLLATION: &str = "utf8mb4_unicode_ci";
 
 /// A schema's data nodes with their state: what is wrong, if anything.
 type Health = BTreeMap<DataNodeId, (DataNodeRecord, Option<String>)>;
@@ -54,7 +48,7 @@ impl App {
         require_running(&instance)?;
         for schema in new {
             self.replaceable(&instance.id, &schema.name).await?;
-            let nodes = self.wanted_data_nodes(&instance.id, schema).await?;
+            let nodes = self.wanted_data_nodes(&instance.id, &schema.data_nodes).await?;
             self.check_servers(schema, &nodes).await?;
         }
         let mut tries = Tries::default();
@@ -74,7 +68,8 @@ impl App {
     async fn add_schema(&self, change: &mut Change<'_>, new: &NewSchema) -> Result<(), ApiError> {
         let id = change.instance.id.clone();
         let before = self.replaceable(&id, &new.name).await?;
-        for (node, login) in self.wanted_data_nodes(&id, new).await?.iter().zip(&new.data_nodes) {
+        let nodes = self.wanted_data_nodes(&id, &new.data_nodes).await?;
+        for (node, login) in nodes.iter().zip(&new.data_nodes) {
             let binding = Some(self.bind(&node.value, &id, login));
             change.update(node, &DataNodeRecord { binding, ..node.value.clone() });
         }
@@ -92,8 +87,8 @@ impl App {
             dropping: false,
             created_ms: now,
             updated_ms: now,
-            character_set: CHARACTER_SET.to_owned(),
-            collation: COLLATION.to_owned(),
+            character_set: change.instance.parameters.get("character_set_server").to_owned(),
+            collation: change.instance.parameters.get("collation_server").to_owned(),
             shards: spread(
                 &new.name,
                 new.shard_count,
@@ -113,7 +108,7 @@ impl App {
     }
 
     /// The record that a new schema of this name replaces: one that could not be made.
-    async fn replaceable(
+    pub(crate) async fn replaceable(
         &self,
         id: &InstanceId,
         name: &str,
@@ -131,13 +126,13 @@ impl App {
     }
 
     /// The data nodes of the request: known, and no other instance's.
-    async fn wanted_data_nodes(
+    pub(crate) async fn wanted_data_nodes(
         &self,
         id: &InstanceId,
-        new: &NewSchema,
+        logins: &[DataNodeLogin],
     ) -> Result<Vec<Versioned<DataNodeRecord>>, ApiError> {
-        let mut nodes = Vec::with_capacity(new.data_nodes.len());
-        for login in &new.data_nodes {
+        let mut nodes = Vec::with_capacity(logins.len());
+        for login in logins {
             let node: Option<Versioned<DataNodeRecord>> =
                 self.get(&DataNodeRecord::key_of(&login.id)).await?;
             let node = node.ok_or_else(|| {
@@ -172,16 +167,18 @@ impl App {
             let node = &node.value;
             let admin =
                 AdminLogin::new(&*node.host, node.port, &*login.user, login.password.clone());
-            async move { self.check_server(node, &admin, &new.name, &wanted).await }
+            async move { self.check_server(node, &admin, &shard_prefix(&new.name), &wanted).await }
         });
         try_join_all(checks).await.map(|_| ())
     }
 
-    async fn check_server(
+    /// Refuses a data node that does not answer to `admin`, is not fit, or has one of the `wanted`
+    /// databases, whose names all begin with `prefix`.
+    pub(crate) async fn check_server(
         &self,
         node: &DataNodeRecord,
         admin: &AdminLogin,
-        schema: &str,
+        prefix: &str,
         wanted: &BTreeSet<String>,
     ) -> Result<(), ApiError> {
         let wrong = |error: AdminError| refusal(node, &error);
@@ -195,8 +192,7 @@ impl App {
                 format!("{}: {problem}", node.name),
             ));
         }
-        let present =
-            self.data_nodes.list_databases(admin, &shard_prefix(schema)).await.map_err(wrong)?;
+        let present = self.data_nodes.list_databases(admin, prefix).await.map_err(wrong)?;
         match present.iter().find(|name| wanted.contains(*name)) {
             None => Ok(()),
             Some(name) => Err(ApiError::new(PHYSICAL_DATABASE_FAILED).because(
@@ -406,7 +402,7 @@ fn shard_unit(schema: &SchemaRecord) -> u32 {
     counts.into_values().max().unwrap_or(0)
 }
 
-fn state_name(problem: &Option<String>) -> &'static str {
+pub(crate) fn state_name(problem: &Option<String>) -> &'static str {
     if problem.is_none() { "normal" } else { "abnormal" }
 }
 

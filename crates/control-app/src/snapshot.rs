@@ -1,6 +1,7 @@
 //! The snapshot of an instance, from its records. Schemas that nodes may not use yet are left out,
 //! those that are going are marked as not ready. Its version is the greatest revision among its
-//! inputs, which is the instance's own record's: every change writes that too.
+//! inputs. That is the instance's own record's, for every change writes that too, or the security
+//! group's, which many instances share: read after the instance, it is as new as the version says.
 
 use crate::app::App;
 use crate::error::AppError;
@@ -9,9 +10,12 @@ use control_store::record::Versioned;
 use control_store::records::account::AccountRecord;
 use control_store::records::data_node::{BindingRecord, DataNodeRecord};
 use control_store::records::instance::InstanceRecord;
+use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
+use control_store::records::security_group::SecurityGroupRecord;
 use control_store::records::table::TableRecord;
 use std::collections::{BTreeMap, BTreeSet};
+use topology::access::AccessRule;
 use topology::account::Account;
 use topology::model::{DataNode, Replica, SNAPSHOT_FORM, Schema, Snapshot, Table};
 
@@ -28,6 +32,10 @@ pub struct SnapshotInputs {
     pub data_nodes: Vec<Versioned<DataNodeRecord>>,
     /// Its accounts.
     pub accounts: Vec<Versioned<AccountRecord>>,
+    /// Its security group.
+    pub security_group: Option<Versioned<SecurityGroupRecord>>,
+    /// Its nodes.
+    pub nodes: Vec<Versioned<NodeRecord>>,
 }
 
 /// Reading the inputs is tried so often while they change.
@@ -42,8 +50,10 @@ impl SnapshotInputs {
         let accounts = self.accounts.iter().map(|account| account.mod_revision);
         let bound = self.data_nodes.iter().filter(|node| node.value.is_bound_to(id));
         let data_nodes = bound.map(|node| node.mod_revision);
+        let group = self.security_group.iter().map(|group| group.mod_revision);
         schemas
             .chain(tables)
+            .chain(group)
             .chain(accounts)
             .chain(data_nodes)
             .fold(self.instance.mod_revision, u64::max)
@@ -63,6 +73,10 @@ impl App {
                 tables: self.list(&TableRecord::prefix_of_instance(id)).await?,
                 data_nodes: self.all_data_nodes().await?,
                 accounts: self.accounts(id).await?,
+                security_group: self
+                    .get(&SecurityGroupRecord::key_of(&instance.value.security_group_id))
+                    .await?,
+                nodes: self.nodes_of(id).await?,
                 instance,
             };
             // Whoever changes any of them writes the instance too: unchanged, it vouches for all.
@@ -128,10 +142,23 @@ impl App {
             schemas,
             accounts: accounts.collect::<Result<_, AppError>>()?,
             parameters: instance.parameters.clone(),
+            node_count: node_count(&inputs.nodes),
             read_only_nodes: BTreeSet::new(),
-            client_access: None,
+            client_access: Some(self.access_rules(inputs)),
             time_zone: Some(sql_offset(&instance.time_zone).to_owned()),
         })
+    }
+
+    /// Who may connect. Without its group nobody may: that is a fault of ours, and the safe side.
+    fn access_rules(&self, inputs: &SnapshotInputs) -> Vec<AccessRule> {
+        match &inputs.security_group {
+            Some(group) => group.value.access_rules(),
+            None => {
+                let instance = &inputs.instance.value;
+                tracing::error!(instance = %instance.id, group = instance.security_group_id, "the security group is not there");
+                Vec::new()
+            }
+        }
     }
 
     fn snapshot_data_node(
@@ -179,6 +206,12 @@ fn sql_offset(zone: &str) -> &str {
         Some(offset) if !offset.is_empty() => offset,
         _ => "+00:00",
     }
+}
+
+/// The nodes that do or will serve.
+fn node_count(nodes: &[Versioned<NodeRecord>]) -> u32 {
+    let serving = nodes.iter().filter(|node| node.value.stage != NodeStage::CreateFailed).count();
+    u32::try_from(serving).unwrap_or(u32::MAX)
 }
 
 fn snapshot_schema(schema: &SchemaRecord, tables: BTreeMap<String, Table>) -> Schema {

@@ -346,6 +346,8 @@ async fn an_instance_goes_with_its_data(nodes: &[LocalDataNode]) {
         }
         assert_clean(nodes, &format!("{fault:?}")).await;
         let keys = world.keys().await;
-        assert!(keys.iter().all(|key| key.starts_with("data-nodes/")), "{fault:?}: {keys:?}");
+        let stays = ["data-nodes/", "backups/", "metadata-documents/"];
+        let gone = |key: &&String| stays.iter().all(|prefix| !key.starts_with(prefix));
+        assert_eq!(keys.iter().find(gone), None, "{fault:?}: {keys:?}");
     }
 }

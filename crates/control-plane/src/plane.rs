@@ -16,6 +16,7 @@ use control_app::iam::{FirstStart, Iam};
 use control_app::{App, AppParts, Settings};
 use control_store::StoreError;
 use control_store::embedded::SqliteStore;
+use control_store::slow_log::SqliteSlowLog;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -86,7 +87,11 @@ impl ControlPlane {
             seal: SealKey::from_bytes(*key),
             certificates: authority.clone(),
             publisher: live.clone(),
+            slow_log: open_slow_log(&options.data_dir)?,
         });
+        app.ensure_default_security_group()
+            .await
+            .map_err(|error| StartError::Setting(format!("no default security group: {error}")))?;
         live.attach(&app);
         let stream =
             NodeStream::start(stream, authority.stream_config()?, live.clone(), app.clone());
@@ -172,6 +177,10 @@ fn open_store(data_dir: &Path) -> Result<Arc<ClosingStore>, StartError> {
         Err(StoreError::InUse { .. }) => Err(StartError::InUse { data_dir: data_dir.to_owned() }),
         Err(error) => Err(StartError::Store(error)),
     }
+}
+
+fn open_slow_log(data_dir: &Path) -> Result<Arc<SqliteSlowLog>, StartError> {
+    SqliteSlowLog::open(&data_dir.join("meta").join("slow-log.db")).map_err(StartError::Store)
 }
 
 fn endpoints(

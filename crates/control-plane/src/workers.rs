@@ -21,6 +21,9 @@ const HELLO_GRACE: Duration = Duration::from_millis(2 * HEARTBEAT_TIMEOUT_MS);
 /// How often changes of definitions are looked at.
 const DDL_EVERY: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether backups are due, or too old.
+const BACKUPS_EVERY: Duration = Duration::from_secs(5 * 60);
+
 /// How often old records are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(10 * 60);
 
@@ -45,9 +48,12 @@ impl Workers {
         let ddl = every(HELLO_GRACE, DDL_EVERY, stopped.clone(), move || {
             settle_ddl(app.clone(), live.clone())
         });
+        let app = state.app.clone();
+        let backups =
+            every(HELLO_GRACE, BACKUPS_EVERY, stopped.clone(), move || keep_backups(app.clone()));
         let state = state.clone();
         let purge = every(Duration::ZERO, PURGE_EVERY, stopped, move || purge(state.clone()));
-        Self { stop, loops: vec![nodes, ddl, purge] }
+        Self { stop, loops: vec![nodes, ddl, backups, purge] }
     }
 
     /// Stops them; a round that runs is let finish.
@@ -84,6 +90,12 @@ async fn keep_nodes(app: Arc<App>) {
     }
 }
 
+async fn keep_backups(app: Arc<App>) {
+    if let Err(error) = app.reconcile_backups(now_ms()).await {
+        tracing::warn!(%error, "backups cannot be looked at");
+    }
+}
+
 async fn purge(state: Arc<AppState>) {
     state.limiter.forget_idle();
     let now = now_ms();
@@ -91,6 +103,11 @@ async fn purge(state: Arc<AppState>) {
         Ok(0) => {}
         Ok(count) => tracing::debug!(count, "tokens removed"),
         Err(error) => tracing::warn!(%error, "old tokens cannot be removed"),
+    }
+    match state.app.purge_slow_log(now).await {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(count, "old slow statements removed"),
+        Err(error) => tracing::warn!(%error, "old slow statements cannot be removed"),
     }
     let before = u64::try_from(now).unwrap_or(0).saturating_sub(JOBS_KEPT_MS);
     match control_store::jobs::purge(&**state.app.store(), before).await {

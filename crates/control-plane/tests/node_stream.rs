@@ -8,6 +8,7 @@ mod node;
 mod support;
 
 use base::id::{InstanceId, NodeId};
+use control_api::slow_log::SlowLogWindow;
 use control_plane::{ControlPlane, Throttle};
 use node::{Fixture, Node, table};
 use provision::mariadb_local::{LocalDataNodes, LocalMariaDbOptions};
@@ -15,6 +16,7 @@ use provision::{DataNodeAdmin, SqlDataNodeAdmin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::start;
+use topology::slow_query::SlowQuery;
 use topology::stream::{Answer, Ask, TableChange, ToNode};
 
 fn create(name: &str) -> TableChange {
@@ -119,6 +121,43 @@ async fn a_definition_is_locked_stored_and_published() {
     node.ask(Ask::DdlCommit { ddl_id: id, changes: vec![rename] }).await;
     let shop = node.newest.as_ref().unwrap().schema("shop").unwrap().clone();
     assert_eq!(shop.tables.keys().collect::<Vec<_>>(), ["sales"]);
+    plane.shutdown().await;
+    local.stop().await.unwrap();
+}
+
+fn slow(number: u64) -> SlowQuery {
+    SlowQuery {
+        number,
+        user: "root".to_owned(),
+        schema: "shop".to_owned(),
+        text: format!("SELECT {number}"),
+        digest: "d".to_owned(),
+        started_ms: 1_000 + i64::try_from(number).unwrap(),
+        milliseconds: 1_500,
+        shards: vec!["shop_0000".to_owned()],
+        rows_examined: 1,
+        rows_returned: 1,
+        client: "127.0.0.1".to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_statements_are_kept_once_however_often_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let (local, plane, fixture) = world(dir.path()).await;
+    let mut node = Node::connect(&plane, dir.path(), &fixture.node).await;
+    node.hello(&fixture.node, &fixture.instance, 7).await;
+    node.report(vec![slow(3), slow(4)]).await;
+    // The answer was lost on the way: the node says it again.
+    node.report(vec![slow(3), slow(4), slow(5)]).await;
+    let project = base::id::ProjectId::parse(&plane.endpoints().project_id).unwrap();
+    let window = SlowLogWindow { from_ms: 0, to_ms: 2_000, offset: 0, limit: 10 };
+    let id = fixture.instance.as_str();
+    let found = plane.app().list_slow_logs(&project, id, window).await.unwrap();
+    let texts: Vec<&str> =
+        found.slow_log_list.iter().map(|row| row.query_sample.as_str()).collect();
+    assert_eq!((texts, found.total_record), (vec!["SELECT 5", "SELECT 4", "SELECT 3"], 3));
+    assert_eq!(found.slow_log_list[0].node_id, fixture.node.as_str());
     plane.shutdown().await;
     local.stop().await.unwrap();
 }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod jobs;
 pub mod record;
 pub mod records;
+pub mod slow_log;
 pub mod store;
 pub mod typed;
 

@@ -80,7 +80,7 @@ enum Noun {
     /// Parameters of an instance: list, set
     #[command(subcommand)]
     Parameters(parameters::Verb),
-    /// Parameter templates: list, show, create, set, copy, compare, delete
+    /// Parameter templates: list, show, create, set, copy, compare, apply, delete
     #[command(subcommand)]
     Templates(parameters::TemplateVerb),
     /// Slow statements of an instance

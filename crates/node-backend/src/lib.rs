@@ -16,6 +16,7 @@ pub mod members;
 pub mod options;
 pub mod pool;
 pub mod query;
+pub mod quota;
 pub mod session_state;
 pub mod statement;
 
@@ -27,5 +28,6 @@ pub use members::{Member, Members};
 pub use options::ConnectOptions;
 pub use pool::{Lease, Pool, PoolOptions, PoolStats};
 pub use query::{QueryResult, ResultSet, Row, StreamHead};
+pub use quota::Quota;
 pub use session_state::SessionState;
 pub use statement::Prepared;

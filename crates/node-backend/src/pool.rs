@@ -8,6 +8,7 @@ use crate::connection::Connection;
 use crate::error::BackendError;
 use crate::kill::{KillTarget, kill};
 use crate::options::ConnectOptions;
+use crate::quota::Quota;
 use crate::session_state::SessionState;
 use base::backoff::Backoff;
 use std::cell::{Cell, RefCell};
@@ -23,6 +24,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 const LOOK_AFTER: Duration = Duration::from_millis(5);
 /// A ping of an idle connection must be answered within this time.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// A caller that waits for a place of the quota looks again after this time: places are freed by
+/// other threads.
+const QUOTA_LOOK: Duration = Duration::from_millis(20);
 /// So many idle connections are searched for one with the wanted session state.
 const MATCH_SEARCH_MAX: usize = 16;
 
@@ -31,8 +35,8 @@ const MATCH_SEARCH_MAX: usize = 16;
 pub struct PoolOptions {
     /// At most so many connections.
     pub max_connections: usize,
-    /// `maintain` keeps so many ready.
-    pub min_idle: usize,
+    /// `maintain` keeps so many connections, in use or ready.
+    pub min_open: usize,
     /// A connection that was idle for longer is closed by `maintain`.
     pub idle_timeout: Duration,
     /// A caller waits this long for a connection when all are in use.
@@ -49,7 +53,7 @@ impl Default for PoolOptions {
     fn default() -> Self {
         Self {
             max_connections: 64,
-            min_idle: 0,
+            min_open: 0,
             idle_timeout: Duration::from_secs(60),
             acquire_timeout: Duration::from_secs(10),
             waiting_max: 10_000,
@@ -84,6 +88,25 @@ struct Shared {
     connect: Arc<ConnectOptions>,
     options: Cell<PoolOptions>,
     state: RefCell<State>,
+    /// The bound that it shares with other pools.
+    quota: Option<Arc<Quota>>,
+}
+
+impl Shared {
+    fn give_back_places(&self, count: usize) {
+        if let Some(quota) = &self.quota {
+            (0..count).for_each(|_| quota.give_back());
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.give_back_places(self.state.borrow().idle.len());
+        if let Some(quota) = &self.quota {
+            quota.leave();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +152,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let Some(shared) = self.0.take() else { return };
         shared.state.borrow_mut().open -= 1;
+        shared.give_back_places(1);
         // A place is no connection: whoever waits must make one. Waking is enough.
         wake_one(&shared);
     }
@@ -156,7 +180,22 @@ pub struct Lease {
 impl Pool {
     /// An empty pool.
     pub fn new(connect: Arc<ConnectOptions>, options: PoolOptions) -> Self {
-        Self(Rc::new(Shared { connect, options: Cell::new(options), state: RefCell::default() }))
+        Self::make(connect, options, None)
+    }
+
+    /// The same, sharing a bound with other pools.
+    pub fn with_quota(
+        connect: Arc<ConnectOptions>,
+        options: PoolOptions,
+        quota: Arc<Quota>,
+    ) -> Self {
+        quota.join();
+        Self::make(connect, options, Some(quota))
+    }
+
+    fn make(connect: Arc<ConnectOptions>, options: PoolOptions, quota: Option<Arc<Quota>>) -> Self {
+        let options = Cell::new(options);
+        Self(Rc::new(Shared { connect, options, state: RefCell::default(), quota }))
     }
 
     /// Where it connects to.
@@ -189,6 +228,16 @@ impl Pool {
         }
     }
 
+    /// How many connections could be had now without waiting.
+    pub fn free(&self) -> usize {
+        let stats = self.stats();
+        let own = self.options().max_connections.saturating_sub(stats.in_use);
+        match &self.0.quota {
+            Some(quota) => own.min(quota.free() + stats.idle),
+            None => own,
+        }
+    }
+
     /// Whether the server could not be reached when it was tried last.
     pub fn is_down(&self) -> bool {
         self.0.state.borrow().down.failures > 0
@@ -202,6 +251,7 @@ impl Pool {
             state.open -= state.idle.len();
             (std::mem::take(&mut state.idle), std::mem::take(&mut state.waiting))
         };
+        self.0.give_back_places(idle.len());
         drop((idle, waiting));
     }
 
@@ -253,12 +303,8 @@ impl Pool {
             if let Some(slot) = self.free_slot()? {
                 return self.connect(slot).await;
             }
-            let waiting = self.wait_in_line()?;
-            match timeout_at(deadline, waiting).await {
-                Ok(Ok(lease)) => return Ok(lease),
-                // Woken without a connection: a place is free, or the pool was closed.
-                Ok(Err(_)) => {}
-                Err(_) => return Err(self.exhausted()),
+            if let Some(lease) = self.wait_for_lease(deadline).await? {
+                return Ok(lease);
             }
         }
     }
@@ -289,7 +335,12 @@ impl Pool {
             let reason = down.reason.clone();
             return Err(BackendError::Down { address: self.0.connect.address(), reason });
         }
-        down.probing = down.failures > 0;
+        let probing = down.failures > 0;
+        let own = state.open;
+        if self.0.quota.as_ref().is_some_and(|quota| !quota.take(own)) {
+            return Ok(None);
+        }
+        state.down.probing = probing;
         state.open += 1;
         Ok(Some(Slot::new(&self.0)))
     }
@@ -312,6 +363,26 @@ impl Pool {
         }
     }
 
+    /// Waits for a connection that comes back; none: there may be a place for a new one, or the pool
+    /// was closed.
+    async fn wait_for_lease(&self, deadline: Instant) -> Result<Option<Lease>, BackendError> {
+        let mut waiting = self.wait_in_line()?;
+        let Some(quota) = &self.0.quota else {
+            return match timeout_at(deadline, waiting).await {
+                Ok(lease) => Ok(lease.ok()),
+                Err(_) => Err(self.exhausted()),
+            };
+        };
+        let _waits = quota.wait(self.0.state.borrow().open);
+        let look = Instant::now() + QUOTA_LOOK;
+        match timeout_at(deadline.min(look), &mut waiting).await {
+            Ok(lease) => Ok(lease.ok()),
+            Err(_) if Instant::now() >= deadline => Err(self.exhausted()),
+            // What was sent in this moment is not lost.
+            Err(_) => Ok(waiting.try_recv().ok()),
+        }
+    }
+
     fn wait_in_line(&self) -> Result<oneshot::Receiver<Lease>, BackendError> {
         let mut state = self.0.state.borrow_mut();
         // Those that gave up waiting leave their places behind.
@@ -325,7 +396,8 @@ impl Pool {
     }
 
     fn exhausted(&self) -> BackendError {
-        let limit = self.options().max_connections;
+        let own = self.options().max_connections;
+        let limit = self.0.quota.as_ref().map_or(own, |quota| own.min(quota.most()));
         BackendError::PoolExhausted { address: self.0.connect.address(), limit }
     }
 
@@ -336,7 +408,8 @@ impl Pool {
         while let Some(gone) = self.pop_stale(&options) {
             drop(gone);
         }
-        while self.stats().idle < options.min_idle {
+        self.drop_dead();
+        while self.stats().open < options.min_open && !self.is_short() {
             let Ok(Some(slot)) = self.free_slot() else { return };
             if let Err(error) = self.connect(slot).await {
                 tracing::warn!(address = self.0.connect.address(), %error, "no connection to keep ready");
@@ -345,13 +418,35 @@ impl Pool {
         }
     }
 
+    /// Closes idle connections while other pools want places.
+    pub fn shed(&self) {
+        while self.is_short() {
+            let Some(idle) = self.0.state.borrow_mut().idle.pop_front() else { return };
+            drop((idle, Slot::new(&self.0)));
+        }
+    }
+
+    fn is_short(&self) -> bool {
+        self.0.quota.as_ref().is_some_and(|quota| quota.is_short())
+    }
+
+    /// Closes idle connections that their server has closed.
+    fn drop_dead(&self) {
+        let idle = std::mem::take(&mut self.0.state.borrow_mut().idle);
+        let (alive, dead): (VecDeque<Idle>, VecDeque<Idle>) =
+            idle.into_iter().partition(|idle| idle.connection.idle_socket_alive());
+        self.0.state.borrow_mut().idle = alive;
+        for one in dead {
+            drop((one, Slot::new(&self.0)));
+        }
+    }
+
     /// The idle connection that came back first, if it must go.
     fn pop_stale(&self, options: &PoolOptions) -> Option<(Idle, Slot)> {
         let mut state = self.0.state.borrow_mut();
         let oldest = state.idle.front()?;
-        let stale =
-            oldest.since.elapsed() > options.idle_timeout && state.idle.len() > options.min_idle;
-        if !stale && state.open <= options.max_connections {
+        let stale = oldest.since.elapsed() > options.idle_timeout && state.open > options.min_open;
+        if !stale && !self.is_short() && state.open <= options.max_connections {
             return None;
         }
         let idle = state.idle.pop_front()?;
@@ -455,7 +550,9 @@ impl Drop for Lease {
         let Some(shared) = slot.0.clone() else { return };
         let within = {
             let state = shared.state.borrow();
-            !state.closed && state.open <= shared.options.get().max_connections
+            !state.closed
+                && state.open <= shared.options.get().max_connections
+                && !shared.quota.as_ref().is_some_and(|quota| quota.wants_back(state.open))
         };
         if !within {
             return;
@@ -468,6 +565,10 @@ impl Drop for Lease {
                 Ok(()) => return,
                 Err(back) => lease = back,
             }
+        }
+        if shared.quota.as_ref().is_some_and(|quota| quota.is_short()) {
+            lease.connection = None;
+            return;
         }
         // From here on the place belongs to the idle connection: `open` counts it still.
         if let (Some(connection), Some(slot)) = (lease.connection.take(), lease.slot.take()) {

@@ -167,7 +167,7 @@ async fn states(server: &Server) {
 
 async fn maintenance(server: &Server) {
     let idle_timeout = Duration::from_millis(50);
-    let pool = pool(server, PoolOptions { min_idle: 2, idle_timeout, ..Default::default() });
+    let pool = pool(server, PoolOptions { min_open: 2, idle_timeout, ..Default::default() });
     pool.maintain().await;
     assert_eq!(pool.stats(), stats(2, 2, 0, 0));
     let leases = [

@@ -3,8 +3,10 @@
 //! Pools follow the snapshot: a changed data node gets fresh ones, a removed one's are closed.
 
 use crate::error::{ExecError, sql};
+use crate::quotas::{Quotas, Seat};
 use base::id::DataNodeId;
 use base::sql_error;
+use futures::future::join_all;
 use node_backend::options::ConnectOptions;
 use node_backend::pool::{Lease, Pool, PoolOptions};
 use node_backend::session_state::SessionState;
@@ -14,8 +16,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use topology::model::{DataNode, Snapshot};
 
-/// Connections of one worker to one data node when the instance's parameter leaves it open.
-pub const POOL_CONNECTIONS_DEFAULT: usize = 32;
+/// Connections of one pool that shares no quota.
+const POOL_CONNECTIONS_DEFAULT: usize = 32;
+
+/// Connections of one pool that shares a quota, which is what bounds it.
+const POOL_CONNECTIONS_MAX: usize = 100_000;
 
 /// A worker's pools.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub struct Backends {
     nodes: RefCell<BTreeMap<DataNodeId, Rc<BackendNode>>>,
     version: Cell<u64>,
     connections_max: Cell<usize>,
+    /// The node's bounds, and this worker's place among those that share them.
+    seat: Option<Seat>,
 }
 
 /// One data node, as a worker sees it.
@@ -34,6 +41,8 @@ pub struct BackendNode {
     changed_rows: Pool,
     /// Counting found rows (CLIENT_FOUND_ROWS).
     found_rows: Pool,
+    /// Which of the two was used last: that one is kept warm.
+    used_found_rows: Cell<bool>,
 }
 
 impl Default for Backends {
@@ -49,6 +58,16 @@ impl Backends {
             nodes: RefCell::default(),
             version: Cell::new(0),
             connections_max: Cell::new(POOL_CONNECTIONS_DEFAULT),
+            seat: None,
+        }
+    }
+
+    /// No data nodes yet; connections are bounded together with those of the node's other workers.
+    pub fn with_quotas(quotas: &Arc<Quotas>) -> Self {
+        Self {
+            connections_max: Cell::new(POOL_CONNECTIONS_MAX),
+            seat: Some(quotas.sit_down()),
+            ..Self::new()
         }
     }
 
@@ -86,15 +105,20 @@ impl Backends {
             options.session_track = false;
             let limits = PoolOptions {
                 max_connections: self.connections_max.get(),
-                min_idle: 0,
                 ..PoolOptions::default()
             };
-            Pool::new(Arc::new(options), limits)
+            match &self.seat {
+                Some(seat) => {
+                    Pool::with_quota(Arc::new(options), limits, seat.quotas.of(&definition.id))
+                }
+                None => Pool::new(Arc::new(options), limits),
+            }
         };
         BackendNode {
             definition: definition.clone(),
             changed_rows: pool(false),
             found_rows: pool(true),
+            used_found_rows: Cell::new(false),
         }
     }
 
@@ -135,11 +159,36 @@ impl Backends {
         })
     }
 
-    /// Trims idle connections; called every second.
+    /// Trims idle connections and keeps as many warm as the node must have; called every second.
     pub async fn maintain(&self) {
+        let keep = self.seat.as_ref().map_or(0, Seat::connections_min);
+        let runs = self.all().into_iter().map(|node| async move {
+            let (warm, other) = match node.used_found_rows.get() {
+                true => (&node.found_rows, &node.changed_rows),
+                false => (&node.changed_rows, &node.found_rows),
+            };
+            let min_open = keep.saturating_sub(other.stats().in_use);
+            for (pool, min_open) in [(other, 0), (warm, min_open)] {
+                pool.set_options(PoolOptions { min_open, ..pool.options() });
+                pool.maintain().await;
+            }
+        });
+        join_all(runs).await;
+    }
+
+    /// Closes idle connections while others want their places.
+    pub fn shed(&self) {
         for node in self.all() {
-            node.changed_rows.maintain().await;
-            node.found_rows.maintain().await;
+            node.changed_rows.shed();
+            node.found_rows.shed();
+        }
+    }
+
+    /// Returns when somebody wants places.
+    pub async fn pressed(&self) {
+        match &self.seat {
+            Some(seat) => seat.quotas.pressed().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -165,6 +214,7 @@ impl BackendNode {
         found_rows: bool,
         state: &Arc<SessionState>,
     ) -> Result<Lease, ExecError> {
+        self.used_found_rows.set(found_rows);
         Ok(self.pool(found_rows).acquire_for(state).await?)
     }
 

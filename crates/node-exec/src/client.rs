@@ -23,6 +23,16 @@ pub struct ClientWriter {
     /// What the client can do.
     pub capabilities: Capabilities,
     relay: Relay,
+    /// How often something was written out.
+    writes: u64,
+}
+
+/// A place in what is written to a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    writes: u64,
+    length: usize,
+    sequence: u8,
 }
 
 /// Where the relay stands inside the data node's frames.
@@ -55,6 +65,7 @@ impl ClientWriter {
             sequence: 0,
             capabilities: Capabilities(0),
             relay: Relay::default(),
+            writes: 0,
         }
     }
 
@@ -68,6 +79,21 @@ impl ClientWriter {
     pub fn begin_answer(&mut self, sequence: u8) {
         self.sequence = sequence;
         self.relay = Relay { aligned: true, ..Relay::default() };
+    }
+
+    /// The present place, to come back to.
+    pub fn mark(&self) -> Mark {
+        Mark { writes: self.writes, length: self.out.len(), sequence: self.sequence }
+    }
+
+    /// Forgets what was put after a mark; false when some of it has been written out already.
+    pub fn take_back(&mut self, mark: Mark) -> bool {
+        let can = self.writes == mark.writes;
+        if can {
+            self.out.truncate(mark.length);
+            self.begin_answer(mark.sequence);
+        }
+        can
     }
 
     /// Whether anything was put since the writer was flushed last.
@@ -163,6 +189,7 @@ impl ClientWriter {
     /// Writes the buffer out.
     pub async fn flush(&mut self) -> Result<(), ExecError> {
         if !self.out.is_empty() {
+            self.writes += 1;
             self.io.write_all(&self.out).await.map_err(ExecError::Client)?;
             self.out.clear();
             if self.out.capacity() > KEEP_BYTES {

@@ -74,6 +74,7 @@ pub async fn query(
     let mut inner = Exec {
         backends: exec.backends,
         snapshot: exec.snapshot,
+        settings: exec.settings,
         sequences: exec.sequences,
         control: exec.control,
         session: exec.session,

@@ -2,6 +2,8 @@
 //! physical tables, each data node in parallel, published before the client gets its OK. What fails
 //! half-way is undone where that is possible, and told where it is not.
 
+pub mod precheck;
+
 use crate::ask::AskError;
 use crate::definition;
 use crate::error::{ExecError, sql};
@@ -12,6 +14,7 @@ use base::id::DataNodeId;
 use base::sql_error::{self, SqlErrorCode};
 use futures::future::join_all;
 use mysql_wire::packet::OkPacket;
+use node_backend::error::BackendError;
 use sql_plan::plan::{DdlPlan, DdlStatement};
 use std::collections::BTreeMap;
 use topology::algorithm::{SqlValue, Target};
@@ -56,6 +59,10 @@ async fn change(
         Answer::DdlBegun { ddl_id } => ddl_id,
         other => return Err(unexpected(&other)),
     };
+    if let Err(error) = precheck::check(exec, plan).await {
+        abort(exec, ddl_id).await;
+        return Err(error);
+    }
     let affected_rows = match run_statements(exec, plan, statement).await {
         Ok(affected_rows) => affected_rows,
         Err(error) => {
@@ -189,16 +196,23 @@ async fn run_everywhere(
     let mut by_node: BTreeMap<DataNodeId, Vec<(Target, Vec<u8>)>> = BTreeMap::new();
     for target in targets {
         let text = exec.render(text, &one.tables, *target, statement)?;
+        exec.session.touched.note(&plan.schema, target.shard);
         by_node
             .entry(exec.data_node(&plan.schema, target.shard)?)
             .or_default()
             .push((*target, text));
     }
     let state = exec.session.state.clone();
+    let held_max = exec.settings.lock_held_max;
+    let wait = format!("SET SESSION lock_wait_timeout = {}", held_max.as_secs());
     let mut nodes = Vec::with_capacity(by_node.len());
     for (id, work) in by_node {
         let node = exec.backends.node(&id)?;
-        let lease = node.lease(exec.session.found_rows, &state).await?;
+        let mut lease = node.lease(exec.session.found_rows, &state).await?;
+        if state.get("lock_wait_timeout").is_none() {
+            lease.mark_dirty();
+            lease.execute_sql(wait.as_bytes()).await?;
+        }
         nodes.push((lease, work));
     }
     let runs = nodes.into_iter().map(|(mut lease, work)| async move {
@@ -208,6 +222,11 @@ async fn run_everywhere(
                 Ok(ok) => {
                     outcome.done.push(target);
                     outcome.affected.push(ok.affected_rows);
+                }
+                Err(BackendError::Server(error)) if error.number == precheck::LOCK_WAIT_TIMEOUT => {
+                    let error = precheck::too_old("since the statement began", held_max);
+                    outcome.failed.push((target, error));
+                    break;
                 }
                 Err(error) => outcome.failed.push((target, error.into())),
             }

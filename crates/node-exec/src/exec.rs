@@ -7,6 +7,7 @@ use crate::backends::{BackendNode, Backends};
 use crate::client::ClientWriter;
 use crate::error::{ExecError, sql};
 use crate::sequence::Sequences;
+use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
 use crate::{ddl, insert, insert_select, relay, rows, scratch, write};
 use base::id::DataNodeId;
@@ -23,6 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use topology::algorithm::Target;
 use topology::model::{Schema, Snapshot};
+use topology::parameters::{Settings, TransactionPolicy};
 
 /// Warnings kept of one statement.
 pub const WARNINGS_MAX: usize = 64;
@@ -51,6 +53,8 @@ pub struct ExecSession {
     pub gtrids: Rc<dyn Fn() -> (String, InFlightGuard)>,
     /// Memory for the text that is sent.
     pub rendered: Rendered,
+    /// What the present statement has to do with, for the slow log.
+    pub touched: Touched,
 }
 
 impl std::fmt::Debug for ExecSession {
@@ -137,6 +141,8 @@ pub struct Exec<'a> {
     pub backends: &'a Backends,
     /// The definitions now.
     pub snapshot: &'a Arc<Snapshot>,
+    /// What the instance's parameters say.
+    pub settings: Settings,
     /// Generated values.
     pub sequences: &'a Sequences,
     /// Who records changes of definitions.
@@ -312,6 +318,23 @@ impl Exec<'_> {
     /// Whether transactions can have branches on several data nodes.
     pub fn is_distributed(&self) -> bool {
         self.snapshot.data_nodes.len() > 1
+            && self.settings.transaction_policy == TransactionPolicy::TwoPhases
+    }
+
+    /// The present transaction takes part in these shards. `transaction_policy=NO_DTX` allows one.
+    pub fn claim_shards<'j>(
+        &mut self,
+        mut shards: impl Iterator<Item = (&'j DataNodeId, u32)>,
+    ) -> Result<(), ExecError> {
+        if self.settings.transaction_policy != TransactionPolicy::OneShard {
+            return Ok(());
+        }
+        match &mut self.session.transaction {
+            Some(transaction) => {
+                shards.try_for_each(|(data_node, shard)| transaction.claim(data_node, shard))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The schema of this name.
@@ -338,6 +361,7 @@ impl Exec<'_> {
     pub fn resolve(&self, place: Place<'_>) -> Result<(Rc<BackendNode>, Target), ExecError> {
         match place {
             Place::Target(schema, target) => {
+                self.session.touched.note(schema, target.shard);
                 Ok((self.backends.node(self.data_node_ref(schema, target.shard)?)?, target))
             }
             Place::AnyShard(schema) => {
@@ -351,6 +375,7 @@ impl Exec<'_> {
                 let shard = shard.ok_or_else(|| {
                     sql(sql_error::SCHEMA_NOT_READY, format!("schema '{schema}' has no shards"))
                 })?;
+                self.session.touched.note(schema, shard.index);
                 Ok((
                     self.backends.node(&shard.data_node)?,
                     Target { shard: shard.index, suffix: 0 },
@@ -431,8 +456,10 @@ impl Exec<'_> {
         targets
             .iter()
             .map(|target| {
+                self.session.touched.note(schema, target.shard);
                 Ok(crate::streams::Job {
                     data_node: self.data_node(schema, target.shard)?,
+                    shard: target.shard,
                     text: self.render(text, tables, *target, statement)?,
                 })
             })

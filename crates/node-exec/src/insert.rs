@@ -22,7 +22,13 @@ pub async fn run(
     let values = Values { evaluated: &evaluated, ..statement.values };
     let statement = Statement { values, ..*statement };
     let ids = take_ids(exec, plan, &values).await?;
-    let parts = plan.split(&values, &ids)?;
+    let whole = plan.split(&values, &ids)?;
+    let (parts, ends) = if exec.settings.splits_inserts {
+        plan.in_chunks(whole, &values)?
+    } else {
+        let end = whole.len();
+        (whole, vec![end])
+    };
     let mut jobs = Vec::with_capacity(parts.len());
     for part in &parts {
         let mut rendered = Rendered::default();
@@ -34,8 +40,10 @@ pub async fn run(
             inline_params: true,
         };
         plan.render(part, &ids, &fill, &mut rendered);
+        exec.session.touched.note(&plan.schema, part.target.shard);
         jobs.push(Job {
             data_node: exec.data_node(&plan.schema, part.target.shard)?,
+            shard: part.target.shard,
             text: rendered.text,
         });
     }
@@ -44,7 +52,7 @@ pub async fn run(
         InsertHome::Sharded(_) | InsertHome::Shard { .. } => Count::Sum,
     };
     let rows = plan.rows.len();
-    let mut ok = write::apply(exec, &jobs, count, &plan.tables).await?;
+    let mut ok = write::apply_in_turn(exec, &jobs, &ends, count, &plan.tables).await?;
     if let Some(first) = ids.first() {
         ok.last_insert_id = *first;
     } else if plan.sequence.is_some() {

@@ -177,8 +177,9 @@ impl Batches<'_> {
     fn end(&mut self, exec: &Exec<'_>, target: Target) -> Result<(), ExecError> {
         let Some((_, mut text)) = self.open.remove(&target) else { return Ok(()) };
         text.extend(exec.render(&self.plan.tail, &self.plan.tables, target, self.statement)?);
+        exec.session.touched.note(&self.plan.placer.schema, target.shard);
         let data_node = exec.data_node(&self.plan.placer.schema, target.shard)?;
-        self.ready.push(Job { data_node, text });
+        self.ready.push(Job { data_node, shard: target.shard, text });
         Ok(())
     }
 

@@ -31,6 +31,9 @@ pub async fn forward(
     writes: bool,
 ) -> Result<(), ExecError> {
     let (node, target) = exec.resolve(place)?;
+    if matches!(place, Place::Target(..)) {
+        exec.claim_shards(std::iter::once((&node.definition.id, target.shard)))?;
+    }
     let mut rendered = std::mem::take(&mut exec.session.rendered);
     let prepared = exec.form.binary && statement.input.is_some();
     let result = match render(exec, text, &plan.tables, target, statement, !prepared, &mut rendered)

@@ -85,7 +85,7 @@ fn bounds(exec: &Exec<'_>, merge: &Merge, statement: &Statement<'_>) -> Result<B
     Ok(Bounds {
         offset: unsigned(&merge.offset, 0)?,
         limit: unsigned(&merge.limit, u64::MAX)?,
-        rows_max: exec.snapshot.parameters.get_unsigned("temp_table_size_limit"),
+        rows_max: exec.settings.temporary_rows_max,
     })
 }
 

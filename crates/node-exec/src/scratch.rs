@@ -55,7 +55,7 @@ pub async fn run(
     let lease = node.lease(exec.session.found_rows, &load_state).await?;
     let mut held = Held::alone(node, lease);
     let outcome = async {
-        let mut budget = exec.snapshot.parameters.get_unsigned("temp_table_size_limit");
+        let mut budget = exec.settings.temporary_rows_max;
         for (number, (load, targets)) in scratch.loads.iter().zip(sources).enumerate() {
             let name = temporary_name(&database, number);
             fill_table(exec, &mut held, &name, load, targets, plan, statement, &mut budget).await?;

@@ -14,18 +14,22 @@ use node_backend::connection::Connection;
 use node_backend::query::{Row, StreamHead};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use topology::parameters::ExecutionLevel;
 
 /// Rows read ahead for streams that share a connection, in bytes for each statement.
 const AHEAD_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Connections of one statement to one data node outside a transaction.
-const LANES_PER_DATA_NODE: usize = 4;
+/// Connections of one statement to one data node outside a transaction, whatever
+/// `concurrent_execution_level` says.
+const LANES_PER_DATA_NODE: usize = 32;
 
 /// One statement for one data node.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Where.
     pub data_node: DataNodeId,
+    /// The shard there.
+    pub shard: u32,
     /// What.
     pub text: Vec<u8>,
 }
@@ -55,12 +59,33 @@ pub struct Streams {
     streams: Vec<Stream>,
     columns: Arc<[ColumnDefinition]>,
     ahead_bytes: usize,
+    ahead_rows: u64,
+    ahead_rows_max: u64,
     warnings: u64,
+    rows_read: u64,
+}
+
+/// What runs one after the other on one connection: the jobs, by number, in order.
+fn groups(level: ExecutionLevel, numbers: &[usize], jobs: &[Job]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for number in numbers {
+        let with_last = groups.last().is_some_and(|group| match level {
+            ExecutionLevel::DataNode => true,
+            ExecutionLevel::Shard => jobs[group[0]].shard == jobs[*number].shard,
+            ExecutionLevel::Table => false,
+        });
+        match groups.last_mut() {
+            Some(group) if with_last => group.push(*number),
+            _ => groups.push(vec![*number]),
+        }
+    }
+    groups
 }
 
 impl Streams {
     /// Sends all jobs and reads the columns of the first answer.
     pub async fn open(exec: &mut Exec<'_>, jobs: &[Job], writes: bool) -> Result<Self, ExecError> {
+        exec.claim_shards(jobs.iter().map(|job| (&job.data_node, job.shard)))?;
         let mut by_node: BTreeMap<&DataNodeId, Vec<usize>> = BTreeMap::new();
         for (number, job) in jobs.iter().enumerate() {
             by_node.entry(&job.data_node).or_default().push(number);
@@ -73,7 +98,10 @@ impl Streams {
                 .collect(),
             columns: Arc::from([]),
             ahead_bytes: 0,
+            ahead_rows: 0,
+            ahead_rows_max: exec.settings.temporary_rows_max,
             warnings: 0,
+            rows_read: 0,
         };
         for (data_node, numbers) in by_node {
             if let Err(error) = all.send(exec, data_node, &numbers, jobs, writes).await {
@@ -102,18 +130,19 @@ impl Streams {
         writes: bool,
     ) -> Result<(), ExecError> {
         let node = exec.backends.node(data_node)?;
+        let groups = groups(exec.settings.execution_level, numbers, jobs);
         let lanes = if exec.session.transaction.is_some() {
             1
         } else {
-            let pool = node.pool(exec.session.found_rows);
             // More than one connection only while plenty are free, so that statements that need
             // several never wait for each other.
-            let free = pool.options().max_connections.saturating_sub(pool.stats().in_use);
-            LANES_PER_DATA_NODE.min(free / 4).clamp(1, numbers.len())
+            let free = node.pool(exec.session.found_rows).free();
+            LANES_PER_DATA_NODE.min(free / 4).clamp(1, groups.len())
         };
         for lane in 0..lanes {
             let mut held = exec.acquire(&node, writes).await?;
-            let mine: VecDeque<usize> = numbers.iter().copied().skip(lane).step_by(lanes).collect();
+            let mine: VecDeque<usize> =
+                groups.iter().skip(lane).step_by(lanes).flatten().copied().collect();
             for number in &mine {
                 held.lease.queue_query(&jobs[*number].text);
                 self.streams[*number].lane = self.lanes.len();
@@ -155,6 +184,7 @@ impl Streams {
     pub async fn next(&mut self, number: usize) -> Result<Option<Row>, ExecError> {
         if let Some(row) = self.streams[number].ahead.pop_front() {
             self.ahead_bytes -= row.payload().len();
+            self.ahead_rows -= 1;
             return Ok(Some(row));
         }
         if self.streams[number].over {
@@ -163,7 +193,10 @@ impl Streams {
         self.reach(number).await?;
         let lane = &mut self.lanes[self.streams[number].lane];
         match lane.held.lease.next_row().await? {
-            Some(row) => Ok(Some(row)),
+            Some(row) => {
+                self.rows_read += 1;
+                Ok(Some(row))
+            }
             None => {
                 self.end(number);
                 Ok(None)
@@ -196,12 +229,16 @@ impl Streams {
             while let Some(row) = self.lanes[lane].held.lease.next_row().await? {
                 let row = row.detach();
                 self.ahead_bytes += row.payload().len();
-                if self.ahead_bytes > AHEAD_BYTES_MAX {
+                self.ahead_rows += 1;
+                if self.ahead_bytes > AHEAD_BYTES_MAX || self.ahead_rows > self.ahead_rows_max {
                     return Err(sql(
                         sql_error::TEMP_TABLE_LIMIT,
-                        "the rows of the shards are too many to be merged inside a transaction; commit first or narrow the query",
+                        "Temp table limit exceeded: the rows of shards that share a connection are \
+                         too many to be merged; commit first, narrow the query, or let more shards \
+                         run in parallel (concurrent_execution_level)",
                     ));
                 }
+                self.rows_read += 1;
                 self.streams[first].ahead.push_back(row);
             }
             self.end(first);
@@ -219,6 +256,7 @@ impl Streams {
     /// Gives the connections back. What is still to come is read away when it is little, else the
     /// statement is ended on its data node.
     pub async fn close(self, exec: &mut Exec<'_>) {
+        exec.session.touched.add_rows(self.rows_read);
         for lane in self.lanes {
             let mut held = lane.held;
             if !held.lease.is_idle() && !held.lease.is_broken() {
@@ -238,5 +276,22 @@ async fn end_quickly(held: &mut Held, found_rows: bool) {
     }
     if let Err(error) = connection.drain().await {
         tracing::debug!(%error, "a data node's connection was given up in the middle of an answer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_says_what_shares_a_connection() {
+        let job =
+            |shard| Job { data_node: DataNodeId::from_random([1; 16]), shard, text: Vec::new() };
+        let jobs: Vec<Job> = [0, 0, 1, 1, 2].map(job).into();
+        let numbers = [0, 1, 2, 3, 4];
+        let of = |level| groups(level, &numbers, &jobs);
+        assert_eq!(of(ExecutionLevel::DataNode), [vec![0, 1, 2, 3, 4]]);
+        assert_eq!(of(ExecutionLevel::Shard), [vec![0, 1], vec![2, 3], vec![4]]);
+        assert_eq!(of(ExecutionLevel::Table).len(), 5);
     }
 }

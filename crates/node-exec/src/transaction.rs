@@ -46,6 +46,8 @@ pub struct Transaction {
     found_rows: bool,
     branches: Vec<Branch>,
     savepoints: Vec<String>,
+    /// The one shard, where there may be no second.
+    only_shard: Option<(DataNodeId, u32)>,
     /// Takes the id off the list of transactions in flight when the transaction goes.
     _in_flight: Option<InFlightGuard>,
 }
@@ -178,6 +180,7 @@ impl Transaction {
             found_rows,
             branches: Vec::new(),
             savepoints: Vec::new(),
+            only_shard: None,
             _in_flight: guard,
         }
     }
@@ -185,6 +188,21 @@ impl Transaction {
     /// Whether statements may write.
     pub fn is_read_only(&self) -> bool {
         self.options.read_only
+    }
+
+    /// Takes part in a shard; a second one is refused.
+    pub fn claim(&mut self, data_node: &DataNodeId, shard: u32) -> Result<(), ExecError> {
+        match &self.only_shard {
+            Some((node, known)) if node == data_node && *known == shard => Ok(()),
+            Some(_) => Err(sql(
+                sql_error::TRANSACTION_SPANS_SHARDS,
+                "The transaction would touch a second shard, which transaction_policy=NO_DTX does not allow",
+            )),
+            None => {
+                self.only_shard = Some((data_node.clone(), shard));
+                Ok(())
+            }
+        }
     }
 
     /// Whether some data node has a part in it.

@@ -56,13 +56,29 @@ pub async fn apply(
     count: Count,
     tables: &[PlanTable],
 ) -> Result<OkPacket, ExecError> {
+    apply_in_turn(exec, jobs, &[jobs.len()], count, tables).await
+}
+
+/// The same in chunks, one after the other: `ends` are the numbers of the jobs after each. All
+/// chunks together are one statement.
+pub async fn apply_in_turn(
+    exec: &mut Exec<'_>,
+    jobs: &[Job],
+    ends: &[usize],
+    count: Count,
+    tables: &[PlanTable],
+) -> Result<OkPacket, ExecError> {
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
-        let several_nodes = jobs.iter().any(|job| job.data_node != jobs[0].data_node);
+        let several_nodes =
+            exec.is_distributed() && jobs.iter().any(|job| job.data_node != jobs[0].data_node);
         let options = exec.session.transaction_options.clone();
         exec.session.transaction = Some(exec.session.new_transaction(several_nodes, options));
     }
-    let outcome = run_parts(exec, jobs, !own, Names::of(tables)).await;
+    let outcome = match exec.claim_shards(jobs.iter().map(|job| (&job.data_node, job.shard))) {
+        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables)).await,
+        Err(error) => Err(error),
+    };
     if own {
         let transaction =
             exec.session.transaction.take().expect("the statement's own transaction is there");
@@ -84,11 +100,15 @@ pub async fn apply(
 struct NodeParts {
     held: Held,
     numbers: Vec<usize>,
+    /// The statement's savepoint is set there.
+    saved: bool,
+    done: Vec<(usize, OkPacket)>,
 }
 
 async fn run_parts(
     exec: &mut Exec<'_>,
     jobs: &[Job],
+    ends: &[usize],
     savepoint: bool,
     names: Names<'_>,
 ) -> Result<Vec<OkPacket>, ExecError> {
@@ -101,7 +121,7 @@ async fn run_parts(
     for (id, numbers) in by_node {
         let node: Rc<BackendNode> = exec.backends.node(id)?;
         match exec.acquire(&node, true).await {
-            Ok(held) => nodes.push(NodeParts { held, numbers }),
+            Ok(held) => nodes.push(NodeParts { held, numbers, saved: false, done: Vec::new() }),
             Err(error) => {
                 nodes.into_iter().for_each(|parts| exec.release(parts.held));
                 return Err(error);
@@ -109,49 +129,58 @@ async fn run_parts(
         }
     }
     let guards: Vec<_> = nodes.iter().map(|parts| exec.enter(&parts.held)).collect();
-    let runs = nodes.iter_mut().map(|parts| run_on_node(parts, jobs, savepoint));
-    let outcomes = join_all(runs).await;
+    let mut failed = None;
+    for end in ends {
+        let runs = nodes.iter_mut().map(|parts| run_on_node(parts, jobs, *end, savepoint));
+        failed = join_all(runs).await.into_iter().find_map(Result::err);
+        if failed.is_some() {
+            break;
+        }
+    }
     drop(guards);
-    let failed = outcomes.iter().any(Result::is_err);
-    if failed && savepoint {
+    if failed.is_some() && savepoint {
         let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}");
-        join_all(nodes.iter_mut().map(|parts| async {
+        join_all(nodes.iter_mut().filter(|parts| parts.saved).map(|parts| async {
             if !parts.held.lease.is_broken() {
                 run_all(&mut parts.held.lease, std::slice::from_ref(&back)).await.ok();
             }
         }))
         .await;
     }
-    let warned = outcomes.iter().position(|outcome| {
-        outcome.as_ref().is_ok_and(|oks| oks.iter().any(|(_, ok)| ok.warnings > 0))
-    });
+    let warned = nodes
+        .iter()
+        .position(|parts| failed.is_none() && parts.done.iter().any(|(_, ok)| ok.warnings > 0));
     exec.session.last.warnings.clear();
     if let Some(at) = warned {
         exec.session.last.warnings = warnings_of(&mut nodes[at].held.lease, names).await;
     }
+    let mut all: Vec<(usize, OkPacket)> = Vec::with_capacity(jobs.len());
     for parts in nodes {
         exec.release(parts.held);
+        all.extend(parts.done);
     }
-    let mut all: Vec<(usize, OkPacket)> = Vec::with_capacity(jobs.len());
-    for outcome in outcomes {
-        all.extend(outcome.map_err(|error| logical(error, names))?);
+    if let Some(error) = failed {
+        return Err(logical(error, names));
     }
     all.sort_by_key(|(number, _)| *number);
     Ok(all.into_iter().map(|(_, ok)| ok).collect())
 }
 
-/// Runs one data node's parts in order; after an error the rest is not sent.
+/// Runs one data node's parts below `end` in order; after an error the rest is not sent.
 async fn run_on_node(
     parts: &mut NodeParts,
     jobs: &[Job],
+    end: usize,
     savepoint: bool,
-) -> Result<Vec<(usize, OkPacket)>, ExecError> {
+) -> Result<(), ExecError> {
     let connection = &mut parts.held.lease;
-    if savepoint {
+    let from = parts.done.len();
+    let to = parts.numbers.partition_point(|number| *number < end);
+    let mut rest = &parts.numbers[from..to];
+    if savepoint && !parts.saved && !rest.is_empty() {
         run_all(connection, &[format!("SAVEPOINT {SAVEPOINT}")]).await?;
+        parts.saved = true;
     }
-    let mut done = Vec::with_capacity(parts.numbers.len());
-    let mut rest = parts.numbers.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0;
         let fits = rest
@@ -172,7 +201,7 @@ async fn run_on_node(
         let mut failed = None;
         for number in now {
             match connection.open_stream().await {
-                Ok(StreamHead::Ok { ok, .. }) => done.push((*number, ok)),
+                Ok(StreamHead::Ok { ok, .. }) => parts.done.push((*number, ok)),
                 Ok(_) => {
                     connection.drain().await?;
                     return Err(ExecError::Backend(BackendError::Unexpected("rows for a write")));
@@ -187,7 +216,7 @@ async fn run_on_node(
             return Err(error);
         }
     }
-    Ok(done)
+    Ok(())
 }
 
 /// The parts' counts as one.

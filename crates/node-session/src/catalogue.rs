@@ -109,6 +109,8 @@ impl Core {
                 if self.snapshot.schemas.contains_key(&value) {
                     edits.replace(span, &quoted(&value));
                     mentioned.insert(value);
+                } else if let Some(physical) = self.physical_table(source, at, &value) {
+                    edits.replace(span, format!("'{}'", physical.replace('\'', "''")).as_bytes());
                 }
                 continue;
             }
@@ -132,6 +134,25 @@ impl Core {
         let mut out = Vec::new();
         edits.apply_within(source.text, source.tokens.text_span(), &mut out);
         (out, mentioned)
+    }
+
+    /// The text at `at` as a physical name, when a table's name is compared with it and that table has
+    /// other names on the data nodes.
+    fn physical_table(&self, source: Source<'_>, at: usize, value: &str) -> Option<String> {
+        let tokens = source.tokens.tokens();
+        let word = |back: usize| Some(tokens.get(at.checked_sub(back)?)?.span().of(source.text));
+        let column = word(2)?;
+        let compared =
+            word(1)? == b"=" && TABLE_COLUMNS.iter().any(|name| name.eq_ignore_ascii_case(column));
+        if !compared {
+            return None;
+        }
+        let chosen = self.exec.identity.schema.as_ref();
+        let chosen = chosen.and_then(|name| self.snapshot.schemas.get(name));
+        let mut schemas = chosen.into_iter().chain(self.visible_schemas());
+        let table = schemas.find_map(|schema| schema.tables.get(value))?;
+        let physical = table.physical_name(0);
+        (!physical.eq_ignore_ascii_case(value)).then_some(physical)
     }
 
     async fn catalogue_rows(

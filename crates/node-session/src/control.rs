@@ -172,7 +172,7 @@ impl Core {
     }
 
     fn begin(&mut self, options: TransactionOptions) {
-        let distributed = self.snapshot.data_nodes.len() > 1;
+        let distributed = self.exec().is_distributed();
         self.exec.transaction = Some(self.exec.new_transaction(distributed, options));
     }
 

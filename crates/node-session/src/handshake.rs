@@ -157,7 +157,7 @@ pub async fn login(
             let mut login = Login::new(Box::new(read), Box::new(write), nonce, host, true, offered);
             let mut payload = Vec::new();
             let sequence =
-                login.reader.next(Some(sequence), HANDSHAKE_BYTES_MAX, &mut payload).await?;
+                login.reader.next(Some(sequence), || HANDSHAKE_BYTES_MAX, &mut payload).await?;
             (login, HandshakeResponse::decode(&payload), sequence)
         }
         (Ok(ClientHello::Ssl(_)), None) | (Err(_), _) => {
@@ -343,7 +343,7 @@ pub async fn check(
         writer.put_with(|out| request.encode(out));
         writer.flush().await.map_err(LoginError::Write)?;
         let sequence =
-            reader.next(Some(writer.sequence()), HANDSHAKE_BYTES_MAX, &mut response).await?;
+            reader.next(Some(writer.sequence()), || HANDSHAKE_BYTES_MAX, &mut response).await?;
         writer.begin_answer(sequence);
         plugin = Some(AuthPlugin::NativePassword);
     }

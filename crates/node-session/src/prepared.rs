@@ -159,9 +159,11 @@ impl Core {
     pub async fn execute(&mut self, execute: StmtExecute<'_>) -> Result<(), ExecError> {
         let id = execute.statement_id;
         let mut prepared = self.statements.take(id).ok_or_else(|| unknown(id))?;
-        self.handle.begin(&prepared.text);
+        let started = self.handle.begin(&prepared.text);
+        self.statement_begins(started, 0);
         self.form.binary = true;
         let result = self.execute_taken(&mut prepared, execute).await;
+        self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
         prepared.long.clear();
         self.statements.put_back(id, prepared);
         result

@@ -133,13 +133,15 @@ impl SessionHandle {
         lock(&self.state).schema = schema.map(str::to_owned);
     }
 
-    /// A statement begins.
-    pub fn begin(&self, statement: &[u8]) {
+    /// A statement begins; says when.
+    pub fn begin(&self, statement: &[u8]) -> Instant {
+        let now = Instant::now();
         let mut state = lock(&self.state);
         state.running = true;
-        state.since = Instant::now();
+        state.since = now;
         state.info.clear();
         state.info.extend_from_slice(&statement[..statement.len().min(INFO_BYTES_MAX)]);
+        now
     }
 
     /// The statement is over.

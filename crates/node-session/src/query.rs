@@ -3,6 +3,7 @@
 //! executor with its values.
 
 use crate::permission;
+use crate::processes::Kill;
 use crate::session::Core;
 use crate::shared::{PLAN_HITS, PLAN_MISSES};
 use base::sql_error;
@@ -14,6 +15,7 @@ use sql_plan::{PlanContext, plan};
 use sql_syntax::ast::{self, Parsed};
 use sql_syntax::{LexMode, TokenBuf, TokenKind, lex, normalise, parse};
 use std::rc::Rc;
+use std::time::Instant;
 use topology::algorithm::SqlValue;
 
 /// Functions whose effect stays on the connection that ran them.
@@ -38,10 +40,10 @@ pub struct Source<'a> {
 }
 
 /// Runs the statements of a text one after the other; the first error ends them.
-pub async fn run_text(core: &mut Core, text: &[u8]) -> Result<(), ExecError> {
+pub async fn run_text(core: &mut Core, text: &[u8], started: Instant) -> Result<(), ExecError> {
     let mut tokens = std::mem::take(&mut core.tokens);
     let mode_at_start = core.lex;
-    let result = run_statements(core, text, &mut tokens, mode_at_start).await;
+    let result = run_statements(core, text, &mut tokens, mode_at_start, started).await;
     core.tokens = tokens;
     result
 }
@@ -51,6 +53,7 @@ async fn run_statements(
     text: &[u8],
     tokens: &mut TokenBuf,
     mut mode: LexMode,
+    mut started: Instant,
 ) -> Result<(), ExecError> {
     let mut from = 0;
     loop {
@@ -65,7 +68,10 @@ async fn run_statements(
         core.form.more = rest.is_some();
         let source =
             Source { text, tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
-        run_one(core, source, from).await?;
+        core.statement_begins(started, from);
+        let result = run_one(core, source, from).await;
+        started = core.statement_ends(source.text, source.tokens, result.is_err());
+        result?;
         let Some(next) = rest else { return Ok(()) };
         core.out.flush_if_long().await?;
         from = next;
@@ -194,7 +200,13 @@ pub async fn run_planned(
     }
     let values = Values { zero_is_a_value: core.zero_is_a_value, ..values_of(source) };
     let statement = Statement { planned, values, input: source.input };
-    core.exec().run(&statement).await
+    let mark = core.out.mark();
+    core.exec().run(&statement).await?;
+    // A read that was stopped may look like one that ended well: SLEEP() just returns 1.
+    if planned.read_only && core.handle.killed() == Kill::Timeout && core.out.take_back(mark) {
+        return Err(core.timeout_error());
+    }
+    Ok(())
 }
 
 /// A statement's values for the executor.

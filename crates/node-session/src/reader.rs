@@ -47,15 +47,16 @@ impl ClientReader {
     }
 
     /// Reads the next message into `into` and answers the number of the next frame. With
-    /// `first_sequence` the frames must count from it.
+    /// `first_sequence` the frames must count from it. `max` is asked when there is something to
+    /// read: a bound that changed while nothing came holds at once.
     pub async fn next(
         &mut self,
         first_sequence: Option<u8>,
-        max: usize,
+        max: impl Fn() -> usize,
         into: &mut Vec<u8>,
     ) -> Result<u8, ReadError> {
         loop {
-            let need = match read_message(&self.buffer[self.start..], first_sequence, max)? {
+            let need = match read_message(&self.buffer[self.start..], first_sequence, max())? {
                 Message::Complete { payload, consumed, next_sequence } => {
                     into.clear();
                     into.extend_from_slice(&payload);
@@ -87,6 +88,18 @@ impl ClientReader {
         }
     }
 
+    /// Reads what still comes and forgets it, until the client has closed its end.
+    pub async fn discard(&mut self) {
+        loop {
+            self.buffer.clear();
+            self.start = 0;
+            self.buffer.reserve(BUFFER_BYTES);
+            if !matches!(self.io.read_buf(&mut self.buffer).await, Ok(1..)) {
+                return;
+            }
+        }
+    }
+
     /// Returns when the client has closed its end or its socket failed.
     pub async fn closed(&mut self) {
         while self.buffer.len() - self.start < AHEAD_BYTES_MAX {
@@ -113,10 +126,10 @@ mod tests {
         bytes.extend_from_slice(&[9, 0, 0, 7, 1]);
         let mut reader = ClientReader::new(Box::new(std::io::Cursor::new(bytes)));
         let mut into = Vec::new();
-        assert_eq!(reader.next(Some(0), 100, &mut into).await.unwrap(), 1);
+        assert_eq!(reader.next(Some(0), || 100, &mut into).await.unwrap(), 1);
         assert_eq!(into, b"\x03SELECT 1");
-        assert_eq!(reader.next(Some(0), 100, &mut into).await.unwrap(), 1);
+        assert_eq!(reader.next(Some(0), || 100, &mut into).await.unwrap(), 1);
         assert_eq!(into, b"\x0e");
-        assert!(matches!(reader.next(Some(0), 100, &mut into).await, Err(ReadError::Decode(_))));
+        assert!(matches!(reader.next(Some(0), || 100, &mut into).await, Err(ReadError::Decode(_))));
     }
 }

@@ -1,4 +1,5 @@
-//! Runs the recovery of distributed transactions for the whole node, on its background thread.
+//! What is done for the whole node on its background thread: the recovery of distributed
+//! transactions, and the questions how much data nodes allow.
 
 use crate::shared::Shared;
 use node_exec::backends::Backends;
@@ -6,14 +7,15 @@ use node_exec::recovery::{LOOK_EVERY, Recovery};
 use std::sync::Arc;
 
 /// Looks for abandoned branches until the process ends. With one data node there is nothing
-/// distributed and nothing is asked.
+/// distributed to look for.
 pub async fn run(shared: Arc<Shared>) {
     let backends = Backends::new();
     backends.set_connections_max(2);
     let mut recovery = Recovery::new(shared.node_id.clone(), shared.in_flight.clone());
-    loop {
+    for number in 0.. {
         if let Some(snapshot) = shared.snapshot() {
             backends.follow(&snapshot);
+            crate::limits::round(&shared, &backends, number).await;
             if snapshot.data_nodes.len() > 1 {
                 recovery.round(&backends).await;
             }

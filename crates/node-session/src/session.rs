@@ -7,6 +7,7 @@ use crate::processes::{Kill, SessionHandle};
 use crate::query;
 use crate::reader::{ClientReader, ReadError};
 use crate::shared::{STATEMENT_ERRORS, STATEMENTS};
+use crate::slow_log::{Running, SLOW_QUERIES};
 use crate::statement::Statements;
 use crate::variables;
 use crate::worker::Worker;
@@ -21,6 +22,7 @@ use node_exec::active::Active;
 use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, catalogue_packet, sql};
 use node_exec::exec::{Exec, ExecSession, Identity, Last, ReplyForm};
+use node_exec::touched::Touched;
 use node_exec::transaction::TransactionOptions;
 use sql_plan::template::Rendered;
 use sql_syntax::{Digest, LexMode, TokenBuf};
@@ -32,11 +34,15 @@ use std::time::Duration;
 use topology::account::Account;
 use topology::model::Snapshot;
 
-/// A killed statement that is not over within this is killed again.
-const KILL_AGAIN: Duration = Duration::from_secs(5);
+/// A killed statement that is not over within this is killed again: several may have been sent ahead
+/// on one connection, and each is killed by itself.
+const KILL_AGAIN: Duration = Duration::from_millis(100);
 
 /// A session that is killed gets so long to be told.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+/// What a client sends of a message that was refused is read away for so long.
+const SKIP_REST: Duration = Duration::from_secs(2);
 
 /// One client's session.
 #[derive(Debug)]
@@ -85,6 +91,8 @@ pub struct Core {
     pub form: ReplyForm,
     /// The session ends after this answer.
     pub ending: bool,
+    /// The statement that runs.
+    pub running: Option<Running>,
     /// The nonce of COM_CHANGE_USER's check is the handshake's in old clients; new ones get another.
     nonce: [u8; NONCE_LEN],
 }
@@ -134,6 +142,7 @@ impl Session {
                 (gtrid, guard)
             }),
             rendered: Rendered::default(),
+            touched: Touched::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);
         lex.charset = variables::charset_class(client.collation);
@@ -156,6 +165,7 @@ impl Session {
             next_transaction: None,
             form: ReplyForm::default(),
             ending: false,
+            running: None,
             nonce: handshake::new_nonce(),
         };
         Self { reader: client.reader, core, command: Vec::new() }
@@ -175,10 +185,9 @@ impl Session {
     }
 
     async fn next_command(&mut self) -> After {
-        let max = usize::try_from(self.core.snapshot.parameters.get_unsigned("max_allowed_packet"))
-            .unwrap_or(1 << 30)
-            .max(1024);
         let Self { reader, core, command } = self;
+        let worker = core.worker.clone();
+        let max = || worker.settings().packet_bytes_max;
         let read = tokio::select! {
             biased;
             read = reader.next(Some(0), max, command) => read,
@@ -190,6 +199,7 @@ impl Session {
         }
         let after = self.run_command().await;
         let core = &mut self.core;
+        core.statement_cut_off();
         core.handle.in_transaction.store(core.exec.transaction.is_some(), Ordering::Relaxed);
         let flushed = core.out.flush().await;
         core.handle.end();
@@ -216,6 +226,10 @@ impl Session {
             self.core.out.begin_answer(1);
             self.core.out.put_err(&catalogue_packet(code, message));
             tokio::time::timeout(GOODBYE, self.core.out.flush()).await.ok();
+            // A client that is still sending reads the error afterwards; it would be lost if the
+            // socket were closed with something unread in it.
+            self.core.out.shutdown().await;
+            tokio::time::timeout(SKIP_REST, self.reader.discard()).await.ok();
         }
         After::Close
     }
@@ -285,10 +299,31 @@ impl Core {
                 After::Close
             }
             Err(error) => {
-                self.put_error(&error);
+                self.put_error(&self.timed_out(error));
                 After::Next
             }
         }
+    }
+
+    /// A statement that was stopped for its time says so, not that somebody killed it.
+    fn timed_out(&self, error: ExecError) -> ExecError {
+        let interrupted = error.server_number() == Some(sql_error::QUERY_INTERRUPTED.number);
+        if interrupted && self.handle.killed() == Kill::Timeout {
+            return self.timeout_error();
+        }
+        error
+    }
+
+    /// What a client is told of a statement that ran too long.
+    pub fn timeout_error(&self) -> ExecError {
+        let seconds = self.worker.settings().statement_timeout.as_secs();
+        sql(
+            sql_error::QUERY_TIMEOUT,
+            format!(
+                "Query execution was interrupted, maximum statement execution time exceeded \
+                 (sql_execute_timeout is {seconds} seconds)"
+            ),
+        )
     }
 
     /// Looks whether there is a newer snapshot; costs one atomic load when there is none.
@@ -304,8 +339,8 @@ impl Core {
         match command {
             Command::Query(text) => {
                 STATEMENTS.increment();
-                self.handle.begin(text);
-                query::run_text(self, text).await
+                let started = self.handle.begin(text);
+                query::run_text(self, text, started).await
             }
             Command::StmtPrepare(text) => {
                 self.handle.begin(text);
@@ -404,6 +439,7 @@ impl Core {
         Exec {
             backends: &self.worker.backends,
             snapshot: &self.snapshot,
+            settings: self.worker.settings(),
             sequences: &self.worker.shared.sequences,
             control: &*self.worker.shared.control,
             session: &mut self.exec,
@@ -427,8 +463,9 @@ impl Core {
         let (connections, statements) = self.worker.shared.load();
         let uptime = self.worker.shared.started.elapsed().as_secs();
         let average = statements as f64 / uptime.max(1) as f64;
+        let slow = SLOW_QUERIES.get();
         format!(
-            "Uptime: {uptime}  Threads: {connections}  Questions: {statements}  Slow queries: 0  Opens: 0  \
+            "Uptime: {uptime}  Threads: {connections}  Questions: {statements}  Slow queries: {slow}  Opens: 0  \
              Open tables: 0  Queries per second avg: {average:.3}"
         )
     }

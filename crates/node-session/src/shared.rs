@@ -3,9 +3,11 @@
 //! look at a version number for each statement and touch the rest only when it changed.
 
 use crate::processes::Processes;
+use crate::slow_log::{SLOW_QUERIES, SLOW_QUERIES_DROPPED, SlowLog};
 use arc_swap::ArcSwapOption;
 use base::id::NodeId;
 use node_exec::ask::ControlPlane;
+use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
 use node_exec::transaction::InFlight;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use telemetry::metrics::{Counter, Gauge};
 use tokio::sync::watch;
 use topology::model::Snapshot;
+use topology::parameters::Settings;
 
 /// Statements run since the start.
 pub static STATEMENTS: Counter =
@@ -26,6 +29,11 @@ pub static CONNECTIONS: Gauge = Gauge::new("ddm_connections", "Client connection
 /// Refused and failed logins.
 pub static LOGINS_FAILED: Counter =
     Counter::new("ddm_logins_failed_total", "Connections that did not get through their login.");
+/// Connections turned away by the security group's rules.
+pub static CLIENTS_REFUSED: Counter = Counter::new(
+    "ddm_clients_refused_total",
+    "Connections turned away or ended by the security group's rules.",
+);
 /// Statements whose plan was found.
 pub static PLAN_HITS: Counter =
     Counter::new("ddm_plan_cache_hits_total", "Statements whose plan was found in the cache.");
@@ -62,6 +70,10 @@ pub struct Shared {
     pub in_flight: InFlight,
     /// Blocks of generated values.
     pub sequences: Sequences,
+    /// Slow statements that no control plane has yet.
+    pub slow_log: SlowLog,
+    /// How many connections there may be to each data node.
+    pub quotas: Arc<Quotas>,
     /// When the process started.
     pub started: Instant,
     started_unix: u64,
@@ -84,6 +96,9 @@ impl Shared {
             &PLAN_HITS,
             &PLAN_MISSES,
             &SESSION_PANICS,
+            &SLOW_QUERIES,
+            &SLOW_QUERIES_DROPPED,
+            &CLIENTS_REFUSED,
         ]);
         let started_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -94,6 +109,8 @@ impl Shared {
             processes: Processes::default(),
             in_flight: InFlight::default(),
             sequences: Sequences::default(),
+            slow_log: SlowLog::default(),
+            quotas: Arc::default(),
             started: Instant::now(),
             started_unix,
             snapshot: ArcSwapOption::empty(),
@@ -119,6 +136,7 @@ impl Shared {
     pub fn serve_snapshot(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version;
         self.sequences.follow(&snapshot);
+        self.quotas.follow(&snapshot, &Settings::of(&snapshot.parameters));
         self.snapshot.store(Some(snapshot));
         self.version.store(version, Ordering::Release);
         self.fenced.store(None);

@@ -7,6 +7,7 @@ use crate::permission;
 use crate::query::Source;
 use crate::session::Core;
 use base::sql_error;
+use node_backend::query::QueryResult;
 use node_exec::error::{ExecError, sql};
 use node_exec::names::Names;
 use node_exec::relay;
@@ -41,13 +42,10 @@ impl Core {
             K::Topology => self.show_topology(show, source).await,
             K::DataNode => self.show_data_node().await,
             K::Grants => self.show_grants().await,
-            K::Variables
-            | K::Status
-            | K::Engines
-            | K::Charset
-            | K::Collation
-            | K::Plugins
-            | K::Privileges => self.pass_to_any(source).await,
+            K::Variables => self.show_variables(source).await,
+            K::Status | K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges => {
+                self.pass_to_any(source).await
+            }
             K::Triggers | K::Events | K::OpenTables => self.show_nothing(show.kind).await,
             K::ProcedureStatus | K::FunctionStatus => self.show_nothing(show.kind).await,
             _ => Err(sql(
@@ -63,6 +61,33 @@ impl Core {
         let node = self.worker.backends.any()?;
         relay::pass_through(&mut self.exec(), &node, span.of(source.text), false, Names::of(&[]))
             .await
+    }
+
+    /// A data node's variables, with the instance's own values where it has its own.
+    async fn show_variables(&mut self, source: Source<'_>) -> Result<(), ExecError> {
+        let span = source.tokens.text_span();
+        let node = self.worker.backends.any()?;
+        let mut exec = self.exec();
+        let mut held = exec.acquire(&node, false).await?;
+        let active = exec.enter(&held);
+        let result = held.lease.query(span.of(source.text)).await;
+        drop(active);
+        exec.release(held);
+        let QueryResult::Rows(set) = result? else {
+            return Err(sql(sql_error::UNKNOWN_ERROR, "a data node answered SHOW without rows"));
+        };
+        let parameters = &self.snapshot.parameters;
+        let rows: Vec<Row> = set
+            .rows
+            .iter()
+            .map(|row| {
+                let name = row.text(0).unwrap_or_default();
+                let own = sql_plan::variables::own_value(parameters, &name.to_lowercase());
+                let value = own.map(|own| own.0.as_bytes().to_vec());
+                vec![field(name), value.or_else(|| row.get(1).map(<[u8]>::to_vec))]
+            })
+            .collect();
+        self.reply(&set.columns, &rows).await
     }
 
     /// Rows of our own for the client.

@@ -189,9 +189,10 @@ impl Core {
         for mut row in rows {
             let physical =
                 row.first().cloned().flatten().map(|name| text(&name)).unwrap_or_default();
-            let Some(table) =
-                schema.tables.values().find(|table| table.physical_name(0) == physical)
-            else {
+            let Some(table) = schema.tables.values().find(|table| {
+                // The data node keeps names in lower case.
+                table.physical_name(0).to_lowercase() == physical.to_lowercase()
+            }) else {
                 continue;
             };
             if pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name)) {

@@ -5,25 +5,27 @@ use crate::handshake::{self, HANDSHAKE_TIMEOUT, LoginError};
 use crate::plan_cache::PlanCache;
 use crate::processes::{Kill, SessionHandle};
 use crate::session::Session;
-use crate::shared::{CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
+use crate::shared::{CLIENTS_REFUSED, CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
 use base::sql_error::{self, SqlError};
-use node_exec::backends::{Backends, POOL_CONNECTIONS_DEFAULT};
+use node_exec::backends::Backends;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use topology::model::Snapshot;
+use topology::parameters::Settings;
 
 /// Sessions without a transaction may finish the statement that they run within this when the node
-/// stops.
-const STATEMENT_GRACE: Duration = Duration::from_secs(2);
+/// stops, or within the time of transactions if that is longer.
+const STATEMENT_GRACE: Duration = Duration::from_secs(1);
 
-/// Killed sessions must be gone within this.
-const GONE_WITHIN: Duration = Duration::from_secs(2);
+/// Killed sessions must be gone within this. Together with the above it is less than what whoever
+/// stops the node waits beyond the time of transactions.
+const GONE_WITHIN: Duration = Duration::from_millis(700);
 
 /// One worker thread's state.
 #[derive(Debug)]
@@ -36,19 +38,29 @@ pub struct Worker {
     pub plans: RefCell<PlanCache>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
     version: Cell<u64>,
+    settings: Cell<Settings>,
+    maintaining: Cell<bool>,
     sessions: RefCell<HashMap<u32, Arc<SessionHandle>>>,
+    /// Each session's client, and the port that it came to.
+    clients: RefCell<HashMap<u32, (IpAddr, u16)>>,
+    /// The snapshot's version whose access rules all sessions were checked by.
+    access_version: Cell<u64>,
 }
 
 impl Worker {
     /// A worker without sessions.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
+            backends: Rc::new(Backends::with_quotas(&shared.quotas)),
             shared,
-            backends: Rc::new(Backends::new()),
             plans: RefCell::default(),
             snapshot: RefCell::default(),
             version: Cell::new(0),
+            settings: Cell::default(),
+            maintaining: Cell::new(false),
             sessions: RefCell::default(),
+            clients: RefCell::default(),
+            access_version: Cell::new(0),
         }
     }
 
@@ -59,18 +71,17 @@ impl Worker {
             let fresh = self.shared.snapshot();
             if let Some(snapshot) = &fresh {
                 self.backends.follow(snapshot);
-                let max = snapshot.parameters.get_unsigned("max_backend_connections");
-                let max = usize::try_from(max).unwrap_or(0);
-                self.backends.set_connections_max(if max == 0 {
-                    POOL_CONNECTIONS_DEFAULT
-                } else {
-                    max
-                });
+                self.settings.set(Settings::of(&snapshot.parameters));
                 self.version.set(snapshot.version);
             }
             *self.snapshot.borrow_mut() = fresh;
         }
         self.snapshot.borrow().clone()
+    }
+
+    /// What the parameters of the snapshot say that was looked at last: at most a tick ago.
+    pub fn settings(&self) -> Settings {
+        self.settings.get()
     }
 
     /// Serves a client from login to its end, as a task of this thread.
@@ -92,8 +103,11 @@ impl Worker {
         let handle = self.shared.processes.enter(peer.to_string());
         let _listed = Listed { worker: self.clone(), id: handle.id };
         self.sessions.borrow_mut().insert(handle.id, handle.clone());
-        let host = peer.ip().to_string();
-        let refuse = self.refuse_now();
+        let port = stream.local_addr().map_or(0, |address| address.port());
+        let client = (peer.ip().to_canonical(), port);
+        self.clients.borrow_mut().insert(handle.id, client);
+        let host = client.0.to_string();
+        let refuse = self.refuse_client(client).or_else(|| self.refuse_now());
         let login = handshake::login(stream, &self.shared, handle.id, &host, refuse);
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, login).await {
             Ok(Ok(client)) => Session::new(self.clone(), handle, client, host).run().await,
@@ -109,33 +123,67 @@ impl Worker {
         }
     }
 
+    /// Why a client is turned away, if no rule of the security group lets it in.
+    fn refuse_client(&self, (client, port): (IpAddr, u16)) -> Option<SqlError> {
+        let snapshot = self.snapshot()?;
+        if is_let_in(&snapshot, client, port) {
+            return None;
+        }
+        CLIENTS_REFUSED.increment();
+        let text = format!("Host '{client}' is not allowed to connect to this MySQL server");
+        Some(SqlError::new(sql_error::HOST_NOT_PRIVILEGED, text))
+    }
+
+    /// Ends the sessions of clients that the rules no longer let in.
+    fn end_refused_clients(&self, snapshot: &Snapshot) {
+        if self.access_version.replace(snapshot.version) == snapshot.version {
+            return;
+        }
+        let clients = self.clients.borrow();
+        let refused = clients.iter().filter(|(_, client)| !is_let_in(snapshot, client.0, client.1));
+        for (id, _) in refused {
+            if let Some(session) = self.sessions.borrow().get(id) {
+                CLIENTS_REFUSED.increment();
+                session.kill(Kill::Connection);
+            }
+        }
+    }
+
     /// Why a new connection is refused now, if it is.
     fn refuse_now(&self) -> Option<SqlError> {
         if self.shared.is_draining() {
             return Some(SqlError::new(sql_error::SERVER_SHUTDOWN, "Server shutdown in progress"));
         }
-        let max = self
-            .snapshot()
-            .map_or(20_000, |snapshot| snapshot.parameters.get_unsigned("max_connections"));
+        self.snapshot();
+        let max = self.settings().connections_max;
         let full = u64::try_from(self.shared.processes.len()).unwrap_or(u64::MAX) > max;
         (full || self.shared.memory_short())
             .then(|| SqlError::new(sql_error::TOO_MANY_CONNECTIONS, "Too many connections"))
     }
 
-    /// Once a second: pools, idle sessions, statements that run too long.
-    pub async fn tick(&self) {
-        self.backends.maintain().await;
+    /// Once a second: clients that may no longer come, idle sessions, statements that run too long,
+    /// pools.
+    pub fn tick(self: &Rc<Self>) {
         let Some(snapshot) = self.snapshot() else { return };
-        let idle_max =
-            Duration::from_secs(snapshot.parameters.get_unsigned("connection_idle_timeout"));
-        let run_max = Duration::from_secs(snapshot.parameters.get_unsigned("sql_execute_timeout"));
+        self.end_refused_clients(&snapshot);
+        self.end_overdue(&self.settings());
+        // A data node that does not answer must not hold up the next tick.
+        if !self.maintaining.replace(true) {
+            let worker = self.clone();
+            tokio::task::spawn_local(async move {
+                worker.backends.maintain().await;
+                worker.maintaining.set(false);
+            });
+        }
+    }
+
+    /// Ends idle sessions and statements that run too long.
+    fn end_overdue(&self, settings: &Settings) {
         let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
         for session in sessions {
             let (running, since) = session.running_since();
-            if running && since.elapsed() > run_max {
-                session.kill(Kill::Timeout);
-            } else if !running && since.elapsed() > idle_max {
-                session.kill(Kill::Connection);
+            if let Some(kill) = overdue(running, since.elapsed(), settings) {
+                session.kill(kill);
             }
         }
     }
@@ -143,10 +191,8 @@ impl Worker {
     /// Lets sessions end: idle ones now, transactions within their time, the others after their
     /// statement.
     pub async fn drain(&self) {
-        let seconds = self.snapshot().map_or(1, |snapshot| {
-            snapshot.parameters.get_unsigned("live_transaction_timeout_on_shutdown")
-        });
-        let transactions_until = Instant::now() + Duration::from_secs(seconds);
+        self.snapshot();
+        let transactions_until = Instant::now() + self.settings().shutdown_timeout;
         let statements_until = Instant::now() + STATEMENT_GRACE;
         loop {
             let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
@@ -177,6 +223,20 @@ impl Worker {
     }
 }
 
+/// Whether the rules let a client come to a port; without rules everybody may.
+fn is_let_in(snapshot: &Snapshot, client: IpAddr, port: u16) -> bool {
+    let rules = snapshot.client_access.as_ref();
+    rules.is_none_or(|rules| rules.iter().any(|rule| rule.allows(client, port)))
+}
+
+/// What is to be ended of a session that has run a statement, or been idle, for so long.
+fn overdue(running: bool, since: Duration, settings: &Settings) -> Option<Kill> {
+    match running {
+        true => (since > settings.statement_timeout).then_some(Kill::Timeout),
+        false => (since > settings.idle_timeout).then_some(Kill::Connection),
+    }
+}
+
 /// Counts a connection while it lives.
 struct Counted;
 
@@ -202,6 +262,30 @@ struct Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.worker.sessions.borrow_mut().remove(&self.id);
+        self.worker.clients.borrow_mut().remove(&self.id);
         self.worker.shared.processes.leave(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_end_by_the_clock() {
+        let settings = Settings {
+            statement_timeout: Duration::from_secs(100),
+            idle_timeout: Duration::from_secs(60),
+            ..Settings::default()
+        };
+        for (running, seconds, wanted) in [
+            (true, 100, None),
+            (true, 101, Some(Kill::Timeout)),
+            (false, 60, None),
+            (false, 61, Some(Kill::Connection)),
+            (true, 61, None),
+        ] {
+            assert_eq!(overdue(running, Duration::from_secs(seconds), &settings), wanted);
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod config;
 pub mod listen;
 pub mod memory;
+pub mod slow_queries;
 pub mod snapshot_file;
 pub mod stream;
 pub mod tls;

@@ -136,6 +136,7 @@ mod tests {
             schemas: BTreeMap::new(),
             accounts: BTreeMap::new(),
             parameters: Default::default(),
+            node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
             time_zone: None,

@@ -3,6 +3,7 @@
 //! breaks, the node goes on serving and the stream is tried again for ever.
 
 use crate::config::NodeConfig;
+use crate::slow_queries::SlowQueries;
 use crate::snapshot_file::{self, SnapshotFile};
 use crate::tls::CONTROL_PLANE_NAME;
 use base::backoff::Backoff;
@@ -155,9 +156,14 @@ impl StreamTask {
         let mut asked: HashMap<u64, oneshot::Sender<Result<Answer, AskError>>> = HashMap::new();
         let mut last_request = 0;
         let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_INTERVAL_MS));
+        let mut slow_queries = SlowQueries::default();
         let outcome = loop {
             tokio::select! {
                 message = frames.next() => {
+                    if let Ok(ToNode::SlowQueriesKept { up_to }) = message {
+                        slow_queries.kept(&self.shared.slow_log, up_to);
+                        continue;
+                    }
                     let step = match message {
                         Ok(message) => self.receive(message, &mut writer, &mut asked).await,
                         Err(error) => Err(error),
@@ -169,6 +175,9 @@ impl StreamTask {
                     if let Err(error) = send(&mut writer, &FromNode::Heartbeat { connections, statements }).await {
                         break Err(error);
                     }
+                }
+                batch = slow_queries.next(&self.shared.slow_log) => {
+                    if let Err(error) = send(&mut writer, &batch).await { break Err(error); }
                 }
                 question = self.questions.recv() => {
                     let Some(question) = question else { break Ok(()) };
@@ -205,6 +214,7 @@ impl StreamTask {
                     reply.send(Ok(answer)).ok();
                 }
             }
+            ToNode::SlowQueriesKept { up_to } => self.shared.slow_log.kept(up_to),
             ToNode::Refused { reason } => {
                 tracing::warn!(%reason, "the control plane fenced this node until it has the current snapshot");
                 self.shared.fence(reason);

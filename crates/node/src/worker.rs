@@ -39,7 +39,8 @@ async fn serve(listeners: Vec<TcpListener>, shared: Arc<Shared>) {
     let mut drain = shared.drain_signal();
     loop {
         tokio::select! {
-            _ = tick.tick() => worker.tick().await,
+            _ = tick.tick() => worker.tick(),
+            () = worker.backends.pressed() => worker.backends.shed(),
             _ = drain.wait_for(|draining| *draining) => break,
         }
     }

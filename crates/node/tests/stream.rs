@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use topology::model::{SNAPSHOT_FORM, Snapshot};
+use topology::slow_query::SlowQuery;
 use topology::stream::{Answer, Ask, FromNode, ToNode};
 
 fn snapshot(version: u64) -> Snapshot {
@@ -29,6 +30,7 @@ fn snapshot(version: u64) -> Snapshot {
         schemas: Default::default(),
         accounts: Default::default(),
         parameters: Default::default(),
+        node_count: 1,
         read_only_nodes: Default::default(),
         client_access: None,
         time_zone: None,
@@ -182,6 +184,51 @@ async fn snapshots_questions_and_reconnects() {
         tokio::time::timeout(Duration::from_secs(5), peer.receive()).await,
         Ok(FromNode::Heartbeat { .. })
     ));
+    slow_statements_are_sent_until_they_are_kept(&shared, &listener, &tls, peer).await;
     running.abort();
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+fn slow(text: &str) -> SlowQuery {
+    SlowQuery {
+        number: 0,
+        user: "root".into(),
+        schema: "shop".into(),
+        text: text.into(),
+        digest: "d".into(),
+        started_ms: 1,
+        milliseconds: 1_500,
+        shards: Vec::new(),
+        rows_examined: 0,
+        rows_returned: 0,
+        client: "127.0.0.1".into(),
+    }
+}
+
+async fn slow_statements_are_sent_until_they_are_kept(
+    shared: &Shared,
+    listener: &TcpListener,
+    tls: &Arc<rustls::ServerConfig>,
+    mut peer: Peer,
+) {
+    for text in ["one", "two"] {
+        shared.slow_log.push(slow(text));
+    }
+    let FromNode::SlowQueries { queries, dropped: 0 } = peer.next().await else { panic!() };
+    assert_eq!(queries.iter().map(|one| one.text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    // The control plane goes away before it has kept them: they come again, as they were.
+    drop(peer);
+    shared.slow_log.push(slow("three"));
+    let mut peer = Peer::accept(listener, tls).await;
+    assert!(matches!(peer.next().await, FromNode::Hello { .. }));
+    let FromNode::SlowQueries { queries: again, .. } = peer.next().await else { panic!() };
+    assert_eq!(again[..2], queries);
+    assert_eq!(again.len(), 3);
+    peer.send(&ToNode::SlowQueriesKept { up_to: again[1].number }).await;
+    let FromNode::SlowQueries { queries: rest, .. } = peer.next().await else { panic!() };
+    assert_eq!(rest, again[2..]);
+    peer.send(&ToNode::SlowQueriesKept { up_to: rest[0].number }).await;
+    while !shared.slow_log.oldest(1).0.is_empty() {
+        assert!(matches!(peer.receive().await, FromNode::Heartbeat { .. }));
+    }
 }

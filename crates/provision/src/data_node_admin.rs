@@ -100,6 +100,21 @@ pub trait DataNodeAdmin: Send + Sync + fmt::Debug {
 
     /// Runs a statement that gives rows.
     async fn query(&self, login: &AdminLogin, sql: &str) -> Result<Rows, AdminError>;
+
+    /// Runs statements one after the other on one connection; the first that fails ends it.
+    async fn execute_all(
+        &self,
+        login: &AdminLogin,
+        statements: &[String],
+    ) -> Result<(), AdminError>;
+
+    /// Runs statements that give rows, likewise. One that the server refuses gives its error and
+    /// the next one is run.
+    async fn query_all(
+        &self,
+        login: &AdminLogin,
+        statements: &[String],
+    ) -> Result<Vec<Result<Rows, AdminError>>, AdminError>;
 }
 
 /// An account that a data node should have.

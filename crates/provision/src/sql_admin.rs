@@ -21,6 +21,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long any other call may take; dropping a database with thousands of tables is slow.
 const CALL_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// How long a list of statements may take: the tables of a whole schema on one data node.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(1_800);
+
 /// Texts in our statements are written for this mode.
 const SET_MODE: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'";
 
@@ -352,6 +355,40 @@ impl DataNodeAdmin for SqlDataNodeAdmin {
     async fn query(&self, login: &AdminLogin, sql: &str) -> Result<Rows, AdminError> {
         within(CALL_TIMEOUT, &login.endpoint, "run a query", async {
             Self::session(login).await?.query(sql).await
+        })
+        .await
+    }
+
+    async fn execute_all(
+        &self,
+        login: &AdminLogin,
+        statements: &[String],
+    ) -> Result<(), AdminError> {
+        within(BATCH_TIMEOUT, &login.endpoint, "run statements", async {
+            let mut session = Self::session(login).await?;
+            for statement in statements {
+                session.execute(statement).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn query_all(
+        &self,
+        login: &AdminLogin,
+        statements: &[String],
+    ) -> Result<Vec<Result<Rows, AdminError>>, AdminError> {
+        within(BATCH_TIMEOUT, &login.endpoint, "run queries", async {
+            let mut session = Self::session(login).await?;
+            let mut answers = Vec::with_capacity(statements.len());
+            for statement in statements {
+                answers.push(match session.query(statement).await {
+                    refused @ Err(AdminError::Server { .. } | AdminError::Denied { .. }) => refused,
+                    other => Ok(other?),
+                });
+            }
+            Ok(answers)
         })
         .await
     }

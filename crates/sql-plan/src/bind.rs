@@ -39,6 +39,8 @@ pub(crate) struct Bound<'s> {
     pub qualified: Vec<Qualified>,
     /// Calls that the session answers.
     pub session_calls: Vec<(crate::template::SessionValue, TokenRange)>,
+    /// System variables that are the instance's own, with their values as SQL text.
+    pub own_variables: Vec<(TokenRange, Vec<u8>)>,
     /// What was met.
     pub facts: Facts,
 }

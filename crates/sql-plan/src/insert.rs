@@ -2,6 +2,7 @@
 //! the rows of one target, generated ids written in. Rows that come from a query are placed one by
 //! one as they arrive.
 
+mod chunks;
 mod make;
 mod split;
 

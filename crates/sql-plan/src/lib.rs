@@ -19,6 +19,7 @@ pub mod route;
 mod scratch;
 pub mod template;
 pub mod value;
+pub mod variables;
 mod write;
 
 pub use access::access;

@@ -64,6 +64,9 @@ pub(crate) fn name_edits(bound: &Bound<'_>, mode: NameMode) -> Vec<Edit> {
     for (value, range) in &bound.session_calls {
         edits.push(Edit::replace(*range, vec![Piece::Session(*value)]));
     }
+    for (range, value) in &bound.own_variables {
+        edits.push(Edit::replace(*range, vec![Piece::Text(value.clone())]));
+    }
     edits
 }
 

@@ -121,6 +121,9 @@ pub struct RoutedPlan {
     pub many: Many,
     /// New values for sharding keys (`UPDATE t SET k = …`): allowed when the row stays in its place.
     pub key_guard: Option<Route>,
+    /// A read goes whole to one place when this execution's values happen to lead there
+    /// (`ultimate_optimize`); else only when the statement's form says that they do.
+    pub by_values: bool,
     /// What it is, for EXPLAIN.
     pub kind: RowKind,
 }
@@ -264,7 +267,7 @@ pub enum Action<'p> {
     Scatter {
         /// The schema of the targets.
         schema: &'p str,
-        /// Where, ordered, at least two.
+        /// Where, ordered.
         targets: Vec<Target>,
         /// What.
         text: &'p Template,
@@ -339,7 +342,10 @@ impl RoutedPlan {
         let is_allowed = |target: &Target| {
             forwardable.is_none_or(|allowed| allowed.get(target.shard as usize) == Some(&true))
         };
-        if let Some(target) = one.filter(is_allowed) {
+        let whole = self.by_values
+            || matches!(self.many, Many::Refused(_))
+            || matches!(routes, [route] if route.is_pinned());
+        if let Some(target) = one.filter(|target| whole && is_allowed(target)) {
             return Ok(Action::Forward {
                 place: Place::Target(schema, target),
                 text: &self.forward,

@@ -71,6 +71,10 @@ pub(crate) fn routed(
         }
         places::Found::Apart => {
             refuse_into(query)?;
+            let routes: Vec<Route> = (0..bound.refs.len())
+                .filter_map(|index| route_of_reference(bound, index))
+                .collect();
+            check_keys_given(subject, &routes)?;
             let reason = "tables of one statement are on different data nodes";
             let (plan, same) = scratch(bound, statement, query, range, reason);
             cacheable &= same;
@@ -83,6 +87,8 @@ pub(crate) fn routed(
         forward,
         many,
         key_guard: None,
+        by_values: !query.locks.is_empty()
+            || subject.snapshot.parameters.get_boolean("ultimate_optimize"),
         kind: RowKind::Read,
     };
     Ok((plan, cacheable))

@@ -279,6 +279,21 @@ impl Route {
 }
 
 impl Route {
+    /// Whether all keys are compared for equality with one value each: whatever the values are,
+    /// there is one target.
+    pub(crate) fn is_pinned(&self) -> bool {
+        let places = self.router.shards * self.router.rule.tables_per_shard;
+        let pins = |part: &Condition, wanted: usize| match part {
+            Condition::Equal { key, .. } | Condition::Null { key } => *key == wanted,
+            _ => false,
+        };
+        places == 1
+            || (0..self.router.columns.len()).all(|key| match &self.condition {
+                Condition::And(parts) => parts.iter().any(|part| pins(part, key)),
+                part => pins(part, key),
+            })
+    }
+
     /// The target of a single equality on the one key: the way of nearly all statements, without
     /// making a set.
     fn direct(&self, values: &Values<'_>) -> Option<Target> {

@@ -212,6 +212,7 @@ fn finish(
         forward: Template::edited(subject.whole(), edits),
         many,
         key_guard,
+        by_values: true,
         kind: RowKind::Write,
     };
     Ok(Made::write(Plan::Routed(Box::new(plan)), true, bound.facts.uses))

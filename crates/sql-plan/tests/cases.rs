@@ -43,6 +43,7 @@ impl World {
             schemas: BTreeMap::new(),
             accounts: BTreeMap::new(),
             parameters: Parameters::default(),
+            node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
             time_zone: None,

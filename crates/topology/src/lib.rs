@@ -9,5 +9,6 @@ mod column;
 pub mod model;
 pub mod parameters;
 pub mod rule;
+pub mod slow_query;
 pub mod stream;
 pub mod validate;

@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub accounts: BTreeMap<String, Account>,
     /// The instance's parameters.
     pub parameters: Parameters,
+    /// How many nodes the instance has: they share what a data node allows.
+    #[serde(default)]
+    pub node_count: u32,
     /// Nodes of read-only groups: they read replicas and take no writes.
     pub read_only_nodes: BTreeSet<NodeId>,
     /// Who may connect; a client that no rule allows is turned away. `None`: everybody may.

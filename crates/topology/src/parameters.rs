@@ -3,11 +3,16 @@
 //! entry of [`DEFINITIONS`]: names, ranges and defaults stand nowhere else.
 
 mod definitions;
+mod settings;
 
 pub use definitions::DEFINITIONS;
+pub use settings::{ExecutionLevel, Settings, TransactionPolicy};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// No longer text of `bind_table` is taken.
+pub const BIND_TABLE_BYTES_MAX: usize = 16 * 1024;
 
 /// An instance's parameters. Only those that differ from the default are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +83,29 @@ pub enum ParameterError {
         /// What it takes.
         range: String,
     },
+    /// Users may not set it.
+    #[error("{0} cannot be changed")]
+    NotEditable(&'static str),
+    /// The values of two parameters do not go together.
+    #[error("{name} must fit {other}")]
+    DoesNotFit {
+        /// The parameter that has to change, too.
+        name: &'static str,
+        /// The other one.
+        other: &'static str,
+    },
+}
+
+impl ParameterError {
+    /// The parameter that is wrong.
+    pub fn name(&self) -> &str {
+        match self {
+            ParameterError::Unknown(name) => name,
+            ParameterError::WrongValue { name, .. }
+            | ParameterError::NotEditable(name)
+            | ParameterError::DoesNotFit { name, .. } => name,
+        }
+    }
 }
 
 impl ParameterKind {
@@ -92,13 +120,13 @@ impl ParameterKind {
         }
     }
 
-    /// The range as the API gives it: `500000-2000000000`, `OFF, ON`.
+    /// The range as the API gives it: `500000-2000000000`, `ON|OFF`.
     pub fn value_range(&self) -> String {
         match self {
             ParameterKind::Integer { min, max, .. } => format!("{min}-{max}"),
             ParameterKind::Float { min, max } => format!("{min}-{max}"),
-            ParameterKind::Boolean => "OFF, ON".to_owned(),
-            ParameterKind::List(values) => values.join(", "),
+            ParameterKind::Boolean => "ON|OFF".to_owned(),
+            ParameterKind::List(values) => values.join("|"),
             ParameterKind::BindTable => "[{tb.col1,tb2.col2},{tb.col2,tb3.col1},...]".to_owned(),
         }
     }
@@ -119,7 +147,10 @@ impl ParameterKind {
                 .map(|number| number.to_string()),
             ParameterKind::Boolean => one_of(&["OFF", "ON"], value),
             ParameterKind::List(values) => one_of(values, value),
-            ParameterKind::BindTable => parse_bind_table(value).map(|_| value.to_owned()),
+            ParameterKind::BindTable => match parse_bind_table(value) {
+                Some(pairs) if pairs.is_empty() => Some(String::new()),
+                pairs => pairs.map(|_| value.to_owned()),
+            },
         }
     }
 }
@@ -146,6 +177,11 @@ pub fn validate(name: &str, value: &str) -> Result<String, ParameterError> {
     })
 }
 
+/// The character set that a collation belongs to.
+pub fn character_set_of(collation: &str) -> &str {
+    collation.split('_').next().unwrap_or_default()
+}
+
 /// A `table.column` of `bind_table`, lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BoundColumn {
@@ -157,6 +193,9 @@ pub struct BoundColumn {
 
 /// The pairs of a `bind_table` value; `None` if it is malformed.
 fn parse_bind_table(value: &str) -> Option<Vec<[BoundColumn; 2]>> {
+    if value.len() > BIND_TABLE_BYTES_MAX {
+        return None;
+    }
     let squeezed: String = value.chars().filter(|c| !c.is_whitespace()).collect();
     if squeezed.is_empty() || squeezed == "[]" {
         return Some(Vec::new());
@@ -188,6 +227,41 @@ impl Parameters {
             self.values.insert(name.to_owned(), value);
         }
         Ok(())
+    }
+
+    /// Sets what a user wants, all of it or nothing: only editable parameters, and only values that
+    /// go together with one another and with those that stay.
+    pub fn edit<'a>(
+        &mut self,
+        wanted: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), ParameterError> {
+        let mut edited = self.clone();
+        for (name, value) in wanted {
+            let definition =
+                definition(name).ok_or_else(|| ParameterError::Unknown(name.to_owned()))?;
+            if !definition.editable {
+                return Err(ParameterError::NotEditable(definition.name));
+            }
+            edited.set(name, value)?;
+        }
+        edited.check_together()?;
+        *self = edited;
+        Ok(())
+    }
+
+    /// Refuses values that contradict one another: a collation belongs to one character set.
+    pub fn check_together(&self) -> Result<(), ParameterError> {
+        if character_set_of(self.get("collation_server")) == self.get("character_set_server") {
+            return Ok(());
+        }
+        Err(ParameterError::DoesNotFit { name: "collation_server", other: "character_set_server" })
+    }
+
+    /// Whether a change to `other` takes effect only after a restart.
+    pub fn need_restart_for(&self, other: &Parameters) -> bool {
+        DEFINITIONS.iter().any(|definition| {
+            definition.need_restart && self.get(definition.name) != other.get(definition.name)
+        })
     }
 
     /// Puts a parameter back to its default.
@@ -256,6 +330,39 @@ mod tests {
         let names: HashSet<_> = DEFINITIONS.iter().map(|definition| definition.name).collect();
         assert_eq!(names.len(), DEFINITIONS.len());
         assert_eq!(DEFINITIONS.iter().filter(|definition| definition.editable).count(), 21);
+    }
+
+    #[test]
+    fn an_edit_is_whole_or_not_at_all() {
+        let mut parameters = Parameters::default();
+        let mut refused = |wanted: &[(&str, &str)]| {
+            let error = parameters.edit(wanted.iter().copied()).unwrap_err();
+            assert_eq!(parameters, Parameters::default(), "nothing of it was done");
+            error
+        };
+        assert_eq!(refused(&[("autocommit", "ON")]), ParameterError::NotEditable("autocommit"));
+        assert_eq!(refused(&[("x", "1")]).name(), "x");
+        assert_eq!(
+            refused(&[("long_query_time", "2"), ("max_connections", "9")]).name(),
+            "max_connections"
+        );
+        for half in [("character_set_server", "gbk"), ("collation_server", "utf8_bin")] {
+            assert_eq!(refused(&[half]).name(), "collation_server");
+        }
+        let long = format!("[{{{}.a,b.c}}]", "t".repeat(BIND_TABLE_BYTES_MAX));
+        assert_eq!(refused(&[("bind_table", &long)]).name(), "bind_table");
+        parameters
+            .edit([
+                ("character_set_server", "GBK"),
+                ("collation_server", "gbk_bin"),
+                ("bind_table", "[]"),
+            ])
+            .unwrap();
+        assert_eq!(
+            parameters.changed().collect::<Vec<_>>(),
+            [("character_set_server", "gbk"), ("collation_server", "gbk_bin")]
+        );
+        assert!(!parameters.need_restart_for(&Parameters::default()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! common name is the node id), says hello, and gets the snapshot and every later one.
 
 use crate::model::{Snapshot, Table};
+use crate::slow_query::SlowQuery;
 use base::id::{InstanceId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -51,6 +52,14 @@ pub enum FromNode {
         /// What it asks.
         ask: Ask,
     },
+    /// Statements that were slow, the oldest first; answered by [`ToNode::SlowQueriesKept`]. The
+    /// same ones may come again when the answer was lost.
+    SlowQueries {
+        /// The statements.
+        queries: Vec<SlowQuery>,
+        /// How many were lost since the process's start because more waited than may wait.
+        dropped: u64,
+    },
 }
 
 /// What a control plane says.
@@ -73,6 +82,11 @@ pub enum ToNode {
     Refused {
         /// Why, safe to show.
         reason: String,
+    },
+    /// These slow statements are kept; the node may forget them.
+    SlowQueriesKept {
+        /// The greatest number among them.
+        up_to: u64,
     },
 }
 

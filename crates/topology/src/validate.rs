@@ -161,6 +161,7 @@ mod tests {
             schemas: BTreeMap::from([("db".into(), schema)]),
             accounts: BTreeMap::new(),
             parameters: crate::parameters::Parameters::default(),
+            node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
             time_zone: None,

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use base::id::InstanceId;
 use control_store::record::{Record, Versioned};
 use control_store::records::address::AddressRecord;
+use control_store::records::backup::BackupReason;
 use control_store::records::data_node::DataNodeRecord;
 use control_store::records::instance::InstanceStatus;
 use control_store::records::order::OrderRecord;
@@ -24,6 +25,7 @@ pub fn definition() -> JobDefinition<Arc<App>> {
         kind: INSTANCE_DELETE,
         steps: vec![
             Box::new(Begin),
+            Box::new(BackUp),
             Box::new(RemoveNodes),
             Box::new(DropDatabases),
             Box::new(DropAccounts),
@@ -33,6 +35,8 @@ pub fn definition() -> JobDefinition<Arc<App>> {
 }
 
 struct Begin;
+/// Metadata are backed up before anything goes.
+struct BackUp;
 struct RemoveNodes;
 struct DropDatabases;
 struct DropAccounts;
@@ -55,6 +59,19 @@ impl Step<Arc<App>> for Begin {
             Err(AppError::NoInstance) => Ok(()),
             other => Ok(other?),
         }
+    }
+}
+
+#[async_trait]
+impl Step<Arc<App>> for BackUp {
+    fn name(&self) -> &'static str {
+        "back_up"
+    }
+
+    async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
+        let id = crate::backup::id_of_occasion(&cx.job.id);
+        cx.app.back_up(&id, &instance_of(cx.job)?, BackupReason::InstanceDeletion).await?;
+        Ok(json!({}))
     }
 }
 
@@ -113,7 +130,9 @@ impl Step<Arc<App>> for Forget {
     }
 
     async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
-        match cx.app.forget_instance(&instance_of(cx.job)?).await {
+        let id = instance_of(cx.job)?;
+        cx.app.slow_log.forget(&id).await.map_err(StepError::transient)?;
+        match cx.app.forget_instance(&id).await {
             // The step is repeated: it is gone already.
             Err(AppError::NoInstance) => Ok(json!({})),
             other => Ok(other.map(|()| json!({}))?),

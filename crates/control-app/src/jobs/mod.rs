@@ -2,16 +2,23 @@
 //! file is one kind. A step reads what it needs from the store, so that it can be repeated after any
 //! crash; parameters hold only what the store does not.
 
+pub mod configuration_change;
+pub mod backup_delete;
 pub mod instance_create;
 pub mod instance_delete;
 pub mod instance_restart;
+pub mod metadata_apply;
+mod metadata_tables;
 pub mod schema_create;
 pub mod schema_delete;
 mod wait;
 
 use crate::app::App;
-use base::id::InstanceId;
+use crate::configuration::Values;
+use base::id::{ConfigurationId, InstanceId};
+use base::id::{BackupId, InstanceId};
 use control_api::instance::RestartKind;
+use control_store::records::backup::BackupStatus;
 use job_engine::{JobDefinition, JobRow, StepError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -22,10 +29,18 @@ pub const INSTANCE_CREATE: &str = "CreateInstance";
 pub const INSTANCE_RESTART: &str = "RestartInstance";
 /// Deletes an instance.
 pub const INSTANCE_DELETE: &str = "DeleteInstance";
+/// Changes an instance's parameters.
+pub const CONFIGURATION_CHANGE: &str = "SetConfiguration";
 /// Makes a schema.
 pub const SCHEMA_CREATE: &str = "createLogicDb";
 /// Deletes a schema.
 pub const SCHEMA_DELETE: &str = "deleteLogicDb";
+/// Imports exported schemas.
+pub const METADATA_IMPORT: &str = "loadMetadata";
+/// Restores schemas from a backup.
+pub const METADATA_RESTORE: &str = "RestoreInstance";
+/// Deletes a backup.
+pub const BACKUP_DELETE: &str = "deleteBackup";
 
 /// Parameters of the jobs that delete.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,14 +56,54 @@ pub struct RestartParams {
     pub kind: RestartKind,
 }
 
+/// Parameters of the job that changes an instance's parameters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConfigurationParams {
+    /// What the instance has.
+    pub before: Values,
+    /// What it gets.
+    pub after: Values,
+    /// The template that they come from.
+    pub application: Option<ApplicationParams>,
+}
+
+/// Which application of which template a job carries out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApplicationParams {
+    /// The template.
+    pub configuration_id: ConfigurationId,
+    /// The application's id in the template's history.
+    pub id: String,
+/// Parameters of the jobs that make an instance serve a document.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MetadataParams {
+    /// The document's record; the job removes it at its end.
+    pub document: String,
+    /// The schemas in it.
+    pub schemas: Vec<String>,
+}
+
+/// Parameters of the deletion of a backup.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BackupParams {
+    /// The backup.
+    pub backup: BackupId,
+    /// Its status before.
+    pub status: BackupStatus,
+}
+
 /// All kinds.
 pub fn definitions() -> Vec<JobDefinition<Arc<App>>> {
     vec![
+        configuration_change::definition(),
         instance_create::definition(),
         instance_restart::definition(),
         instance_delete::definition(),
         schema_create::definition(),
         schema_delete::definition(),
+        metadata_apply::import_definition(),
+        metadata_apply::restore_definition(),
+        backup_delete::definition(),
     ]
 }
 
@@ -60,6 +115,11 @@ pub fn instance_lock(id: &InstanceId) -> String {
 /// What a job on a schema locks.
 pub fn schema_lock(id: &InstanceId, name: &str) -> String {
     format!("schema/{id}/{}", name.to_lowercase())
+}
+
+/// What a job on a backup locks.
+pub fn backup_lock(id: &BackupId) -> String {
+    format!("backup/{id}")
 }
 
 /// The instance that a job works on.

@@ -12,6 +12,7 @@ use crate::error::AppError;
 use async_trait::async_trait;
 use base::id::InstanceId;
 use control_store::records::account::AccountRecord;
+use control_store::records::backup::BackupReason;
 use control_store::records::data_node::DataNodeRecord;
 use control_store::records::schema::SchemaStatus;
 use control_store::records::table::TableRecord;
@@ -25,6 +26,7 @@ pub fn definition() -> JobDefinition<Arc<App>> {
         kind: SCHEMA_DELETE,
         steps: vec![
             Box::new(StopServing),
+            Box::new(BackUp),
             Box::new(DropDatabases),
             Box::new(Accounts),
             Box::new(Forget),
@@ -33,6 +35,8 @@ pub fn definition() -> JobDefinition<Arc<App>> {
 }
 
 struct StopServing;
+/// Metadata are backed up before anything goes.
+struct BackUp;
 struct DropDatabases;
 struct Accounts;
 struct Forget;
@@ -65,6 +69,19 @@ impl Step<Arc<App>> for StopServing {
         })
         .await?;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Step<Arc<App>> for BackUp {
+    fn name(&self) -> &'static str {
+        "back_up"
+    }
+
+    async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
+        let id = crate::backup::id_of_occasion(&cx.job.id);
+        cx.app.back_up(&id, &instance_of(cx.job)?, BackupReason::SchemaDeletion).await?;
+        Ok(json!({}))
     }
 }
 

@@ -18,6 +18,7 @@ use control_app::{App, AppParts, Settings};
 use control_store::Store;
 use control_store::embedded::SqliteStore;
 use control_store::jobs::StoreJobs;
+use control_store::slow_log::SqliteSlowLog;
 use job_engine::JobEngine;
 use provision::{
     DataNodeAdmin, NodeProvisioner, NodeSpec, NodeStarted, ObservedNode, ProvisionError,
@@ -161,6 +162,7 @@ impl NodeCertificates for TestCertificates {
 pub struct World {
     pub app: Arc<App>,
     pub store: Arc<dyn Store>,
+    pub slow_log: Arc<SqliteSlowLog>,
     pub nodes: Arc<TestNodes>,
     pub publisher: Arc<TestPublisher>,
     pub project: ProjectId,
@@ -180,6 +182,7 @@ pub async fn world(jobs: Jobs) -> World {
     let nodes = Arc::new(TestNodes::default());
     let publisher = Arc::new(TestPublisher { nodes: nodes.clone(), published: Mutex::default() });
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let slow_log = SqliteSlowLog::open(&directory.path().join("slow.db")).unwrap();
     let parts = AppParts {
         store: store.clone(),
         nodes: nodes.clone(),
@@ -187,6 +190,7 @@ pub async fn world(jobs: Jobs) -> World {
         seal: SealKey::from_bytes([7; 32]),
         certificates: Arc::new(TestCertificates::default()),
         publisher: publisher.clone(),
+        slow_log: slow_log.clone(),
         settings: Settings {
             availability_zones: ["az1", "az2", "az3"].map(str::to_owned).into(),
             vpc_id: "vpc".to_owned(),
@@ -210,7 +214,8 @@ pub async fn world(jobs: Jobs) -> World {
             App::with_engine(parts, engine)
         }
     };
-    World { app, store, nodes, publisher, project: ProjectId::random(), directory }
+    app.ensure_default_security_group().await.unwrap();
+    World { app, store, slow_log, nodes, publisher, project: ProjectId::random(), directory }
 }
 
 impl World {
@@ -246,10 +251,11 @@ impl World {
         self.app.show_instance(&self.project, id).await.unwrap().row.status
     }
 
-    /// All keys of the store, without those of jobs.
+    /// All keys of the store, without those of jobs and the default security group's.
     pub async fn keys(&self) -> Vec<String> {
         let (entries, _) = self.store.list("").await.unwrap();
-        entries.into_iter().map(|entry| entry.key).filter(|key| !key.starts_with("jobs/")).collect()
+        let keys = entries.into_iter().map(|entry| entry.key);
+        keys.filter(|key| !key.starts_with("jobs/") && key != "security-groups/group").collect()
     }
 }
 

@@ -7,12 +7,14 @@ use control_app::App;
 use control_app::ports::SnapshotPublisher;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::server::TlsStream;
 use topology::model::Snapshot;
+use topology::slow_query::SlowQuery;
 use topology::stream::{Answer, Ask, FromNode, HEARTBEAT_TIMEOUT_MS, ToNode};
 
 /// Messages that wait for a slow node, snapshots not counted.
@@ -43,7 +45,15 @@ pub async fn serve(mut stream: TlsStream<TcpStream>, live: &Arc<LiveNodes>, app:
     let (number, snapshots) = live.hello(&node_id, &instance_id, at_version, pid);
     let (reader, writer) = tokio::io::split(stream);
     let (out, queue) = mpsc::channel(OUT_QUEUE_MAX);
-    let peer = Peer { node_id, instance_id, number, live: live.clone(), app: app.clone(), out };
+    let peer = Peer {
+        node_id,
+        instance_id,
+        number,
+        live: live.clone(),
+        app: app.clone(),
+        out,
+        dropped: AtomicU64::new(0),
+    };
     let ended = tokio::select! {
         ended = peer.listen(reader) => ended,
         ended = speak(writer, queue, snapshots) => ended,
@@ -81,6 +91,8 @@ struct Peer {
     live: Arc<LiveNodes>,
     app: Arc<App>,
     out: mpsc::Sender<ToNode>,
+    /// Slow statements that the node had to drop.
+    dropped: AtomicU64,
 }
 
 impl Peer {
@@ -122,11 +134,36 @@ impl Peer {
                         drop(place);
                     });
                 }
+                Some(FromNode::SlowQueries { queries, dropped }) => {
+                    self.keep_slow_queries(queries, dropped);
+                }
                 Some(FromNode::Hello { .. }) => {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "a second hello"));
                 }
             }
         }
+    }
+}
+
+impl Peer {
+    /// Keeps a node's slow statements and says so. A node sends the next ones after that, so there
+    /// is one such task.
+    fn keep_slow_queries(&self, queries: Vec<SlowQuery>, dropped: u64) {
+        if self.dropped.swap(dropped, Ordering::Relaxed) < dropped {
+            tracing::warn!(node = %self.node_id, dropped, "slow statements were lost: more waited than may");
+        }
+        let (app, out) = (self.app.clone(), self.out.clone());
+        let (node_id, instance_id) = (self.node_id.clone(), self.instance_id.clone());
+        tokio::spawn(async move {
+            match app.keep_slow_queries(&instance_id, &node_id, queries).await {
+                Ok(up_to) => {
+                    out.send(ToNode::SlowQueriesKept { up_to }).await.ok();
+                }
+                Err(error) => {
+                    tracing::warn!(node = %node_id, %error, "slow statements cannot be kept now; the node sends them again")
+                }
+            }
+        });
     }
 }
 

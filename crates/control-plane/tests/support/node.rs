@@ -27,6 +27,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use topology::model::{Column, Placement, Shard, ShardMode, Snapshot, Table, physical_database};
+use topology::slow_query::SlowQuery;
 use topology::stream::{Answer, Ask, FromNode, HEARTBEAT_INTERVAL_MS, ToNode};
 
 /// An instance with one node, and the schema `shop` of two shards on one data node.
@@ -69,6 +70,7 @@ fn instance(id: &InstanceId, project: &str) -> InstanceRecord {
         access_ip: Ipv4Addr::new(127, 77, 0, 2),
         port: 5066,
         parameters: Default::default(),
+        configuration: Default::default(),
         enable_ssl: true,
         charge: ChargeRecord::PostPaid,
         order_id: None,
@@ -178,6 +180,7 @@ pub struct Node {
     requests: u64,
     pub newest: Option<Arc<Snapshot>>,
     pub serves: u64,
+    pub kept: u64,
 }
 
 impl Node {
@@ -198,7 +201,7 @@ impl Node {
             .connect(name, tcp)
             .await
             .unwrap();
-        Self { stream, buffer: Vec::new(), requests: 0, newest: None, serves: 0 }
+        Self { stream, buffer: Vec::new(), requests: 0, newest: None, serves: 0, kept: 0 }
     }
 
     pub async fn hello(&mut self, node: &NodeId, instance: &InstanceId, pid: u32) {
@@ -231,6 +234,16 @@ impl Node {
         }
     }
 
+    /// Reports slow statements and waits until they are kept.
+    pub async fn report(&mut self, queries: Vec<SlowQuery>) {
+        let up_to = queries.iter().map(|query| query.number).max().unwrap();
+        self.kept = 0;
+        self.send(&FromNode::SlowQueries { queries, dropped: 0 }).await;
+        while self.kept != up_to {
+            assert_eq!(self.step().await, None);
+        }
+    }
+
     /// Takes one message: a snapshot is served, an answer is returned. Says that the node lives
     /// while it waits.
     async fn step(&mut self) -> Option<(u64, Answer)> {
@@ -248,6 +261,10 @@ impl Node {
                 None
             }
             ToNode::Answer { request, answer } => Some((request, answer)),
+            ToNode::SlowQueriesKept { up_to } => {
+                self.kept = up_to;
+                None
+            }
             ToNode::Refused { reason } => panic!("refused: {reason}"),
         }
     }

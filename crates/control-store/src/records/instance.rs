@@ -50,12 +50,26 @@ pub struct InstanceRecord {
     pub port: u16,
     /// Its parameters, those that differ from their defaults.
     pub parameters: Parameters,
+    /// What its parameters are called and when they changed.
+    #[serde(default)]
+    pub configuration: InstanceConfiguration,
     /// Whether clients may use TLS.
     pub enable_ssl: bool,
     /// How it is paid.
     pub charge: ChargeRecord,
     /// Its order.
     pub order_id: Option<String>,
+}
+
+/// What an instance's parameters are called in the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceConfiguration {
+    /// Their name, if they were given one.
+    pub name: Option<String>,
+    /// Their description, likewise.
+    pub description: Option<String>,
+    /// When they last changed, UNIX milliseconds; `None`: not since the instance was made.
+    pub changed_ms: Option<i64>,
 }
 
 /// What goes on with an instance.

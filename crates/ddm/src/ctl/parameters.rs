@@ -29,7 +29,7 @@ const TEMPLATES: &[Column] = &[
 ];
 
 const DIFFERENCES: &[Column] =
-    &[("NAME", "parameter_name"), ("FIRST", "source_value"), ("SECOND", "target_value")];
+    &[("NAME", "name"), ("FIRST", "source_value"), ("SECOND", "target_value")];
 
 const PATH: &str = "/v3/{project_id}/configurations";
 
@@ -83,6 +83,14 @@ pub enum TemplateVerb {
         /// The second one's name or id
         second: String,
     },
+    /// Give instances the values of a template
+    Apply {
+        /// Its name or id
+        template: String,
+        /// The instances' names or ids
+        #[arg(required = true)]
+        instances: Vec<String>,
+    },
     /// Delete a template
     Delete {
         /// Its name or id
@@ -107,8 +115,8 @@ pub struct CreateOptions {
 pub async fn run(session: &Session, verb: Verb) -> Result<()> {
     match verb {
         Verb::List { instance } => {
-            let path = session.instance_path("v1", &instance, &["configurations"]).await?;
-            let rows = session.client.list(&path, "configuration_parameter_list").await?;
+            let path = session.instance_path("v3", &instance, &["configurations"]).await?;
+            let rows = session.client.list(&path, "configuration_parameter").await?;
             session.printer.list(&rows, PARAMETERS);
             Ok(())
         }
@@ -155,6 +163,16 @@ pub async fn run_template(session: &Session, verb: TemplateVerb) -> Result<()> {
             session.finish(&format!("template {new_name} is made"), answer).await
         }
         TemplateVerb::Compare { first, second } => compare(session, &first, &second).await,
+        TemplateVerb::Apply { template, instances } => {
+            let mut ids = Vec::new();
+            for instance in &instances {
+                ids.push(session.instance_id(instance).await?);
+            }
+            let path = format!("{}/apply", session.template_path(&template).await?);
+            let answer = session.client.put(&path, json!({ "instance_ids": ids })).await?;
+            session.printer.object(&answer);
+            Ok(())
+        }
         TemplateVerb::Delete { template } => {
             let path = session.template_path(&template).await?;
             let answer = session.client.delete(&path, &[]).await?;
@@ -169,7 +187,7 @@ async fn compare(session: &Session, first: &str, second: &str) -> Result<()> {
         "target_id": session.template_id(second).await?,
     });
     let mut answer = session.client.put(&format!("{PATH}/diff"), body).await?;
-    let Value::Array(rows) = answer["differences"].take() else {
+    let Value::Array(rows) = answer["parameters"].take() else {
         bail!("the API's answer has no differences")
     };
     session.printer.list(&rows, DIFFERENCES);

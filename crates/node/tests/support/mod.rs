@@ -261,6 +261,7 @@ impl System {
             schemas: BTreeMap::from([("shop".to_owned(), schema)]),
             accounts: BTreeMap::from([account("app", false), account("root", true)]),
             parameters: Default::default(),
+            node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
             time_zone: Some("+05:00".into()),
@@ -332,6 +333,39 @@ impl System {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         (text(output.stdout), text(output.stderr))
     }
+}
+
+/// Parameters, as a snapshot brings them.
+impl System {
+    /// Sets one, also beyond its range: tests cannot wait for the least that users may set.
+    pub fn set(&self, name: &str, value: &str) {
+        self.control.change(|snapshot| {
+            let kept = serde_json::to_value(&snapshot.parameters).unwrap();
+            let mut values: BTreeMap<String, String> = serde_json::from_value(kept).unwrap();
+            values.insert(name.to_owned(), value.to_owned());
+            let kept = serde_json::to_value(values).unwrap();
+            snapshot.parameters = serde_json::from_value(kept).unwrap();
+        });
+    }
+
+    /// Puts one back to its default.
+    pub fn reset(&self, name: &str) {
+        self.control.change(|snapshot| snapshot.parameters.reset(name));
+    }
+}
+
+/// Waits until something holds.
+pub async fn wait_for(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < Duration::from_secs(15), "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A number from a data node: the last field of the first row.
+pub async fn number(direct: &mut Client, sql: &str) -> u64 {
+    direct.ok(sql).await[0].rsplit('|').next().unwrap().parse().unwrap()
 }
 
 impl Drop for System {

@@ -51,6 +51,7 @@ impl<'s> Binder<'s> {
                 block_by_token: HashMap::new(),
                 qualified: Vec::new(),
                 session_calls: Vec::new(),
+                own_variables: Vec::new(),
                 facts: Facts::default(),
             },
             ctes: Vec::new(),
@@ -456,9 +457,26 @@ impl<'s> Binder<'s> {
                 uses.user_variables = true;
                 self.bound.facts.assigns_variables = true;
             }
-            ExprKind::SysVar(_) => uses.system_variables = true,
+            ExprKind::SysVar(variable) => {
+                uses.system_variables = true;
+                self.note_variable(expr.span, variable);
+            }
             ExprKind::Func(call) => self.note_call(expr.span, call),
             _ => {}
+        }
+    }
+
+    fn note_variable(&mut self, span: Span, variable: &sql_syntax::ast::SysVar) {
+        let name =
+            String::from_utf8_lossy(&variable.name.name(self.bound.src)).to_ascii_lowercase();
+        let own = if variable.base.is_none() {
+            crate::variables::own_value(&self.bound.snapshot.parameters, &name)
+        } else {
+            None
+        };
+        if let Some(value) = own {
+            let range: TokenRange = self.bound.range(span);
+            self.bound.own_variables.push((range, value.as_sql()));
         }
     }
 

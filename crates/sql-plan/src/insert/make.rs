@@ -239,6 +239,7 @@ impl<'m> Maker<'m, '_> {
             forward: Template::edited(self.subject.whole(), edits),
             many: Many::Refused(refused("the statement has one place to run")),
             key_guard: None,
+            by_values: true,
             kind: RowKind::Write,
         };
         Ok(Made::write(Plan::Routed(Box::new(plan)), true, self.bound.facts.uses))

@@ -65,6 +65,7 @@ pub fn snapshot() -> Snapshot {
         schemas: BTreeMap::from([("shop".into(), schema)]),
         accounts: BTreeMap::new(),
         parameters: Parameters::default(),
+        node_count: 1,
         read_only_nodes: Default::default(),
         client_access: None,
         time_zone: None,
