@@ -84,7 +84,7 @@ class Caller:
         request = SdkRequest(
             method=method, schema="https", host=ends["api"].split("//")[1], resource_path=path,
             query_params=list((query or {}).items()), body=data,
-            header_params={"Content-Type": "application/json", "X-Project-Id": self.project})
+            header_params={"Content-Type": "application/json", "X-Project-Id": self.project, "X-Language": "en-us"})
         request.uri = path
         request = credentials.sign_request(request)
         url = ends["api"] + path + (f"?{urlencode(query)}" if query else "")
@@ -101,4 +101,6 @@ class Caller:
     def path(self, template, **names):
         """The path with its parameters; `project_id` is the own project unless it is given."""
         names.setdefault("project_id", self.project)
-        return template.format(**{name: quote(str(value), safe="") for name, value in names.items()})
+        escaped = {name: quote(str(value), safe="") for name, value in names.items()}
+        # Clients take `..` out of paths; escaped it arrives.
+        return template.format(**{name: value.replace(".", "%2E") for name, value in escaped.items()})

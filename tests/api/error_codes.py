@@ -113,7 +113,8 @@ def _(world):
     return call(world, f"PATCH {INSTANCES}")
 
 
-@cause("DBS.280409", 409, "an order that needs no payment; a data node that is registered already or that an instance uses",
+@cause("DBS.280409", 409, "an order that needs no payment; a data node that is registered already or that an instance uses; a "
+       "name that is taken; a security group that an instance has",
        "POST /v3/{project_id}/orders/{order_id}/pay")
 def _(world):
     order = world.order()
@@ -156,7 +157,7 @@ def _(world):
     return call(world, f"PUT {INSTANCE}/modify-name", {"name": "conformity-9"}, instance_id=order.instance_id)
 
 
-@cause("DBS.280305", 400, "an unknown security group", BUY)
+@cause("DBS.280305", 400, "an unknown security group, when buying or changing it", BUY)
 def _(world):
     return call(world, BUY, world.instance_body(security_group_id=world.unknown("any")))
 

@@ -39,9 +39,9 @@ class World:
             "project_id": caller.project, "instance_id": demo["instance_id"], "node_id": node["node_id"],
             "group_id": node["group_id"], "ddm_dbname": demo["schema"], "database_name": demo["schema"],
             "db_name": demo["schema"], "username": demo["user"], "job_id": jobs[0]["id"],
-            "data_node_id": self.ends["data_nodes"][0]["id"],
+            "data_node_id": self.ends["data_nodes"][0]["id"], "security_group_id": self.ends["security_group_id"],
         }
-        self._spare = self._throttled = None
+        self._spare = self._past = self._throttled = None
         self._empty, self.logins = [], {}
         self.discover()
 
@@ -134,12 +134,23 @@ class World:
         return Caller(self._throttled.endpoints)
 
     def restore(self, target, data_nodes):
-        """Restores the newest backup of the demo's metadata onto an instance and data nodes."""
-        source = {"backup_id": self.known["backup_id"]} if "backup_id" in self.known else {
-            "restore_time": int(time.time() * 1000)}
-        path = self.caller.path("/v3/{project_id}/instances/{instance_id}/backups/metadata-recovery",
-                                instance_id=self.known["instance_id"])
-        return self.caller.call("POST", path, {"source": source, "target": {"instance_id": target, "data_nodes": data_nodes}})
+        """Restores the newest metadata of `past` onto an instance and data nodes."""
+        path = self.caller.path("/v3/{project_id}/instances/{instance_id}/backups/metadata-recovery", instance_id=self.past())
+        return self.caller.call("POST", path, {
+            "source": {"restore_time": int(time.time() * 1000)}, "target": {"instance_id": target, "data_nodes": data_nodes}})
+
+    def past(self):
+        """An instance that had a schema: there is a backup of it, and its databases are gone."""
+        if not self._past:
+            self._past = self.buy("conformity-past")
+            node_id = self.empty_data_node(2)
+            node = {"id": node_id, **self.logins[node_id]}
+            path = self.caller.path("/v1/{project_id}/instances/{instance_id}/databases", instance_id=self._past)
+            answer = self.caller.call("POST", path, self.schema_body("past", [node]))
+            assert answer.status == 200, answer
+            self.schema_settled("past", self._past)
+            self.unbind(self._past, "past", "true")
+        return self._past
 
     def empty_data_node(self, which=0):
         """A registered data node of the tests' own, empty at first; each number is another one."""
@@ -161,6 +172,13 @@ class World:
             self._throttled.remove()
         for context, _ in self._empty:
             context.__exit__(None, None, None)
+
+    def unbind(self, instance_id, schema, data_too="false"):
+        """Deletes an instance's schema; its databases stay unless they are to go too."""
+        path = self.caller.path("/v1/{project_id}/instances/{instance_id}/databases/{schema}",
+                                instance_id=instance_id, schema=schema)
+        assert self.caller.call("DELETE", path, query={"delete_rds_data": data_too}).status == 200
+        eventually(f"{schema} is forgotten", lambda: self.caller.call("GET", path).status == 404, JOB_SECONDS)
 
     def schema_settled(self, name, instance_id=None):
         """Waits until a schema runs, or is no more."""
@@ -244,5 +262,29 @@ BODIES = {bare(key): maker for key, maker in {
     "POST /v3/{project_id}/instances/{instance_id}/users/{username}/password": lambda world: {"password": OTHER_PASSWORD},
     "PUT /v3/{project_id}/instances/{instance_id}/admin-user":
         lambda world: {"name": "keeper", "password": OTHER_PASSWORD},
+    "PUT /v3/{project_id}/instances/{instance_id}/configurations": lambda world: {"values": {"long_query_time": "2"}},
+    "PUT /v3.1/{project_id}/instances/{instance_id}/configurations": lambda world: {"values": {"long_query_time": "2"}},
+    "POST /v3/{project_id}/configurations":
+        lambda world: {"name": "conformity", "description": "of a test", "values": {"long_query_time": "2"}},
+    "PUT /v3/{project_id}/configurations/{config_id}":
+        lambda world: {"name": "conformity", "description": "of a test", "values": {"long_query_time": "2"}},
+    "POST /v3/{project_id}/configurations/{config_id}/copy":
+        lambda world: {"name": "conformity-copy", "new_name": "conformity-copy", "description": "of a test"},
+    "PUT /v3/{project_id}/configurations/diff":
+        lambda world: {"source_id": world.known.get("config_id", ""), "target_id": world.known.get("config_id", "")},
+    "PUT /v3/{project_id}/configurations/{config_id}/apply":
+        lambda world: {"instance_ids": [world.known["instance_id"]]},
+    "POST /v3/{project_id}/security-groups": lambda world: {"name": "conformity", "description": "of a test"},
+    "POST /v3/{project_id}/security-groups/{security_group_id}/rules":
+        lambda world: {"cidr": "10.0.0.0/8", "remote_ip_prefix": "10.0.0.0/8", "port_range_min": 5066,
+                       "port_range_max": 5066, "protocol": "tcp", "direction": "ingress", "description": "of a test"},
+    "POST /v3/{project_id}/instances/{instance_id}/schema-metadata": lambda world: {
+        "compressed_databases_info": "H4sIAAAAAAAAA6uuBQBDv6ajAgAAAA==", "dn_instance": [
+            {"dn_instance_id": node["id"], "admin_user": node["admin_user"], "admin_password": node["admin_password"]}
+            for node in world.ends["data_nodes"]]},
+    "POST /v3/{project_id}/instances/{instance_id}/backups/metadata-recovery": lambda world: {
+        "source": {"backup_id": world.known.get("backup_id") or world.unknown("backup_id")},
+        "target": {"instance_id": world.known["instance_id"],
+                   "data_nodes": [node["id"] for node in world.ends["data_nodes"]]}},
     "POST /v3/{project_id}/weak-password-verification": lambda world: {"password": PASSWORD},
 }.items()}

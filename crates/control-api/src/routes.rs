@@ -171,6 +171,7 @@ impl Route {
         self.error_codes()
             .map(|code| (self.status_of(code), code))
             .chain(names_object.then_some((404, NOT_FOUND)))
+            .chain(self.path_objects().map(|missing| (404, missing)))
             .chain(
                 [(413, QUOTA_EXCEEDED), (415, UNSUPPORTED_MEDIA_TYPE)]
                     .into_iter()
@@ -178,11 +179,15 @@ impl Route {
             )
     }
 
+    /// The codes for objects that the path names and that are not there.
+    fn path_objects(&self) -> impl Iterator<Item = &'static ApiCode> {
+        PATH_OBJECTS.iter().filter_map(|(names, missing)| {
+            self.path_parameters().any(|name| names.contains(&name)).then_some(*missing)
+        })
+    }
+
     fn status_of(&self, code: &ApiCode) -> u16 {
-        let in_path = PATH_OBJECTS.iter().any(|(names, missing)| {
-            missing.code == code.code && self.path_parameters().any(|name| names.contains(&name))
-        });
-        if in_path { 404 } else { code.status }
+        if self.path_objects().any(|missing| missing.code == code.code) { 404 } else { code.status }
     }
 }
 
