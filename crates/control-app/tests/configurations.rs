@@ -317,7 +317,10 @@ fn the_page_of_parameters_is_true() {
         assert_eq!((row[0], row[2]), (definition.name, definition.default));
         let range = row[1].replace("\\|", "|");
         assert!(range.contains(&definition.kind.value_range()), "{}: {range}", row[0]);
-        assert_eq!((row[3] == "yes", row[4] == "yes"), (definition.editable, definition.need_restart));
+        assert_eq!(
+            (row[3] == "yes", row[4] == "yes"),
+            (definition.editable, definition.need_restart)
+        );
         assert_eq!(row[5], definition.description_en);
         assert!(row[6].starts_with("yes") || row[6].starts_with("not yet"), "{}", row[6]);
     }
