@@ -204,7 +204,7 @@ def out_of_bounds(schema):
             yield "too long", "a" * (schema["maxLength"] + 1)
         if "pattern" in schema:
             yield "not of the pattern", next(
-                text for text in ("-é \u0000", "x y", "") if not re.search(schema["pattern"], text))
+                text for text in ("-é \u0000", "x y", "a<b", "") if not re.search(schema["pattern"], text))
     if of in ("integer", "number"):
         if "minimum" in schema:
             yield "too small", schema["minimum"] - 1

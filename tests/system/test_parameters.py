@@ -152,7 +152,7 @@ def test_a_change_is_in_force_on_every_node(demo, client, instance, defaults):
 
 
 def test_the_status_is_seen_while_nodes_take_it(demo, client, instance, defaults):
-    nodes = demo.children("node")
+    nodes = demo.children("node.toml")
     held = nodes[0]
     os.kill(held, signal.SIGSTOP)
     try:

@@ -128,6 +128,8 @@ catalogue! {
     WRONG_ARGUMENTS = 1210, b"HY000", User;
     /// A savepoint that is not there.
     NO_SUCH_SAVEPOINT = 1305, b"42000", User;
+    /// The account's password is too old.
+    PASSWORD_EXPIRED = 1862, b"HY000", User;
     /// The transaction would touch a second shard and the policy does not allow it.
     TRANSACTION_SPANS_SHARDS = 3100, b"HY000", User;
     /// A temporary result passed `temp_table_size_limit`.

@@ -44,6 +44,8 @@ pub struct CreateUser {
     pub base_authority: Vec<String>,
     /// At most 256 characters.
     pub description: Option<String>,
+    /// How many days its password lasts, 0–65535; without one, or with 0, for ever.
+    pub password_lifetime: Option<i64>,
     /// Schemas that it sees.
     pub databases: Option<Vec<UserDatabase>>,
 }
@@ -69,6 +71,8 @@ pub struct UpdateUser {
     pub base_authority: Option<Vec<String>>,
     /// The new description.
     pub description: Option<String>,
+    /// How many days its password lasts, 0–65535; 0 is for ever.
+    pub password_lifetime: Option<i64>,
     /// The new schemas.
     pub databases: Option<Vec<UserDatabase>>,
 }
@@ -92,6 +96,8 @@ pub struct NewAccount {
     pub authorities: BTreeSet<String>,
     /// Its description.
     pub description: String,
+    /// How many days its password lasts; 0: for ever.
+    pub password_lifetime: u16,
     /// Its schemas, lower case.
     pub schemas: BTreeSet<String>,
 }
@@ -103,6 +109,8 @@ pub struct AccountChange {
     pub authorities: Option<BTreeSet<String>>,
     /// New description.
     pub description: Option<String>,
+    /// How many days its password lasts from now on; 0: for ever.
+    pub password_lifetime: Option<u16>,
     /// New schemas, lower case.
     pub schemas: Option<BTreeSet<String>>,
 }
@@ -139,6 +147,7 @@ impl CreateUser {
                 &format!("{at}description"),
                 self.description.unwrap_or_default(),
             )?,
+            password_lifetime: check_lifetime(at, self.password_lifetime)?.unwrap_or(0),
             schemas: check_schemas(&format!("{at}databases"), self.databases.unwrap_or_default())?,
             name: self.name,
             password: self.password,
@@ -149,11 +158,15 @@ impl CreateUser {
 impl UpdateUser {
     /// The change, if nothing is wrong; `at` is what stands before the field names in errors.
     pub fn check(self, at: &str) -> Result<AccountChange, ApiError> {
-        if self.base_authority.is_none() && self.description.is_none() && self.databases.is_none() {
+        let changes_nothing = self.base_authority.is_none()
+            && self.description.is_none()
+            && self.password_lifetime.is_none()
+            && self.databases.is_none();
+        if changes_nothing {
             return Err(ApiError::parameter(
                 if at.is_empty() { "body" } else { at.trim_end_matches('.') },
-                "at least one of base_authority, description and databases is required",
-                "base_authority、description、databases至少需要一个",
+                "at least one of base_authority, description, password_lifetime and databases is required",
+                "base_authority、description、password_lifetime、databases至少需要一个",
             ));
         }
         let authorities = self
@@ -165,6 +178,7 @@ impl UpdateUser {
         Ok(AccountChange {
             authorities: authorities.transpose()?,
             description: description.transpose()?,
+            password_lifetime: check_lifetime(at, self.password_lifetime)?,
             schemas: schemas.transpose()?,
         })
     }
@@ -206,6 +220,16 @@ fn check_description(field: &str, text: String) -> Result<String, ApiError> {
     Err(ApiError::new(ACCOUNT_DESCRIPTION_INVALID)
         .field(field)
         .because("must have at most 256 characters", "不能超过256个字符"))
+}
+
+fn check_lifetime(at: &str, days: Option<i64>) -> Result<Option<u16>, ApiError> {
+    days.map(u16::try_from).transpose().map_err(|_| {
+        ApiError::parameter(
+            format!("{at}password_lifetime"),
+            "must be from 0 to 65535 days",
+            "取值范围为0~65535天",
+        )
+    })
 }
 
 /// An entry without a name counts as no entry: `databases` and `name` are given both or neither.
@@ -316,6 +340,9 @@ pub struct UserV3Row {
     pub password_lifetime: i64,
     /// When its password was set.
     pub password_last_changed: String,
+    /// When its password ends, if it ever does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration_time: Option<String>,
     /// Its description.
     pub description: String,
     /// When it was made.

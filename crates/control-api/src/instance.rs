@@ -478,6 +478,12 @@ impl RenameInstanceRequest {
         check_name("name", &self.name, false)?;
         Ok(self.name)
     }
+
+    /// The same for v3, which takes underscores, too.
+    pub fn check_v3(self) -> Result<String, ApiError> {
+        check_name("name", &self.name, true)?;
+        Ok(self.name)
+    }
 }
 
 /// Answer of the rename call.

@@ -3,6 +3,7 @@
 //! own code; `tests/api` asks the running system that both say the same.
 
 use crate::account::{ACCOUNTS_MAX, AUTHORITIES, DESCRIPTION_LENGTH_MAX};
+use crate::configuration::APPLY_INSTANCES_MAX;
 use crate::data_node::{HOST_BYTES_MAX, REPLICAS_MAX, TEXT_BYTES_MAX};
 use crate::instance::{NODES_MAX, TIME_ZONES};
 use crate::schema::{DATA_NODES_MAX, SHARDS_PER_DATA_NODE_MAX};
@@ -44,6 +45,8 @@ const SHARD_MODE: Limit = OneOf(&["cluster", "single"]);
 const TEXT: Limit = Text(1, Some(TEXT_BYTES_MAX), None);
 const HOST: Limit = Text(1, Some(HOST_BYTES_MAX), Some("^[A-Za-z0-9._:-]+$"));
 const PORT: Limit = Range(1, 65_535);
+const TEMPLATE_NAME: Limit = Text(1, Some(64), Some("^[A-Za-z0-9._-]+$"));
+const TEMPLATE_TEXT: Limit = Text(0, Some(256), Some("^[^>!<\"&'=\\r\\n]*$"));
 const PERIOD_NUMBER: Limit = Range(1, 9);
 const PERIOD_TYPE: Limit = OneOf(&["month", "year"]);
 const CHARGE_MODE: Limit = OneOf(&["prePaid", "postPaid"]);
@@ -149,6 +152,14 @@ pub const LIMITS: &[TypeLimits] = &[
         ],
     ),
     ("ReplicaRequest", &[("host", HOST), ("port", PORT)]),
+    ("CreateConfigurationRequest", &[("name", TEMPLATE_NAME), ("description", TEMPLATE_TEXT)]),
+    ("UpdateConfigurationRequest", &[("name", TEMPLATE_NAME), ("description", TEMPLATE_TEXT)]),
+    ("CopyConfigurationRequest", &[("new_name", TEMPLATE_NAME), ("description", TEMPLATE_TEXT)]),
+    ("DiffConfigurationsRequest", &[("source_id", GIVEN), ("target_id", GIVEN)]),
+    ("ApplyConfigurationRequest", &[("instance_ids", Entries(1, Some(APPLY_INSTANCES_MAX)))]),
+    ("ImportMetadataRequest", &[("compressed_databases_info", GIVEN), ("dn_instance", DATA_NODES)]),
+    ("ImportDataNode", &[("dn_instance_id", DATA_NODE_ID)]),
+    ("RestoreTarget", &[("data_nodes", DATA_NODES)]),
     ("AdministratorRequest", &[("name", ACCOUNT_NAME), ("password", PASSWORD)]),
 ];
 

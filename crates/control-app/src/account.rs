@@ -1,15 +1,16 @@
 //! Accounts of the MySQL port. A change is one transaction and reaches the nodes with the next
-//! snapshot, at once; there is no job.
+//! snapshot, at once; only setting a password is a job, so that it holds everywhere when it is done.
 
 use crate::app::App;
 use crate::change::{Change, Tries};
 use crate::error::AppError;
 use crate::instance::require_running;
+use crate::jobs::{ACCOUNT_PASSWORD, PasswordParams, instance_lock};
 use crate::password;
 use crate::time::{now_ms, text};
 use base::api_error::{
     ACCOUNT_CREATE_FAILED, ACCOUNT_EXISTS, ACCOUNT_MISSING, ACCOUNT_UPDATE_FAILED, ApiCode,
-    ApiError,
+    ApiError, PASSWORD_RESET_FAILED,
 };
 use base::id::{InstanceId, ProjectId};
 use base::secret::Secret;
@@ -22,7 +23,7 @@ use control_api::paging::{Page, total};
 use control_store::record::Versioned;
 use control_store::records::Sealed;
 use control_store::records::account::AccountRecord;
-use control_store::records::instance::InstanceRecord;
+use control_store::records::instance::{InstanceRecord, InstanceStatus};
 use control_store::records::schema::SchemaRecord;
 use control_store::{KeyRange, typed};
 use std::collections::BTreeSet;
@@ -91,6 +92,7 @@ impl App {
                 description: account.description.clone(),
                 created_ms: now,
                 password_changed_ms: now,
+                password_lifetime_days: account.password_lifetime,
             });
         }
         Ok(())
@@ -115,6 +117,9 @@ impl App {
             }
             if let Some(description) = &wanted.description {
                 record.description = description.clone();
+            }
+            if let Some(days) = wanted.password_lifetime {
+                record.password_lifetime_days = days;
             }
             if let Some(schemas) = &wanted.schemas {
                 self.require_schemas(&change.instance.id, schemas, ACCOUNT_UPDATE_FAILED).await?;
@@ -147,7 +152,8 @@ impl App {
         }
     }
 
-    /// `POST /v2/{project_id}/instances/{instance_id}/users/{username}/password`
+    /// `POST /v2/{project_id}/instances/{instance_id}/users/{username}/password`: answers when every
+    /// node checks the new one.
     pub async fn reset_password(
         &self,
         project: &ProjectId,
@@ -155,21 +161,33 @@ impl App {
         name: &str,
         new: Secret,
     ) -> Result<ResetPasswordResponse, ApiError> {
+        let job_id = self.begin_reset_password(project, instance_id, name, &new).await?;
+        self.require_done(&job_id, PASSWORD_RESET_FAILED).await?;
+        Ok(ResetPasswordResponse {
+            success: true,
+            instance_id: instance_id.to_owned(),
+            user_name: name.to_owned(),
+        })
+    }
+
+    /// The same, without waiting: the job that does it.
+    pub async fn begin_reset_password(
+        &self,
+        project: &ProjectId,
+        instance_id: &str,
+        name: &str,
+        new: &Secret,
+    ) -> Result<String, ApiError> {
         let mut tries = Tries::default();
         loop {
-            let mut change = self.change_of(project, instance_id).await?;
+            let change = self.change_of(project, instance_id).await?;
             require_running(&change.instance)?;
-            let before = self.account(&change.instance.id, name).await?;
+            let before = self.account(&change.instance.id, name).await?.value;
             control_api::password::check("password", name, new.expose())?;
             password::refuse_weak("password", name, new.expose())?;
-            let record = self.with_password(&before.value, new.expose());
-            change.update(&before, &record);
-            if change.commit().await?.is_some() {
-                return Ok(ResetPasswordResponse {
-                    success: true,
-                    instance_id: instance_id.to_owned(),
-                    user_name: name.to_owned(),
-                });
+            let after = self.with_password(&before, new.expose());
+            if let Some(job_id) = set_password(change, Some(before), after).await? {
+                return Ok(job_id);
             }
             tries.again()?;
         }
@@ -219,7 +237,8 @@ impl App {
         let users = page.cut(all).into_iter().map(|account| UserV3Row {
             status: "RUNNING".to_owned(),
             base_authority: authority_names(&account.authorities),
-            password_lifetime: 0,
+            password_lifetime: i64::from(account.password_lifetime_days),
+            expiration_time: account.password_expires_ms().map(text),
             password_last_changed: text(account.password_changed_ms),
             created: text(account.created_ms),
             databases: account.schemas.into_iter().map(|name| UserSchemaName { name }).collect(),
@@ -320,6 +339,22 @@ impl App {
             AppError::Broken(format!("the verifiers of account {} are not readable", account.name))
         })
     }
+}
+
+/// Begins the job that gives an account its password; `None`: somebody else was faster.
+pub(crate) async fn set_password(
+    mut change: Change<'_>,
+    before: Option<AccountRecord>,
+    after: AccountRecord,
+) -> Result<Option<String>, AppError> {
+    change.instance.status = InstanceStatus::ResetPassword;
+    change.start_job(
+        ACCOUNT_PASSWORD,
+        instance_lock(&change.instance.id.clone()),
+        None,
+        serde_json::to_value(PasswordParams { before, after }).expect("parameters are plain data"),
+    )?;
+    Ok(change.commit().await?.map(|committed| committed.into_job_id()))
 }
 
 fn authorities(names: &BTreeSet<String>) -> BTreeSet<Authority> {

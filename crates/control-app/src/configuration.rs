@@ -136,7 +136,7 @@ impl App {
     ) -> Result<ListConfigurationsResponse, ApiError> {
         let mut own: Vec<Versioned<ConfigurationRecord>> =
             self.list(&ConfigurationRecord::prefix_of(project)).await?;
-        own.sort_by(|a, b| b.create_revision.cmp(&a.create_revision));
+        own.sort_by_key(|record| std::cmp::Reverse(record.create_revision));
         let mut all = vec![Template::default_one()];
         all.extend(own.into_iter().map(|record| Template::from(record.value)));
         Ok(ListConfigurationsResponse {

@@ -7,12 +7,13 @@ use crate::engine;
 use crate::error::{AppError, instance_missing};
 use crate::flavor;
 use crate::jobs::{
-    DeleteParams, INSTANCE_CREATE, INSTANCE_DELETE, INSTANCE_RESTART, RestartParams, instance_lock,
+    DeleteParams, INSTANCE_CREATE, INSTANCE_DELETE, INSTANCE_RENAME, INSTANCE_RESTART,
+    RenameParams, RestartParams, instance_lock,
 };
 use crate::node;
 use crate::password;
 use crate::time::{now_ms, text};
-use base::api_error::{ApiError, QUOTA_EXCEEDED};
+use base::api_error::{ApiError, QUOTA_EXCEEDED, SERVER_FAILURE};
 use base::id::{GroupId, InstanceId, NodeId, ProjectId, hex, random_bytes};
 use control_api::instance::{
     Charge, CreateInstanceResponse, DeleteInstanceResponse, InstanceNode, InstanceRow,
@@ -263,20 +264,39 @@ impl App {
         })
     }
 
-    /// `PUT /v1/{project_id}/instances/{instance_id}/modify-name`
+    /// `PUT /v1/{project_id}/instances/{instance_id}/modify-name`: answers when it is so.
     pub async fn rename_instance(
         &self,
         project: &ProjectId,
         id: &str,
         name: String,
     ) -> Result<RenameInstanceResponse, ApiError> {
+        let job_id = self.begin_rename(project, id, name.clone()).await?;
+        self.require_done(&job_id, SERVER_FAILURE).await?;
+        Ok(RenameInstanceResponse { name })
+    }
+
+    /// `PUT /v3/{project_id}/instances/{instance_id}/name`: the job that does it.
+    pub async fn begin_rename(
+        &self,
+        project: &ProjectId,
+        id: &str,
+        name: String,
+    ) -> Result<String, ApiError> {
         let mut tries = Tries::default();
         loop {
             let mut change = self.change_of(project, id).await?;
             require_running(&change.instance)?;
-            change.instance.name = name.clone();
-            if change.commit().await?.is_some() {
-                return Ok(RenameInstanceResponse { name });
+            let params = RenameParams { before: change.instance.name.clone(), after: name.clone() };
+            change.instance.status = InstanceStatus::ModifyName;
+            change.start_job(
+                INSTANCE_RENAME,
+                instance_lock(&change.instance.id.clone()),
+                None,
+                serde_json::to_value(params).expect("parameters are plain data"),
+            )?;
+            if let Some(committed) = change.commit().await? {
+                return Ok(committed.into_job_id());
             }
             tries.again()?;
         }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::error::AppError;
 use crate::time;
-use base::api_error::{ApiError, TASK_MISSING};
+use base::api_error::{ApiCode, ApiError, TASK_MISSING, UNAVAILABLE};
 use base::id::ProjectId;
 use control_api::job::{
     Job, JobInstance, JobRow as ApiRow, ListJobsResponse, ShowJobResponse, TimeRange,
@@ -12,9 +12,33 @@ use control_api::paging::Page;
 use control_store::by_project::{self, Listed};
 use control_store::jobs::key_of;
 use control_store::record::Versioned;
-use job_engine::JobRow;
+use job_engine::{JobRow, JobState};
+use std::time::Duration;
+
+/// A call that answers only when its job has ended waits no longer.
+pub const CALL_WAIT: Duration = Duration::from_secs(20);
 
 impl App {
+    /// Waits, for a call that is short as a rule, until its job has ended well. A job that takes
+    /// longer goes on by itself.
+    pub(crate) async fn require_done(
+        &self,
+        job_id: &str,
+        failure: &'static ApiCode,
+    ) -> Result<(), ApiError> {
+        match tokio::time::timeout(CALL_WAIT, self.jobs.wait(job_id)).await {
+            Ok(Ok(row)) if row.state == JobState::Completed => Ok(()),
+            Ok(Ok(row)) => {
+                tracing::warn!(job = job_id, reason = ?row.fail_reason, "a call failed");
+                Err(ApiError::new(failure))
+            }
+            Ok(Err(_)) | Err(_) => Err(ApiError::new(UNAVAILABLE).because(
+                format!("It goes on as job {job_id}."),
+                format!("操作仍在进行，任务ID为{job_id}。"),
+            )),
+        }
+    }
+
     /// `GET /v3/{project_id}/jobs/{job_id}`
     pub async fn show_job(
         &self,

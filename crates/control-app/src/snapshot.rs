@@ -196,6 +196,7 @@ impl App {
             schemas: account.schemas.clone(),
             administrator: account.administrator,
             require_tls: false,
+            password_expires_ms: account.password_expires_ms(),
         })
     }
 }

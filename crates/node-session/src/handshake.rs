@@ -16,7 +16,7 @@ use mysql_wire::status::StatusFlags;
 use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, catalogue_packet};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -366,10 +366,22 @@ pub async fn check(
     if !right || (account.require_tls && !tls) {
         return Ok(Err(denied(&response)));
     }
+    if account.password_expires_ms.is_some_and(|expires| now_ms() >= expires) {
+        return Ok(Err(SqlError::new(
+            sql_error::PASSWORD_EXPIRED,
+            "Your password has expired. Ask for another one to be set through the API.",
+        )));
+    }
     if plugin == Some(AuthPlugin::CachingSha2Password) {
         writer.put_with(|out| put_auth_more_data(out, &[SHA2_FAST_OK]));
     }
     Ok(Ok(account.clone()))
+}
+
+/// Now, in UNIX milliseconds.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The schema of this name, if the account may use it; lower case.

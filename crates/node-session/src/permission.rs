@@ -67,6 +67,7 @@ mod tests {
             schemas: ["a".to_owned()].into(),
             administrator: false,
             require_tls: false,
+            password_expires_ms: None,
         };
         let access = |schema: &str, authority| Access {
             schema: schema.into(),

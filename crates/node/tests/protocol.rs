@@ -32,6 +32,7 @@ async fn logins_bad_input_and_recovery() {
     garbage(&system).await;
     commands(&system).await;
     change_user(&system).await;
+    expired(&system);
     recovery(&system).await;
     admin(&system).await;
     let mut app = system.client().await;
@@ -48,6 +49,22 @@ fn tls(system: &System) {
     let (out, err) = system.cli(&["--ssl"], "SELECT 1;\n");
     assert_eq!(out, "1\n1\n", "{err}");
     system.control.change(|snapshot| snapshot.accounts.get_mut("app").unwrap().require_tls = false);
+}
+
+/// A password that is too old logs nobody in; one that is not too old yet does.
+fn expired(system: &System) {
+    let expires = |at: Option<i64>| {
+        system.control.change(|snapshot| {
+            snapshot.accounts.get_mut("app").unwrap().password_expires_ms = at;
+        });
+        system.cli(&[], "SELECT 1;\n")
+    };
+    let (out, err) = expires(Some(1));
+    assert!(err.contains("ERROR 1862 (HY000)"), "{out}{err}");
+    for good in [Some(i64::MAX), None] {
+        let (out, err) = expires(good);
+        assert_eq!(out, "1\n1\n", "{err}");
+    }
 }
 
 /// Reads one packet.

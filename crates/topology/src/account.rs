@@ -22,6 +22,9 @@ pub struct Account {
     /// Requires TLS.
     #[serde(default)]
     pub require_tls: bool,
+    /// From when on its password is too old to log in with, UNIX milliseconds; `None`: never.
+    #[serde(default)]
+    pub password_expires_ms: Option<i64>,
 }
 
 /// A basic permission.

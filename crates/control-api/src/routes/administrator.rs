@@ -19,6 +19,8 @@ pub(super) const ROUTES: &[Route] = &[
             ACCOUNT_NAME_INVALID,
             ACCOUNT_PASSWORD_INVALID,
             ACCOUNT_EXISTS,
+            PASSWORD_RESET_FAILED,
+            UNAVAILABLE,
         ],
         ..BASE
     },

@@ -52,7 +52,7 @@ pub(super) const ROUTES: &[Route] = &[
         tag: "instance",
         request: body!(instance::RenameInstanceRequest, "RenameInstanceRequest"),
         response: body!(instance::RenameInstanceResponse, "RenameInstanceResponse"),
-        errors: &[INSTANCE_NOT_AVAILABLE],
+        errors: &[INSTANCE_NOT_AVAILABLE, UNAVAILABLE],
         ..BASE
     },
     Route {
@@ -125,6 +125,18 @@ pub(super) const ROUTES: &[Route] = &[
         operation: "restart_instance_v3",
         summary: "Restart an instance",
         tag: "instance",
+        response: body!(instance_v3::JobStarted, "JobStarted"),
+        status: 202,
+        errors: &[INSTANCE_NOT_AVAILABLE],
+        ..BASE
+    },
+    Route {
+        method: PUT,
+        path: "/v3/{project_id}/instances/{instance_id}/name",
+        operation: "rename_instance_v3",
+        summary: "Rename an instance",
+        tag: "instance",
+        request: body!(instance::RenameInstanceRequest, "RenameInstanceRequest"),
         response: body!(instance_v3::JobStarted, "JobStarted"),
         status: 202,
         errors: &[INSTANCE_NOT_AVAILABLE],

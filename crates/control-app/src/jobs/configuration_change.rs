@@ -1,133 +1,58 @@
-//! Changes an instance's parameters: writes them, and is done when every node that lives serves
-//! them. When nodes do not take them the instance goes on with its old ones.
+//! Changes an instance's parameters; a template's history says how its application ended.
 
-use super::{CONFIGURATION_CHANGE, ConfigurationParams, instance_of};
+use super::alter::{self, Alteration};
+use super::{CONFIGURATION_CHANGE, ConfigurationParams};
 use crate::app::App;
-use crate::change::Tries;
-use crate::configuration::Values;
-use crate::error::AppError;
+use crate::change::Change;
 use async_trait::async_trait;
-use control_store::Revision;
 use control_store::records::configuration::ApplicationResult;
 use control_store::records::instance::InstanceStatus;
-use job_engine::{JobDefinition, Step, StepContext, StepError};
-use serde_json::{Value, json};
+use job_engine::{JobDefinition, StepContext, StepError};
 use std::sync::Arc;
 
 /// The job's steps.
 pub fn definition() -> JobDefinition<Arc<App>> {
-    JobDefinition {
-        kind: CONFIGURATION_CHANGE,
-        steps: vec![Box::new(Begin), Box::new(Set), Box::new(Publish), Box::new(Finish)],
-    }
+    alter::definition(CONFIGURATION_CHANGE, Parameters)
 }
 
-struct Begin;
-struct Set;
-struct Publish;
-struct Finish;
+#[derive(Clone, Copy)]
+struct Parameters;
 
 #[async_trait]
-impl Step<Arc<App>> for Begin {
-    fn name(&self) -> &'static str {
-        "begin"
+impl Alteration for Parameters {
+    const STATUS: InstanceStatus = InstanceStatus::SetConfiguration;
+
+    async fn set(
+        &self,
+        cx: &StepContext<'_, Arc<App>>,
+        change: &mut Change<'_>,
+    ) -> Result<(), StepError> {
+        cx.params::<ConfigurationParams>()?.after.put_into(&mut change.instance);
+        Ok(())
     }
 
-    async fn run(&self, _cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
-        Ok(json!({}))
+    async fn put_back(
+        &self,
+        cx: &StepContext<'_, Arc<App>>,
+        change: &mut Change<'_>,
+    ) -> Result<(), StepError> {
+        cx.params::<ConfigurationParams>()?.before.put_into(&mut change.instance);
+        Ok(())
     }
 
-    async fn undo(&self, cx: &StepContext<'_, Arc<App>>) -> Result<(), StepError> {
-        end(cx, ApplicationResult::Failed, cx.job.fail_reason.clone()).await
-    }
-}
-
-#[async_trait]
-impl Step<Arc<App>> for Set {
-    fn name(&self) -> &'static str {
-        "set"
-    }
-
-    async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
-        let params: ConfigurationParams = cx.params()?;
-        Ok(json!({ "version": set(cx, &params.after).await? }))
-    }
-
-    /// Nodes that took the new values get the old ones again; who does not listen now gets them
-    /// before it serves.
-    async fn undo(&self, cx: &StepContext<'_, Arc<App>>) -> Result<(), StepError> {
-        let params: ConfigurationParams = cx.params()?;
-        set(cx, &params.before).await.map(|_| ())
-    }
-}
-
-#[async_trait]
-impl Step<Arc<App>> for Publish {
-    fn name(&self) -> &'static str {
-        "publish"
-    }
-
-    async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
-        let set: Value = cx.output("set")?;
-        let version = set["version"]
-            .as_u64()
-            .ok_or_else(|| StepError::permanent("the step before gave no version"))?;
-        cx.app.wait_published(&instance_of(cx.job)?, version).await?;
-        Ok(json!({}))
-    }
-}
-
-#[async_trait]
-impl Step<Arc<App>> for Finish {
-    fn name(&self) -> &'static str {
-        "finish"
-    }
-
-    async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
-        end(cx, ApplicationResult::Success, None).await?;
-        Ok(json!({}))
-    }
-
-    async fn undo(&self, cx: &StepContext<'_, Arc<App>>) -> Result<(), StepError> {
-        // It is being undone, so that nobody takes it for RUNNING with values that go.
-        let id = instance_of(cx.job)?;
-        Ok(cx.app.set_status(&id, InstanceStatus::SetConfiguration, None).await?)
-    }
-}
-
-/// Writes the values; returns the version that has them.
-async fn set(cx: &StepContext<'_, Arc<App>>, values: &Values) -> Result<Revision, StepError> {
-    let id = instance_of(cx.job)?;
-    let mut tries = Tries::default();
-    loop {
-        let mut change = cx.app.change(&id).await?;
-        values.put_into(&mut change.instance);
-        if let Some(committed) = change.commit().await? {
-            return Ok(committed.revision);
-        }
-        tries.again()?;
-    }
-}
-
-/// The instance is RUNNING, and the template's history says what came of it.
-async fn end(
-    cx: &StepContext<'_, Arc<App>>,
-    result: ApplicationResult,
-    reason: Option<String>,
-) -> Result<(), StepError> {
-    let id = instance_of(cx.job)?;
-    let params: ConfigurationParams = cx.params()?;
-    let mut tries = Tries::default();
-    loop {
-        let mut change = cx.app.change(&id).await?;
-        change.instance.status = InstanceStatus::Running;
-        change.instance.error = None;
-        if let Some(application) = &params.application {
-            cx.app.note_result(&mut change, application, result, reason.clone()).await?;
-        }
-        if change.commit().await?.is_some() {
+    async fn end(
+        &self,
+        cx: &StepContext<'_, Arc<App>>,
+        change: &mut Change<'_>,
+        failure: Option<String>,
+    ) -> Result<(), StepError> {
+        let Some(application) = cx.params::<ConfigurationParams>()?.application else {
             return Ok(());
-        }
-        tries.again().map_err(AppError::from)?;
+        };
+        let result = match failure {
+            None => ApplicationResult::Success,
+            Some(_) => ApplicationResult::Failed,
+        };
+        Ok(cx.app.note_result(change, &application, result, failure).await?)
     }
 }

@@ -2,10 +2,13 @@
 //! file is one kind. A step reads what it needs from the store, so that it can be repeated after any
 //! crash; parameters hold only what the store does not.
 
+pub mod account_password;
+mod alter;
 pub mod backup_delete;
 pub mod configuration_change;
 pub mod instance_create;
 pub mod instance_delete;
+pub mod instance_rename;
 pub mod instance_restart;
 pub mod metadata_apply;
 mod metadata_tables;
@@ -17,6 +20,7 @@ use crate::app::App;
 use crate::configuration::Values;
 use base::id::{BackupId, ConfigurationId, InstanceId};
 use control_api::instance::RestartKind;
+use control_store::records::account::AccountRecord;
 use control_store::records::backup::BackupStatus;
 use job_engine::{JobDefinition, JobRow, StepError};
 use serde::{Deserialize, Serialize};
@@ -28,6 +32,10 @@ pub const INSTANCE_CREATE: &str = "CreateInstance";
 pub const INSTANCE_RESTART: &str = "RestartInstance";
 /// Deletes an instance.
 pub const INSTANCE_DELETE: &str = "DeleteInstance";
+/// Gives an instance another name.
+pub const INSTANCE_RENAME: &str = "ModifyName";
+/// Sets an account's password.
+pub const ACCOUNT_PASSWORD: &str = "ResetPassword";
 /// Changes an instance's parameters.
 pub const CONFIGURATION_CHANGE: &str = "SetConfiguration";
 /// Makes a schema.
@@ -53,6 +61,24 @@ pub struct DeleteParams {
 pub struct RestartParams {
     /// How.
     pub kind: RestartKind,
+}
+
+/// Parameters of the job that renames.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RenameParams {
+    /// The old name.
+    pub before: String,
+    /// The new name.
+    pub after: String,
+}
+
+/// Parameters of the job that sets a password.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PasswordParams {
+    /// The account as it is, if it is there.
+    pub before: Option<AccountRecord>,
+    /// The account with its new password, sealed.
+    pub after: AccountRecord,
 }
 
 /// Parameters of the job that changes an instance's parameters.
@@ -96,10 +122,12 @@ pub struct BackupParams {
 /// All kinds.
 pub fn definitions() -> Vec<JobDefinition<Arc<App>>> {
     vec![
+        account_password::definition(),
         configuration_change::definition(),
         instance_create::definition(),
         instance_restart::definition(),
         instance_delete::definition(),
+        instance_rename::definition(),
         schema_create::definition(),
         schema_delete::definition(),
         metadata_apply::import_definition(),

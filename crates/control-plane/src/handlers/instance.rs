@@ -39,6 +39,7 @@ pub fn handler(operation: &str, method: MethodFilter) -> Option<Handler> {
         "create_instance_v3" => on(method, create_v3),
         "list_instances_v3" => on(method, list_v3),
         "show_instance_v3" => on(method, show_v3),
+        "rename_instance_v3" => on(method, rename_v3),
         "restart_instance_v3" => on(method, restart_v3),
         "delete_instance_v3" => on(method, delete_v3),
         _ => return None,
@@ -133,6 +134,17 @@ pub async fn show_v3(
     Path((_, id)): InstancePath,
 ) -> Result<Json<ShowInstanceV3Response>, Failure> {
     Ok(Json(state.app.show_instance_v3(&principal.project_id, &id).await?))
+}
+
+pub async fn rename_v3(
+    State(state): Shared,
+    principal: Principal,
+    Path((_, id)): InstancePath,
+    body: Bytes,
+) -> Result<Json<JobStarted>, Failure> {
+    let name = decode::<RenameInstanceRequest>(&body)?.check_v3()?;
+    let job_id = state.app.begin_rename(&principal.project_id, &id, name).await?;
+    Ok(Json(JobStarted { job_id }))
 }
 
 pub async fn restart_v3(

@@ -28,9 +28,21 @@ pub struct AccountRecord {
     pub created_ms: i64,
     /// When its password was set, UNIX milliseconds.
     pub password_changed_ms: i64,
+    /// How many days a password lasts; 0: for ever.
+    #[serde(default)]
+    pub password_lifetime_days: u16,
 }
 
+/// A day in milliseconds.
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
 impl AccountRecord {
+    /// When its password ends, UNIX milliseconds; `None`: never.
+    pub fn password_expires_ms(&self) -> Option<i64> {
+        let days = i64::from(self.password_lifetime_days);
+        (days > 0).then(|| self.password_changed_ms.saturating_add(days * DAY_MS))
+    }
+
     /// The prefix of an instance's accounts.
     pub fn prefix_of(instance_id: &InstanceId) -> String {
         format!("{}{instance_id}/", Self::PREFIX)

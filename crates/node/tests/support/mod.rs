@@ -194,6 +194,7 @@ fn account(name: &str, administrator: bool) -> (String, Account) {
         schemas: BTreeSet::from(["shop".to_owned()]),
         administrator,
         require_tls: false,
+        password_expires_ms: None,
     };
     (name.to_owned(), account)
 }
