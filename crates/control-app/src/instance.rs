@@ -27,7 +27,7 @@ use control_store::record::{Record, Versioned};
 use control_store::records::address::AddressRecord;
 use control_store::records::instance::{ChargeRecord, InstanceRecord, InstanceStatus};
 use control_store::records::node::{NodeRecord, NodeStage};
-use control_store::records::order::OrderRecord;
+use control_store::records::order::{OrderRecord, Purchase};
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::{TxnOutcome, typed};
 use job_engine::NewJob;
@@ -129,6 +129,7 @@ impl App {
                 id: id.clone(),
                 project_id: project.clone(),
                 instance_id: instance.id.clone(),
+                purchase: Purchase::Instance,
                 created_ms: instance.created_ms,
                 paid_ms: paid_now.then_some(instance.created_ms),
             }));
@@ -291,7 +292,7 @@ impl App {
         kind: RestartKind,
     ) -> Result<RestartInstanceResponse, ApiError> {
         let params =
-            serde_json::to_value(RestartParams { kind }).expect("parameters are plain data");
+            serde_json::to_value(RestartParams { kind, node_id: None }).expect("parameters are plain data");
         let (instance, job_id) = self
             .start_instance_job(project, id, InstanceStatus::Restarting, INSTANCE_RESTART, params)
             .await?;
@@ -318,7 +319,7 @@ impl App {
     }
 
     /// A job on a whole instance: its status allows it, and no schema is being worked on.
-    async fn start_instance_job(
+    pub(crate) async fn start_instance_job(
         &self,
         project: &ProjectId,
         id: &str,
@@ -352,7 +353,7 @@ impl App {
         }
     }
 
-    async fn require_idle_schemas(&self, change: &Change<'_>) -> Result<(), ApiError> {
+    pub(crate) async fn require_idle_schemas(&self, change: &Change<'_>) -> Result<(), ApiError> {
         let schemas: Vec<Versioned<SchemaRecord>> =
             self.list(&SchemaRecord::prefix_of(&change.instance.id)).await?;
         let busy = |schema: &SchemaRecord| {
@@ -443,6 +444,7 @@ fn new_nodes(instance: &InstanceRecord, addresses: &[Ipv4Addr]) -> Vec<NodeRecor
         availability_zone: zone.clone(),
         ip: *ip,
         stage: NodeStage::Creating,
+        flavor_code: None,
         should_run: false,
         certificates: None,
     });

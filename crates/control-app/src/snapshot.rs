@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::error::AppError;
-use base::id::{DataNodeId, InstanceId};
+use base::id::{DataNodeId, InstanceId, NodeId};
 use control_store::record::Versioned;
 use control_store::records::account::AccountRecord;
 use control_store::records::data_node::{BindingRecord, DataNodeRecord};
@@ -28,6 +28,8 @@ pub struct SnapshotInputs {
     pub data_nodes: Vec<Versioned<DataNodeRecord>>,
     /// Its accounts.
     pub accounts: Vec<Versioned<AccountRecord>>,
+    /// Its nodes that take reads alone.
+    pub read_only_nodes: BTreeSet<NodeId>,
 }
 
 /// Reading the inputs is tried so often while they change.
@@ -63,6 +65,7 @@ impl App {
                 tables: self.list(&TableRecord::prefix_of_instance(id)).await?,
                 data_nodes: self.all_data_nodes().await?,
                 accounts: self.accounts(id).await?,
+                read_only_nodes: self.read_only_nodes(id).await?,
                 instance,
             };
             // Whoever changes any of them writes the instance too: unchanged, it vouches for all.
@@ -128,7 +131,7 @@ impl App {
             schemas,
             accounts: accounts.collect::<Result<_, AppError>>()?,
             parameters: instance.parameters.clone(),
-            read_only_nodes: BTreeSet::new(),
+            read_only_nodes: inputs.read_only_nodes.clone(),
             client_access: None,
         })
     }

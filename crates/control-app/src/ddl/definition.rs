@@ -10,7 +10,7 @@ use topology::model::{Column, ColumnClass, Shard, Table};
 
 /// Reads columns and keys of the table's first physical table in `shard`; false when it is not
 /// there.
-pub(super) async fn read(app: &App, shard: &Shard, table: &mut Table) -> Result<bool, AppError> {
+pub(crate) async fn read(app: &App, shard: &Shard, table: &mut Table) -> Result<bool, AppError> {
     let Some((_, login)) = login(app, shard).await? else { return Ok(false) };
     let physical = table.physical_name(0);
     let of = format!(

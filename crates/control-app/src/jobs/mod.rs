@@ -2,18 +2,23 @@
 //! file is one kind. A step reads what it needs from the store, so that it can be repeated after any
 //! crash; parameters hold only what the store does not.
 
+pub mod flavor_change;
 pub mod instance_create;
 pub mod instance_delete;
 pub mod instance_restart;
+pub mod nodes_add;
+pub mod nodes_remove;
+mod node_set;
 pub mod schema_create;
 pub mod schema_delete;
 mod wait;
 
 use crate::app::App;
-use base::id::InstanceId;
+use base::id::{GroupId, InstanceId, NodeId};
 use control_api::instance::RestartKind;
 use job_engine::{JobDefinition, JobRow, StepError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Makes an instance.
@@ -22,6 +27,18 @@ pub const INSTANCE_CREATE: &str = "CreateInstance";
 pub const INSTANCE_RESTART: &str = "RestartInstance";
 /// Deletes an instance.
 pub const INSTANCE_DELETE: &str = "DeleteInstance";
+/// Restarts one node.
+pub const NODE_RESTART: &str = "RestartNode";
+/// Adds nodes to a group.
+pub const NODES_ADD: &str = "EnlargeNode";
+/// Takes nodes from a group.
+pub const NODES_REMOVE: &str = "ReduceNode";
+/// Gives a group's nodes another class.
+pub const FLAVOR_CHANGE: &str = "ResizeFlavor";
+/// Makes a group.
+pub const GROUP_CREATE: &str = "CreateGroup";
+/// Deletes a group.
+pub const GROUP_DELETE: &str = "DeleteGroup";
 /// Makes a schema.
 pub const SCHEMA_CREATE: &str = "createLogicDb";
 /// Deletes a schema.
@@ -39,6 +56,29 @@ pub struct DeleteParams {
 pub struct RestartParams {
     /// How.
     pub kind: RestartKind,
+    /// Only this node.
+    #[serde(default)]
+    pub node_id: Option<NodeId>,
+}
+
+/// Parameters of the jobs that add nodes and take them away.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodesParams {
+    /// The nodes.
+    pub node_ids: BTreeSet<NodeId>,
+    /// Their group, when it comes or goes with them.
+    pub group_id: Option<GroupId>,
+}
+
+/// Parameters of the change of class.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FlavorParams {
+    /// The group.
+    pub group_id: GroupId,
+    /// The code of its present class.
+    pub from: String,
+    /// The code of its next class.
+    pub to: String,
 }
 
 /// All kinds.
@@ -47,6 +87,12 @@ pub fn definitions() -> Vec<JobDefinition<Arc<App>>> {
         instance_create::definition(),
         instance_restart::definition(),
         instance_delete::definition(),
+        instance_restart::node_definition(),
+        nodes_add::definition(),
+        nodes_add::group_definition(),
+        nodes_remove::definition(),
+        nodes_remove::group_definition(),
+        flavor_change::definition(),
         schema_create::definition(),
         schema_delete::definition(),
     ]
