@@ -24,6 +24,7 @@ pub mod paging;
 pub mod password;
 pub mod query;
 pub mod routes;
+pub mod scaling;
 pub mod schema;
 pub mod schema_v3;
 pub mod security_group;

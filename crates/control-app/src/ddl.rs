@@ -266,7 +266,8 @@ async fn publish(
         .list::<NodeRecord>(&NodeRecord::prefix_of(instance))
         .await?
         .into_iter()
-        .filter(|node| node.value.should_run)
+        // One that drains still runs transactions.
+        .filter(|node| node.value.should_run || live.is_heard(&node.value.id))
         .map(|node| node.value.id)
         .collect();
     let Err(late) = live.wait_nodes_at(instance, &nodes, version, PUBLISH_TIMEOUT).await else {

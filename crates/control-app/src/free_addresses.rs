@@ -5,6 +5,7 @@
 
 use crate::app::App;
 use crate::error::AppError;
+use base::api_error::{ApiError, QUOTA_EXCEEDED};
 use control_store::KeyRange;
 use control_store::records::address::AddressRecord;
 use control_store::store::RANGES_MAX;
@@ -15,11 +16,16 @@ use std::sync::atomic::Ordering;
 const LOOKED_AT_ONCE: usize = RANGES_MAX;
 
 impl App {
+    /// So many addresses that nobody has, or what to answer when there are not so many.
+    pub(crate) async fn unused_addresses(&self, count: usize) -> Result<Vec<Ipv4Addr>, ApiError> {
+        self.free_addresses(count).await?.ok_or_else(|| {
+            ApiError::new(QUOTA_EXCEEDED)
+                .because("The subnet has no free addresses left.", "子网中没有空闲地址。")
+        })
+    }
+
     /// So many addresses that nobody has; `None`: there are not so many.
-    pub(crate) async fn free_addresses(
-        &self,
-        count: usize,
-    ) -> Result<Option<Vec<Ipv4Addr>>, AppError> {
+    async fn free_addresses(&self, count: usize) -> Result<Option<Vec<Ipv4Addr>>, AppError> {
         let hosts = self.settings.node_subnet.host_count();
         let first = self.next_host.load(Ordering::Relaxed) % hosts;
         let places: Vec<u32> = (first..hosts).chain(0..first).collect();

@@ -29,7 +29,7 @@ use control_store::records::instance::{
     ChargeRecord, InstanceConfiguration, InstanceRecord, InstanceStatus,
 };
 use control_store::records::node::{NodeRecord, NodeStage};
-use control_store::records::order::OrderRecord;
+use control_store::records::order::{OrderRecord, Purchase};
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::{TxnOutcome, typed};
 use job_engine::NewJob;
@@ -103,10 +103,7 @@ impl App {
             ));
         }
         let count = usize::try_from(new.node_count).expect("at most 32 nodes") + 1;
-        let addresses = self.free_addresses(count).await?.ok_or_else(|| {
-            ApiError::new(QUOTA_EXCEEDED)
-                .because("The subnet has no free addresses left.", "子网中没有空闲地址。")
-        })?;
+        let addresses = self.unused_addresses(count).await?;
         let mut instance = self.new_record(project, new, addresses[0])?;
         instance.parameters = parameters.clone();
         let nodes = new_nodes(&instance, &addresses[1..]);
@@ -128,6 +125,7 @@ impl App {
                 id: id.clone(),
                 project_id: project.clone(),
                 instance_id: instance.id.clone(),
+                purchase: Purchase::Instance,
                 created_ms: instance.created_ms,
                 paid_ms: paid_now.then_some(instance.created_ms),
             }));
@@ -309,8 +307,8 @@ impl App {
         id: &str,
         kind: RestartKind,
     ) -> Result<RestartInstanceResponse, ApiError> {
-        let params =
-            serde_json::to_value(RestartParams { kind }).expect("parameters are plain data");
+        let params = serde_json::to_value(RestartParams { kind, node_id: None })
+            .expect("parameters are plain data");
         let (instance, job_id) = self
             .start_instance_job(project, id, InstanceStatus::Restarting, INSTANCE_RESTART, params)
             .await?;
@@ -337,7 +335,7 @@ impl App {
     }
 
     /// A job on a whole instance: its status allows it, and no schema is being worked on.
-    async fn start_instance_job(
+    pub(crate) async fn start_instance_job(
         &self,
         project: &ProjectId,
         id: &str,
@@ -475,6 +473,7 @@ fn new_nodes(instance: &InstanceRecord, addresses: &[Ipv4Addr]) -> Vec<NodeRecor
         availability_zone: zone.clone(),
         ip: *ip,
         stage: NodeStage::Creating,
+        flavor_code: None,
         should_run: false,
         certificates: None,
     });

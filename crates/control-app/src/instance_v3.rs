@@ -12,6 +12,7 @@ use control_api::instance_v3::{
 use control_api::paging::Page;
 use control_store::by_project::Listed;
 use control_store::record::Versioned;
+use control_store::records::group::GroupRecord;
 use control_store::records::instance::{ChargeRecord, InstanceRecord};
 use control_store::records::node::NodeRecord;
 
@@ -52,6 +53,7 @@ impl App {
         let instance = self.instance(project, id).await?.value;
         let nodes = self.nodes_of(&instance.id).await?;
         let administrator = Self::administrator_name(&self.accounts(&instance.id).await?);
+        let groups = self.groups_of(&instance).await?;
         let detail = InstanceV3 {
             id: instance.id.to_string(),
             name: instance.name.clone(),
@@ -70,23 +72,29 @@ impl App {
             order_id: instance.order_id.clone(),
             is_frozen: false,
             actions: Vec::new(),
-            only_default_group: true,
-            groups: vec![self.default_group(&instance, &nodes)],
+            only_default_group: groups.len() == 1,
+            groups: groups.iter().map(|group| self.group_v3(&instance, group, &nodes)).collect(),
             admin_user_name: administrator,
             enable_ssl: u8::from(instance.enable_ssl),
         };
         Ok(ShowInstanceV3Response { instances: vec![detail] })
     }
 
-    fn default_group(&self, instance: &InstanceRecord, nodes: &[Versioned<NodeRecord>]) -> GroupV3 {
+    fn group_v3(
+        &self,
+        instance: &InstanceRecord,
+        group: &GroupRecord,
+        nodes: &[Versioned<NodeRecord>],
+    ) -> GroupV3 {
+        let nodes: Vec<_> = nodes.iter().filter(|node| node.value.group_id == group.id).collect();
         GroupV3 {
-            id: instance.group_id.to_string(),
-            name: "group-default".to_owned(),
-            role: "rw".to_owned(),
-            endpoint: format!("{}:{}", instance.access_ip, instance.port),
+            id: group.id.to_string(),
+            name: group.name.clone(),
+            role: group.role.name().to_owned(),
+            endpoint: format!("{}:{}", group.access_ip, instance.port),
             node_count: u32::try_from(nodes.len()).expect("at most 32 nodes"),
             load_balance: true,
-            is_default_group: true,
+            is_default_group: group.id == instance.group_id,
             nodes: nodes
                 .iter()
                 .map(|node| GroupNodeV3 {

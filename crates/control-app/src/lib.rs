@@ -30,6 +30,8 @@ pub mod order;
 pub mod password;
 pub mod ports;
 pub mod reconcile;
+mod reload;
+pub mod scaling;
 pub mod schema;
 pub mod security_group;
 pub mod slow_log;

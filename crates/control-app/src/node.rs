@@ -14,9 +14,23 @@ use control_store::records::Sealed;
 use control_store::records::instance::{InstanceRecord, InstanceStatus};
 use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::{KeyRange, typed};
-use provision::{NodeSpec, NodeTls};
+use provision::{NodeSpec, NodeTls, Stop};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// How long a node may take to stop: what its transactions get, but never less than the statements
+/// that run, and what it takes to hand its share of new connections to the others.
+pub(crate) fn drain(instance: &InstanceRecord) -> Stop {
+    let seconds = instance.parameters.get_unsigned("live_transaction_timeout_on_shutdown");
+    Stop::Drain(Duration::from_secs(seconds).max(STATEMENT_TIME) + HANDOVER_TIME)
+}
+
+/// Statements that run when a node is stopped get so long.
+const STATEMENT_TIME: Duration = Duration::from_secs(2);
+
+/// A node hands its share of new connections to the others within this.
+const HANDOVER_TIME: Duration = Duration::from_secs(1);
 
 /// What a node is now, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,8 +41,12 @@ pub enum NodeStatus {
     Restarting,
     /// It comes up for the first time.
     Creating,
+    /// It gets another class.
+    Resizing,
     /// It should serve and is not heard.
     Abnormal,
+    /// It could not join and is being taken away again.
+    EnlargeFail,
     /// It never came up.
     CreateFail,
 }
@@ -40,6 +58,8 @@ impl NodeStatus {
             NodeStatus::Normal => "normal",
             NodeStatus::Restarting | NodeStatus::Abnormal => "abnormal",
             NodeStatus::Creating => "creating",
+            NodeStatus::Resizing => "resizing",
+            NodeStatus::EnlargeFail => "enlargefail",
             NodeStatus::CreateFail => "createfail",
         }
     }
@@ -51,6 +71,8 @@ impl NodeStatus {
             NodeStatus::Restarting => "RESTARTING",
             NodeStatus::Abnormal => "ERROR",
             NodeStatus::Creating => "CREATING",
+            NodeStatus::Resizing => "RESIZING",
+            NodeStatus::EnlargeFail => "ENLARGEFAILED",
             NodeStatus::CreateFail => "CREATEFAILED",
         }
     }
@@ -135,7 +157,7 @@ impl App {
         })
     }
 
-    async fn instance_and_node(
+    pub(crate) async fn instance_and_node(
         &self,
         project: &ProjectId,
         instance_id: &str,
@@ -184,7 +206,12 @@ impl App {
         match node.stage {
             NodeStage::Creating => NodeStatus::Creating,
             NodeStage::CreateFailed => NodeStatus::CreateFail,
-            NodeStage::Made if self.publisher.is_heard(&node.id) => NodeStatus::Normal,
+            NodeStage::EnlargeFailed => NodeStatus::EnlargeFail,
+            NodeStage::Resizing => NodeStatus::Resizing,
+            NodeStage::Made | NodeStage::Leaving if self.publisher.is_heard(&node.id) => {
+                NodeStatus::Normal
+            }
+            NodeStage::Leaving => NodeStatus::Restarting,
             NodeStage::Made if instance.status == InstanceStatus::Restarting => {
                 NodeStatus::Restarting
             }
@@ -193,26 +220,25 @@ impl App {
     }
 
     /// What the node is started with; `None` while it has no certificates.
-    pub(crate) fn node_spec(
+    pub(crate) async fn node_spec(
         &self,
         instance: &InstanceRecord,
         node: &NodeRecord,
     ) -> Result<Option<NodeSpec>, AppError> {
         let Some(sealed) = &node.certificates else { return Ok(None) };
-        let class = flavor::by_code(&instance.flavor_code).ok_or_else(|| {
-            AppError::Broken(format!("there is no node class {}", instance.flavor_code))
-        })?;
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let group = self.group_of(instance, node).await?;
+        let code = node.flavor_code.as_deref().unwrap_or(&group.flavor_code);
+        let class = flavor::by_code(code)
+            .ok_or_else(|| AppError::Broken(format!("there is no node class {code}")))?;
         let at = |ip: std::net::Ipv4Addr| SocketAddr::new(IpAddr::V4(ip), instance.port);
         Ok(Some(NodeSpec {
             node_id: node.id.clone(),
             instance_id: instance.id.clone(),
             listen: vec![at(node.ip)],
-            shared_listen: vec![at(instance.access_ip)],
+            shared_listen: vec![at(group.access_ip)],
             control_plane: self.settings.control_plane.clone(),
             tls: self.open_certificates(&node.id, sealed)?,
-            // More threads than the machine has cores would only take turns.
-            worker_threads: class.vcpus.min(u32::try_from(cores).unwrap_or(u32::MAX)),
+            worker_threads: class.vcpus,
             memory_limit_mb: u64::from(class.memory_gb) * 1024,
             admin_listen: None,
         }))

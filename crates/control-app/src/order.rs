@@ -1,4 +1,4 @@
-//! Orders: paying one starts the job that makes what it bought.
+//! Orders: paying one starts the job that makes what it buys.
 
 use crate::app::App;
 use crate::change::Tries;
@@ -9,7 +9,7 @@ use base::id::ProjectId;
 use control_api::order::PayOrderResponse;
 use control_store::record::Versioned;
 use control_store::records::instance::InstanceStatus;
-use control_store::records::order::OrderRecord;
+use control_store::records::order::{OrderRecord, Purchase};
 use serde_json::json;
 
 impl App {
@@ -29,13 +29,20 @@ impl App {
                 return Err(missing());
             }
             let mut change = self.change(&order.value.instance_id).await?;
-            if order.value.paid_ms.is_some() || change.instance.status != InstanceStatus::Creating {
+            let buys_instance = order.value.purchase == Purchase::Instance;
+            let waits = !buys_instance || change.instance.status == InstanceStatus::Creating;
+            if order.value.paid_ms.is_some() || !waits {
                 return Err(ApiError::new(CONFLICT)
                     .because("The order needs no payment.", "订单无需支付。"));
             }
             let paid = OrderRecord { paid_ms: Some(now_ms()), ..order.value.clone() };
             change.update(&order, &paid);
-            change.start_job(INSTANCE_CREATE, instance_lock(&paid.instance_id), None, json!({}))?;
+            if buys_instance {
+                let lock = instance_lock(&paid.instance_id);
+                change.start_job(INSTANCE_CREATE, lock, None, json!({}))?;
+            } else {
+                self.begin_purchase(&mut change, &paid.purchase).await?;
+            }
             if let Some(committed) = change.commit().await? {
                 return Ok(PayOrderResponse {
                     order_id: paid.id,

@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::error::AppError;
-use base::id::{DataNodeId, InstanceId};
+use base::id::{DataNodeId, InstanceId, NodeId};
 use control_store::record::Versioned;
 use control_store::records::account::AccountRecord;
 use control_store::records::data_node::{BindingRecord, DataNodeRecord};
@@ -36,6 +36,8 @@ pub struct SnapshotInputs {
     pub security_group: Option<Versioned<SecurityGroupRecord>>,
     /// Its nodes.
     pub nodes: Vec<Versioned<NodeRecord>>,
+    /// Its nodes that take reads alone.
+    pub read_only_nodes: BTreeSet<NodeId>,
 }
 
 /// Reading the inputs is tried so often while they change.
@@ -77,6 +79,7 @@ impl App {
                     .get(&SecurityGroupRecord::key_of(&instance.value.security_group_id))
                     .await?,
                 nodes: self.nodes_of(id).await?,
+                read_only_nodes: self.read_only_nodes(id).await?,
                 instance,
             };
             // Whoever changes any of them writes the instance too: unchanged, it vouches for all.
@@ -143,7 +146,7 @@ impl App {
             accounts: accounts.collect::<Result<_, AppError>>()?,
             parameters: instance.parameters.clone(),
             node_count: node_count(&inputs.nodes),
-            read_only_nodes: BTreeSet::new(),
+            read_only_nodes: inputs.read_only_nodes.clone(),
             client_access: Some(self.access_rules(inputs)),
             time_zone: Some(sql_offset(&instance.time_zone).to_owned()),
         })

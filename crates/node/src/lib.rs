@@ -19,8 +19,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use topology::model::Snapshot;
+use worker::Bound;
+
+/// Between the last connection and the drain: who has just come in gets an answer.
+const HANDOVER_TIME: Duration = Duration::from_millis(250);
 
 /// Why a node cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +77,12 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
             tokio::spawn(task.run());
         }
         memory::watch(config.memory_limit_mb, node.shared.clone());
-        wait_for_stop().await.map_err(NodeError::Start)
-    })?;
-    tracing::info!("stopping: no new connections, transactions may end");
-    node.stop()
+        wait_for_stop().await.map_err(NodeError::Start)?;
+        tracing::info!("stopping: no new connections, transactions may end");
+        // The stream goes on: transactions that still run must not use an old definition.
+        let stopped = tokio::task::spawn_blocking(move || node.stop()).await;
+        stopped.map_err(|_| NodeError::WorkerEnded)?
+    })
 }
 
 /// The snapshot on disk, when it is there and can be served.
@@ -114,6 +122,8 @@ pub struct RunningNode {
     pub addresses: Vec<SocketAddr>,
     /// Where the admin endpoint listens.
     pub admin_address: Option<SocketAddr>,
+    /// Says that no more connections are accepted.
+    closing: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -126,8 +136,7 @@ impl RunningNode {
     ) -> Result<Self, NodeError> {
         let threads = config.threads();
         let mut addresses = Vec::new();
-        let mut sockets: Vec<Vec<std::net::TcpListener>> =
-            (0..threads).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<Bound>> = (0..threads).map(|_| Vec::new()).collect();
         let own = config.listen.iter().map(|address| (*address, true));
         let shared_ones = config.shared_listen.iter().map(|address| (*address, false));
         for (address, exclusive) in own.chain(shared_ones) {
@@ -135,7 +144,11 @@ impl RunningNode {
             tracing::info!(address = %bound, "listening for MySQL clients");
             addresses.push(bound);
             for (worker, listener) in sockets.iter_mut().zip(listeners) {
-                worker.push(listener);
+                if exclusive {
+                    listen::open(&listener)
+                        .map_err(|source| listen::ListenError { address: bound, source })?;
+                }
+                worker.push(Bound { listener, shared: !exclusive });
             }
         }
         let admin = config.admin_listen.map(admin::bind).transpose()?;
@@ -145,17 +158,20 @@ impl RunningNode {
             tracing::info!(version = snapshot.version, "serving the snapshot on disk");
             shared.serve_snapshot(Arc::new(snapshot));
         }
+        let (closing, closed) = watch::channel(false);
         let mut workers = Vec::new();
         for (number, listeners) in sockets.into_iter().enumerate() {
-            workers
-                .push(worker::start(number, listeners, shared.clone()).map_err(NodeError::Start)?);
+            let started = worker::start(number, listeners, shared.clone(), closed.clone());
+            workers.push(started.map_err(NodeError::Start)?);
         }
         start_background(admin, shared.clone()).map_err(NodeError::Start)?;
-        Ok(Self { shared, addresses, admin_address, workers })
+        Ok(Self { shared, addresses, admin_address, closing, workers })
     }
 
-    /// Drains and ends the workers.
+    /// Hands its share of new connections to others, then drains and ends the workers.
     pub fn stop(self) -> Result<(), NodeError> {
+        self.closing.send_replace(true);
+        std::thread::sleep(HANDOVER_TIME);
         self.shared.start_drain();
         for worker in self.workers {
             worker.join().map_err(|_| NodeError::WorkerEnded)?;

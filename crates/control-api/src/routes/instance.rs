@@ -4,6 +4,7 @@ use super::{BASE, DELETE, INSTANCES_PAGE, POST, PUT, Parameter, Route};
 use crate::body;
 use crate::instance;
 use crate::instance_v3;
+use crate::scaling;
 use base::api_error::*;
 
 const CREATE_INSTANCE_ERRORS: &[&ApiCode] = &[
@@ -139,6 +140,38 @@ pub(super) const ROUTES: &[Route] = &[
         request: body!(instance::RenameInstanceRequest, "RenameInstanceRequest"),
         response: body!(instance_v3::JobStarted, "JobStarted"),
         status: 202,
+        errors: &[INSTANCE_NOT_AVAILABLE],
+        ..BASE
+    },
+    Route {
+        method: PUT,
+        path: "/v3/{project_id}/instances/{instance_id}/flavor",
+        operation: "change_flavor",
+        summary: "Change the node class of an instance",
+        tag: "instance",
+        request: body!(scaling::ChangeFlavorRequest, "ChangeFlavorRequest"),
+        response: body!(scaling::JobOrOrder, "JobOrOrder"),
+        status: 202,
+        errors: &[INSTANCE_NOT_AVAILABLE],
+        ..BASE
+    },
+    Route {
+        method: POST,
+        path: "/v1/{project_id}/instances/{instance_id}/reload-config",
+        operation: "reload_config",
+        summary: "Read the definitions of tables anew",
+        tag: "instance",
+        response: body!(scaling::ReloadConfigResponse, "ReloadConfigResponse"),
+        errors: &[INSTANCE_NOT_AVAILABLE],
+        ..BASE
+    },
+    Route {
+        method: POST,
+        path: "/v3/{project_id}/instances/{instance_id}/reload-config",
+        operation: "reload_config_v3",
+        summary: "Read the definitions of tables anew",
+        tag: "instance",
+        response: body!(scaling::ReloadConfigResponse, "ReloadConfigResponse"),
         errors: &[INSTANCE_NOT_AVAILABLE],
         ..BASE
     },

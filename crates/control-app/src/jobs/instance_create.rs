@@ -12,7 +12,6 @@ use control_store::records::instance::InstanceStatus;
 use control_store::records::node::{NodeRecord, NodeStage};
 use job_engine::{JobDefinition, Step, StepContext, StepError};
 use serde_json::{Value, json};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The job's steps.
@@ -63,17 +62,7 @@ impl Step<Arc<App>> for Certificates {
 
     async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
         let id = instance_of(cx.job)?;
-        cx.app
-            .change_nodes(&id, |instance, node| {
-                if node.certificates.is_none() {
-                    let addresses = [IpAddr::V4(node.ip), IpAddr::V4(instance.access_ip)];
-                    let issued = cx.app.certificates.issue(&node.id, &addresses);
-                    let issued = issued.map_err(|error| AppError::Broken(error.to_string()))?;
-                    node.certificates = Some(cx.app.seal_certificates(&node.id, issued));
-                }
-                Ok(())
-            })
-            .await?;
+        cx.app.issue_certificates(&id, None).await?;
         Ok(json!({}))
     }
 }
@@ -89,9 +78,7 @@ impl Step<Arc<App>> for StartNodes {
         cx.app.set_should_run(&id, true).await?;
         let instance = cx.app.change(&id).await?.instance;
         for node in cx.app.nodes_of(&id).await? {
-            let spec = cx.app.node_spec(&instance, &node.value)?;
-            let spec = spec.ok_or_else(|| StepError::permanent("a node has no certificates"))?;
-            cx.app.nodes.start_node(&spec).await.map_err(StepError::transient)?;
+            cx.app.start_node(&instance, &node.value).await?;
         }
         Ok(json!({}))
     }
@@ -165,36 +152,6 @@ impl App {
         id: &InstanceId,
         should_run: bool,
     ) -> Result<(), AppError> {
-        self.change_nodes(id, |_, node| {
-            node.should_run = should_run;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Changes every node of an instance in one transaction.
-    async fn change_nodes(
-        &self,
-        id: &InstanceId,
-        edit: impl Fn(
-            &control_store::records::instance::InstanceRecord,
-            &mut NodeRecord,
-        ) -> Result<(), AppError>
-        + Send
-        + Sync,
-    ) -> Result<(), AppError> {
-        let mut tries = Tries::default();
-        loop {
-            let mut change = self.change(id).await?;
-            for node in self.nodes_of(id).await? {
-                let mut record = node.value.clone();
-                edit(&change.instance, &mut record)?;
-                change.update(&node, &record);
-            }
-            if change.commit().await?.is_some() {
-                return Ok(());
-            }
-            tries.again()?;
-        }
+        self.edit_nodes(id, None, |node| node.should_run = should_run).await
     }
 }

@@ -12,6 +12,7 @@ use control_store::record::{Record, Versioned};
 use control_store::records::address::AddressRecord;
 use control_store::records::backup::BackupReason;
 use control_store::records::data_node::DataNodeRecord;
+use control_store::records::group::GroupRecord;
 use control_store::records::instance::InstanceStatus;
 use control_store::records::order::OrderRecord;
 use control_store::records::table::TableRecord;
@@ -175,10 +176,13 @@ impl App {
                     change.delete(&address);
                 }
             }
-            if let Some(order) = &change.instance.order_id.clone()
-                && let Some(order) = self.get::<OrderRecord>(&OrderRecord::key_of(order)).await?
-            {
-                change.delete(&order);
+            for group in self.list::<GroupRecord>(&GroupRecord::prefix_of(id)).await? {
+                change.delete(&group);
+            }
+            for order in self.list::<OrderRecord>(OrderRecord::PREFIX).await? {
+                if order.value.instance_id == *id {
+                    change.delete(&order);
+                }
             }
             change.forget_instance();
             if change.commit().await?.is_some() {

@@ -1,11 +1,12 @@
-//! Restarts the nodes of an instance. Soft: one after the other, each drained first, so that the
+//! Restarts the nodes of an instance, or one of them. Soft: one after the other, each drained first, so that the
 //! instance goes on serving when it has more than one. Hard: all at once, without asking. When it
 //! fails the instance is in ERROR, with the reason, and may be restarted again.
 
-use super::{INSTANCE_RESTART, RestartParams, instance_of};
+use super::{INSTANCE_RESTART, NODE_RESTART, RestartParams, instance_of};
 use crate::app::App;
 use crate::change::Tries;
 use crate::error::AppError;
+use crate::node::drain;
 use async_trait::async_trait;
 use base::id::InstanceId;
 use control_api::instance::RestartKind;
@@ -15,19 +16,21 @@ use control_store::records::node::NodeRecord;
 use job_engine::{JobDefinition, Step, StepContext, StepError};
 use provision::Stop;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long open transactions may go on when a node is stopped: the default of the parameter
-/// live_transaction_timeout_on_shutdown.
-const DRAIN: Duration = Duration::from_secs(1);
 
 /// The job's steps.
 pub fn definition() -> JobDefinition<Arc<App>> {
-    JobDefinition {
-        kind: INSTANCE_RESTART,
-        steps: vec![Box::new(Begin), Box::new(RestartNodes), Box::new(Finish)],
-    }
+    of_kind(INSTANCE_RESTART)
+}
+
+/// The steps of the job that restarts one node.
+pub fn node_definition() -> JobDefinition<Arc<App>> {
+    of_kind(NODE_RESTART)
+}
+
+fn of_kind(kind: &'static str) -> JobDefinition<Arc<App>> {
+    JobDefinition { kind, steps: vec![Box::new(Begin), Box::new(RestartNodes), Box::new(Finish)] }
 }
 
 struct Begin;
@@ -58,16 +61,16 @@ impl Step<Arc<App>> for RestartNodes {
 
     async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
         let id = instance_of(cx.job)?;
-        let kind = cx.params::<RestartParams>()?.kind;
-        cx.app.set_should_run(&id, true).await?;
+        let RestartParams { kind, node_id } = cx.params()?;
+        let only = node_id.map(|node| BTreeSet::from([node]));
+        cx.app.edit_nodes(&id, only.as_ref(), |node| node.should_run = true).await?;
         let instance = cx.app.change(&id).await?.instance;
-        let nodes = cx.app.nodes_of(&id).await?;
+        let nodes = cx.app.some_nodes(&id, only.as_ref()).await?;
         match kind {
             RestartKind::Soft => {
                 for node in &nodes {
-                    cx.app
-                        .restart(&instance, std::slice::from_ref(node), Stop::Drain(DRAIN))
-                        .await?;
+                    let one = std::slice::from_ref(node);
+                    cx.app.restart(&instance, one, drain(&instance)).await?;
                 }
             }
             RestartKind::Hard => cx.app.restart(&instance, &nodes, Stop::Kill).await?,
@@ -99,9 +102,7 @@ impl App {
             self.nodes.stop_node(&node.value.id, stop).await.map_err(StepError::transient)?;
         }
         for node in nodes {
-            let spec = self.node_spec(instance, &node.value)?;
-            let spec = spec.ok_or_else(|| StepError::permanent("a node has no certificates"))?;
-            self.nodes.start_node(&spec).await.map_err(StepError::transient)?;
+            self.start_node(instance, &node.value).await?;
         }
         self.wait_serving(&instance.id, instance.port, nodes).await
     }

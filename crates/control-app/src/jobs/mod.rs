@@ -6,24 +6,29 @@ pub mod account_password;
 mod alter;
 pub mod backup_delete;
 pub mod configuration_change;
+pub mod flavor_change;
 pub mod instance_create;
 pub mod instance_delete;
 pub mod instance_rename;
 pub mod instance_restart;
 pub mod metadata_apply;
 mod metadata_tables;
+mod node_set;
+pub mod nodes_add;
+pub mod nodes_remove;
 pub mod schema_create;
 pub mod schema_delete;
 mod wait;
 
 use crate::app::App;
 use crate::configuration::Values;
-use base::id::{BackupId, ConfigurationId, InstanceId};
+use base::id::{BackupId, ConfigurationId, GroupId, InstanceId, NodeId};
 use control_api::instance::RestartKind;
 use control_store::records::account::AccountRecord;
 use control_store::records::backup::BackupStatus;
 use job_engine::{JobDefinition, JobRow, StepError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Makes an instance.
@@ -38,6 +43,18 @@ pub const INSTANCE_RENAME: &str = "ModifyName";
 pub const ACCOUNT_PASSWORD: &str = "ResetPassword";
 /// Changes an instance's parameters.
 pub const CONFIGURATION_CHANGE: &str = "SetConfiguration";
+/// Restarts one node.
+pub const NODE_RESTART: &str = "RestartNode";
+/// Adds nodes to a group.
+pub const NODES_ADD: &str = "EnlargeNode";
+/// Takes nodes from a group.
+pub const NODES_REMOVE: &str = "ReduceNode";
+/// Gives a group's nodes another class.
+pub const FLAVOR_CHANGE: &str = "ResizeFlavor";
+/// Makes a group.
+pub const GROUP_CREATE: &str = "CreateGroup";
+/// Deletes a group.
+pub const GROUP_DELETE: &str = "DeleteGroup";
 /// Makes a schema.
 pub const SCHEMA_CREATE: &str = "createLogicDb";
 /// Deletes a schema.
@@ -61,6 +78,29 @@ pub struct DeleteParams {
 pub struct RestartParams {
     /// How.
     pub kind: RestartKind,
+    /// Only this node.
+    #[serde(default)]
+    pub node_id: Option<NodeId>,
+}
+
+/// Parameters of the jobs that add nodes and take them away.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodesParams {
+    /// The nodes.
+    pub node_ids: BTreeSet<NodeId>,
+    /// Their group, when it comes or goes with them.
+    pub group_id: Option<GroupId>,
+}
+
+/// Parameters of the change of class.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FlavorParams {
+    /// The group.
+    pub group_id: GroupId,
+    /// The code of its present class.
+    pub from: String,
+    /// The code of its next class.
+    pub to: String,
 }
 
 /// Parameters of the job that renames.
@@ -128,6 +168,12 @@ pub fn definitions() -> Vec<JobDefinition<Arc<App>>> {
         instance_restart::definition(),
         instance_delete::definition(),
         instance_rename::definition(),
+        instance_restart::node_definition(),
+        nodes_add::definition(),
+        nodes_add::group_definition(),
+        nodes_remove::definition(),
+        nodes_remove::group_definition(),
+        flavor_change::definition(),
         schema_create::definition(),
         schema_delete::definition(),
         metadata_apply::import_definition(),

@@ -2,16 +2,13 @@
 
 use crate::app::App;
 use crate::error::AppError;
+use crate::node::drain;
 use base::id::NodeId;
 use control_store::record::{Record, Versioned};
 use control_store::records::instance::InstanceRecord;
 use control_store::records::node::{NodeRecord, NodeStage};
 use provision::{NodeStarted, ObservedNode, ProvisionError, Stop};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-/// A node that runs with an old specification is given so long to drain before its restart.
-const DRAIN: Duration = Duration::from_secs(1);
 
 /// What to do about one node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +35,10 @@ pub fn decide(desired: &[NodeRecord], observed: &[ObservedNode]) -> Vec<Action> 
                 (true, false) if node.stage == NodeStage::Made && !waits => {
                     Some(Action::Start(node.id.clone()))
                 }
-                (false, true) => Some(Action::Stop(node.id.clone())),
+                // One that leaves is drained by its job.
+                (false, true) if node.stage != NodeStage::Leaving => {
+                    Some(Action::Stop(node.id.clone()))
+                }
                 _ => None,
             }
         })
@@ -63,7 +63,10 @@ impl App {
                     Some(node) => self.start_if_possible(node).await,
                     None => Ok(()),
                 },
-                Action::Stop(id) => Ok(self.nodes.stop_node(id, Stop::Drain(DRAIN)).await?),
+                Action::Stop(id) => match records.iter().find(|node| node.id == *id) {
+                    Some(node) => self.stop_in_order(node).await,
+                    None => Ok(()),
+                },
                 Action::Remove(id) => Ok(self.nodes.remove_node(id).await?),
             };
             if let Err(error) = done {
@@ -95,14 +98,21 @@ impl App {
         else {
             return Ok(());
         };
-        let Some(spec) = self.node_spec(&instance.value, node)? else { return Ok(()) };
+        let Some(spec) = self.node_spec(&instance.value, node).await? else { return Ok(()) };
         if let NodeStarted::AlreadyRunning { stale_config: true, .. } =
             self.nodes.start_node(&spec).await?
         {
-            self.nodes.stop_node(&node.id, Stop::Drain(DRAIN)).await?;
+            self.nodes.stop_node(&node.id, drain(&instance.value)).await?;
             self.nodes.start_node(&spec).await?;
         }
         Ok(())
+    }
+
+    async fn stop_in_order(&self, node: &NodeRecord) -> Result<(), ReconcileError> {
+        let instance: Option<Versioned<InstanceRecord>> =
+            self.get(&InstanceRecord::key_of(&node.instance_id)).await?;
+        let stop = instance.map_or(Stop::Kill, |instance| drain(&instance.value));
+        Ok(self.nodes.stop_node(&node.id, stop).await?)
     }
 }
 
@@ -122,6 +132,7 @@ mod tests {
     use super::*;
     use base::id::{GroupId, InstanceId};
     use std::net::Ipv4Addr;
+    use std::time::Duration;
 
     fn node(number: u8, stage: NodeStage, should_run: bool) -> NodeRecord {
         NodeRecord {
@@ -132,6 +143,7 @@ mod tests {
             availability_zone: "az1".to_owned(),
             ip: Ipv4Addr::LOCALHOST,
             stage,
+            flavor_code: None,
             should_run,
             certificates: None,
         }
@@ -150,7 +162,7 @@ mod tests {
 
     #[test]
     fn each_difference_has_its_action() {
-        use NodeStage::{Creating, Made};
+        use NodeStage::{Creating, Leaving, Made, Resizing};
         let id = |number: u8| NodeId::from_random([number; 16]);
         // (what should be, what is seen, what to do)
         let cases = [
@@ -161,6 +173,8 @@ mod tests {
             (vec![node(1, Creating, true)], vec![], vec![]),
             (vec![node(1, Made, false)], vec![seen(1, true, 0)], vec![Action::Stop(id(1))]),
             (vec![node(1, Made, false)], vec![seen(1, false, 0)], vec![]),
+            (vec![node(1, Leaving, false)], vec![seen(1, true, 0)], vec![]),
+            (vec![node(1, Resizing, true)], vec![seen(1, false, 0)], vec![]),
             (vec![], vec![seen(2, true, 0)], vec![Action::Remove(id(2))]),
             (vec![], vec![seen(2, false, 9)], vec![Action::Remove(id(2))]),
         ];

@@ -12,6 +12,7 @@ mod instance;
 mod job;
 mod metadata;
 mod node;
+mod scaling;
 mod schema;
 mod security_group;
 mod slow_log;
@@ -69,6 +70,7 @@ fn handler(route: &Route) -> Option<Handler> {
         job::handler,
         metadata::handler,
         node::handler,
+        scaling::handler,
         schema::handler,
         security_group::handler,
         slow_log::handler,

@@ -91,6 +91,7 @@ impl Fixture {
             availability_zone: "az1".to_owned(),
             ip: Ipv4Addr::new(127, 77, 0, 3),
             stage: NodeStage::Made,
+            flavor_code: None,
             should_run: true,
             // Without certificates nobody starts it: the test is the node.
             certificates: None,

@@ -27,7 +27,7 @@ pub struct InstanceRecord {
     pub created_ms: i64,
     /// When it last changed, UNIX milliseconds.
     pub updated_ms: i64,
-    /// The code of its node class.
+    /// The code of its default group's node class.
     pub flavor_code: String,
     /// Its engine's version.
     pub engine_version: String,
@@ -43,9 +43,9 @@ pub struct InstanceRecord {
     pub security_group_id: String,
     /// Its time zone.
     pub time_zone: String,
-    /// The group of its nodes.
+    /// Its default group.
     pub group_id: GroupId,
-    /// The address that all its nodes share.
+    /// The address that the nodes of its default group share.
     pub access_ip: Ipv4Addr,
     /// Its port.
     pub port: u16,

@@ -24,6 +24,9 @@ pub struct NodeRecord {
     pub ip: Ipv4Addr,
     /// How far it is.
     pub stage: NodeStage,
+    /// The code of its class while it differs from its group's: during a change of class.
+    #[serde(default)]
+    pub flavor_code: Option<String>,
     /// It should run now (a restart that stopped it sets this to false meanwhile).
     pub should_run: bool,
     /// Its certificates with their keys, sealed; kept so that a restarted node has the same.
@@ -40,6 +43,12 @@ pub enum NodeStage {
     CreateFailed,
     /// It was up.
     Made,
+    /// It was to join an instance that serves, could not, and is being taken away again.
+    EnlargeFailed,
+    /// It is restarted with another class.
+    Resizing,
+    /// It drains and is then taken away.
+    Leaving,
 }
 
 impl NodeRecord {
