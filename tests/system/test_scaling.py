@@ -2,6 +2,7 @@
 notice is counted, sums show what was really done, and the processes show that the nodes are real."""
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -119,6 +120,15 @@ class Scaled:
     def shrink(self, number):
         return self.client.shrink_instance_nodes(ShrinkInstanceNodesRequest(
             instance_id=self.instance, body=ReduceRequest(node_number=number)))
+
+    def have(self, nodes, code=SMALL):
+        """Brings the instance to so many nodes of this class, whatever an earlier test left."""
+        more = nodes - len(self.nodes())
+        if more:
+            self.finish((self.grow(more) if more > 0 else self.shrink(-more)).job_id)
+        if self.show().flavor_ref != code:
+            self.finish(self.resize(code).job_id)
+        return self.nodes()
 
     def resize(self, code):
         return self.client.resize_flavor(ResizeFlavorRequest(
@@ -246,7 +256,7 @@ class Load:
 
 
 def test_clients_are_served_while_nodes_come_and_go(scaled):
-    first = scaled.nodes()
+    first = scaled.have(1)
     with Load(scaled) as load:
         time.sleep(1)
         answer = scaled.grow(2)
@@ -284,19 +294,12 @@ def test_clients_are_served_while_nodes_come_and_go(scaled):
             socket.create_connection((grown[node], scaled.port), 5)
 
 
-def test_an_address_that_was_given_back_is_used_again(scaled):
-    scaled.finish(scaled.grow(1).job_id)
-    [new] = set(scaled.nodes()) - {node for node, ip in scaled.nodes().items() if ip == min(scaled.nodes().values())}
-    with scaled.log_in(scaled.nodes()[new]) as direct:
-        assert rows(direct, "SELECT COUNT(*) FROM accounts") == [(ACCOUNTS,)]
-
-
 def test_transactions_get_their_time_and_no_more(scaled):
     """A node that leaves: idle sessions end at once, a transaction may end within its time, and one that
     does not is rolled back."""
     grace = 1  # live_transaction_timeout_on_shutdown, which cannot be edited
     zones = scaled.system.endpoints["availability_zones"]
-    known = scaled.nodes()
+    known = scaled.have(1)
     scaled.finish(scaled.client.expand_ddm_instance_nodes(ExpandDdmInstanceNodesRequest(
         instance_id=scaled.instance, body=ExpandDdmInstanceNodesRequestBody(
             nodes=[EnlargeNodeInfo(available_zone=zones[-1])]))).job_id)
@@ -346,7 +349,7 @@ def refused(call, *arguments):
 
 def test_what_is_refused(scaled):
     """At least one node stays; a class must be another one; only while the instance is RUNNING."""
-    everything = list(scaled.nodes())
+    everything = list(scaled.have(2, LARGE))
     for status, text in (
         refused(scaled.shrink, len(everything)),
         refused(scaled.resize, scaled.show().flavor_ref),
@@ -362,13 +365,42 @@ def test_what_is_refused(scaled):
     scaled.finish(job)
 
 
+def test_only_what_is_well_grows_shrinks_and_changes(scaled):
+    """A data node that does not answer holds up growing and shrinking; a node that does not, a change
+    of class, which would stop the others one by one."""
+    nodes = scaled.have(2)
+    server = scaled.system.children("mariadbd")[0]
+    os.kill(server, signal.SIGSTOP)
+    try:
+        for call, number in ((scaled.grow, 1), (scaled.shrink, 1)):
+            status, text = refused(call, number)
+            assert status == 400 and "DBS.300356" in text
+    finally:
+        os.kill(server, signal.SIGCONT)
+    dead, pid = (lambda node: (node, scaled.process(node)[0]))(next(iter(nodes)))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually("the node is not heard", lambda: abnormal(scaled, dead))
+        status, text = refused(scaled.resize, LARGE)
+        assert status == 409 and "DBS.200076" in text
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    eventually("the node is heard again", lambda: not abnormal(scaled, dead))
+    scaled.have(2, LARGE)
+
+
+def abnormal(scaled, node):
+    return next(one.status for one in scaled.show().nodes if one.node_id == node) != "RUNNING"
+
+
 def test_one_node_named_by_its_id_goes(scaled):
-    gone = sorted(scaled.nodes())[0]
+    gone = sorted(scaled.have(2))[0]
     answer = scaled.client.delete_nodes(DeleteNodesRequest(
         instance_id=scaled.instance, body=ReduceNodeOpenRequest(node_ids=[gone])))
     assert "REDUCING" in scaled.finish(answer.job_id)
     assert gone not in scaled.nodes() and not scaled.system.children(f"{gone}/node.toml")
-    assert scaled.total() > 0, "the rest serve"
+    with scaled.log_in() as client:
+        assert rows(client, "SELECT COUNT(*) FROM accounts") == [(ACCOUNTS,)], "the rest serve"
 
 
 def test_a_group_has_nodes_and_an_address_of_its_own(scaled):
@@ -432,10 +464,10 @@ def pay(system, order):
 
 def test_a_hard_killed_node_comes_back_with_its_class(scaled):
     """The class belongs to the node, not to the moment of its change."""
-    scaled.finish(scaled.resize(LARGE).job_id)
-    node = next(iter(scaled.nodes()))
+    scaled.have(1)
+    node = next(iter(scaled.have(1, LARGE)))
     pid = scaled.process(node)[0]
-    os.kill(pid, 9)
+    os.kill(pid, signal.SIGKILL)
     again = eventually("it is started again", lambda: (
         lambda now: now if now[0] != pid and now[1] else None)(scaled.process(node)))
     assert again[1:] == (WORKERS[LARGE], MEMORY_MB[LARGE])

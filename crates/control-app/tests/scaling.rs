@@ -210,6 +210,22 @@ async fn wrong_calls_change_nothing() {
 }
 
 #[tokio::test]
+async fn the_class_changes_only_when_all_nodes_serve() {
+    let world = world(Jobs::Run).await;
+    let id = world.running_instance(2).await;
+    let node = world.app.list_nodes(&world.project, &id, PAGE).await.unwrap().nodes.remove(0);
+    let node = NodeId::parse(&node.node_id).unwrap();
+    let spec = world.nodes.spec(&node).unwrap();
+    world.app.nodes.stop_node(&node, provision::Stop::Kill).await.unwrap();
+    let body = json!({"spec_code": "ddm.c6.xlarge.2"});
+    assert_eq!(code(world.resize(&id, body.clone()).await), ("DBS.200076", 409));
+    assert_eq!(world.status(&id).await, "RUNNING");
+    world.app.nodes.start_node(&spec).await.unwrap();
+    let resized = world.resize(&id, body).await.unwrap();
+    world.done(&resized.job_id.unwrap()).await;
+}
+
+#[tokio::test]
 async fn groups_have_their_own_address_class_and_role() {
     let world = world(Jobs::Run).await;
     let id = world.running_instance(1).await;
