@@ -5,6 +5,7 @@ use crate::addresses::Subnet;
 use crate::error::AppError;
 use crate::jobs;
 use crate::ports::{NodeCertificates, SnapshotPublisher};
+use crate::reconcile::mirror::NodeMirror;
 use base::seal::SealKey;
 use base::secret::Secret;
 use base64::Engine as _;
@@ -77,6 +78,8 @@ pub struct App {
     /// Held while the account of an instance on a data node is made or taken away, so that of two
     /// schemas on one data node one cannot take away what the other has just made.
     pub(crate) data_node_accounts: Mutex<()>,
+    /// The nodes that should run, for the reconciler.
+    pub(crate) node_mirror: Mutex<NodeMirror>,
     /// Where the search for a free address begins.
     pub(crate) next_host: AtomicU32,
 }
@@ -108,6 +111,7 @@ impl App {
             settings: parts.settings,
             jobs: engine,
             data_node_accounts: Mutex::new(()),
+            node_mirror: Mutex::default(),
             next_host: AtomicU32::new(0),
         })
     }

@@ -1,4 +1,5 @@
 //! Standing conditions: each is a pure decision over what should be and what is seen, and a call
 //! that acts on it, made again and again.
 
+pub mod mirror;
 pub mod nodes;
