@@ -5,7 +5,6 @@ use base::id::{InstanceId, NodeId};
 use control_store::record::Record;
 use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::{Store, StoreError, WatchStream};
-use futures::FutureExt;
 use std::collections::BTreeMap;
 
 /// What the reconciler needs of a node.
@@ -53,10 +52,14 @@ impl NodeMirror {
     /// store tells of a change before it answers who made it.
     fn follow(&mut self) -> bool {
         let Some(changes) = &mut self.changes else { return false };
-        while let Some(change) = changes.next().now_or_never() {
-            let Ok(change) = change else {
-                self.changes = None;
-                return false;
+        loop {
+            let change = match changes.try_next() {
+                Ok(Some(change)) => change,
+                Ok(None) => return true,
+                Err(_) => {
+                    self.changes = None;
+                    return false;
+                }
             };
             let record = change.value.map(|value| serde_json::from_slice::<NodeRecord>(&value));
             match record {
@@ -69,7 +72,6 @@ impl NodeMirror {
                 }
             }
         }
-        true
     }
 
     async fn read_all(&mut self, store: &dyn Store) -> Result<(), StoreError> {
