@@ -3,13 +3,15 @@ objects, the processes, the listening addresses and the data nodes say the same.
 a consistent system has none."""
 
 import re
+import json
 import socket
+import sqlite3
 import ssl
 import struct
 import urllib.error
 import urllib.request
-import json
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pymysql
@@ -21,6 +23,10 @@ SCHEMA_AT_REST = {"RUNNING", "CREATE_FAILED"}
 HELPER_DATABASE = "_ddm"
 ACCOUNT_PREFIX = "DDMRW"
 SYSTEM_DATABASES = {"information_schema", "performance_schema", "mysql", "sys"}
+
+
+class NotAnswered(Exception):
+    """A call that was to succeed did not."""
 
 
 class Api:
@@ -60,7 +66,8 @@ class Api:
     def get(self, path):
         """The body of a call that must succeed."""
         status, answer, _ = self.send("GET", path)
-        assert status == 200, (path, status, answer)
+        if status != 200:
+            raise NotAnswered(path, status, answer)
         return answer
 
     def all(self, path, key):
@@ -118,6 +125,10 @@ class Observed:
             for schema in row["schemas"]:
                 schema["detail"] = api.get(f"{path}/databases/{schema['name']}")["database"]
             row["accounts"] = api.all(path + "/users", "users")
+            row["groups"] = api.get(f"/v3/{{project_id}}/instances/{row['id']}/groups")["group_list"]
+            # Where it serves: the shared address of each group, and each node's own.
+            shared = {group["endpoint"].rsplit(":", 1)[0] for group in row["groups"]}
+            row["addresses"] = shared | {node["ip"] for node in row["nodes"]}
             self.instances[row["id"]] = row
 
     def running(self):
@@ -156,7 +167,12 @@ def check_instances(seen):
     for one in seen.instances.values():
         if one["status"] not in INSTANCE_AT_REST:
             yield f"instance {one['id']} is {one['status']}"
-        addresses.update([one["access_ip"], *(node["ip"] for node in one["nodes"])])
+        addresses.update(one["addresses"])
+        if one["access_ip"] not in one["addresses"]:
+            yield f"the address {one['access_ip']} of instance {one['id']} is no group's"
+        nodes = sorted(node["id"] for group in one["groups"] for node in group["node_list"])
+        if nodes != sorted(node["node_id"] for node in one["nodes"]):
+            yield f"the groups of instance {one['id']} have other nodes than it lists: {nodes}"
         if int(one["node_count"]) != len(one["nodes"]):
             yield f"instance {one['id']} says {one['node_count']} nodes and lists {len(one['nodes'])}"
         names = Counter(schema["name"] for schema in one["schemas"]) + Counter(user["name"] for user in one["accounts"])
@@ -185,9 +201,8 @@ def check_processes(system, seen):
 def check_addresses(system, seen):
     subnet = system.command[system.command.index("--node-subnet") + 1]
     listening = {address for address in listeners(MYSQL_PORT) if in_subnet(address, subnet)}
-    wanted = {ip for one in seen.running() for ip in [one["access_ip"], *(node["ip"] for node in one["nodes"])]}
-    maybe = {ip for one in seen.instances.values() if one["status"] == "ERROR"
-             for ip in [one["access_ip"], *(node["ip"] for node in one["nodes"])]}
+    wanted = {ip for one in seen.running() for ip in one["addresses"]}
+    maybe = {ip for one in seen.instances.values() if one["status"] == "ERROR" for ip in one["addresses"]}
     yield from (f"nobody listens on {address}" for address in sorted(wanted - listening))
     yield from (f"somebody listens on {address}, which no instance has" for address in sorted(listening - wanted - maybe))
 
@@ -224,10 +239,47 @@ def check_data_nodes(system, seen, before, kept):
             yield f"{name} has the accounts {sorted(own)} for the instances {sorted(owners)}"
 
 
-def check_nodes_serve(api, seen):
-    """An account made now can log in at every node and sees exactly the schemas that run."""
+def stored(system):
+    """Every key of the control plane's store with its value, read beside it."""
+    path = system.data_dir / "meta" / "store.db"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return dict(connection.execute("SELECT key, value FROM entry"))
+
+
+def check_store(system, seen):
+    """The store has no more and no less than what the API shows."""
+    entries = stored(system)
+    of = lambda prefix: {key[len(prefix):] for key in entries if key.startswith(prefix)}  # noqa: E731
+    for prefix in ("locks/", "jobs-unfinished/", "ddl-locks/"):
+        yield from (f"{prefix}{rest} is left in the store" for rest in sorted(of(prefix)))
+    known = set(seen.instances)
+    if of("instances/") != known or {key.rsplit("/", 1)[1] for key in of("instances-by-project/")} != known:
+        yield f"the store has the instances {sorted(of('instances/'))}, the API {sorted(known)}"
+    expected = {
+        "nodes/": {f"{id}/{node['node_id']}" for id, one in seen.instances.items() for node in one["nodes"]},
+        "groups/": {f"{id}/{group['id']}" for id, one in seen.instances.items()
+                    for group in one["groups"] if not group["is_default_group"]},
+        "addresses/": {ip for one in seen.instances.values() for ip in one["addresses"]},
+        "schemas/": {f"{id}/{schema['name'].lower()}" for id, one in seen.instances.items() for schema in one["schemas"]},
+    }
+    for prefix, wanted in expected.items():
+        yield from (f"{prefix}{rest} is in the store and belongs to nothing" for rest in sorted(of(prefix) - wanted))
+        yield from (f"{prefix}{rest} is not in the store" for rest in sorted(wanted - of(prefix)))
+    for prefix in ("accounts/", "tables/", "ddl/"):
+        yield from (f"{prefix}{rest} is of no instance" for rest in sorted(of(prefix)) if rest.split("/")[0] not in known)
+    documents, backups = of("metadata-documents/"), {key.rsplit("/", 1)[-1] for key in of("backups/")}
+    yield from (f"the document {one} belongs to no backup" for one in sorted(documents - backups))
+    yield from (f"the backup {one} has no document" for one in sorted(backups - documents))
+
+def check_nodes_serve(api, seen, security_group):
+    """An account made now can log in at every node and sees exactly the schemas that run. Instances
+    are given the first security group for that, which lets everybody in."""
     name, password = "invariants", "Zebra-of_Night9"
     for one in seen.running():
+        status, answer, _ = api.send("PUT", f"/v1/{{project_id}}/instances/{one['id']}/modify-security-group",
+                                     {"security_group_id": security_group})
+        if status != 200:
+            yield f"{one['id']} cannot be given the first security group: {status} {answer}"
         schemas = {schema["name"] for schema in one["schemas"] if schema["status"] == "RUNNING"}
         path = f"/v1/{{project_id}}/instances/{one['id']}/users"
         status, answer, _ = api.send("POST", path, {"users": [{"name": name, "password": password, "base_authority": ["SELECT"],
@@ -252,5 +304,5 @@ def problems(system, api, before, kept=frozenset()):
     """All that is wrong. `before` is the `baseline`; `kept` names schemas whose data were left on purpose."""
     seen = Observed(api)
     found = [*check_jobs(seen), *check_instances(seen), *check_processes(system, seen), *check_addresses(system, seen),
-             *check_data_nodes(system, seen, before, kept)]
-    return found + list(check_nodes_serve(api, seen)), seen
+             *check_data_nodes(system, seen, before, kept), *check_store(system, seen)]
+    return found + list(check_nodes_serve(api, seen, system.endpoints["security_group_id"])), seen
