@@ -7,7 +7,7 @@ use crate::backends::BackendNode;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, ExecSession};
 use crate::members::Member;
-use crate::transaction::Held;
+use crate::transaction::{Held, Transaction};
 use base::sql_error;
 use sql_plan::plan::{Home, Plan, Planned};
 use sql_plan::reads::Reads;
@@ -162,6 +162,18 @@ impl Exec<'_> {
                 Ok(Held::alone(member, lease))
             }
         }
+    }
+
+    /// A connection on which the primary is asked what a statement looks like. That alone does not
+    /// make a transaction read the primary from then on.
+    pub async fn acquire_to_describe(&mut self, node: &Rc<BackendNode>) -> Result<Held, ExecError> {
+        let id = &node.definition.id;
+        let takes_part = |transaction: &Transaction| transaction.has_branch(id);
+        if !node.has_replicas() || self.session.transaction.as_ref().is_none_or(takes_part) {
+            return self.acquire(node, false).await;
+        }
+        let lease = node.lease(self.session.found_rows, &self.session.state).await?;
+        Ok(Held::alone(node.primary().clone(), lease))
     }
 
     /// Whether the statement can be tried once more elsewhere after this error, provided that the

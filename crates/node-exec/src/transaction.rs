@@ -229,6 +229,11 @@ impl Transaction {
         self.options.isolation
     }
 
+    /// Whether it has a part on a data node's primary.
+    pub fn has_branch(&self, id: &DataNodeId) -> bool {
+        self.branches.iter().any(|branch| branch.node.definition.id == *id)
+    }
+
     /// The server that it reads on a data node, if it does already.
     pub fn reads_from(&self, node: &BackendNode, only_replicas: bool) -> Option<Rc<Member>> {
         let id = &node.definition.id;
