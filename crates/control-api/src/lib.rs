@@ -23,6 +23,7 @@ pub mod order;
 pub mod paging;
 pub mod password;
 pub mod query;
+pub mod read_weight;
 pub mod routes;
 pub mod scaling;
 pub mod schema;
