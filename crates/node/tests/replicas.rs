@@ -226,8 +226,8 @@ async fn shares(world: &World) {
         let counted = (number(&mut counters[at], SELECTS).await - before[at]) as f64;
         let reads = counted - noise[at] * seconds;
         let share = 100.0 * reads / READS as f64;
-        println!("server {at}: {counted} selects, {share:.2} % of the reads");
-        assert!((share - wanted).abs() <= TOLERANCE, "server {at}: {share} %");
+        let told = format!("server {at}: {counted} selects, {share:.2} % of the reads");
+        assert!((share - wanted).abs() <= TOLERANCE, "{told}");
         total += share;
     }
     assert!((total - 100.0).abs() <= TOLERANCE, "{total} %");
