@@ -22,7 +22,7 @@ pub mod engine;
 pub mod error;
 pub mod flavor;
 mod free_addresses;
-mod greeting;
+pub mod greeting;
 pub mod group;
 pub mod iam;
 pub mod instance;

@@ -51,7 +51,7 @@ impl Worker {
     /// A worker without sessions.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
-            backends: Rc::new(Backends::with_quotas(&shared.quotas)),
+            backends: Rc::new(Backends::with_quotas(&shared.quotas, &shared.standings)),
             shared,
             plans: RefCell::default(),
             snapshot: RefCell::default(),
@@ -71,6 +71,8 @@ impl Worker {
             let fresh = self.shared.snapshot();
             if let Some(snapshot) = &fresh {
                 self.backends.follow(snapshot);
+                let read_only = snapshot.read_only_nodes.contains(&self.shared.node_id);
+                self.backends.set_read_only(read_only);
                 self.settings.set(Settings::of(&snapshot.parameters));
                 self.version.set(snapshot.version);
             }
