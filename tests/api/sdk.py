@@ -12,7 +12,7 @@ from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdkcore.signer.signer import Signer
 
 WAYS = ["signature", "token"]
-TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "object": object}
+TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "object": object, "datetime": str}
 
 # Calls that were made, with how their caller was known.
 CALLED = set()
@@ -44,8 +44,23 @@ NO_ROUTE = {
     "monitoring is the metrics of nodes": ["list_read_write_ratio", "show_risk_info"],
 }
 
-# Fields of the SDK's models that an answer may lack, beside those that are null in it.
-LACKING = {}
+# Fields of the SDK's models that an answer may lack, and why.
+LACKING = {field: why for why, fields in {
+    "only orders have one": [f"{answer}.order_id" for answer in (
+        "BatchDeleteNodesResponse", "CreateGroupResponse", "DeleteGroupResponse", "DeleteNodesResponse",
+        "ExpandDdmInstanceNodesResponse", "CustomerInstanceVO", "InstanceDetail")],
+    "there is nothing like it here": [
+        "CustomerInstanceVO.description", "CustomerInstanceVO.maintenance_time", "CustomerInstanceVO.tags",
+        "GroupInfo.ipv6_endpoint", "DdmGroupInfo.ipv6_endpoint", "DdmGroupInfo.extend_map", "DdmNodeInfo.actions",
+        "InstanceDetail.alias", "InstanceDetail.cluster_mode", "InstanceDetail.bpdomain_id", "InstanceDetail.user_id",
+        "InstanceDetail.public_ip", "InstanceDetail.extend_map", "InstanceDetail.tags_info",
+        "InstanceDetail.eip_binding_info"],
+    "only some instances have it": [
+        "CustomerInstanceVO.error_msg", "InstanceDetail.create_fail_error_code", "InstanceDetail.delete_at",
+        "InstanceDetail.frozen_time", "InstanceDetail.period"],
+    "a data node does not tell its size": ["DataNodes.mem", "DataNodes.cpu"],
+    "the SDK names no field of this answer": ["DeleteDdmInstanceResponse.body"],
+}.items() for field in fields}
 
 
 def request_of(method):

@@ -61,7 +61,7 @@ def test_catalogue(tale):
     engine = tale.ask("list_ddm_engines", offset=0, limit=128).engine_groups[0]
     assert engine.version == tale.world.engine["version"]
     groups = tale.ask("list_ddm_flavors", engine_id=engine.id, offset=0, limit=128).flavor_groups
-    codes = {one.code for group in groups for one in group.flavors}
+    codes = {one.spec_code for group in groups for one in group.flavors}
     assert codes == {one["code"] for one in tale.world.flavors}
 
 
@@ -80,7 +80,7 @@ def test_templates(tale):
     tale.ask("reset_parameter_group", config_id=tale.copy, body=ddm.ConfigurationUpdateReqV3(
         name=f"copy-{tale.way}-2", description="changed", values={"long_query_time": "3"}))
     diff = tale.ask("compare_parameter_groups", body=ddm.ConfigurationDiffReqV3(source_id=tale.template, target_id=tale.copy))
-    assert [(one.parameter_name, one.source_value, one.target_value) for one in diff.parameters] == [
+    assert [(one.name, one.source_value, one.target_value) for one in diff.parameters] == [
         ("long_query_time", "0.5", "3")]
 
 
@@ -94,7 +94,7 @@ def test_buy(tale):
         charge_info=ddm.ChargeInfo(charge_mode="postPaid")))
     tale.instance = answer.id
     tale.done(answer)
-    shown = tale.of("show_ddm_detail")
+    shown = tale.of("show_ddm_detail").instances[0]
     assert (shown.name, shown.status) == (f"tale_{tale.way}", "RUNNING")
     listed = tale.ask("list_ddms", offset=0, limit=128).instances
     assert tale.instance in {one.id for one in listed}
@@ -102,20 +102,20 @@ def test_buy(tale):
 
 def test_applied_templates(tale):
     fits = tale.ask("list_instances_configurations", config_id=tale.template, offset=0, limit=100)
-    assert tale.instance in {one.entity_id for one in fits.entities}
+    assert tale.instance in {one.instance_id for one in fits.entities}
     path = tale.world.caller.path("/v3/{project_id}/configurations/{config_id}/apply", config_id=tale.copy)
     assert tale.world.caller.call("PUT", path, {"instance_ids": [tale.instance]}).status == 200
     histories = eventually("it is applied", lambda: [
         one for one in tale.ask("list_configuration_apply_histories", config_id=tale.copy, offset=0, limit=10).histories
         if one.apply_result == "SUCCESS"], JOB_SECONDS)
-    assert [one.instance_id for one in histories] == [tale.instance]
+    assert [one.target_id for one in histories] == [tale.instance]
     tale.world.settled(tale.instance)
 
 
 def test_nodes_and_groups(tale):
     node = tale.nodes()[0].node_id
     shown = tale.of("show_ddm_node_detail", node_id=node)
-    assert shown.node_id == node
+    assert shown.id == node
     groups = tale.of("list_group", offset=0, limit=128).group_list
     assert [len(one.node_list) for one in groups] == [2]
     made = tale.of("create_group", body=ddm.CreateGroupRequestBody(
@@ -140,7 +140,7 @@ def test_grow_and_shrink(tale):
 
 def test_rename_and_security_group(tale):
     tale.done(tale.of("update_ddm_instance_name", body=ddm.UpdateDdmInstanceNameRequestBody(name="tale_2")))
-    assert tale.of("show_ddm_detail").name == "tale_2"
+    assert tale.of("show_ddm_detail").instances[0].name == "tale_2"
     group = tale.ends["security_group_id"]
     tale.of("update_ddm_instance_security_group", body=ddm.UpdateInstanceSecurityGroupV3RequestBody(
         security_group_id=group))
@@ -151,7 +151,7 @@ def test_schemas(tale):
     node_id = tale.world.empty_data_node(0)
     login = tale.world.logins[node_id]
     available = tale.of("list_available_rds", offset=0, limit=128)
-    assert node_id in {one.instance_id for one in available.data_nodes}
+    assert node_id in {one.id for one in available.data_nodes}
     made = tale.of("create_ddm_database", body=ddm.CreateDdmDatabaseRequestBody(
         name=SCHEMA, shard_mode="cluster", shard_number=4, dn_instances=[ddm.DatabaseDnInstances(
             id=node_id, user_name=login["admin_user"], user_password=login["admin_password"])]))
