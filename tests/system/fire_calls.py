@@ -338,6 +338,32 @@ def delete_security_group(choose):
     return group and Call(security_group_id=group["id"])
 
 
+def used_data_node(choose, instance):
+    """A data node that the instance, or somebody, uses."""
+    nodes = choose.seen.ends["data_nodes"]
+    used = [node for node in nodes if instance and node["id"] not in instance["free"]]
+    return choose.one(used) if used and choose.rng.random() < FITTING else choose.one(nodes)
+
+
+def weights(choose, wrap):
+    instance = choose.instance(lambda one: one["schemas"])
+    return instance and of_instance(instance, wrap({used_data_node(choose, instance)["id"]: 100}))
+
+
+def move_data_node(choose):
+    """The same server by its other name."""
+    node = choose.one(choose.seen.ends["data_nodes"])
+    return Call({"host": choose.one(["localhost", "127.0.0.1"])}, data_node_id=node["id"])
+
+
+def connections(choose):
+    instance = choose.instance(running=False)
+    node = used_data_node(choose, instance)
+    return of_instance(instance, {"infos": [{
+        "endpoint": f"{node['host']}:{node['port']}", "username": node["admin_user"], "password": node["admin_password"],
+        "rds_instance_id": node["id"]}]})
+
+
 def with_id(values, name):
     return Call(**{name: values[-1]}) if values else None
 
@@ -392,6 +418,12 @@ CHANGES = {
     "delete_security_group": (1, delete_security_group),
     "create_security_group_rule": (1, new_rule),
     "delete_security_group_rule": (1, delete_rule),
+    "set_read_weights": (1, lambda c: weights(c, lambda one: {"read_weight": one})),
+    "set_read_weights_v3": (1, lambda c: weights(c, lambda one: {"read_weight_list": [one]})),
+    "sync_data_nodes": (1, lambda c: of_instance(c.instance())),
+    "sync_data_nodes_v3": (1, lambda c: of_instance(c.instance())),
+    "update_data_node": (2, move_data_node),
+    "check_data_node_connections": (1, connections),
     "export_metadata": (2, export),
     "import_metadata": (4, imports),
     "restore_metadata": (4, restore),
