@@ -265,7 +265,7 @@ def _(world):
             rows(server, "SET GLOBAL read_only = 0")
 
 
-@cause("DBS.300356", 400, "a data node that does not answer", MAKE_SCHEMA)
+@cause("DBS.300356", 400, "a data node that does not answer, when a schema is made or an instance grows or shrinks", MAKE_SCHEMA)
 def _(world):
     node = world.ends["data_nodes"][0]
     with Forwarder(node["host"], node["port"]) as forwarder:
