@@ -286,6 +286,13 @@ def test_clients_are_served_while_nodes_come_and_go(scaled):
         assert "REDUCING" in scaled.finish(scaled.shrink(2).job_id)
         left = scaled.nodes()
         assert set(left) == set(first), "the youngest went"
+
+        # The last one's clients wait for it.
+        [last] = left
+        before = scaled.process(last)
+        assert "RESIZING" in scaled.finish(scaled.resize(SMALL).job_id)
+        after = scaled.process(last)
+        assert before[0] != after[0] and after[1:] == (WORKERS[SMALL], MEMORY_MB[SMALL])
         time.sleep(1)
     load.check()
     assert load.ended, "clients of the nodes that went were told"
