@@ -70,6 +70,13 @@ class Seen:
                 self.orders = [*self.orders[-5:], order]
 
 
+def flavors(api):
+    """Node classes by code, each with its id and its engine's."""
+    engine = api.get("/v2/{project_id}/engines")["engineGroups"][0]["id"]
+    groups = api.get(f"/v2/{{project_id}}/flavors?engine_id={engine}")["computeFlavorGroups"]
+    return {one["code"]: {"id": one["id"], "engine": engine} for group in groups for one in group["computeFlavors"]}
+
+
 class Chooser:
     """Chooses by one generator of random numbers out of what was seen."""
 
@@ -279,7 +286,7 @@ def restore(choose):
 
 def parameters(choose):
     return of_instance(choose.instance(), {"values": {"long_query_time": choose.one(["1", "2", "5"]),
-                                                      "max_user_connections": choose.one(["0", "500"])}})
+                                                      "max_connections": choose.one(["10000", "20000"])}})
 
 
 def template(choose, body=None):

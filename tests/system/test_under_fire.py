@@ -160,10 +160,7 @@ def kill_now_and_then(fire):
 def prepare(fire):
     """Two instances that serve, with a schema and an account each."""
     api, ends = fire.api, fire.system.endpoints
-    engine = api.get("/v2/{project_id}/engines")["engineGroups"][0]
-    for group in api.get(f"/v2/{{project_id}}/flavors?engine_id={engine['id']}")["computeFlavorGroups"]:
-        for flavor in group["computeFlavors"]:
-            fire.seen.flavors[flavor["code"]] = {"id": flavor["id"], "engine": engine["id"]}
+    fire.seen.flavors = fire_calls.flavors(api)
     ids = []
     for number in range(2):
         flavor = fire.seen.flavors[fire_calls.SMALL]

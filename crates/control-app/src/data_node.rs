@@ -423,7 +423,7 @@ impl From<DataNodeError> for job_engine::StepError {
 /// binary log, and to find transactions that a crash left prepared.
 fn global_privileges(is_mariadb: bool) -> &'static str {
     if is_mariadb {
-        "PROCESS, RELOAD, BINLOG MONITOR, REPLICATION SLAVE, CONNECTION ADMIN"
+        "PROCESS, RELOAD, BINLOG MONITOR, REPLICA MONITOR, REPLICATION SLAVE, CONNECTION ADMIN"
     } else {
         "PROCESS, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE, CONNECTION_ADMIN, XA_RECOVER_ADMIN"
     }

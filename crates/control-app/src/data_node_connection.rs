@@ -13,7 +13,7 @@ use futures::stream::{self, StreamExt};
 use provision::{AdminError, AdminLogin};
 
 /// Servers that are asked at the same time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 impl App {
     /// `POST /v3/{project_id}/instances/{instance_id}/rds/connection`

@@ -14,6 +14,7 @@ use control_store::records::data_node::{
     DataNodeRecord, PendingRecord, REPLICA_WEIGHT, ReplicaRecord,
 };
 use control_store::typed;
+use futures::future::join_all;
 use provision::{AdminLogin, ServerFacts};
 use std::collections::BTreeSet;
 
@@ -136,8 +137,13 @@ impl App {
         named: &[(Option<DataNodeId>, String, u16)],
         login: &AdminLogin,
     ) -> Result<Vec<ReplicaRecord>, ApiError> {
+        let probes = named.iter().map(async |(_, host, port)| {
+            let there = AdminLogin::new(&**host, *port, &*login.user, login.password.clone());
+            self.data_nodes.probe(&there).await
+        });
+        let probed = join_all(probes).await;
         let mut replicas: Vec<ReplicaRecord> = Vec::with_capacity(named.len());
-        for (at, (id, host, port)) in named.iter().enumerate() {
+        for (at, ((id, host, port), facts)) in named.iter().zip(probed).enumerate() {
             let field = format!("replicas[{at}]");
             let known = now.replicas.iter().find(|old| match id {
                 Some(id) => old.id == *id,
@@ -154,8 +160,6 @@ impl App {
             if twice || (*host == login.endpoint.host && *port == login.endpoint.port) {
                 return Err(ApiError::parameter(field, "is there twice", "重复"));
             }
-            let there = AdminLogin::new(&**host, *port, &*login.user, login.password.clone());
-            let facts = self.data_nodes.probe(&there).await;
             let facts = facts.map_err(|error| server_error(&field, &error))?;
             replicas.push(ReplicaRecord {
                 id: known.map_or_else(DataNodeId::random, |known| known.id.clone()),
