@@ -56,7 +56,7 @@ LACKING = {field: why for why, fields in {
         "InstanceDetail.public_ip", "InstanceDetail.extend_map", "InstanceDetail.tags_info",
         "InstanceDetail.eip_binding_info"],
     "only some instances have it": [
-        "CustomerInstanceVO.error_msg", "InstanceDetail.create_fail_error_code", "InstanceDetail.delete_at",
+        "CustomerInstanceVO.admin_user_name", "CustomerInstanceVO.error_msg", "InstanceDetail.create_fail_error_code", "InstanceDetail.delete_at",
         "InstanceDetail.frozen_time", "InstanceDetail.period"],
     "a data node does not tell its size": ["DataNodes.mem", "DataNodes.cpu"],
     "the SDK names no field of this answer": ["DeleteDdmInstanceResponse.body"],
