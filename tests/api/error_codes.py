@@ -265,7 +265,7 @@ def _(world):
             rows(server, "SET GLOBAL read_only = 0")
 
 
-@cause("DBS.300356", 400, "a data node that does not answer", MAKE_SCHEMA)
+@cause("DBS.300356", 400, "a data node, or a replica that its primary has connected, that does not answer", MAKE_SCHEMA)
 def _(world):
     node = world.ends["data_nodes"][0]
     with Forwarder(node["host"], node["port"]) as forwarder:
@@ -303,7 +303,8 @@ def _(world):
         return register(world, *forwarder.address, admin_password="wrong")
 
 
-@cause("DBS.300363", 400, "registering a server that is not set up as a data node must be", REGISTER)
+@cause("DBS.300363", 400, "registering a server that is not set up as a data node must be, or that is another one when a "
+       "registration changes", REGISTER)
 def _(world):
     node = world.ends["data_nodes"][0]
     with administrator(node) as server, Forwarder(node["host"], node["port"]) as forwarder:
@@ -387,20 +388,43 @@ def _(world):
 
 # Read policies, parameters, metadata.
 
+SYNC = f"POST {INSTANCE}/rds/sync"
 STRATEGY = "PUT /v2/{project_id}/instances/{instance_id}/action/read-write-strategy"
 PARAMETERS = f"PUT {V3}/configurations"
 IMPORT = f"POST {V3}/schema-metadata"
 RESTORE = f"POST {V3}/backups/metadata-recovery"
 
 
-@cause("DBS.300314", 400, "read weights for a data node that the instance does not use", STRATEGY)
+@cause("DBS.300314", 400, "read weights for a server that is none of the instance's, for a data node without replicas, or "
+       "for several data nodes in one entry", STRATEGY)
 def _(world):
     return call(world, STRATEGY, {"read_weight": {world.unknown("data_node_id"): 50}})
 
 
-@cause("DBS.300315", 400, "a read weight outside 0–100", STRATEGY)
+@cause("DBS.300315", 400, "a read weight outside 0–100, or a data node of which no server has one above 0", STRATEGY)
 def _(world):
     return call(world, STRATEGY, {"read_weight": {world.ends["data_nodes"][0]["id"]: 101}})
+
+
+@cause("DBS.300125", 400, "synchronising when another server answers at the address of a data node", SYNC)
+def _(world):
+    instance, node_id = world.spare(), world.empty_data_node(0)
+    world.empty_data_node(1)
+    node, other = world.logins[node_id], world.logins[world.empty_data_node(1)]
+    made = call(world, MAKE_SCHEMA, world.schema_body("moving", [{**node, "id": node_id}]), instance_id=instance)
+    assert made.status == 200, made
+    world.schema_settled("moving", instance)
+    move = f"PUT {DATA_NODES}/{{data_node_id}}"
+    try:
+        with Forwarder(node["host"], node["port"]) as forwarder:
+            moved = call(world, move, dict(zip(("host", "port"), forwarder.address)), data_node_id=node_id)
+            assert moved.status == 200, moved
+            forwarder.target = other["host"], other["port"]
+            return call(world, SYNC, instance_id=instance)
+    finally:
+        back = call(world, move, {"host": node["host"], "port": node["port"]}, data_node_id=node_id)
+        assert back.status == 200, back
+        world.unbind(instance, "moving", "true")
 
 
 @cause("DBS.300375", 400, "a parameter that does not exist, is read-only, or whose value is out of its range", PARAMETERS)
@@ -435,8 +459,7 @@ def _(world):
 none("200412", "a fault of ours; a request that causes it shows a defect")
 none("300002 300005 300100 300101 300115 300116 300117 300120 300128 300302 300312 300322 300335 300355",
      "failures of the server itself: a call answers `DBS.200412` or `DBS.280503`, a job gives its reason")
-none("300125 300135 300316", "failures of the server itself, as above; synchronising data nodes is a job and gives its "
-     "reason there")
+none("300135 300316", "failures of the server itself, as above")
 none("300328", "a password that nodes did not take, so that the old one holds: they take each that passes the checks")
 none("280503", "the store does not answer, an object kept changing under the call, or nodes needed more than 20 s for it")
 none("280501", "every route that exists is served")

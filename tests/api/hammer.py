@@ -127,6 +127,12 @@ class Hammer:
             "change_flavor": lambda: body.update(group_id=None),
             "add_nodes_v3": lambda: body.update(group_id=None, nodes=[{"available_zone": zone}]),
             "create_group": lambda: body.update(nodes=[{"available_zone": zone, "subnet_id": self.world.ends["subnet_id"]}]),
+            "update_data_node": lambda: body.update(self.server, replicas=[]),
+            "set_read_weights": lambda: body.update(read_weight={login["id"]: 100}),
+            "set_read_weights_v3": lambda: body.update(read_weight_list=[{login["id"]: 100}]),
+            "check_data_node_connections": lambda: body.update(infos=[{
+                "endpoint": f"{self.server['host']}:{self.server['port']}", "username": login["user"],
+                "password": login["password"], "rds_instance_id": login["id"]}]),
             "delete_nodes_v3": lambda: body.update(node_ids=nodes[-1:]),
             "batch_delete_nodes_v3": lambda: body.update(node_ids=nodes[-1:]),
         }

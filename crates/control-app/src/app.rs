@@ -6,6 +6,7 @@ use crate::ddl::flow::DdlFlow;
 use crate::error::AppError;
 use crate::jobs;
 use crate::ports::{NodeCertificates, SnapshotPublisher};
+use crate::reconcile::mirror::NodeMirror;
 use base::seal::SealKey;
 use base::secret::Secret;
 use base64::Engine as _;
@@ -84,6 +85,8 @@ pub struct App {
     pub(crate) data_node_accounts: Mutex<()>,
     /// The DDL statements of the last hour.
     pub(crate) ddl_flow: DdlFlow,
+    /// The nodes that should run, for the reconciler.
+    pub(crate) node_mirror: Mutex<NodeMirror>,
     /// Where the search for a free address begins.
     pub(crate) next_host: AtomicU32,
 }
@@ -117,6 +120,7 @@ impl App {
             jobs: engine,
             data_node_accounts: Mutex::new(()),
             ddl_flow: DdlFlow::default(),
+            node_mirror: Mutex::default(),
             next_host: AtomicU32::new(0),
         })
     }

@@ -58,8 +58,10 @@ pub async fn answer(
         Ask::DdlBegin { schema, changes } => {
             begin(app, live, instance, node, &schema, changes).await
         }
-        Ask::DdlCommit { ddl_id, changes } => commit(app, live, instance, &ddl_id, changes).await,
-        Ask::DdlAbort { ddl_id } => abort(app, instance, &ddl_id).await,
+        Ask::DdlCommit { ddl_id, changes } => {
+            commit(app, live, instance, node, &ddl_id, changes).await
+        }
+        Ask::DdlAbort { ddl_id } => abort(app, instance, node, &ddl_id).await,
     };
     let (code, message) = match result {
         Ok(answer) => return answer,
@@ -177,10 +179,11 @@ async fn commit(
     app: &App,
     live: &dyn SnapshotPublisher,
     instance: &InstanceId,
+    node: &NodeId,
     ddl_id: &str,
     changes: Vec<TableChange>,
 ) -> Result<Answer, Refusal> {
-    let version = store_definitions(app, instance, ddl_id, changes).await?;
+    let version = store_definitions(app, instance, node, ddl_id, changes).await?;
     publish(app, live, instance, version).await?;
     Ok(Answer::Published { version })
 }
@@ -189,12 +192,13 @@ async fn commit(
 async fn store_definitions(
     app: &App,
     instance: &InstanceId,
+    node: &NodeId,
     ddl_id: &str,
     changes: Vec<TableChange>,
 ) -> Result<u64, Refusal> {
     let mut tries = Tries::default();
     loop {
-        let ddl = pending(app, instance, ddl_id).await?;
+        let ddl = begun_by(app, instance, node, ddl_id).await?;
         check_serves(app, instance, &ddl.value.schema, &changes).await?;
         let mut change = app.change(instance).await?;
         for one in &changes {
@@ -283,10 +287,15 @@ async fn publish(
     Ok(())
 }
 
-async fn abort(app: &App, instance: &InstanceId, ddl_id: &str) -> Result<Answer, Refusal> {
+async fn abort(
+    app: &App,
+    instance: &InstanceId,
+    node: &NodeId,
+    ddl_id: &str,
+) -> Result<Answer, Refusal> {
     let mut tries = Tries::default();
     loop {
-        let ddl = pending(app, instance, ddl_id).await?;
+        let ddl = begun_by(app, instance, node, ddl_id).await?;
         let mut change = app.change(instance).await?;
         forget(app, &mut change, &ddl).await?;
         if change.commit().await?.is_some() {
@@ -294,6 +303,21 @@ async fn abort(app: &App, instance: &InstanceId, ddl_id: &str) -> Result<Answer,
         }
         tries.again()?;
     }
+}
+
+/// The pending change, if this node began it: nobody else ends it but [`orphans`].
+async fn begun_by(
+    app: &App,
+    instance: &InstanceId,
+    node: &NodeId,
+    ddl_id: &str,
+) -> Result<Versioned<DdlRecord>, Refusal> {
+    let ddl = pending(app, instance, ddl_id).await?;
+    if ddl.value.node_id == *node {
+        return Ok(ddl);
+    }
+    let text = "another node began the change of the definition".to_owned();
+    Err(Refusal::Sql(DDL_CONFLICT, text))
 }
 
 async fn pending(

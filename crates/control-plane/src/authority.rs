@@ -88,8 +88,10 @@ impl Authority {
         let names: Vec<&str> =
             ["localhost", "127.0.0.1", "::1"].iter().chain(names).copied().collect();
         let pair = self.sign("DDM control plane", &names, ExtendedKeyUsagePurpose::ServerAuth)?;
-        let builder = builder()?.with_no_client_auth();
-        finish(builder, &pair)
+        let mut config = finish(builder()?.with_no_client_auth(), &pair)?;
+        // A client that comes back proves what it agreed on before, and nothing is kept for it here.
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(tls_error)?;
+        Ok(Arc::new(config))
     }
 
     /// The TLS of the nodes' stream: both sides show certificates of this authority.
@@ -102,7 +104,7 @@ impl Authority {
             .build()
             .map_err(tls_error)?;
         let pair = self.sign(STREAM_NAME, &[STREAM_NAME], ExtendedKeyUsagePurpose::ServerAuth)?;
-        finish(builder()?.with_client_cert_verifier(verifier), &pair)
+        finish(builder()?.with_client_cert_verifier(verifier), &pair).map(Arc::new)
     }
 
     fn sign(
@@ -193,12 +195,11 @@ fn builder() -> Result<Builder<rustls::WantsVerifier>, AuthorityError> {
 fn finish(
     builder: Builder<rustls::server::WantsServerCert>,
     pair: &Pair,
-) -> Result<Arc<ServerConfig>, AuthorityError> {
+) -> Result<ServerConfig, AuthorityError> {
     let certificate =
         CertificateDer::from_pem_slice(pair.cert_pem.as_bytes()).map_err(tls_error)?;
     let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes()).map_err(tls_error)?;
-    let config = builder.with_single_cert(vec![certificate], key).map_err(tls_error)?;
-    Ok(Arc::new(config))
+    builder.with_single_cert(vec![certificate], key).map_err(tls_error)
 }
 
 #[cfg(test)]

@@ -233,6 +233,19 @@ impl WatchStream {
             None => self.live.recv().await.ok_or(StoreError::Lagged),
         }
     }
+
+    /// The next change if it has come already.
+    pub fn try_next(&mut self) -> Result<Option<Change>, StoreError> {
+        use tokio::sync::mpsc::error::TryRecvError;
+        if let Some(change) = self.replay.next() {
+            return Ok(Some(change));
+        }
+        match self.live.try_recv() {
+            Ok(change) => Ok(Some(change)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(StoreError::Lagged),
+        }
+    }
 }
 
 /// Refuses what is beyond the limits; of several writes of one key leaves the last, so that a

@@ -66,7 +66,8 @@ pub fn absent<T: Record>(record: &T) -> Condition {
     Condition::Absent(record.key())
 }
 
-pub(crate) fn read<T: Record>(entry: &Entry) -> Result<Versioned<T>, StoreError> {
+/// The record that an entry holds.
+pub fn read<T: Record>(entry: &Entry) -> Result<Versioned<T>, StoreError> {
     let value = serde_json::from_slice(&entry.value).map_err(|error| StoreError::Corrupt {
         key: entry.key.clone(),
         reason: error.to_string(),

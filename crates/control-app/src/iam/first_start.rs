@@ -64,7 +64,7 @@ impl Iam {
             user_name: user.name,
             password: self.open(&password_context(&user.id), &made.password)?,
             user_id: user.id,
-            secret_key: self.access_key(&made.access_key).await?.secret,
+            secret_key: self.access_key(&made.access_key).await?.secret.clone(),
             access_key: made.access_key,
         })
     }

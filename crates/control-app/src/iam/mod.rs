@@ -6,6 +6,7 @@
 mod first_start;
 mod keystone;
 mod password;
+mod recent;
 mod records;
 pub mod signature;
 mod token;
@@ -22,6 +23,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use control_store::records::Sealed;
 use control_store::{Store, StoreError, typed};
+use recent::Recent;
 use records::AccessKeyRecord;
 use signature::{SignatureError, Signed};
 use std::sync::Arc;
@@ -71,11 +73,14 @@ pub struct Caller {
     pub project: Option<ProjectRecord>,
 }
 
-/// A user's access key, found and not yet proven.
-#[derive(Debug)]
+/// A user's access key with what belongs to its owner, found and not yet proven.
+#[derive(Clone, Debug)]
 pub struct AccessKey {
-    user_id: UserId,
     secret: Secret,
+    user: UserRecord,
+    domain: DomainRecord,
+    /// The domain's projects, by name.
+    projects: Vec<ProjectRecord>,
 }
 
 /// The service.
@@ -85,6 +90,8 @@ pub struct Iam {
     seal: SealKey,
     password_checks: Semaphore,
     password_queue: Semaphore,
+    tokens: Recent<TokenView>,
+    access_keys: Recent<Arc<AccessKey>>,
 }
 
 impl Iam {
@@ -95,21 +102,32 @@ impl Iam {
             seal,
             password_checks: Semaphore::new(PASSWORD_CHECKS_AT_ONCE_MAX),
             password_queue: Semaphore::new(PASSWORD_CHECKS_WAITING_MAX),
+            tokens: Recent::default(),
+            access_keys: Recent::default(),
         }
     }
 
     /// The access key of this name.
-    pub async fn access_key(&self, access_key: &str) -> Result<AccessKey, IamError> {
+    pub async fn access_key(&self, access_key: &str) -> Result<Arc<AccessKey>, IamError> {
+        let since = match self.access_keys.find(access_key) {
+            Ok(key) => return Ok(key),
+            Err(since) => since,
+        };
         let key = AccessKeyRecord::key_of(access_key);
         let record = typed::get::<AccessKeyRecord>(&*self.store, &key).await?;
         let record = record.ok_or(IamError::Unauthorized("no such access key"))?.value;
         let secret = self.open(&access_key_context(access_key), &record.secret)?;
-        Ok(AccessKey { user_id: record.user_id, secret })
+        let user = self.user(&record.user_id).await?;
+        let domain = self.domain(&user.domain_id).await?;
+        let projects = self.projects_of(&domain.id).await?;
+        let found = Arc::new(AccessKey { secret, user, domain, projects });
+        self.access_keys.remember(since, access_key.to_owned(), found.clone());
+        Ok(found)
     }
 
     /// Who signed this request. `project` and `domain` are what its headers ask for; without them
     /// it is for the first project.
-    pub async fn signer(
+    pub fn signer(
         &self,
         key: &AccessKey,
         request: &Signed<'_>,
@@ -117,21 +135,18 @@ impl Iam {
         domain: Option<&str>,
     ) -> Result<Caller, IamError> {
         request.verify(&key.secret)?;
-        let user = self.user(&key.user_id).await?;
-        let domain_record = self.domain(&user.domain_id).await?;
-        if domain.is_some_and(|domain| domain != domain_record.id) {
+        if domain.is_some_and(|domain| domain != key.domain.id) {
             return Err(IamError::Forbidden("another domain"));
         }
-        let projects = self.projects_of(&domain_record.id).await?;
         let project = match (project, domain) {
             (Some(id), _) => {
-                let found = projects.into_iter().find(|project| project.id.as_str() == id);
+                let found = key.projects.iter().find(|project| project.id.as_str() == id);
                 Some(found.ok_or(IamError::Forbidden("another project"))?)
             }
             (None, Some(_)) => None,
-            (None, None) => projects.into_iter().next(),
+            (None, None) => key.projects.first(),
         };
-        Ok(Caller { user, domain: domain_record, project })
+        Ok(Caller { user: key.user.clone(), domain: key.domain.clone(), project: project.cloned() })
     }
 
     /// The projects of a domain, by name.

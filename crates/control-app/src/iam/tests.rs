@@ -109,6 +109,23 @@ async fn a_token_is_for_its_scope_and_its_day() {
 }
 
 #[tokio::test]
+async fn a_revoked_token_is_good_for_nothing_at_once() {
+    let world = world();
+    let first = world.iam.first_start("local-1").await.unwrap();
+    let issued = world.iam.log_in(login(first.password.expose(), Scope::Unsaid), 0).await.unwrap();
+    let token = issued.token.expose();
+    world.iam.token(token, 0).await.unwrap();
+    let stranger = UserId::random();
+    let refused = world.iam.revoke_token(&stranger, token, 0).await.unwrap_err();
+    assert_eq!(code(refused), FORBIDDEN);
+    world.iam.token(token, 0).await.unwrap();
+    world.iam.revoke_token(&first.user_id, token, 0).await.unwrap();
+    assert_eq!(code(world.iam.token(token, 0).await.unwrap_err()), UNAUTHORIZED);
+    let again = world.iam.revoke_token(&first.user_id, token, 0).await.unwrap_err();
+    assert_eq!(code(again), UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn who_may_not_in_stays_out() {
     let world = world();
     let first = world.iam.first_start("local-1").await.unwrap();
@@ -169,12 +186,7 @@ async fn a_signer_has_the_project_that_it_asks_for() {
         body: b"",
     };
     let signer = async |project: Option<&str>, domain: Option<&str>| {
-        world
-            .iam
-            .signer(&key, &request, project, domain)
-            .await
-            .map(|caller| caller.project)
-            .map_err(code)
+        world.iam.signer(&key, &request, project, domain).map(|caller| caller.project).map_err(code)
     };
     assert_eq!(signer(None, None).await, Ok(Some(first.project.clone())));
     assert_eq!(
@@ -185,7 +197,7 @@ async fn a_signer_has_the_project_that_it_asks_for() {
     assert_eq!(signer(Some("0123456789abcdef0123456789abcdef"), None).await, Err(FORBIDDEN));
     assert_eq!(signer(None, Some("other")).await, Err(FORBIDDEN));
     let other = Signed { method: "PUT", ..request };
-    let refused = world.iam.signer(&key, &other, None, None).await.map(|_| ()).map_err(code);
+    let refused = world.iam.signer(&key, &other, None, None).map(|_| ()).map_err(code);
     assert_eq!(refused, Err(UNAUTHORIZED));
 }
 

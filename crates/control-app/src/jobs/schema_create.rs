@@ -13,10 +13,14 @@ use control_store::Revision;
 use control_store::record::Versioned;
 use control_store::records::data_node::DataNodeRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
+use futures::stream::{self, StreamExt};
 use job_engine::{JobDefinition, JobRow, Step, StepContext, StepError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// Data nodes on which databases are made at the same time.
+const DATA_NODES_AT_ONCE_MAX: usize = 16;
 
 /// The job's steps.
 pub fn definition() -> JobDefinition<Arc<App>> {
@@ -56,8 +60,7 @@ impl Step<Arc<App>> for Begin {
             let mut change = cx.app.change(&id).await?;
             let Some(before) = cx.app.schema_record(&id, name).await? else { return Ok(()) };
             for node in cx.app.unshared_data_nodes(&before.value).await? {
-                let free = DataNodeRecord { binding: None, ..node.value.clone() };
-                change.update(&node, &free);
+                change.update(&node, &node.value.released());
             }
             let failed = SchemaRecord {
                 status: SchemaStatus::CreateFailed,
@@ -105,21 +108,15 @@ impl Step<Arc<App>> for Databases {
 
     async fn run(&self, cx: &StepContext<'_, Arc<App>>) -> Result<Value, StepError> {
         let schema = required_schema(cx).await?;
-        for node in cx.app.data_nodes_of(&schema).await? {
-            let login = cx.app.binding_admin(&node.value)?;
-            for shard in schema.shards.iter().filter(|shard| shard.data_node == node.value.id) {
-                cx.app
-                    .data_nodes
-                    .create_database(
-                        &login,
-                        &shard.database,
-                        &schema.character_set,
-                        &schema.collation,
-                    )
-                    .await
-                    .map_err(crate::data_node::DataNodeError::from)?;
-            }
+        let nodes = cx.app.data_nodes_of(&schema).await?;
+        let mut each = Vec::with_capacity(nodes.len());
+        for node in &nodes {
+            each.push(cx.app.create_databases(&schema, &node.value));
         }
+        // All are let end, also after a failure: an undo must not run beside them.
+        let done: Vec<Result<(), crate::data_node::DataNodeError>> =
+            stream::iter(each).buffer_unordered(DATA_NODES_AT_ONCE_MAX).collect().await;
+        done.into_iter().collect::<Result<(), _>>()?;
         Ok(json!({}))
     }
 
@@ -204,6 +201,20 @@ impl App {
         name: &str,
     ) -> Result<Option<Versioned<SchemaRecord>>, AppError> {
         self.get(&SchemaRecord::key_of(id, name)).await
+    }
+
+    /// Makes a schema's physical databases on one data node.
+    async fn create_databases(
+        &self,
+        schema: &SchemaRecord,
+        node: &DataNodeRecord,
+    ) -> Result<(), crate::data_node::DataNodeError> {
+        let login = self.binding_admin(node)?;
+        for shard in schema.shards.iter().filter(|shard| shard.data_node == node.id) {
+            let (set, collation) = (&schema.character_set, &schema.collation);
+            self.data_nodes.create_database(&login, &shard.database, set, collation).await?;
+        }
+        Ok(())
     }
 
     /// The data nodes that hold a schema's shards.

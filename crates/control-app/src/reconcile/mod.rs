@@ -2,4 +2,5 @@
 //! that acts on it, made again and again.
 
 pub mod backups;
+pub mod mirror;
 pub mod nodes;

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::error::AppError;
 use crate::node::drain;
+use crate::reconcile::mirror::WantedNode;
 use base::id::NodeId;
 use control_store::record::{Record, Versioned};
 use control_store::records::instance::InstanceRecord;
@@ -22,7 +23,7 @@ pub enum Action {
 }
 
 /// Decides. Nodes that a job is making are the job's: they are left alone until they were up once.
-pub fn decide(desired: &[NodeRecord], observed: &[ObservedNode]) -> Vec<Action> {
+pub fn decide(desired: &[WantedNode], observed: &[ObservedNode]) -> Vec<Action> {
     let seen: BTreeMap<&NodeId, &ObservedNode> =
         observed.iter().map(|node| (&node.node_id, node)).collect();
     let known: BTreeSet<&NodeId> = desired.iter().map(|node| &node.id).collect();
@@ -54,16 +55,16 @@ impl App {
     pub async fn reconcile_nodes(&self) -> Result<Vec<Action>, ReconcileError> {
         // What is seen is read first: a node made between the two reads is then known, not removed.
         let observed = self.nodes.observe().await?;
-        let records: Vec<Versioned<NodeRecord>> = self.list(NodeRecord::PREFIX).await?;
-        let records: Vec<NodeRecord> = records.into_iter().map(|node| node.value).collect();
-        let actions = decide(&records, &observed);
+        let wanted = self.node_mirror.lock().await.present(&*self.store).await;
+        let wanted = wanted.map_err(AppError::from)?;
+        let actions = decide(&wanted, &observed);
         for action in &actions {
             let done = match action {
-                Action::Start(id) => match records.iter().find(|node| node.id == *id) {
-                    Some(node) => self.start_if_possible(node).await,
+                Action::Start(id) => match wanted.iter().find(|node| node.id == *id) {
+                    Some(node) => self.start_wanted(node).await,
                     None => Ok(()),
                 },
-                Action::Stop(id) => match records.iter().find(|node| node.id == *id) {
+                Action::Stop(id) => match wanted.iter().find(|node| node.id == *id) {
                     Some(node) => self.stop_in_order(node).await,
                     None => Ok(()),
                 },
@@ -92,6 +93,15 @@ impl App {
         Ok(())
     }
 
+    /// Starts a node by its record as it is now, if it still should run.
+    async fn start_wanted(&self, node: &WantedNode) -> Result<(), ReconcileError> {
+        let key = NodeRecord::key_of(&node.instance_id, &node.id);
+        match self.get::<NodeRecord>(&key).await? {
+            Some(record) if record.value.should_run => self.start_if_possible(&record.value).await,
+            _ => Ok(()),
+        }
+    }
+
     async fn start_if_possible(&self, node: &NodeRecord) -> Result<(), ReconcileError> {
         let Some(instance) =
             self.get::<InstanceRecord>(&InstanceRecord::key_of(&node.instance_id)).await?
@@ -108,7 +118,13 @@ impl App {
         Ok(())
     }
 
-    async fn stop_in_order(&self, node: &NodeRecord) -> Result<(), ReconcileError> {
+    /// Stops a node, unless it should run again by now.
+    async fn stop_in_order(&self, node: &WantedNode) -> Result<(), ReconcileError> {
+        let key = NodeRecord::key_of(&node.instance_id, &node.id);
+        let record: Option<Versioned<NodeRecord>> = self.get(&key).await?;
+        if record.is_some_and(|record| record.value.should_run) {
+            return Ok(());
+        }
         let instance: Option<Versioned<InstanceRecord>> =
             self.get(&InstanceRecord::key_of(&node.instance_id)).await?;
         let stop = instance.map_or(Stop::Kill, |instance| drain(&instance.value));
@@ -130,22 +146,15 @@ pub enum ReconcileError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::id::{GroupId, InstanceId};
-    use std::net::Ipv4Addr;
+    use base::id::InstanceId;
     use std::time::Duration;
 
-    fn node(number: u8, stage: NodeStage, should_run: bool) -> NodeRecord {
-        NodeRecord {
+    fn node(number: u8, stage: NodeStage, should_run: bool) -> WantedNode {
+        WantedNode {
             id: NodeId::from_random([number; 16]),
             instance_id: InstanceId::from_random([1; 16]),
-            name: "n".to_owned(),
-            group_id: GroupId::from_random([1; 16]),
-            availability_zone: "az1".to_owned(),
-            ip: Ipv4Addr::LOCALHOST,
             stage,
-            flavor_code: None,
             should_run,
-            certificates: None,
         }
     }
 

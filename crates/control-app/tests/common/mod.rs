@@ -218,6 +218,15 @@ pub async fn world(jobs: Jobs) -> World {
     World { app, store, slow_log, nodes, publisher, project: ProjectId::random(), directory }
 }
 
+/// Its nodes go with it: other worlds of the same test may come by the same port.
+impl Drop for World {
+    fn drop(&mut self) {
+        for task in self.nodes.running.lock().unwrap().values() {
+            task.abort();
+        }
+    }
+}
+
 impl World {
     /// Buys an instance; its id.
     pub async fn buy(&self, nodes: u32) -> (String, Option<String>) {

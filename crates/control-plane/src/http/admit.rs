@@ -123,7 +123,7 @@ async fn identify(
         body: &bytes,
     };
     let asked = text("x-project-id").or(project);
-    let caller = state.iam.signer(&key, &signed, asked, text("x-domain-id")).await?;
+    let caller = state.iam.signer(&key, &signed, asked, text("x-domain-id"))?;
     Ok((caller, bytes))
 }
 

@@ -21,7 +21,7 @@ const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 /// Calls that need a known caller.
 pub fn routes() -> Router<Arc<AppState>> {
     Router::new()
-        .route("/v3/auth/tokens", get(show_token))
+        .route("/v3/auth/tokens", get(show_token).delete(revoke_token))
         .route("/v3/auth/projects", get(list_projects))
         .route("/v3/auth/domains", get(list_domains))
         .route("/v3/projects", get(list_projects))
@@ -50,21 +50,35 @@ async fn show_token(
     State(state): State<Arc<AppState>>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let subject = headers.get(&SUBJECT_TOKEN).ok_or_else(|| required("X-Subject-Token"))?;
+    let subject = subject(&headers)?;
     let token = subject.to_str().unwrap_or_default();
-    let view: TokenView = match state.iam.token(token, now_ms()).await {
-        Ok(view) => view,
-        Err(IamError::Unauthorized(_)) => {
-            return Err(ApiError::not_found(
-                NOT_FOUND,
-                "The token does not exist.",
-                "Token不存在。",
-            )
-            .into());
-        }
-        Err(error) => return Err(ApiError::from(error).into()),
-    };
+    let view: TokenView = state.iam.token(token, now_ms()).await.map_err(of_subject)?;
     Ok(([(SUBJECT_TOKEN, subject.clone())], Json(view.document())).into_response())
+}
+
+/// Ends the token in `X-Subject-Token`, which must be the caller's own.
+async fn revoke_token(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Failure> {
+    let token = subject(&headers)?.to_str().unwrap_or_default();
+    state.iam.revoke_token(&caller.user.id, token, now_ms()).await.map_err(of_subject)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn subject(headers: &HeaderMap) -> Result<&HeaderValue, ApiError> {
+    headers.get(&SUBJECT_TOKEN).ok_or_else(|| required("X-Subject-Token"))
+}
+
+/// The error of a call on a token: one that is not good is not found.
+fn of_subject(error: IamError) -> ApiError {
+    match error {
+        IamError::Unauthorized(_) => {
+            ApiError::not_found(NOT_FOUND, "The token does not exist.", "Token不存在。")
+        }
+        error => ApiError::from(error),
+    }
 }
 
 /// The projects of the caller's domain; `name`, `domain_id`, `enabled`, `page` and `per_page` choose.

@@ -13,6 +13,8 @@ pub mod serve;
 pub mod state;
 pub mod throttle;
 
+pub use frame::RequestId;
+
 use answer::Failure;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};

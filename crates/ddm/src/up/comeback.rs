@@ -4,42 +4,37 @@
 use super::progress::Progress;
 use crate::rest::Client;
 use anyhow::Result;
+use control_app::greeting;
 use serde_json::Value;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 /// How long all nodes together may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long one greeting may take.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
-
 const POLL: Duration = Duration::from_millis(200);
 
-/// The first byte of a MySQL greeting's payload; a refusal begins with 0xFF.
-const PROTOCOL_10: u8 = 10;
-
-/// Where the payload begins in the first packet.
-const PACKET_HEADER_BYTES: usize = 4;
+/// How old what we know of the instances may be.
+const READ_AGAIN: Duration = Duration::from_secs(3);
 
 /// Waits; instances whose nodes do not come are named and left to the reconcilers.
 pub async fn wait(client: &Client, progress: &Progress) -> Result<()> {
-    let mut waiting = addresses(client).await?;
-    if waiting.is_empty() {
-        return Ok(());
-    }
     let deadline = Instant::now() + TIMEOUT;
+    let mut waiting = addresses(client).await?;
+    let mut read = Instant::now();
     loop {
-        progress
-            .step(&format!("waiting for {} addresses of instances to come back", waiting.len()));
         let mut still = Vec::new();
         for (instance, address) in waiting {
-            if !greets(&address).await {
+            if !answers(&address).await {
                 still.push((instance, address));
             }
         }
         waiting = still;
+        // Jobs that were cut off go on, and instances change and go by them.
+        if !waiting.is_empty() && read.elapsed() > READ_AGAIN {
+            let present = addresses(client).await?;
+            waiting.retain(|one| present.contains(one));
+            read = Instant::now();
+        }
         if waiting.is_empty() && (all_heard(client).await? || Instant::now() > deadline) {
             return Ok(());
         }
@@ -51,6 +46,8 @@ pub async fn wait(client: &Client, progress: &Progress) -> Result<()> {
             }
             return Ok(());
         }
+        progress
+            .step(&format!("waiting for {} addresses of instances to come back", waiting.len()));
         tokio::time::sleep(POLL).await;
     }
 }
@@ -70,8 +67,7 @@ async fn addresses(client: &Client) -> Result<Vec<(String, String)>> {
             name.clone(),
             format!("{}:{}", text(&instance["access_ip"]), text(&instance["access_port"])),
         ));
-        let path = format!("/v1/{{project_id}}/instances/{}/nodes", text(&instance["id"]));
-        for node in client.list(&path, "nodes").await? {
+        for node in nodes(client, &instance).await? {
             addresses
                 .push((name.clone(), format!("{}:{}", text(&node["ip"]), text(&node["port"]))));
         }
@@ -79,30 +75,42 @@ async fn addresses(client: &Client) -> Result<Vec<(String, String)>> {
     Ok(addresses)
 }
 
+/// An instance's nodes; none when it went meanwhile.
+async fn nodes(client: &Client, instance: &Value) -> Result<Vec<Value>> {
+    let id = instance["id"].as_str().unwrap_or_default();
+    let path = format!("/v1/{{project_id}}/instances/{id}");
+    match client.list(&format!("{path}/nodes"), "nodes").await {
+        Err(error) if !is_there(client, id).await? => {
+            tracing::debug!(%error, id, "an instance went while its nodes were listed");
+            Ok(Vec::new())
+        }
+        answer => answer,
+    }
+}
+
+async fn is_there(client: &Client, id: &str) -> Result<bool> {
+    let instances = client.list("/v1/{project_id}/instances", "instances").await?;
+    Ok(instances.iter().any(|instance| instance["id"] == id))
+}
+
 /// Whether every node of a running instance speaks with the control plane again: before that it
 /// serves, but definitions cannot be changed through it.
 async fn all_heard(client: &Client) -> Result<bool> {
     for instance in client.list("/v1/{project_id}/instances", "instances").await? {
-        let id = instance["id"].as_str().unwrap_or_default();
         if instance["status"] != "RUNNING" {
             continue;
         }
-        let path = format!("/v1/{{project_id}}/instances/{id}/nodes");
-        let nodes = client.list(&path, "nodes").await?;
-        if nodes.iter().any(|node| node["status"] != "normal") {
+        if nodes(client, &instance).await?.iter().any(|node| node["status"] != "normal") {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Whether a MySQL server greets there.
-async fn greets(address: &str) -> bool {
-    let greeting = async {
-        let mut stream = TcpStream::connect(address).await?;
-        let mut start = [0; PACKET_HEADER_BYTES + 1];
-        stream.read_exact(&mut start).await?;
-        std::io::Result::Ok(start[PACKET_HEADER_BYTES] == PROTOCOL_10)
-    };
-    matches!(tokio::time::timeout(GREETING_TIMEOUT, greeting).await, Ok(Ok(true)))
+/// Whether a MySQL server answers there, be it that its security group does not let us in.
+async fn answers(address: &str) -> bool {
+    match address.parse() {
+        Ok(address) => greeting::answers(address).await.is_ok(),
+        Err(_) => false,
+    }
 }
