@@ -22,6 +22,7 @@ NODES_MAX = 9
 NO_MORE = "no-more"
 FIXED = ("node_num", "node_number", "nodes", "node_ids", "instance_ids", "target")
 LOOK_EVERY = 40
+TELL_EVERY = 1_000
 FAILURES_SHOWN = 10
 CHECKS = [
     of_openapi.status_code_conformance, of_openapi.content_type_conformance,
@@ -73,6 +74,8 @@ class Hammer:
         if self.made % LOOK_EVERY == 0:
             self.look()
         self.made += 1
+        if self.made % TELL_EVERY == 0:
+            print(f"{self.made} requests, {len(self.failures)} wrong answers, {self.statuses}", flush=True)
         operation = self.operations[f"{case.method.upper()} {case.path}"]
         for name, ids in self.live.items():
             if name in case.path_parameters and ids and (name == "project_id" or chance.random() < 0.9):
@@ -101,6 +104,7 @@ class Hammer:
     def failed(self, case, what):
         """Keeps a failure with the command that shows it again; passwords are of this run only."""
         self.failures.append(f"{case.method.upper()} {case.path}: {what}\n    {case.as_curl_command()[:1500]}")
+        print(self.failures[-1], flush=True)
 
     def good_body(self, operation):
         """A body that would be taken, on objects that may be destroyed."""
