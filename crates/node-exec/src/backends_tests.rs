@@ -45,6 +45,7 @@ fn snapshot(version: u64, node: DataNode) -> Snapshot {
         node_count: 1,
         read_only_nodes: Default::default(),
         client_access: None,
+        access_lists: Default::default(),
         time_zone: None,
     }
 }

@@ -226,7 +226,6 @@ async fn shares(world: &World) {
         let counted = (number(&mut counters[at], SELECTS).await - before[at]) as f64;
         let reads = counted - noise[at] * seconds;
         let share = 100.0 * reads / READS as f64;
-        println!("server {at}: {counted} selects, {share:.2} % of the reads");
         assert!((share - wanted).abs() <= TOLERANCE, "server {at}: {share} %");
         total += share;
     }
