@@ -167,7 +167,7 @@ def new_schema(choose, v3):
     nodes = choose.data_nodes(instance)
     detail = {"name": name, "shard_mode": "cluster", "shard_number": 2 * len(nodes)}
     if v3:
-        return of_instance(instance, {**detail, "dn_instances": logins(nodes, "admin_user", "admin_password")})
+        return of_instance(instance, {**detail, "dn_instances": logins(nodes, "user_name", "user_password")})
     return of_instance(instance, {"databases": [{**detail, "used_rds": logins(nodes)}]})
 
 
