@@ -5,6 +5,9 @@
 `none` registers a code that no request causes. `docs/api-notes.md` has both lists, made from here:
 `UPDATE=1` with `test_error_codes.py` rewrites them."""
 
+import base64
+import gzip
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,7 +106,8 @@ def _(world):
     return world.caller.call("GET", world.caller.path(INSTANCES), token="nonsense")
 
 
-@cause("DBS.280404", 404, "an unknown route, instance, node, order or data node", f"GET {INSTANCE}")
+@cause("DBS.280404", 404, "an unknown route, instance, node, group, order, data node, backup, "
+       "security group or rule", f"GET {INSTANCE}")
 def _(world):
     return call(world, f"GET {INSTANCE}", instance_id=world.unknown("instance_id"))
 
@@ -114,7 +118,7 @@ def _(world):
 
 
 @cause("DBS.280409", 409, "an order that needs no payment; a data node that is registered already or that an instance uses; a "
-       "name that is taken; a security group that an instance has",
+       "name that is taken; a security group that an instance has; a rule that is there",
        "POST /v3/{project_id}/orders/{order_id}/pay")
 def _(world):
     order = world.order()
@@ -167,7 +171,7 @@ def _(world):
     return call(world, BUY, world.instance_body(time_zone="UTC+04:00"))
 
 
-@cause("DBS.200057", 400, "a parameter template that does not exist", BUY)
+@cause("DBS.200057", 400, "a parameter template that does not exist, or the default one where only one's own can be named", BUY)
 def _(world):
     return call(world, BUY, world.instance_body(param_group_id=world.unknown("config_id")))
 
@@ -261,7 +265,7 @@ def _(world):
             rows(server, "SET GLOBAL read_only = 0")
 
 
-@cause("DBS.300356", 400, "a data node that does not answer", MAKE_SCHEMA)
+@cause("DBS.300356", 400, "a data node, or a replica that its primary has connected, that does not answer", MAKE_SCHEMA)
 def _(world):
     node = world.ends["data_nodes"][0]
     with Forwarder(node["host"], node["port"]) as forwarder:
@@ -291,14 +295,16 @@ def _(world):
 
 # Data nodes of one's own.
 
-@cause("DBS.300357", 400, "registering a server with a wrong administrator or password", REGISTER)
+@cause("DBS.300357", 400, "registering a server with a wrong administrator or password; a data node that refuses its registered "
+       "administrator", REGISTER)
 def _(world):
     node = world.ends["data_nodes"][0]
     with Forwarder(node["host"], node["port"]) as forwarder:
         return register(world, *forwarder.address, admin_password="wrong")
 
 
-@cause("DBS.300363", 400, "registering a server that is not set up as a data node must be", REGISTER)
+@cause("DBS.300363", 400, "registering a server that is not set up as a data node must be, or that is another one when a "
+       "registration changes", REGISTER)
 def _(world):
     node = world.ends["data_nodes"][0]
     with administrator(node) as server, Forwarder(node["host"], node["port"]) as forwarder:
@@ -382,32 +388,68 @@ def _(world):
 
 # Read policies, parameters, metadata.
 
+SYNC = f"POST {INSTANCE}/rds/sync"
 STRATEGY = "PUT /v2/{project_id}/instances/{instance_id}/action/read-write-strategy"
 PARAMETERS = f"PUT {V3}/configurations"
+IMPORT = f"POST {V3}/schema-metadata"
 RESTORE = f"POST {V3}/backups/metadata-recovery"
 
 
-@cause("DBS.300314", 400, "read weights for a data node that the instance does not use", STRATEGY)
+@cause("DBS.300314", 400, "read weights for a server that is none of the instance's, for a data node without replicas, or "
+       "for several data nodes in one entry", STRATEGY)
 def _(world):
     return call(world, STRATEGY, {"read_weight": {world.unknown("data_node_id"): 50}})
 
 
-@cause("DBS.300315", 400, "a read weight outside 0–100", STRATEGY)
+@cause("DBS.300315", 400, "a read weight outside 0–100, or a data node of which no server has one above 0", STRATEGY)
 def _(world):
     return call(world, STRATEGY, {"read_weight": {world.ends["data_nodes"][0]["id"]: 101}})
 
 
-@cause("DBS.300375", 400, "a parameter that does not exist, cannot be changed, or whose value is out of its range", PARAMETERS)
+@cause("DBS.300125", 400, "synchronising when another server answers at the address of a data node", SYNC)
+def _(world):
+    instance, node_id = world.spare(), world.empty_data_node(0)
+    world.empty_data_node(1)
+    node, other = world.logins[node_id], world.logins[world.empty_data_node(1)]
+    made = call(world, MAKE_SCHEMA, world.schema_body("moving", [{**node, "id": node_id}]), instance_id=instance)
+    assert made.status == 200, made
+    world.schema_settled("moving", instance)
+    move = f"PUT {DATA_NODES}/{{data_node_id}}"
+    try:
+        with Forwarder(node["host"], node["port"]) as forwarder:
+            moved = call(world, move, dict(zip(("host", "port"), forwarder.address)), data_node_id=node_id)
+            assert moved.status == 200, moved
+            forwarder.target = other["host"], other["port"]
+            return call(world, SYNC, instance_id=instance)
+    finally:
+        back = call(world, move, {"host": node["host"], "port": node["port"]}, data_node_id=node_id)
+        assert back.status == 200, back
+        world.unbind(instance, "moving", "true")
+
+
+@cause("DBS.300375", 400, "a parameter that does not exist, is read-only, or whose value is out of its range", PARAMETERS)
 def _(world):
     return call(world, PARAMETERS, {"values": {"long_query_time": "soon"}})
 
 
-@cause("DBS.300336", 400, "restoring onto data nodes that lack a physical database of the backup", RESTORE)
+@cause("DBS.300330", 400, "exported metadata whose inside is JSON of another form", IMPORT)
+def _(world):
+    node_id = world.empty_data_node(2)
+    login = world.logins[node_id]
+    inside = base64.b64encode(gzip.compress(json.dumps({"format": 5}).encode())).decode()
+    return call(world, IMPORT, {"compressed_databases_info": inside, "dn_instance": [
+        {"dn_instance_id": node_id, "admin_user": login["admin_user"], "admin_password": login["admin_password"]}]},
+        instance_id=world.spare())
+
+
+@cause("DBS.300336", 400, "restoring onto data nodes that lack a physical database of the backup, or some of a table's physical "
+       "tables", RESTORE)
 def _(world):
     return world.restore(world.spare(), data_nodes=[world.empty_data_node(2)])
 
 
-@cause("DBS.300372", 400, "restoring onto an instance that is unknown or not fit to be restored onto", RESTORE)
+@cause("DBS.300372", 400, "restoring onto an instance that is unknown, or onto another one than the source that has a schema, "
+       "an account or a data node", RESTORE)
 def _(world):
     return world.restore(world.unknown("instance_id"), data_nodes=[world.ends["data_nodes"][0]["id"]])
 
@@ -415,11 +457,11 @@ def _(world):
 # Codes that no request causes.
 
 none("200412", "a fault of ours; a request that causes it shows a defect")
-none("300002 300005 300100 300101 300115 300116 300117 300120 300128 300302 300312 300322 300328 300330 300335 300355",
+none("300002 300005 300100 300101 300115 300116 300117 300120 300128 300302 300312 300322 300335 300355",
      "failures of the server itself: a call answers `DBS.200412` or `DBS.280503`, a job gives its reason")
-none("300125 300135 300316", "failures of the server itself, as above; synchronising data nodes is a job and gives its "
-     "reason there")
-none("280503", "the store does not answer, or an object kept changing under the call")
+none("300135 300316", "failures of the server itself, as above")
+none("300328", "a password that nodes did not take, so that the old one holds: they take each that passes the checks")
+none("280503", "the store does not answer, an object kept changing under the call, or nodes needed more than 20 s for it")
 none("280501", "every route that exists is served")
 none("300310", "extended permissions: no call can set them")
 none("300360 300369 300370 300371", "there is no such condition here: every data node supports every operation, every "

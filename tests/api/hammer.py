@@ -112,6 +112,15 @@ class Hammer:
         if operation.id == "create_schema_v3":
             body.update(shard_number=1, dn_instances=[
                 {"id": login["id"], "user_name": login["user"], "user_password": login["password"]}])
+        if operation.id == "update_data_node":
+            body = {**self.server, "replicas": []}
+        if operation.id == "set_read_weights":
+            body = {"read_weight": {login["id"]: 100}}
+        if operation.id == "set_read_weights_v3":
+            body = {"read_weight_list": [{login["id"]: 100}]}
+        if operation.id == "check_data_node_connections":
+            body = {"infos": [{"endpoint": f"{self.server['host']}:{self.server['port']}", "username": login["user"],
+                               "password": login["password"], "rds_instance_id": login["id"]}]}
         return body
 
     def blend(self, made, good, chance):

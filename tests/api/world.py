@@ -101,6 +101,11 @@ class World:
                 {"id": node["id"], "adminUser": node["admin_user"], "adminPassword": node["admin_password"]}
                 for node in nodes], **more}]}
 
+    def connection(self, node, **more):
+        """A data node as the call names it that tries connections."""
+        return {"endpoint": f"{node['host']}:{node['port']}", "username": node["admin_user"],
+                "password": node["admin_password"], "rds_instance_id": node["id"], **more}
+
     def buy(self, name, **more):
         """An instance of one node; returns its id once it runs."""
         answer = self.caller.call("POST", self.caller.path("/v1/{project_id}/instances"), self.instance_body(name, **more))
@@ -229,6 +234,13 @@ def schema_v3(world):
         {"id": node["id"], "user_name": node["admin_user"], "user_password": node["admin_password"]} for node in nodes]}
 
 
+def changed_data_node(world):
+    node = world.ends["data_nodes"][0]
+    return {"host": node["host"], "port": node["port"], "admin_user": node["admin_user"],
+            "admin_password": node["admin_password"], "replicas": [
+                {"id": world.unknown("data_node_id"), "host": "127.0.0.1", "port": 9}]}
+
+
 def change(world):
     return {key: value for key, value in account(world).items() if key not in ("name", "password")}
 
@@ -249,7 +261,12 @@ BODIES = {bare(key): maker for key, maker in {
     "POST /v2/{project_id}/instances/{instance_id}/action/reduce":
         lambda world: {"node_number": 1, "group_id": world.known["group_id"]},
     "PUT /v2/{project_id}/instances/{instance_id}/action/read-write-strategy":
-        lambda world: {"read_weight": {node["id"]: 50 for node in world.ends["data_nodes"]}},
+        lambda world: {"read_weight": {node["id"]: 100 for node in world.ends["data_nodes"]}},
+    "PUT /v3/{project_id}/instances/{instance_id}/action/batch-modify-read-write-strategy":
+        lambda world: {"read_weight_list": [{node["id"]: 100} for node in world.ends["data_nodes"]]},
+    "PUT /v3/{project_id}/data-nodes/{data_node_id}": changed_data_node,
+    "POST /v3/{project_id}/instances/{instance_id}/rds/connection":
+        lambda world: {"infos": [world.connection(node) for node in world.ends["data_nodes"]]},
     "PUT /v3/{project_id}/instances/{instance_id}/flavor":
         lambda world: {"spec_code": world.flavors[1]["code"], "group_id": world.known["group_id"], "is_auto_pay": False},
     "POST /v1/{project_id}/instances/{instance_id}/databases": lambda world: world.schema_body(),

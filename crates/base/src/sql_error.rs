@@ -157,6 +157,10 @@ catalogue! {
     METADATA_LOCK_HELD = 3111, b"HY000", Conflict;
     /// More DDL statements within an hour than `ddl_flowcontrol_threshold` allows.
     TOO_MANY_DDL = 3112, b"HY000", Limit;
+    /// A node of a read-only group found no replica to read from.
+    NO_READ_REPLICA = 3113, b"HY000", Dependency;
+    /// A write on a node of a read-only group.
+    NODE_IS_READ_ONLY = 1290, b"HY000", User;
 }
 
 #[cfg(test)]

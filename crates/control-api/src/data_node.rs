@@ -2,6 +2,7 @@
 //! registers servers and takes them off again.
 
 use base::api_error::ApiError;
+use base::id::DataNodeId;
 use base::secret::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +15,9 @@ pub const HOST_BYTES_MAX: usize = 255;
 
 /// Longest name of a data node, of its administrator, of a password.
 pub const TEXT_BYTES_MAX: usize = 128;
+
+/// Servers that one call asks whether it can connect.
+pub const CONNECTIONS_MAX: usize = 256;
 
 /// Answer of the v1 call.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -104,7 +108,7 @@ pub struct CreateDataNodeRequest {
     /// The administrator's password.
     #[schema(value_type = String)]
     pub admin_password: Secret,
-    /// Its read replicas, at most 8.
+    /// Its read replicas, at most 8; without them a synchronisation looks for them.
     pub replicas: Option<Vec<ReplicaRequest>>,
     /// Its AZ; without one the first.
     pub availability_zone: Option<String>,
@@ -132,8 +136,8 @@ pub struct NewDataNode {
     pub admin_user: String,
     /// The administrator's password.
     pub admin_password: Secret,
-    /// Read replicas: host and port.
-    pub replicas: Vec<(String, u16)>,
+    /// Read replicas: host and port; none named means that they are looked for.
+    pub replicas: Option<Vec<(String, u16)>>,
     /// Its AZ; without one the first.
     pub availability_zone: Option<String>,
 }
@@ -141,34 +145,23 @@ pub struct NewDataNode {
 impl CreateDataNodeRequest {
     /// The server, if nothing is wrong.
     pub fn check(self) -> Result<NewDataNode, ApiError> {
-        for (field, text) in [
+        for (field, given) in [
             ("name", self.name.as_str()),
             ("admin_user", self.admin_user.as_str()),
             ("admin_password", self.admin_password.expose()),
         ] {
-            if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control)
-            {
-                return Err(ApiError::parameter(
-                    field,
-                    "must have 1 to 128 printable characters",
-                    "长度必须为1~128个可见字符",
-                ));
-            }
+            text(field, given)?;
         }
-        let replicas = self.replicas.unwrap_or_default();
-        if replicas.len() > REPLICAS_MAX {
-            return Err(ApiError::parameter(
-                "replicas",
-                "has too many entries (at most 8)",
-                "只读节点过多（最多8个）",
-            ));
-        }
-        let replicas = replicas.into_iter().enumerate().map(|(at, replica)| {
-            let field = |name: &str| format!("replicas[{at}].{name}");
-            Ok((host(&field("host"), replica.host)?, port(&field("port"), replica.port)?))
+        let replicas = self.replicas.map(|replicas| {
+            few_replicas(replicas.len())?;
+            let replicas = replicas.into_iter().enumerate().map(|(at, replica)| {
+                let field = |name: &str| format!("replicas[{at}].{name}");
+                Ok((host(&field("host"), replica.host)?, port(&field("port"), replica.port)?))
+            });
+            replicas.collect::<Result<Vec<_>, ApiError>>()
         });
         Ok(NewDataNode {
-            replicas: replicas.collect::<Result<_, ApiError>>()?,
+            replicas: replicas.transpose()?,
             host: host("host", self.host)?,
             port: port("port", self.port)?,
             name: self.name,
@@ -177,6 +170,218 @@ impl CreateDataNodeRequest {
             availability_zone: self.availability_zone,
         })
     }
+}
+
+/// Body of a changed registration; what is left out stays.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct UpdateDataNodeRequest {
+    /// Where its primary listens.
+    pub host: Option<String>,
+    /// The primary's port.
+    pub port: Option<i64>,
+    /// Its administrator.
+    pub admin_user: Option<String>,
+    /// The administrator's password.
+    #[schema(value_type = Option<String>)]
+    pub admin_password: Option<Secret>,
+    /// All its read replicas, at most 8.
+    pub replicas: Option<Vec<UpdateReplicaRequest>>,
+}
+
+/// Where a read replica listens.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct UpdateReplicaRequest {
+    /// Its id, if it is one of the present ones that moved.
+    pub id: Option<String>,
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: i64,
+}
+
+/// A changed registration, well-formed.
+#[derive(Clone, Debug)]
+pub struct DataNodeUpdate {
+    /// Where its primary listens.
+    pub host: Option<String>,
+    /// The primary's port.
+    pub port: Option<u16>,
+    /// Its administrator.
+    pub admin_user: Option<String>,
+    /// The administrator's password.
+    pub admin_password: Option<Secret>,
+    /// All its read replicas: id (if it is a present one), host and port.
+    pub replicas: Option<Vec<(Option<DataNodeId>, String, u16)>>,
+}
+
+impl UpdateDataNodeRequest {
+    /// The changes, if nothing is wrong.
+    pub fn check(self) -> Result<DataNodeUpdate, ApiError> {
+        if let Some(user) = &self.admin_user {
+            text("admin_user", user)?;
+        }
+        if let Some(password) = &self.admin_password {
+            text("admin_password", password.expose())?;
+        }
+        let replicas = self.replicas.map(|replicas| {
+            few_replicas(replicas.len())?;
+            let replicas = replicas.into_iter().enumerate().map(|(at, replica)| {
+                let field = |name: &str| format!("replicas[{at}].{name}");
+                let id = replica.id.map(|id| {
+                    DataNodeId::parse(&id).ok_or_else(|| {
+                        ApiError::parameter(field("id"), "is no replica's id", "不是只读节点ID")
+                    })
+                });
+                Ok((
+                    id.transpose()?,
+                    host(&field("host"), replica.host)?,
+                    port(&field("port"), replica.port)?,
+                ))
+            });
+            replicas.collect::<Result<Vec<_>, ApiError>>()
+        });
+        let update = DataNodeUpdate {
+            host: self.host.map(|given| host("host", given)).transpose()?,
+            port: self.port.map(|given| port("port", given)).transpose()?,
+            admin_user: self.admin_user,
+            admin_password: self.admin_password,
+            replicas: replicas.transpose()?,
+        };
+        let addresses = update.host.is_none() && update.port.is_none();
+        let account = update.admin_user.is_none() && update.admin_password.is_none();
+        if addresses && account && update.replicas.is_none() {
+            return Err(ApiError::parameter(
+                "body",
+                "must have at least one of host, port, admin_user, admin_password, replicas",
+                "host、port、admin_user、admin_password、replicas至少指定一个",
+            ));
+        }
+        Ok(update)
+    }
+}
+
+/// Body of the call that asks servers whether they let someone in.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct CheckConnectionsRequest {
+    /// The servers, at most 256.
+    pub infos: Vec<CheckConnection>,
+}
+
+/// One of these servers.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct CheckConnection {
+    /// `host:port`.
+    pub endpoint: String,
+    /// An account on it.
+    pub username: String,
+    /// The account's password.
+    #[schema(value_type = String)]
+    pub password: Secret,
+    /// The data node.
+    pub rds_instance_id: String,
+}
+
+/// A server to connect to, well-formed.
+#[derive(Clone, Debug)]
+pub struct ConnectionToCheck {
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// An account on it.
+    pub user: String,
+    /// The account's password.
+    pub password: Secret,
+    /// The data node.
+    pub id: String,
+}
+
+impl CheckConnectionsRequest {
+    /// The servers, if nothing is wrong.
+    pub fn check(self) -> Result<Vec<ConnectionToCheck>, ApiError> {
+        if self.infos.is_empty() || self.infos.len() > CONNECTIONS_MAX {
+            return Err(ApiError::parameter(
+                "infos",
+                "must have 1 to 256 entries",
+                "条目数必须为1~256",
+            ));
+        }
+        let infos = self.infos.into_iter().enumerate().map(|(at, info)| {
+            let field = |name: &str| format!("infos[{at}].{name}");
+            text(&field("username"), &info.username)?;
+            text(&field("password"), info.password.expose())?;
+            text(&field("rds_instance_id"), &info.rds_instance_id)?;
+            let name = field("endpoint");
+            let (at_host, at_port) = info.endpoint.rsplit_once(':').ok_or_else(|| {
+                ApiError::parameter(name.as_str(), "must be host:port", "格式必须为host:port")
+            })?;
+            let bare = at_host.trim_start_matches('[').trim_end_matches(']');
+            Ok(ConnectionToCheck {
+                host: host(&name, bare.to_owned())?,
+                port: port(&name, at_port.parse().unwrap_or(0))?,
+                user: info.username,
+                password: info.password,
+                id: info.rds_instance_id,
+            })
+        });
+        infos.collect()
+    }
+}
+
+/// Answer of that call.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct CheckConnectionsResponse {
+    /// In the order of the request.
+    pub rds_check_infos: Vec<ConnectionResult>,
+}
+
+/// What came of one connection.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ConnectionResult {
+    /// The data node.
+    pub rds_instance_id: String,
+    /// `true` or `false`.
+    pub success: String,
+    /// Why not.
+    pub error_code: Option<String>,
+    /// The same in words.
+    pub error_message: Option<String>,
+}
+
+/// Answer of the v1 call that synchronises data nodes.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncDataNodesResponse {
+    /// The instance.
+    pub instance_id: String,
+    /// The job that brought the nodes up to date.
+    pub job_id: String,
+}
+
+/// Answer of the v3 call that does the same.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SyncDataNodesV3Response {}
+
+fn text(field: &str, text: &str) -> Result<(), ApiError> {
+    if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(ApiError::parameter(
+            field,
+            "must have 1 to 128 printable characters",
+            "长度必须为1~128个可见字符",
+        ));
+    }
+    Ok(())
+}
+
+fn few_replicas(count: usize) -> Result<(), ApiError> {
+    if count <= REPLICAS_MAX {
+        return Ok(());
+    }
+    Err(ApiError::parameter(
+        "replicas",
+        "has too many entries (at most 8)",
+        "只读节点过多（最多8个）",
+    ))
 }
 
 fn host(field: &str, host: String) -> Result<String, ApiError> {
@@ -215,8 +420,12 @@ pub struct DataNode {
     pub availability_zone: String,
     /// The instance that uses it, if one does.
     pub instance_id: Option<String>,
+    /// The primary's share of reads.
+    pub read_weight: u32,
     /// Its read replicas.
     pub replicas: Vec<DataNodeReplica>,
+    /// The instance still uses what was registered before, until its data nodes are synchronised.
+    pub needs_sync: bool,
 }
 
 /// A read replica.
@@ -228,6 +437,8 @@ pub struct DataNodeReplica {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Its share of reads.
+    pub read_weight: u32,
 }
 
 /// Answer of the call that lists all of them.

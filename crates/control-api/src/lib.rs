@@ -2,6 +2,7 @@
 //! which code a wrong one is answered, and the OpenAPI document. It is pure: it must not know how a
 //! call is carried out, kept or transported.
 
+pub mod access_list;
 pub mod account;
 pub mod administrator;
 pub mod backup;
@@ -23,6 +24,7 @@ pub mod order;
 pub mod paging;
 pub mod password;
 pub mod query;
+pub mod read_weight;
 pub mod routes;
 pub mod scaling;
 pub mod schema;

@@ -4,8 +4,9 @@
 
 use crate::account::{ACCOUNTS_MAX, AUTHORITIES, DESCRIPTION_LENGTH_MAX};
 use crate::configuration::APPLY_INSTANCES_MAX;
-use crate::data_node::{HOST_BYTES_MAX, REPLICAS_MAX, TEXT_BYTES_MAX};
+use crate::data_node::{CONNECTIONS_MAX, HOST_BYTES_MAX, REPLICAS_MAX, TEXT_BYTES_MAX};
 use crate::instance::{NODES_MAX, TIME_ZONES};
+use crate::read_weight::WEIGHT_MAX;
 use crate::schema::{DATA_NODES_MAX, SHARDS_PER_DATA_NODE_MAX};
 use serde_json::{Map, Value, json};
 
@@ -18,13 +19,15 @@ pub enum Limit {
     Range(i64, i64),
     /// So many entries: fewest, most.
     Entries(usize, Option<usize>),
+    /// A map, or a list of maps, at least one, of integers of this range.
+    Ranges(i64, i64),
     /// One of these texts.
     OneOf(&'static [&'static str]),
     /// At least one entry, each one of these texts.
     SomeOf(&'static [&'static str]),
 }
 
-use Limit::{Entries, OneOf, Range, SomeOf, Text};
+use Limit::{Entries, OneOf, Range, Ranges, SomeOf, Text};
 
 /// A type and what limits its fields.
 type TypeLimits = (&'static str, &'static [(&'static str, Limit)]);
@@ -152,6 +155,24 @@ pub const LIMITS: &[TypeLimits] = &[
         ],
     ),
     ("ReplicaRequest", &[("host", HOST), ("port", PORT)]),
+    (
+        "UpdateDataNodeRequest",
+        &[
+            ("host", HOST),
+            ("port", PORT),
+            ("admin_user", TEXT),
+            ("admin_password", TEXT),
+            ("replicas", Entries(0, Some(REPLICAS_MAX))),
+        ],
+    ),
+    ("UpdateReplicaRequest", &[("id", DATA_NODE_ID), ("host", HOST), ("port", PORT)]),
+    ("CheckConnectionsRequest", &[("infos", Entries(1, Some(CONNECTIONS_MAX)))]),
+    (
+        "CheckConnection",
+        &[("endpoint", GIVEN), ("username", TEXT), ("password", TEXT), ("rds_instance_id", GIVEN)],
+    ),
+    ("ReadWriteStrategyRequest", &[("read_weight", Ranges(0, WEIGHT_MAX))]),
+    ("BatchReadWriteStrategyRequest", &[("read_weight_list", Ranges(0, WEIGHT_MAX))]),
     ("CreateConfigurationRequest", &[("name", TEMPLATE_NAME), ("description", TEMPLATE_TEXT)]),
     ("UpdateConfigurationRequest", &[("name", TEMPLATE_NAME), ("description", TEMPLATE_TEXT)]),
     ("CopyConfigurationRequest", &[("new_name", TEMPLATE_NAME), ("description", TEMPLATE_TEXT)]),
@@ -195,6 +216,17 @@ impl Limit {
             Entries(least, most) => {
                 set("minItems", (least > 0).then(|| json!(least)));
                 set("maxItems", most.map(|most| json!(most)));
+            }
+            Ranges(least, most) => {
+                let weights = match field.get_mut("items") {
+                    Some(items) => items,
+                    None => &mut *field,
+                };
+                weights["additionalProperties"]["minimum"] = json!(least);
+                weights["additionalProperties"]["maximum"] = json!(most);
+                if field.get("items").is_some() {
+                    field["minItems"] = json!(1);
+                }
             }
             OneOf(values) => {
                 let values = values.iter().map(|value| json!(value));

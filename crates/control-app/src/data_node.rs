@@ -11,12 +11,15 @@ use base::id::{DataNodeId, InstanceId, ProjectId, hex};
 use base::secret::Secret;
 use control_api::data_node::{
     AvailableDataNode, AvailableDataNodeV3, AvailableDataNodesResponse,
-    AvailableDataNodesV3Response,
+    AvailableDataNodesV3Response, REPLICAS_MAX,
 };
 use control_api::paging::{Page, total};
 use control_api::schema::DataNodeLogin;
 use control_store::record::{Record, Versioned};
-use control_store::records::data_node::{BindingRecord, DataNodeRecord, ReplicaRecord};
+use control_store::records::Sealed;
+use control_store::records::data_node::{
+    BindingRecord, DataNodeRecord, PRIMARY_WEIGHT, REPLICA_WEIGHT, ReplicaRecord,
+};
 use control_store::{TxnOutcome, typed};
 use futures::future::join_all;
 use provision::{AdminError, AdminLogin, DataNodeAccount, Grant, ServerFacts};
@@ -48,6 +51,8 @@ pub struct DataNodeRegistration {
     pub admin_password: Secret,
     /// Read replicas: id, host, port.
     pub replicas: Vec<(DataNodeId, String, u16)>,
+    /// These are all: no others are looked for.
+    pub replicas_named: bool,
     /// Its AZ.
     pub availability_zone: String,
 }
@@ -66,7 +71,7 @@ pub enum RegistrationError {
     App(#[from] AppError),
 }
 
-fn admin_context(id: &DataNodeId) -> String {
+pub(crate) fn admin_context(id: &DataNodeId) -> String {
     format!("data-node/{id}/admin")
 }
 
@@ -123,32 +128,23 @@ impl App {
         facts: &ServerFacts,
         before: Option<&DataNodeRecord>,
     ) -> DataNodeRecord {
-        let old_replicas = before.map(|before| before.replicas.as_slice()).unwrap_or_default();
-        let weight_of = |id: &DataNodeId| {
-            old_replicas.iter().find(|old| old.id == *id).map_or(0, |old| old.read_weight)
-        };
         DataNodeRecord {
             id: new.id.clone(),
             name: new.name.clone(),
             host: new.host.clone(),
             port: new.port,
             server_version: facts.version.clone(),
+            server_uuid: facts.server_uuid.clone(),
             admin_user: new.admin_user.clone(),
             admin_password: self.seal(&admin_context(&new.id), new.admin_password.expose()),
-            replicas: new
-                .replicas
-                .iter()
-                .map(|(id, host, port)| ReplicaRecord {
-                    id: id.clone(),
-                    host: host.clone(),
-                    port: *port,
-                    read_weight: weight_of(id),
-                })
-                .collect(),
+            replicas: registered_replicas(new, before),
+            replicas_named: new.replicas_named
+                || before.is_some_and(|before| before.as_registered().replicas_named),
             availability_zone: new.availability_zone.clone(),
-            read_weight: before.map_or(100, |before| before.read_weight),
+            read_weight: before.map_or(PRIMARY_WEIGHT, |before| before.read_weight),
             created_ms: before.map_or_else(now_ms, |before| before.created_ms),
             binding: before.and_then(|before| before.binding.clone()),
+            pending: None,
         }
     }
 
@@ -270,6 +266,11 @@ impl App {
         self.unseal(&binding_context(id, "password"), &binding.password)
     }
 
+    /// The password of the administrator that the instance is given.
+    pub(crate) fn seal_binding_admin(&self, id: &DataNodeId, password: &Secret) -> Sealed {
+        self.seal(&binding_context(id, "admin"), password.expose())
+    }
+
     /// The account that the instance made for itself there.
     pub(crate) fn own_login(&self, node: &DataNodeRecord) -> Result<AdminLogin, AppError> {
         let Some(binding) = &node.binding else {
@@ -287,8 +288,7 @@ impl App {
         instance_id: &InstanceId,
         login: &DataNodeLogin,
     ) -> BindingRecord {
-        let admin_password =
-            self.seal(&binding_context(&node.id, "admin"), login.password.expose());
+        let admin_password = self.seal_binding_admin(&node.id, &login.password);
         match &node.binding {
             Some(binding) => {
                 BindingRecord { admin_user: login.user.clone(), admin_password, ..binding.clone() }
@@ -368,6 +368,36 @@ impl App {
     }
 }
 
+/// The replicas of a registration: those that it names, with what is known of them, and those of a
+/// known data node that were found or named since.
+fn registered_replicas(
+    new: &DataNodeRegistration,
+    before: Option<&DataNodeRecord>,
+) -> Vec<ReplicaRecord> {
+    let before = before.map(DataNodeRecord::as_registered);
+    let old = before.as_ref().map(|before| before.replicas.as_slice()).unwrap_or_default();
+    let named = before.as_ref().is_some_and(|before| before.replicas_named);
+    let known = |id: &DataNodeId| old.iter().find(|old| old.id == *id);
+    let of_registration = new.replicas.iter().filter(|(id, _, _)| !named || known(id).is_some());
+    let of_registration = of_registration.map(|(id, host, port)| ReplicaRecord {
+        id: id.clone(),
+        host: host.clone(),
+        port: *port,
+        server_id: known(id).and_then(|old| old.server_id),
+        read_weight: known(id).map_or(REPLICA_WEIGHT, |old| old.read_weight),
+    });
+    let mut all: Vec<ReplicaRecord> = of_registration.collect();
+    for old in old {
+        let there = |one: &ReplicaRecord| {
+            one.id == old.id || (one.host == old.host && one.port == old.port)
+        };
+        if all.len() < REPLICAS_MAX && !all.iter().any(there) {
+            all.push(old.clone());
+        }
+    }
+    all
+}
+
 /// Why work on a data node failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataNodeError {
@@ -393,7 +423,7 @@ impl From<DataNodeError> for job_engine::StepError {
 /// binary log, and to find transactions that a crash left prepared.
 fn global_privileges(is_mariadb: bool) -> &'static str {
     if is_mariadb {
-        "PROCESS, RELOAD, BINLOG MONITOR, REPLICATION SLAVE, CONNECTION ADMIN"
+        "PROCESS, RELOAD, BINLOG MONITOR, REPLICA MONITOR, REPLICATION SLAVE, CONNECTION ADMIN"
     } else {
         "PROCESS, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE, CONNECTION_ADMIN, XA_RECOVER_ADMIN"
     }

@@ -36,13 +36,11 @@ impl App {
                     "已存在同名数据节点",
                 ));
             }
-            let addresses = known.replicas.iter().map(|replica| (&replica.host, replica.port));
-            let mut addresses = addresses.chain([(&known.host, known.port)]);
-            if addresses.any(|(host, port)| *host == new.host && port == new.port) {
+            if known.listens_at(&new.host, new.port) {
                 return Err(taken("host", "this server is registered already", "该服务器已注册"));
             }
         }
-        for (at, (host, port)) in new.replicas.iter().enumerate() {
+        for (at, (host, port)) in new.replicas.iter().flatten().enumerate() {
             let login = AdminLogin::new(host, *port, &*new.admin_user, new.admin_password.clone());
             self.data_nodes
                 .probe(&login)
@@ -57,9 +55,11 @@ impl App {
             port: new.port,
             admin_user: new.admin_user,
             admin_password: new.admin_password,
+            replicas_named: new.replicas.is_some(),
             replicas: new
                 .replicas
                 .into_iter()
+                .flatten()
                 .map(|(host, port)| (DataNodeId::random(), host, port))
                 .collect(),
             availability_zone,
@@ -85,7 +85,11 @@ impl App {
         if matches!(outcome, TxnOutcome::Committed(_)) { Ok(()) } else { Err(used()) }
     }
 
-    async fn registered_data_node(&self, id: &str) -> Result<Versioned<DataNodeRecord>, ApiError> {
+    /// One registered data node.
+    pub(crate) async fn registered_data_node(
+        &self,
+        id: &str,
+    ) -> Result<Versioned<DataNodeRecord>, ApiError> {
         let missing =
             || ApiError::not_found(NOT_FOUND, "The data node does not exist.", "数据节点不存在。");
         let id = DataNodeId::parse(id).ok_or_else(missing)?;
@@ -102,11 +106,11 @@ impl App {
     }
 }
 
-fn taken(field: &str, english: &str, chinese: &str) -> ApiError {
+pub(crate) fn taken(field: &str, english: &str, chinese: &str) -> ApiError {
     ApiError::new(CONFLICT).field(field).because(english, chinese)
 }
 
-fn registration_error(error: RegistrationError) -> ApiError {
+pub(crate) fn registration_error(error: RegistrationError) -> ApiError {
     match error {
         RegistrationError::Server(error) => server_error("host", &error),
         RegistrationError::NotFit(problems) => {
@@ -119,7 +123,7 @@ fn registration_error(error: RegistrationError) -> ApiError {
     }
 }
 
-fn server_error(field: &str, error: &AdminError) -> ApiError {
+pub(crate) fn server_error(field: &str, error: &AdminError) -> ApiError {
     let code = match error {
         AdminError::AuthFailed { .. } => DATA_NODE_ADMIN_WRONG,
         AdminError::Unreachable { .. } | AdminError::Timeout { .. } => CONNECTIVITY_CHECK_FAILED,

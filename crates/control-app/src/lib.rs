@@ -2,6 +2,7 @@
 //! `reconcile/` with what must always hold. It knows neither HTTP nor SQL clients nor processes:
 //! those are behind the API's types, the store and the provisioners.
 
+mod access_list;
 pub mod account;
 pub mod addresses;
 pub mod administrator;
@@ -11,7 +12,12 @@ pub mod backup_restorable;
 pub mod change;
 pub mod configuration;
 pub mod data_node;
+mod data_node_connection;
+mod data_node_examine;
 pub mod data_node_register;
+mod data_node_sync;
+mod data_node_update;
+mod data_node_weights;
 pub mod ddl;
 pub mod engine;
 pub mod error;

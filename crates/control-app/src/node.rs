@@ -240,7 +240,10 @@ impl App {
             tls: self.open_certificates(&node.id, sealed)?,
             worker_threads: class.vcpus,
             memory_limit_mb: u64::from(class.memory_gb) * 1024,
-            admin_listen: None,
+            admin_listen: instance
+                .port
+                .checked_add(1)
+                .map(|port| SocketAddr::new(IpAddr::V4(node.ip), port)),
         }))
     }
 

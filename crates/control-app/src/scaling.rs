@@ -11,15 +11,19 @@ use crate::jobs::{
     FLAVOR_CHANGE, FlavorParams, NODE_RESTART, NODES_ADD, NODES_REMOVE, NodesParams, RestartParams,
     instance_lock,
 };
+use crate::node::NodeStatus;
 use crate::time::now_ms;
-use base::api_error::ApiError;
+use base::api_error::{ApiError, DATA_NODE_CONNECT_FAILED};
 use base::id::{GroupId, NodeId, ProjectId, hex, random_bytes};
 use control_api::instance::{FlavorChoice, NODES_MAX, RestartKind};
 use control_api::scaling::{JobOrOrder, NewFlavor, NewNodes, Removal, ScaleResponse};
 use control_store::record::Versioned;
+use control_store::records::data_node::DataNodeRecord;
 use control_store::records::instance::{ChargeRecord, InstanceRecord, InstanceStatus};
 use control_store::records::node::NodeRecord;
 use control_store::records::order::{OrderRecord, Purchase};
+use futures::future::try_join_all;
+use provision::AdminError;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +87,7 @@ impl App {
         new: &NewNodes,
     ) -> Result<Purchase, ApiError> {
         require_running(instance)?;
+        self.require_data_nodes(instance).await?;
         let group = self.wanted_group(instance, new.group_id.as_deref()).await?;
         if let Some(choice) = &new.flavor {
             let class = flavor::resolve(choice).map_err(|error| error.field("flavor_id"))?;
@@ -107,6 +112,45 @@ impl App {
             None => spread(instance, &self.nodes_of(&instance.id).await?, count),
         };
         Ok(Purchase::Nodes { group_id: group.id, availability_zones })
+    }
+
+    /// Refuses to grow or shrink an instance while one of its data nodes does not answer.
+    async fn require_data_nodes(&self, instance: &InstanceRecord) -> Result<(), ApiError> {
+        let nodes = self.all_data_nodes().await?.into_iter().map(|node| node.value);
+        let own: Vec<DataNodeRecord> = nodes
+            .filter(|node| {
+                node.binding.as_ref().is_some_and(|binding| binding.instance_id == instance.id)
+            })
+            .collect();
+        let answers = own.iter().map(|node| async move {
+            let asked = self.data_nodes.probe(&self.admin_login(node)?).await;
+            let silent =
+                matches!(asked, Err(AdminError::Unreachable { .. } | AdminError::Timeout { .. }));
+            Ok::<_, AppError>(silent.then_some(&node.name))
+        });
+        let silent: Vec<Option<&String>> = try_join_all(answers).await?;
+        match silent.into_iter().flatten().next() {
+            None => Ok(()),
+            Some(name) => Err(ApiError::new(DATA_NODE_CONNECT_FAILED).because(&**name, &**name)),
+        }
+    }
+
+    /// Refuses what restarts a group's nodes one by one while not all serve: the others could not
+    /// do it for them.
+    async fn require_normal_nodes(
+        &self,
+        instance: &InstanceRecord,
+        group: &GroupId,
+    ) -> Result<(), ApiError> {
+        let nodes = self.nodes_of(&instance.id).await?.into_iter().map(|node| node.value);
+        let mut own = nodes.filter(|node| node.group_id == *group);
+        match own.find(|node| self.node_status(instance, node) != NodeStatus::Normal) {
+            None => Ok(()),
+            Some(node) => Err(ApiError::state(
+                format!("The node {} is not normal.", node.name),
+                format!("节点{}状态异常。", node.name),
+            )),
+        }
     }
 
     /// Refuses more nodes than an instance may have.
@@ -142,6 +186,7 @@ impl App {
             require_running(&change.instance)?;
             let group = self.wanted_group(&change.instance, new.group_id.as_deref()).await?;
             check_class_change(&group.flavor_code, class.code)?;
+            self.require_normal_nodes(&change.instance, &group.id).await?;
             let flavor_code = class.code.to_owned();
             let purchase = Purchase::NodeClass { group_id: group.id, flavor_code };
             if let Some(started) = self.buy(change, purchase, new.auto_pay).await? {
@@ -195,6 +240,7 @@ impl App {
             Purchase::NodeClass { group_id, flavor_code } => {
                 let group = self.wanted_group(&change.instance, Some(group_id.as_str())).await?;
                 check_class_change(&group.flavor_code, flavor_code)?;
+                self.require_normal_nodes(&change.instance, &group.id).await?;
                 change.instance.status = InstanceStatus::Resizing;
                 let params = FlavorParams {
                     group_id: group.id,
@@ -224,6 +270,7 @@ impl App {
             let mut change = self.change_of(project, id).await?;
             require_running(&change.instance)?;
             self.require_idle_schemas(&change).await?;
+            self.require_data_nodes(&change.instance).await?;
             let node_ids = self.leaving(&change.instance, &removal).await?;
             change.instance.status = InstanceStatus::Reducing;
             start(&mut change, NODES_REMOVE, &NodesParams { node_ids, group_id: None })?;

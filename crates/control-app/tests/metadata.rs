@@ -117,6 +117,7 @@ impl World {
             admin_user: node.admin_user.clone(),
             admin_password: node.admin_password.clone(),
             replicas: vec![],
+            replicas_named: false,
             availability_zone: "az1".to_owned(),
         };
         self.app.register_data_node(registration).await.unwrap();

@@ -18,6 +18,7 @@ use control_app::scaling::Scaling;
 use control_store::jobs::StoreJobs;
 use job_engine::JobDefinition;
 use job_engine::kit::{self, Fault};
+use provision::NodeProvisioner;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -207,6 +208,22 @@ async fn wrong_calls_change_nothing() {
     assert_eq!(code(delete).1, 404);
     assert_eq!(world.keys().await, before);
     assert_eq!(world.status(&id).await, "RUNNING");
+}
+
+#[tokio::test]
+async fn the_class_changes_only_when_all_nodes_serve() {
+    let world = world(Jobs::Run).await;
+    let id = world.running_instance(2).await;
+    let node = world.app.list_nodes(&world.project, &id, PAGE).await.unwrap().nodes.remove(0);
+    let node = NodeId::parse(&node.node_id).unwrap();
+    let spec = world.nodes.spec(&node).unwrap();
+    world.nodes.stop_node(&node, provision::Stop::Kill).await.unwrap();
+    let body = json!({"spec_code": "ddm.c6.xlarge.2"});
+    assert_eq!(code(world.resize(&id, body.clone()).await), ("DBS.200076", 409));
+    assert_eq!(world.status(&id).await, "RUNNING");
+    world.nodes.start_node(&spec).await.unwrap();
+    let resized = world.resize(&id, body).await.unwrap();
+    world.done(&resized.job_id.unwrap()).await;
 }
 
 #[tokio::test]

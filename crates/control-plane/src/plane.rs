@@ -144,6 +144,7 @@ impl ControlPlane {
                 admin_user: new.admin_user,
                 admin_password: new.admin_password,
                 replicas,
+                replicas_named: false,
                 availability_zone: AVAILABILITY_ZONES[0].to_owned(),
             })
             .await

@@ -24,7 +24,7 @@ pub use connection::{Connection, Piece};
 pub use error::BackendError;
 pub use health::{MemberHealth, probe};
 pub use kill::{KillTarget, kill};
-pub use members::{Member, Members};
+pub use members::{Rotation, Standing, Standings};
 pub use options::ConnectOptions;
 pub use pool::{Lease, Pool, PoolOptions, PoolStats};
 pub use query::{QueryResult, ResultSet, Row, StreamHead};

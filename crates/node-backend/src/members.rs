@@ -1,157 +1,183 @@
-//! The servers of one data node: a primary and replicas. Reads are spread by weight over those
-//! that are up and near enough to the primary; the choice is a smooth rotation, so that it is even
-//! over short times too and needs no random numbers.
+//! The servers of a data node among which reads are spread. Which replicas can be read is known to
+//! the whole process, for one task asks them all; each thread has its own rotation, so that a turn
+//! costs no lock and no search. The rotation is smooth: it is even over short times too and needs no
+//! random numbers.
 
-use crate::error::BackendError;
-use crate::health::{MemberHealth, probe};
-use crate::pool::Pool;
-use std::cell::Cell;
-use std::rc::Rc;
-use std::time::Duration;
+use base::id::DataNodeId;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-/// One server of a data node.
+/// The largest weight; larger ones count as this.
+pub const WEIGHT_MAX: u32 = 100;
+
+/// Whether a replica can be read now, as all threads know it.
 #[derive(Debug)]
-pub struct Member {
-    /// Its id, for logs and texts.
-    pub id: String,
-    /// Its share of reads; 0 takes none.
-    pub weight: u32,
-    /// Connections to it.
-    pub pool: Pool,
-    health: Cell<Option<MemberHealth>>,
-    current: Cell<i64>,
+pub struct Standing {
+    usable: AtomicBool,
+    changes: Arc<AtomicU64>,
 }
 
-impl Member {
-    /// A member whose state is not known yet.
-    pub fn new(id: impl Into<String>, weight: u32, pool: Pool) -> Self {
-        Self { id: id.into(), weight, pool, health: Cell::new(None), current: Cell::new(0) }
+impl Standing {
+    /// Whether it can be read.
+    pub fn is_usable(&self) -> bool {
+        self.usable.load(Ordering::Relaxed)
     }
 
-    /// Its state when it was asked last.
-    pub fn health(&self) -> Option<MemberHealth> {
-        self.health.get()
-    }
-
-    /// Notes its state.
-    pub fn set_health(&self, health: Option<MemberHealth>) {
-        self.health.set(health);
-    }
-
-    /// Asks it for its state and notes it; a member that does not answer has none.
-    pub async fn check(&self) -> Result<MemberHealth, BackendError> {
-        self.health.set(None);
-        let mut lease = self.pool.acquire().await?;
-        let health = probe(&mut lease).await?;
-        self.health.set(Some(health));
-        Ok(health)
-    }
-
-    /// Whether a replica may be read from: it is up and, with a bound, known to be within it.
-    fn is_fresh_enough(&self, lag_max: Option<Duration>) -> bool {
-        if self.weight == 0 || self.pool.is_down() {
-            return false;
+    /// Notes whether it can be read; answers whether that is news.
+    pub fn set(&self, usable: bool) -> bool {
+        let changed = self.usable.swap(usable, Ordering::Relaxed) != usable;
+        if changed {
+            self.changes.fetch_add(1, Ordering::Release);
         }
-        match lag_max {
-            None => true,
-            Some(most) => {
-                self.health.get().and_then(|health| health.lag).is_some_and(|lag| lag <= most)
+        changed
+    }
+}
+
+/// Which replica, and where: one that moves is another.
+type Place = (DataNodeId, String, u16);
+
+/// What a process knows of all replicas.
+#[derive(Debug, Default)]
+pub struct Standings {
+    changes: Arc<AtomicU64>,
+    by_place: Mutex<BTreeMap<Place, Arc<Standing>>>,
+}
+
+impl Standings {
+    /// A replica's; it cannot be read before it was asked.
+    pub fn of(&self, id: &DataNodeId, host: &str, port: u16) -> Arc<Standing> {
+        let changes = &self.changes;
+        self.lock()
+            .entry((id.clone(), host.to_owned(), port))
+            .or_insert_with(|| {
+                Arc::new(Standing { usable: AtomicBool::new(false), changes: changes.clone() })
+            })
+            .clone()
+    }
+
+    /// Forgets those that nobody holds.
+    pub fn forget_unused(&self) {
+        self.lock().retain(|_, standing| Arc::strong_count(standing) > 1);
+    }
+
+    /// Grows with every change of any standing.
+    pub fn changes(&self) -> Arc<AtomicU64> {
+        self.changes.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Arc<Standing>>> {
+        self.by_place.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Whose turn it is, by weight.
+#[derive(Debug, Default)]
+pub struct Rotation {
+    order: RefCell<Vec<u16>>,
+    next: Cell<usize>,
+}
+
+impl Rotation {
+    /// Other weights from now on; who has 0 gets no turn.
+    pub fn set(&self, weights: &[u32]) {
+        *self.order.borrow_mut() = smooth_order(weights);
+    }
+
+    /// Whose turn it is now; nobody's when all weights are 0.
+    pub fn turn(&self) -> Option<usize> {
+        let order = self.order.borrow();
+        let at = self.next.get();
+        let at = if at < order.len() { at } else { 0 };
+        let turn = order.get(at)?;
+        self.next.set(at + 1);
+        Some(usize::from(*turn))
+    }
+}
+
+/// One round in which each has as many turns as its weight, spread over it.
+fn smooth_order(weights: &[u32]) -> Vec<u16> {
+    let weights: Vec<i64> =
+        weights.iter().map(|weight| i64::from((*weight).min(WEIGHT_MAX))).collect();
+    let unit = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
+    let total: i64 = weights.iter().sum();
+    let mut credit = vec![0; weights.len()];
+    (0..total / unit)
+        .filter_map(|_| {
+            for (credit, weight) in credit.iter_mut().zip(&weights) {
+                *credit += weight;
             }
-        }
-    }
+            let most = credit.iter().copied().max()?;
+            let turn = credit.iter().position(|credit| *credit == most)?;
+            credit[turn] -= total;
+            u16::try_from(turn).ok()
+        })
+        .collect()
 }
 
-/// The servers of one data node.
-#[derive(Debug)]
-pub struct Members {
-    primary: Rc<Member>,
-    replicas: Vec<Rc<Member>>,
-}
-
-impl Members {
-    /// A primary and its replicas.
-    pub fn new(primary: Member, replicas: Vec<Member>) -> Self {
-        Self { primary: Rc::new(primary), replicas: replicas.into_iter().map(Rc::new).collect() }
-    }
-
-    /// The server for writes and for reads that must see them.
-    pub fn primary(&self) -> &Rc<Member> {
-        &self.primary
-    }
-
-    /// The replicas.
-    pub fn replicas(&self) -> &[Rc<Member>] {
-        &self.replicas
-    }
-
-    /// All servers, the primary first.
-    pub fn all(&self) -> impl Iterator<Item = &Rc<Member>> {
-        std::iter::once(&self.primary).chain(&self.replicas)
-    }
-
-    /// The server for the next read: by weight among the primary and the replicas that are up and
-    /// lag at most `lag_max` (any lag without it). The primary when no other can be.
-    pub fn choose_read(&self, lag_max: Option<Duration>) -> &Rc<Member> {
-        let mut best: Option<&Rc<Member>> = None;
-        let mut total = 0;
-        let primary_counts = self.primary.weight > 0 && !self.primary.pool.is_down();
-        let primary = Some(&self.primary).filter(|_| primary_counts);
-        let replicas = self.replicas.iter().filter(|replica| replica.is_fresh_enough(lag_max));
-        for member in primary.into_iter().chain(replicas) {
-            let weight = i64::from(member.weight);
-            member.current.set(member.current.get() + weight);
-            total += weight;
-            if best.is_none_or(|best| member.current.get() > best.current.get()) {
-                best = Some(member);
-            }
-        }
-        let Some(best) = best else { return &self.primary };
-        best.current.set(best.current.get() - total);
-        best
-    }
+fn greatest_common_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::ConnectOptions;
-    use crate::pool::PoolOptions;
-    use base::secret::Secret;
-    use std::collections::BTreeMap;
-    use std::sync::Arc;
 
-    fn member(id: &str, weight: u32) -> Member {
-        let options = ConnectOptions::new("127.0.0.1", 1, "u", Secret::new(""));
-        Member::new(id, weight, Pool::new(Arc::new(options), PoolOptions::default()))
-    }
-
-    fn counts(members: &Members, lag_max: Option<Duration>) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for _ in 0..100 {
-            *counts.entry(members.choose_read(lag_max).id.clone()).or_default() += 1;
+    fn counts(rotation: &Rotation, turns: usize, members: usize) -> Vec<usize> {
+        let mut counts = vec![0; members];
+        for _ in 0..turns {
+            counts[rotation.turn().expect("somebody has a weight")] += 1;
         }
         counts
     }
 
     #[test]
-    fn reads_follow_the_weights() {
-        let members =
-            Members::new(member("p", 10), vec![member("a", 30), member("b", 60), member("c", 0)]);
-        let want = [("p", 10), ("a", 30), ("b", 60)];
-        assert_eq!(counts(&members, None), want.map(|(id, n)| (id.to_owned(), n)).into());
+    fn turns_follow_the_weights() {
+        let rotation = Rotation::default();
+        assert_eq!(rotation.turn(), None);
+        rotation.set(&[20, 30, 50]);
+        assert_eq!(rotation.order.borrow().len(), 10);
+        assert_eq!(counts(&rotation, 10, 3), [2, 3, 5]);
+        assert_eq!(counts(&rotation, 1_000, 3), [200, 300, 500]);
+        rotation.set(&[0, 97, 100, 1]);
+        assert_eq!(counts(&rotation, 198, 4), [0, 97, 100, 1]);
+        rotation.set(&[0, 4_000_000_000]);
+        assert_eq!(counts(&rotation, 3, 2), [0, 3]);
+        rotation.set(&[0, 0]);
+        assert_eq!(rotation.turn(), None);
     }
 
     #[test]
-    fn laggards_are_left_out() {
-        let members = Members::new(member("p", 0), vec![member("a", 50), member("b", 50)]);
-        let most = Some(Duration::from_secs(5));
-        assert_eq!(counts(&members, most).keys().collect::<Vec<_>>(), ["p"]);
-        let lag = |seconds| {
-            let lag = Some(Duration::from_secs(seconds));
-            Some(MemberHealth { read_only: true, is_replica: true, lag })
-        };
-        members.replicas()[0].set_health(lag(6));
-        members.replicas()[1].set_health(lag(5));
-        assert_eq!(counts(&members, most).keys().collect::<Vec<_>>(), ["b"]);
+    fn turns_are_spread() {
+        let rotation = Rotation::default();
+        rotation.set(&[10, 30, 60]);
+        // Whoever has most is never passed over twice in a row, from any place on.
+        let turns: Vec<usize> = (0..40).map(|_| rotation.turn().expect("weights")).collect();
+        assert!(turns.windows(3).all(|three| three.contains(&2)));
+        // Other weights do not begin anew with the first.
+        rotation.set(&[50, 50]);
+        let next = rotation.next.get();
+        rotation.turn();
+        assert!(rotation.next.get() != next);
+    }
+
+    #[test]
+    fn all_threads_know_what_one_learns() {
+        let standings = Standings::default();
+        let id = DataNodeId::from_random([1; 16]);
+        let mine = standings.of(&id, "a", 1);
+        let yours = standings.of(&id, "a", 1);
+        let moved = standings.of(&id, "a", 2);
+        let changes = standings.changes();
+        assert!(!mine.is_usable());
+        assert!(mine.set(true) && !mine.set(true));
+        assert!(yours.is_usable() && !moved.is_usable());
+        assert_eq!(changes.load(Ordering::Acquire), 1);
+        assert!(yours.set(false));
+        assert_eq!(changes.load(Ordering::Acquire), 2);
+        drop(moved);
+        standings.forget_unused();
+        assert_eq!(standings.lock().len(), 1);
     }
 }

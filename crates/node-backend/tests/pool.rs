@@ -4,7 +4,7 @@
 mod support;
 
 use base::backoff::Backoff;
-use node_backend::{BackendError, Member, Members, Pool, PoolOptions, PoolStats, SessionState};
+use node_backend::{BackendError, Pool, PoolOptions, PoolStats, SessionState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{Server, one};
@@ -29,7 +29,7 @@ async fn everything_on_one_server() {
             states(&server).await;
             maintenance(&server).await;
             dead_connections(&server).await;
-            members(&server).await;
+            health(&server).await;
             outages(&mut server).await;
             hangs(&server).await;
         })
@@ -216,19 +216,12 @@ async fn dead_connections(server: &Server) {
     assert!(!pool.acquire().await.unwrap().is_fresh());
 }
 
-async fn members(server: &Server) {
-    let member = |id: &str| Member::new(id, 50, pool(server, PoolOptions::default()));
-    let members = Members::new(member("p"), vec![member("r")]);
-    let health = members.primary().check().await.unwrap();
-    assert!(!health.read_only && !health.is_replica && health.lag.is_none());
-    assert_eq!(members.primary().health(), Some(health));
-    let chosen: Vec<_> = (0..4).map(|_| members.choose_read(None).id.clone()).collect();
-    assert_eq!(chosen, ["p", "r", "p", "r"]);
-    assert_eq!(
-        members.choose_read(Some(Duration::from_secs(1))).id,
-        "p",
-        "the replica's lag is unknown"
-    );
+async fn health(server: &Server) {
+    let mut connection = server.connect().await;
+    let health = node_backend::probe(&mut connection).await.unwrap();
+    assert!(!health.read_only && !health.is_replica && !health.runs && health.lag.is_none());
+    assert!(health.connections_max.is_some_and(|most| most > 10));
+    assert!(health.unfit(Duration::from_secs(7_200)).is_some(), "it is no replica");
 }
 
 /// A server that is away fails callers fast, is tried again by one at a time, and is found again.

@@ -1,19 +1,21 @@
-//! One worker's connections to the data nodes: a pool for each data node and for each way of
-//! counting affected rows (the client chooses at its handshake, and the data node takes it at ours).
-//! Pools follow the snapshot: a changed data node gets fresh ones, a removed one's are closed.
+//! One worker's connections to the data nodes: to each its primary and, in a worker that serves
+//! clients, its replicas. They follow the snapshot: a server that moved gets fresh pools, one that is
+//! gone is closed, and other weights touch no connection.
 
 use crate::error::{ExecError, sql};
+use crate::members::{Login, Member};
 use crate::quotas::{Quotas, Seat};
 use base::id::DataNodeId;
 use base::sql_error;
 use futures::future::join_all;
-use node_backend::options::ConnectOptions;
+use node_backend::members::{Rotation, Standings};
 use node_backend::pool::{Lease, Pool, PoolOptions};
 use node_backend::session_state::SessionState;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use topology::model::{DataNode, Snapshot};
 
 /// Connections of one pool that shares no quota.
@@ -30,6 +32,10 @@ pub struct Backends {
     connections_max: Cell<usize>,
     /// The node's bounds, and this worker's place among those that share them.
     seat: Option<Seat>,
+    /// What the node knows of replicas; without it only primaries are used.
+    standings: Option<Arc<Standings>>,
+    /// The node is of a read-only group.
+    read_only: Cell<bool>,
 }
 
 /// One data node, as a worker sees it.
@@ -37,12 +43,16 @@ pub struct Backends {
 pub struct BackendNode {
     /// The data node as the snapshot has it.
     pub definition: DataNode,
-    /// Counting changed rows.
-    changed_rows: Pool,
-    /// Counting found rows (CLIENT_FOUND_ROWS).
-    found_rows: Pool,
-    /// Which of the two was used last: that one is kept warm.
-    used_found_rows: Cell<bool>,
+    primary: Rc<Member>,
+    /// In the order of the definition's.
+    replicas: Vec<Rc<Member>>,
+    /// Whose turn it is among all: 0 is the primary, 1 the first replica.
+    turns: Rotation,
+    /// Whose turn it is among the replicas: 1 is the first.
+    replica_turns: Rotation,
+    /// What the process knows of replicas was looked at when it had changed so often.
+    changes_seen: Cell<u64>,
+    changes: Arc<AtomicU64>,
 }
 
 impl Default for Backends {
@@ -59,16 +69,30 @@ impl Backends {
             version: Cell::new(0),
             connections_max: Cell::new(POOL_CONNECTIONS_DEFAULT),
             seat: None,
+            standings: None,
+            read_only: Cell::new(false),
         }
     }
 
-    /// No data nodes yet; connections are bounded together with those of the node's other workers.
-    pub fn with_quotas(quotas: &Arc<Quotas>) -> Self {
+    /// No data nodes yet; connections are bounded together with those of the node's other workers,
+    /// and replicas are read.
+    pub fn with_quotas(quotas: &Arc<Quotas>, standings: &Arc<Standings>) -> Self {
         Self {
             connections_max: Cell::new(POOL_CONNECTIONS_MAX),
             seat: Some(quotas.sit_down()),
+            standings: Some(standings.clone()),
             ..Self::new()
         }
+    }
+
+    /// Whether the node is of a read-only group: it reads replicas only and writes nothing.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.get()
+    }
+
+    /// Says whether the node is of a read-only group.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.read_only.set(read_only);
     }
 
     /// Follows the snapshot; costs nothing when its version is known.
@@ -77,49 +101,65 @@ impl Backends {
             return;
         }
         let mut nodes = self.nodes.borrow_mut();
-        nodes.retain(|id, node| {
-            let keep = snapshot.data_nodes.get(id) == Some(&node.definition);
-            if !keep {
-                node.changed_rows.close();
-                node.found_rows.close();
-            }
-            keep
-        });
+        let mut before = std::mem::take(&mut *nodes);
         for (id, definition) in &snapshot.data_nodes {
-            if !nodes.contains_key(id) {
-                nodes.insert(id.clone(), Rc::new(self.open(definition)));
-            }
+            let old = before.remove(id);
+            let node = match old {
+                Some(old) if old.definition == *definition => old,
+                old => {
+                    let known: Vec<Rc<Member>> =
+                        old.iter().flat_map(|old| old.members()).cloned().collect();
+                    let new = Rc::new(self.open(definition, &known));
+                    close_unused(&known, &new);
+                    new
+                }
+            };
+            nodes.insert(id.clone(), node);
+        }
+        for gone in before.values() {
+            gone.members().for_each(|member| member.close());
         }
     }
 
-    fn open(&self, definition: &DataNode) -> BackendNode {
-        let pool = |found_rows: bool| {
-            let mut options = ConnectOptions::new(
-                definition.host.clone(),
-                definition.port,
-                definition.user.clone(),
-                definition.password.clone(),
-            );
-            options.found_rows = found_rows;
-            options.deprecate_eof = false;
-            options.session_track = false;
-            let limits = PoolOptions {
-                max_connections: self.connections_max.get(),
-                ..PoolOptions::default()
-            };
-            match &self.seat {
-                Some(seat) => {
-                    Pool::with_quota(Arc::new(options), limits, seat.quotas.of(&definition.id))
-                }
-                None => Pool::new(Arc::new(options), limits),
-            }
+    /// A data node, with those of the servers known that it still has.
+    fn open(&self, definition: &DataNode, known: &[Rc<Member>]) -> BackendNode {
+        let kept = |login: &Login, is_replica: bool| {
+            let same =
+                |member: &&Rc<Member>| member.login() == login && member.is_replica() == is_replica;
+            known.iter().find(same).cloned()
         };
-        BackendNode {
-            definition: definition.clone(),
-            changed_rows: pool(false),
-            found_rows: pool(true),
-            used_found_rows: Cell::new(false),
+        let login = Login::of_primary(definition);
+        let primary = kept(&login, false).unwrap_or_else(|| self.member(login, None));
+        let mut replicas = Vec::new();
+        for replica in definition.replicas.iter().filter(|_| self.standings.is_some()) {
+            let login = Login::of_replica(definition, replica);
+            let place = Some((replica.host.as_str(), replica.port));
+            replicas.push(kept(&login, true).unwrap_or_else(|| self.member(login, place)));
         }
+        let changes = self.standings.as_ref().map_or_else(Arc::default, |all| all.changes());
+        let node = BackendNode {
+            definition: definition.clone(),
+            primary,
+            replicas,
+            turns: Rotation::default(),
+            replica_turns: Rotation::default(),
+            changes_seen: Cell::new(changes.load(Ordering::Acquire)),
+            changes,
+        };
+        node.weigh();
+        node
+    }
+
+    /// A server; a replica when `replica` says where it is.
+    fn member(&self, login: Login, replica: Option<(&str, u16)>) -> Rc<Member> {
+        let limits =
+            PoolOptions { max_connections: self.connections_max.get(), ..PoolOptions::default() };
+        let quota = self.seat.as_ref().map(|seat| seat.quotas.of(login.id()));
+        let standing = match (&self.standings, replica) {
+            (Some(standings), Some((host, port))) => Some(standings.of(login.id(), host, port)),
+            _ => None,
+        };
+        Rc::new(Member::new(login, limits, quota.as_ref(), standing))
     }
 
     /// How many connections each pool may have from now on.
@@ -127,11 +167,14 @@ impl Backends {
         if self.connections_max.replace(max) == max {
             return;
         }
-        for node in self.nodes.borrow().values() {
-            for pool in [&node.changed_rows, &node.found_rows] {
-                pool.set_options(PoolOptions { max_connections: max, ..pool.options() });
-            }
+        for member in self.members() {
+            member.set_connections_max(max);
         }
+    }
+
+    /// Every server of every data node.
+    fn members(&self) -> Vec<Rc<Member>> {
+        self.nodes.borrow().values().flat_map(|node| node.members()).cloned().collect()
     }
 
     /// The data node of this id.
@@ -161,31 +204,31 @@ impl Backends {
 
     /// Trims idle connections and keeps as many warm as the node must have; called every second.
     pub async fn maintain(&self) {
-        let keep_of = |node: &BackendNode| match &self.seat {
+        let keep_of = |member: &Member| match &self.seat {
             // Not before it is known how many there may be.
-            Some(seat) if seat.quotas.knows(&node.definition.id) => seat.connections_min(),
+            Some(seat) if seat.quotas.knows(member.login().id()) => seat.connections_min(),
             _ => 0,
         };
-        let runs = self.all().into_iter().map(|node| async move {
-            let keep = keep_of(&node);
-            let (warm, other) = match node.used_found_rows.get() {
-                true => (&node.found_rows, &node.changed_rows),
-                false => (&node.changed_rows, &node.found_rows),
-            };
-            let min_open = keep.saturating_sub(other.stats().in_use);
-            for (pool, min_open) in [(other, 0), (warm, min_open)] {
-                pool.set_options(PoolOptions { min_open, ..pool.options() });
-                pool.maintain().await;
-            }
+        let runs = self.all().into_iter().flat_map(|node| {
+            let serves = [true].into_iter().chain(
+                node.definition
+                    .replicas
+                    .iter()
+                    .map(|replica| replica.read_weight > 0 || self.is_read_only()),
+            );
+            let members: Vec<_> = node.members().cloned().zip(serves).collect();
+            members.into_iter().map(|(member, serves)| async move {
+                let keep = if serves && member.is_usable() { keep_of(&member) } else { 0 };
+                member.maintain(keep).await;
+            })
         });
         join_all(runs).await;
     }
 
     /// Closes idle connections while others want their places.
     pub fn shed(&self) {
-        for node in self.all() {
-            node.changed_rows.shed();
-            node.found_rows.shed();
+        for member in self.members() {
+            member.shed();
         }
     }
 
@@ -199,32 +242,98 @@ impl Backends {
 
     /// Open connections to all data nodes.
     pub fn open_connections(&self) -> usize {
-        let nodes = self.nodes.borrow();
-        nodes
-            .values()
-            .map(|node| node.changed_rows.stats().open + node.found_rows.stats().open)
-            .sum()
+        self.members().iter().map(|member| member.open_connections()).sum()
+    }
+}
+
+/// Closes the servers that a data node has no longer.
+fn close_unused(known: &[Rc<Member>], node: &BackendNode) {
+    for member in known {
+        if !node.members().any(|kept| Rc::ptr_eq(kept, member)) {
+            member.close();
+        }
     }
 }
 
 impl BackendNode {
-    /// The pool of a session that counts rows this way.
-    pub fn pool(&self, found_rows: bool) -> &Pool {
-        if found_rows { &self.found_rows } else { &self.changed_rows }
+    /// All its servers, the primary first.
+    fn members(&self) -> impl Iterator<Item = &Rc<Member>> {
+        std::iter::once(&self.primary).chain(&self.replicas)
     }
 
-    /// A connection with the session's state applied.
+    /// The server for writes and for reads that must see them.
+    pub fn primary(&self) -> &Rc<Member> {
+        &self.primary
+    }
+
+    /// Whether it has replicas.
+    pub fn has_replicas(&self) -> bool {
+        !self.replicas.is_empty()
+    }
+
+    /// The server whose turn it is to read, by weight; the primary when nobody has a weight.
+    pub fn next_by_weight(&self) -> &Rc<Member> {
+        self.look();
+        self.of_turn(&self.turns).unwrap_or(&self.primary)
+    }
+
+    /// The replica whose turn it is to read, if one can be read. When none has a weight they take
+    /// turns.
+    pub fn next_replica(&self) -> Option<&Rc<Member>> {
+        self.look();
+        self.of_turn(&self.replica_turns)
+    }
+
+    fn of_turn(&self, turns: &Rotation) -> Option<&Rc<Member>> {
+        match turns.turn()? {
+            0 => Some(&self.primary),
+            number => self.replicas.get(number - 1),
+        }
+    }
+
+    /// Looks whether other replicas can be read than before; costs one load when not.
+    fn look(&self) {
+        let changes = self.changes.load(Ordering::Acquire);
+        if self.changes_seen.replace(changes) != changes {
+            self.weigh();
+        }
+    }
+
+    fn weigh(&self) {
+        let usable = |member: &Rc<Member>, weight: u32| if member.is_usable() { weight } else { 0 };
+        let replicas = || self.replicas.iter().zip(&self.definition.replicas);
+        let mut weights = vec![self.definition.read_weight];
+        weights.extend(replicas().map(|(member, replica)| usable(member, replica.read_weight)));
+        self.turns.set(&weights);
+        let alike = weights.iter().skip(1).all(|weight| *weight == 0);
+        if alike {
+            weights.truncate(1);
+            weights.extend(self.replicas.iter().map(|member| usable(member, 1)));
+        }
+        weights[0] = 0;
+        self.replica_turns.set(&weights);
+    }
+
+    /// The primary's pool for a session that counts rows this way.
+    pub fn pool(&self, found_rows: bool) -> &Pool {
+        self.primary.pool(found_rows)
+    }
+
+    /// A connection to the primary with the session's state applied.
     pub async fn lease(
         &self,
         found_rows: bool,
         state: &Arc<SessionState>,
     ) -> Result<Lease, ExecError> {
-        self.used_found_rows.set(found_rows);
-        Ok(self.pool(found_rows).acquire_for(state).await?)
+        self.primary.lease(found_rows, state).await
     }
 
-    /// A connection in the server's default state, for statements of our own.
+    /// A connection to the primary in its default state, for statements of our own.
     pub async fn own_lease(&self) -> Result<Lease, ExecError> {
-        Ok(self.changed_rows.acquire().await?)
+        self.primary.own_lease().await
     }
 }
+
+#[cfg(test)]
+#[path = "backends_tests.rs"]
+mod tests;

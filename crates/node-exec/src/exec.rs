@@ -6,6 +6,7 @@ use crate::ask::ControlPlane;
 use crate::backends::{BackendNode, Backends};
 use crate::client::ClientWriter;
 use crate::error::{ExecError, sql};
+use crate::reads::StatementReads;
 use crate::sequence::Sequences;
 use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
@@ -55,6 +56,8 @@ pub struct ExecSession {
     pub rendered: Rendered,
     /// What the present statement has to do with, for the slow log.
     pub touched: Touched,
+    /// Which servers the present statement reads.
+    pub reads: StatementReads,
 }
 
 impl std::fmt::Debug for ExecSession {
@@ -230,6 +233,7 @@ impl Exec<'_> {
     /// Runs a planned statement and answers the client. After an error nothing of the answer but
     /// what was sent before is in the client's buffer.
     pub async fn run(&mut self, statement: &Statement<'_>) -> Result<(), ExecError> {
+        self.check_may_write(statement)?;
         if !self.session.autocommit && self.session.transaction.is_none() {
             let options = self.session.transaction_options.clone();
             self.session.transaction =
@@ -244,11 +248,37 @@ impl Exec<'_> {
                 "Cannot execute statement in a READ ONLY transaction",
             )));
         }
-        let result = self.dispatch(statement).await;
+        if !statement.planned.read_only
+            && let Some(transaction) = &mut self.session.transaction
+        {
+            transaction.note_write();
+        }
+        self.begin_reads(statement.planned);
+        let mark = self.out.mark();
+        let mut result = self.dispatch(statement).await;
+        if let Err(error) = &result
+            && self.may_read_again(error)
+            && self.out.take_back(mark)
+        {
+            self.read_again();
+            result = self.dispatch(statement).await;
+        }
+        self.end_reads();
         if let Err(error) = &result {
             self.drop_dead_transaction(error).await;
         }
         result
+    }
+
+    /// A node of a read-only group writes nothing and locks nothing.
+    fn check_may_write(&self, statement: &Statement<'_>) -> Result<(), ExecError> {
+        if !self.backends.is_read_only() || statement.planned.read_only {
+            return Ok(());
+        }
+        Err(sql(
+            sql_error::NODE_IS_READ_ONLY,
+            "The DDM node is running in read-only mode so it cannot execute this statement",
+        ))
     }
 
     async fn dispatch(&mut self, statement: &Statement<'_>) -> Result<(), ExecError> {
@@ -406,7 +436,8 @@ impl Exec<'_> {
         match &mut self.session.transaction {
             Some(transaction) => transaction.take(node, &state, writes).await,
             None => {
-                Ok(Held::alone(node.clone(), node.lease(self.session.found_rows, &state).await?))
+                let lease = node.lease(self.session.found_rows, &state).await?;
+                Ok(Held::alone(node.primary().clone(), lease))
             }
         }
     }
@@ -414,14 +445,14 @@ impl Exec<'_> {
     /// Gives a connection back.
     pub fn release(&mut self, held: Held) {
         match &mut self.session.transaction {
-            Some(transaction) if held.is_branch() => transaction.put_back(held),
+            Some(transaction) if held.is_of_transaction() => transaction.put_back(held),
             _ => held.let_go(),
         }
     }
 
     /// Notes that a connection runs something for this session.
     pub fn enter(&self, held: &Held) -> ActiveGuard {
-        self.session.active.enter(held.node.pool(self.session.found_rows), held.lease.thread_id())
+        self.session.active.enter(held.member.pool(self.session.found_rows), held.lease.thread_id())
     }
 
     /// Renders a template; parameters become literals.

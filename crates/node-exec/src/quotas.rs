@@ -4,7 +4,7 @@
 
 use base::id::DataNodeId;
 use node_backend::quota::Quota;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -87,7 +87,10 @@ impl Quotas {
         let mut bounds = self.bounds();
         bounds.wanted = settings.backend_connections_max;
         bounds.nodes = usize::try_from(snapshot.node_count).unwrap_or(1);
-        bounds.by_data_node.retain(|id, _| snapshot.data_nodes.contains_key(id));
+        let replicas = || snapshot.data_nodes.values().flat_map(|node| &node.replicas);
+        let ids: BTreeSet<&DataNodeId> =
+            snapshot.data_nodes.keys().chain(replicas().map(|replica| &replica.id)).collect();
+        bounds.by_data_node.retain(|id, _| ids.contains(id));
         bounds.apply();
     }
 

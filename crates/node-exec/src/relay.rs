@@ -82,7 +82,10 @@ async fn send_and_relay(
 ) -> Result<(), ExecError> {
     let mut may_retry = !writes && exec.session.transaction.is_none();
     loop {
-        let mut held = exec.acquire(node, writes).await?;
+        let mut held = match writes {
+            true => exec.acquire(node, true).await?,
+            false => exec.acquire_read(node).await?,
+        };
         let fresh = held.lease.is_fresh();
         let active = exec.enter(&held);
         let sent = if prepared {
@@ -166,6 +169,9 @@ async fn finish(
             Ok(())
         }
         Err(error) => {
+            if held.lease.is_broken() {
+                held.member.note_lost();
+            }
             exec.release(held);
             Err(error)
         }

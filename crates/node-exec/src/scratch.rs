@@ -52,8 +52,9 @@ pub async fn run(
         .with("sql_mode", LOAD_MODE),
     );
     // A connection of its own also inside a transaction: the branches' connections read the rows.
-    let lease = node.lease(exec.session.found_rows, &load_state).await?;
-    let mut held = Held::alone(node, lease);
+    let member = exec.read_member(&node)?;
+    let lease = member.lease(exec.session.found_rows, &load_state).await?;
+    let mut held = Held::alone(member, lease);
     let outcome = async {
         let mut budget = exec.settings.temporary_rows_max;
         for (number, (load, targets)) in scratch.loads.iter().zip(sources).enumerate() {

@@ -130,17 +130,24 @@ impl Streams {
         writes: bool,
     ) -> Result<(), ExecError> {
         let node = exec.backends.node(data_node)?;
+        let member = match writes {
+            true => node.primary().clone(),
+            false => exec.read_member(&node)?,
+        };
         let groups = groups(exec.settings.execution_level, numbers, jobs);
         let lanes = if exec.session.transaction.is_some() {
             1
         } else {
             // More than one connection only while plenty are free, so that statements that need
             // several never wait for each other.
-            let free = node.pool(exec.session.found_rows).free();
+            let free = member.pool(exec.session.found_rows).free();
             LANES_PER_DATA_NODE.min(free / 4).clamp(1, groups.len())
         };
         for lane in 0..lanes {
-            let mut held = exec.acquire(&node, writes).await?;
+            let mut held = match writes {
+                true => exec.acquire(&node, true).await?,
+                false => exec.acquire_read(&node).await?,
+            };
             let mine: VecDeque<usize> =
                 groups.iter().skip(lane).step_by(lanes).flatten().copied().collect();
             for number in &mine {
@@ -259,7 +266,9 @@ impl Streams {
         exec.session.touched.add_rows(self.rows_read);
         for lane in self.lanes {
             let mut held = lane.held;
-            if !held.lease.is_idle() && !held.lease.is_broken() {
+            if held.lease.is_broken() {
+                held.member.note_lost();
+            } else if !held.lease.is_idle() {
                 end_quickly(&mut held, exec.session.found_rows).await;
             }
             exec.release(held);
@@ -269,7 +278,7 @@ impl Streams {
 
 /// Ends what runs on a connection, so that it can be used again.
 async fn end_quickly(held: &mut Held, found_rows: bool) {
-    let pool = held.node.pool(found_rows).clone();
+    let pool = held.member.pool(found_rows).clone();
     let connection: &mut Connection = &mut held.lease;
     if connection.outstanding() > 1 {
         pool.kill_query(connection.thread_id()).await.ok();

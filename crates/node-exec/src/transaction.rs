@@ -7,6 +7,8 @@
 use crate::backends::BackendNode;
 use crate::decision::{self, Verdict};
 use crate::error::{ExecError, sql};
+use crate::members::Member;
+use crate::readers::Readers;
 use base::id::DataNodeId;
 use base::sql_error;
 use futures::future::join_all;
@@ -45,6 +47,9 @@ pub struct Transaction {
     options: TransactionOptions,
     found_rows: bool,
     branches: Vec<Branch>,
+    /// What is read on replicas.
+    pub(crate) readers: Readers,
+    wrote: bool,
     savepoints: Vec<String>,
     /// The one shard, where there may be no second.
     only_shard: Option<(DataNodeId, u32)>,
@@ -100,28 +105,39 @@ impl Drop for InFlightGuard {
 pub struct Held {
     /// The connection.
     pub lease: Lease,
-    /// The data node.
-    pub node: Rc<BackendNode>,
-    branch: Option<usize>,
+    /// The server.
+    pub member: Rc<Member>,
+    pub(crate) owner: Owner,
+}
+
+/// Whose a connection is, while a statement uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The statement's own.
+    Statement,
+    /// The transaction's branch of this number.
+    Branch(usize),
+    /// The transaction's reader of this number.
+    Reader(usize),
 }
 
 impl Held {
     /// A connection that no transaction owns.
-    pub fn alone(node: Rc<BackendNode>, lease: Lease) -> Self {
-        Self { lease, node, branch: None }
+    pub fn alone(member: Rc<Member>, lease: Lease) -> Self {
+        Self { lease, member, owner: Owner::Statement }
     }
 
     /// Whether a transaction owns it.
-    pub fn is_branch(&self) -> bool {
-        self.branch.is_some()
+    pub fn is_of_transaction(&self) -> bool {
+        self.owner != Owner::Statement
     }
 
     /// Nobody needs it any longer: back to its pool, or closed when a transaction that is over
     /// owned it.
     pub fn let_go(self) {
-        match self.branch {
-            None => drop(self.lease),
-            Some(_) => self.lease.discard(),
+        match self.owner {
+            Owner::Statement => drop(self.lease),
+            Owner::Branch(_) | Owner::Reader(_) => self.lease.discard(),
         }
     }
 }
@@ -163,6 +179,7 @@ impl Drop for Transaction {
                 lease.discard();
             }
         }
+        self.readers.discard();
     }
 }
 
@@ -179,6 +196,8 @@ impl Transaction {
             options,
             found_rows,
             branches: Vec::new(),
+            readers: Readers::default(),
+            wrote: false,
             savepoints: Vec::new(),
             only_shard: None,
             _in_flight: guard,
@@ -188,6 +207,59 @@ impl Transaction {
     /// Whether statements may write.
     pub fn is_read_only(&self) -> bool {
         self.options.read_only
+    }
+
+    /// From now on the primary is read.
+    pub fn note_write(&mut self) {
+        self.wrote = true;
+    }
+
+    /// Whether a statement of it wrote, or locked what it read.
+    pub fn has_written(&self) -> bool {
+        self.wrote
+    }
+
+    /// Whether all its reads see one moment of all data nodes' primaries.
+    pub fn has_snapshot(&self) -> bool {
+        self.options.consistent_snapshot
+    }
+
+    /// The isolation level that was chosen for it alone, as SQL words.
+    pub fn isolation(&self) -> Option<&'static str> {
+        self.options.isolation
+    }
+
+    /// Whether it has a part on a data node's primary.
+    pub fn has_branch(&self, id: &DataNodeId) -> bool {
+        self.branches.iter().any(|branch| branch.node.definition.id == *id)
+    }
+
+    /// The server that it reads on a data node, if it does already.
+    pub fn reads_from(&self, node: &BackendNode, only_replicas: bool) -> Option<Rc<Member>> {
+        let id = &node.definition.id;
+        let reader = if self.wrote { None } else { self.readers.member_of(id) };
+        if reader.is_some() || only_replicas {
+            return reader;
+        }
+        let branch = self.branches.iter().find(|branch| branch.node.definition.id == *id)?;
+        Some(branch.node.primary().clone())
+    }
+
+    /// Forgets readers that were lost before they read anything; false when one was lost that had.
+    pub fn forget_lost_readers(&mut self) -> bool {
+        self.readers.forget_lost()
+    }
+
+    /// The connection by which it reads a data node's replica, opened when there is none; given back
+    /// by [`Self::put_back`].
+    pub async fn take_reader(
+        &mut self,
+        node: &BackendNode,
+        member: &Rc<Member>,
+        state: &Arc<SessionState>,
+    ) -> Result<Held, ExecError> {
+        let isolation = self.options.isolation;
+        self.readers.take(node, member, state, self.found_rows, isolation).await
     }
 
     /// Takes part in a shard; a second one is refused.
@@ -230,7 +302,7 @@ impl Transaction {
         if !lease.session_matches(state) {
             lease.apply_session(state).await?;
         }
-        Ok(Held { lease, node: node.clone(), branch: Some(at) })
+        Ok(Held { lease, member: node.primary().clone(), owner: Owner::Branch(at) })
     }
 
     async fn open(
@@ -281,19 +353,27 @@ impl Transaction {
 
     /// Gives a connection back after its statement.
     pub fn put_back(&mut self, held: Held) {
-        let at = held.branch.expect("only a transaction's connections are given back to it");
-        if held.lease.is_broken() {
-            held.lease.discard();
-            return;
+        let lease = match held.lease.is_broken() {
+            true => {
+                held.lease.discard();
+                None
+            }
+            false => Some(held.lease),
+        };
+        match held.owner {
+            Owner::Branch(at) => self.branches[at].lease = lease,
+            Owner::Reader(at) => self.readers.put_back(at, lease),
+            Owner::Statement => {}
         }
-        self.branches[at].lease = Some(held.lease);
     }
 
     /// Whether after this error nothing is left of the transaction on some data node.
     pub fn is_gone_after(&self, error: &ExecError) -> bool {
         let branch_gone =
             error.server_number().is_some_and(|number| BRANCH_IS_GONE.contains(&number));
-        branch_gone || self.branches.iter().any(|branch| branch.lease.is_none())
+        branch_gone
+            || self.branches.iter().any(|branch| branch.lease.is_none())
+            || self.readers.are_lost()
     }
 
     /// SAVEPOINT on every branch; later branches make it when they open.
@@ -347,7 +427,8 @@ impl Transaction {
 
     /// Commits. After an error nothing of the transaction is in force, unless the error says that
     /// the outcome is not known.
-    pub async fn commit(self) -> Result<(), ExecError> {
+    pub async fn commit(mut self) -> Result<(), ExecError> {
+        self.readers.end();
         if let Some(lost_branch) = self.branches.iter().find(|branch| branch.lease.is_none()) {
             let error = lost(&lost_branch.node);
             self.rollback().await;
@@ -450,6 +531,7 @@ impl Transaction {
     /// Rolls back everywhere. A branch that cannot be told is rolled back by its data node when the
     /// connection ends.
     pub async fn rollback(mut self) {
+        self.readers.end();
         if self.gtrid.is_some() {
             return self.rollback_prepared().await;
         }
@@ -463,7 +545,8 @@ impl Transaction {
 
     /// The data nodes that have a part in it.
     pub fn data_nodes(&self) -> impl Iterator<Item = &DataNodeId> {
-        self.branches.iter().map(|branch| &branch.node.definition.id)
+        let written = self.branches.iter().map(|branch| &branch.node.definition.id);
+        written.chain(self.readers.data_nodes())
     }
 }
 

@@ -15,6 +15,7 @@ pub mod processes;
 mod query;
 pub mod reader;
 pub mod recovery;
+pub mod replicas;
 pub mod session;
 pub mod shared;
 mod show;

@@ -141,7 +141,7 @@ impl Core {
         };
         routed.forward.render(&fill, target, &mut rendered);
         let names = Names::of(&routed.tables);
-        let mut held = exec.acquire(&node, false).await?;
+        let mut held = exec.acquire_to_describe(&node).await?;
         let described = held.lease.prepare(&rendered.text).await;
         exec.release(held);
         let described = described.map_err(|error| node_exec::rows::logical(error.into(), names))?;

@@ -143,6 +143,7 @@ impl Session {
             }),
             rendered: Rendered::default(),
             touched: Touched::default(),
+            reads: Default::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);
         lex.charset = variables::charset_class(client.collation);

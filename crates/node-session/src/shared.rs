@@ -6,6 +6,7 @@ use crate::processes::Processes;
 use crate::slow_log::{SLOW_QUERIES, SLOW_QUERIES_DROPPED, SlowLog};
 use arc_swap::ArcSwapOption;
 use base::id::NodeId;
+use node_backend::members::Standings;
 use node_exec::ask::ControlPlane;
 use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
@@ -74,6 +75,8 @@ pub struct Shared {
     pub slow_log: SlowLog,
     /// How many connections there may be to each data node.
     pub quotas: Arc<Quotas>,
+    /// Which replicas can be read.
+    pub standings: Arc<Standings>,
     /// When the process started.
     pub started: Instant,
     started_unix: u64,
@@ -99,6 +102,8 @@ impl Shared {
             &SLOW_QUERIES,
             &SLOW_QUERIES_DROPPED,
             &CLIENTS_REFUSED,
+            &node_exec::reads::REPLICA_READS,
+            &node_exec::reads::REPLICA_FAILURES,
         ]);
         let started_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -111,6 +116,7 @@ impl Shared {
             sequences: Sequences::default(),
             slow_log: SlowLog::default(),
             quotas: Arc::default(),
+            standings: Arc::default(),
             started: Instant::now(),
             started_unix,
             snapshot: ArcSwapOption::empty(),

@@ -38,8 +38,11 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 /// Opens the endpoint's socket.
 pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, crate::listen::ListenError> {
-    let (_, mut sockets) = crate::listen::listeners(address, 1, true)?;
-    Ok(sockets.remove(0))
+    let (bound, mut sockets) = crate::listen::listeners(address, 1, true)?;
+    let socket = sockets.remove(0);
+    crate::listen::open(&socket)
+        .map_err(|source| crate::listen::ListenError { address: bound, source })?;
+    Ok(socket)
 }
 
 async fn answer(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {

@@ -209,6 +209,7 @@ fn start_background(
                     Err(error) => tracing::error!(%error, "the admin endpoint cannot be served"),
                 }
             }
+            tokio::task::spawn_local(node_session::replicas::run(shared.clone()));
             node_session::recovery::run(shared).await;
         });
     })?;

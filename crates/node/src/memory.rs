@@ -4,8 +4,14 @@
 use node_session::shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::metrics::{self, Gauge};
+
+static LIMIT: Gauge = Gauge::new("ddm_memory_limit_bytes", "The memory of the node's class.");
+static RESIDENT: Gauge = Gauge::new("ddm_memory_resident_bytes", "Memory that the node uses.");
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+const MEGABYTE: u64 = 1024 * 1024;
 
 /// Resident memory in bytes, as the kernel counts it.
 fn resident_bytes() -> Option<u64> {
@@ -17,10 +23,15 @@ fn resident_bytes() -> Option<u64> {
 /// Looks every second from now on, on the current runtime.
 pub fn watch(limit_mb: Option<u64>, shared: Arc<Shared>) {
     let Some(limit_mb) = limit_mb else { return };
+    metrics::register(&[&LIMIT, &RESIDENT]);
+    let gauge = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    LIMIT.set(gauge(limit_mb.saturating_mul(MEGABYTE)));
     tokio::spawn(async move {
         let mut over = false;
         loop {
-            let now_over = resident_bytes().is_some_and(|bytes| bytes / 1024 / 1024 > limit_mb);
+            let bytes = resident_bytes().unwrap_or(0);
+            RESIDENT.set(gauge(bytes));
+            let now_over = bytes / MEGABYTE > limit_mb;
             if now_over != over {
                 tracing::warn!(limit_mb, over = now_over, "memory limit");
                 over = now_over;

@@ -9,6 +9,7 @@ pub mod mariadb_local;
 pub mod node;
 pub mod process;
 pub mod process_nodes;
+pub mod replicas;
 mod sql_admin;
 mod sql_text;
 

@@ -5,6 +5,7 @@
 
 use crate::insert::{InsertPlan, InsertSelectPlan};
 use crate::merge::Merge;
+use crate::reads::Reads;
 use crate::route::Route;
 use crate::template::Template;
 use crate::value::{ValueRef, Values};
@@ -31,6 +32,8 @@ pub struct Planned {
     pub locking: bool,
     /// What binds the statement to its session.
     pub uses: Uses,
+    /// Which servers of a data node it may read.
+    pub reads: Reads,
 }
 
 /// A table that the statement touches, with what it does there.
@@ -53,6 +56,9 @@ pub struct Uses {
     pub system_variables: bool,
     /// `LAST_INSERT_ID(expr)`, GET_LOCK and its kin: the session needs a connection of its own.
     pub connection_state: bool,
+    /// Calls a function of which it is not known that it gives the same on every server of a data
+    /// node and changes nothing.
+    pub other_functions: bool,
 }
 
 /// How to run a statement.

@@ -96,7 +96,9 @@ pub fn plan(
         Statement::Handler(_) => return Err(unsupported("HANDLER")),
         _ => Made::session(),
     };
+    let reads = crate::reads::of(&made, tokens, text);
     Ok(Planned {
+        reads,
         plan: made.plan,
         cacheable: made.cacheable,
         access: access::access(&parsed.stmt, text, context.current_schema),

@@ -39,7 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
         tag: "node",
         request: body!(scaling::EnlargeRequest, "EnlargeRequest"),
         response: body!(scaling::ScaleResponse, "ScaleResponse"),
-        errors: &[INSTANCE_NOT_AVAILABLE, QUOTA_EXCEEDED],
+        errors: &[INSTANCE_NOT_AVAILABLE, QUOTA_EXCEEDED, DATA_NODE_CONNECT_FAILED],
         ..BASE
     },
     Route {
@@ -50,7 +50,7 @@ pub(super) const ROUTES: &[Route] = &[
         tag: "node",
         request: body!(scaling::ReduceRequest, "ReduceRequest"),
         response: body!(scaling::ScaleResponse, "ScaleResponse"),
-        errors: &[INSTANCE_NOT_AVAILABLE],
+        errors: &[INSTANCE_NOT_AVAILABLE, DATA_NODE_CONNECT_FAILED],
         ..BASE
     },
     Route {
@@ -62,7 +62,7 @@ pub(super) const ROUTES: &[Route] = &[
         request: body!(scaling::AddNodesRequest, "AddNodesRequest"),
         response: body!(scaling::JobOrOrder, "JobOrOrder"),
         status: 202,
-        errors: &[INSTANCE_NOT_AVAILABLE, QUOTA_EXCEEDED],
+        errors: &[INSTANCE_NOT_AVAILABLE, QUOTA_EXCEEDED, DATA_NODE_CONNECT_FAILED],
         ..BASE
     },
     Route {
@@ -74,7 +74,7 @@ pub(super) const ROUTES: &[Route] = &[
         request: body!(scaling::RemoveNodesRequest, "RemoveNodesRequest"),
         response: body!(scaling::JobOrOrder, "JobOrOrder"),
         status: 202,
-        errors: &[INSTANCE_NOT_AVAILABLE],
+        errors: &[INSTANCE_NOT_AVAILABLE, DATA_NODE_CONNECT_FAILED],
         ..BASE
     },
     Route {
@@ -86,7 +86,7 @@ pub(super) const ROUTES: &[Route] = &[
         request: body!(scaling::RemoveNodesRequest, "RemoveNodesRequest"),
         response: body!(scaling::JobOrOrder, "JobOrOrder"),
         status: 202,
-        errors: &[INSTANCE_NOT_AVAILABLE],
+        errors: &[INSTANCE_NOT_AVAILABLE, DATA_NODE_CONNECT_FAILED],
         ..BASE
     },
     Route {

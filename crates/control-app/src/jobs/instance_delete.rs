@@ -8,10 +8,10 @@ use crate::change::Tries;
 use crate::error::AppError;
 use async_trait::async_trait;
 use base::id::InstanceId;
-use control_store::record::{Record, Versioned};
+use control_store::record::Record;
+use control_store::records::access_list::AccessListRecord;
 use control_store::records::address::AddressRecord;
 use control_store::records::backup::BackupReason;
-use control_store::records::data_node::DataNodeRecord;
 use control_store::records::group::GroupRecord;
 use control_store::records::instance::InstanceStatus;
 use control_store::records::order::OrderRecord;
@@ -142,22 +142,12 @@ impl Step<Arc<App>> for Forget {
 }
 
 impl App {
-    /// The data nodes that an instance uses.
-    pub(super) async fn bound_data_nodes(
-        &self,
-        id: &InstanceId,
-    ) -> Result<Vec<Versioned<DataNodeRecord>>, AppError> {
-        let all = self.all_data_nodes().await?;
-        Ok(all.into_iter().filter(|node| node.value.is_bound_to(id)).collect())
-    }
-
     async fn forget_instance(&self, id: &InstanceId) -> Result<(), AppError> {
         let mut tries = Tries::default();
         loop {
             let mut change = self.change(id).await?;
             for node in self.bound_data_nodes(id).await? {
-                let free = DataNodeRecord { binding: None, ..node.value.clone() };
-                change.update(&node, &free);
+                change.update(&node, &node.value.released());
             }
             for node in self.nodes_of(id).await? {
                 change.delete(&node);
@@ -178,6 +168,9 @@ impl App {
             }
             for group in self.list::<GroupRecord>(&GroupRecord::prefix_of(id)).await? {
                 change.delete(&group);
+            }
+            for list in self.list::<AccessListRecord>(&AccessListRecord::prefix_of(id)).await? {
+                change.delete(&list);
             }
             for order in self.list::<OrderRecord>(OrderRecord::PREFIX).await? {
                 if order.value.instance_id == *id {

@@ -374,7 +374,7 @@ impl App {
                 schemas.extend(self.schema_record(id, name).await?);
             }
             for node in self.own_data_nodes(id, &schemas).await? {
-                change.update(&node, &DataNodeRecord { binding: None, ..node.value.clone() });
+                change.update(&node, &node.value.released());
             }
             for schema in &schemas {
                 change.delete(schema);

@@ -6,6 +6,7 @@ pub mod account_password;
 mod alter;
 pub mod backup_delete;
 pub mod configuration_change;
+pub mod data_nodes_sync;
 pub mod flavor_change;
 pub mod instance_create;
 pub mod instance_delete;
@@ -55,6 +56,8 @@ pub const FLAVOR_CHANGE: &str = "ResizeFlavor";
 pub const GROUP_CREATE: &str = "CreateGroup";
 /// Deletes a group.
 pub const GROUP_DELETE: &str = "DeleteGroup";
+/// Brings what changed about data nodes to the nodes.
+pub const DATA_NODES_SYNC: &str = "synRdsinfo";
 /// Makes a schema.
 pub const SCHEMA_CREATE: &str = "createLogicDb";
 /// Deletes a schema.
@@ -174,6 +177,7 @@ pub fn definitions() -> Vec<JobDefinition<Arc<App>>> {
         nodes_remove::definition(),
         nodes_remove::group_definition(),
         flavor_change::definition(),
+        data_nodes_sync::definition(),
         schema_create::definition(),
         schema_delete::definition(),
         metadata_apply::import_definition(),

@@ -110,6 +110,9 @@ impl App {
                     self.get::<GroupRecord>(&GroupRecord::key_of(id, group)).await?
             {
                 self.release(&mut change, group.value.access_ip).await?;
+                if let Some(list) = self.access_list(id, &group.value.id).await? {
+                    change.delete(&list);
+                }
                 change.delete(&group);
             }
             change.instance.status = InstanceStatus::Running;

@@ -60,8 +60,7 @@ impl Step<Arc<App>> for Begin {
             let mut change = cx.app.change(&id).await?;
             let Some(before) = cx.app.schema_record(&id, name).await? else { return Ok(()) };
             for node in cx.app.unshared_data_nodes(&before.value).await? {
-                let free = DataNodeRecord { binding: None, ..node.value.clone() };
-                change.update(&node, &free);
+                change.update(&node, &node.value.released());
             }
             let failed = SchemaRecord {
                 status: SchemaStatus::CreateFailed,

@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use base::id::InstanceId;
 use control_store::records::account::AccountRecord;
 use control_store::records::backup::BackupReason;
-use control_store::records::data_node::DataNodeRecord;
 use control_store::records::schema::SchemaStatus;
 use control_store::records::table::TableRecord;
 use job_engine::{JobDefinition, Step, StepContext, StepError};
@@ -145,8 +144,7 @@ impl App {
             let mut change = self.change(id).await?;
             let Some(schema) = self.schema_record(id, name).await? else { return Ok(()) };
             for node in self.unshared_data_nodes(&schema.value).await? {
-                let free = DataNodeRecord { binding: None, ..node.value.clone() };
-                change.update(&node, &free);
+                change.update(&node, &node.value.released());
             }
             for table in self.list::<TableRecord>(&TableRecord::prefix_of(id, name)).await? {
                 change.delete(&table);

@@ -2,11 +2,15 @@
 //! about it is bounded and checked before anything is made of it.
 
 use super::create_text;
+use crate::data_node_weights::mend_weights;
 use base::api_error::{ApiError, JSON_CONVERT_FAILED, PARAMETER_ERROR};
 use base::id::{DataNodeId, InstanceId};
 use base::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use control_api::data_node::REPLICAS_MAX;
+use control_api::read_weight::WEIGHT_MAX;
+use control_store::records::data_node::DataNodeRecord;
 use flate2::bufread::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use serde::{Deserialize, Serialize};
@@ -68,6 +72,12 @@ pub struct DocumentDataNode {
     pub name: String,
     /// Its server's version.
     pub engine_version: String,
+    /// The primary's share of reads; missing in older documents.
+    #[serde(default)]
+    pub read_weight: Option<u32>,
+    /// The shares of its replicas, by their ids, in order.
+    #[serde(default)]
+    pub replica_weights: Vec<(DataNodeId, u32)>,
 }
 
 /// A schema.
@@ -138,6 +148,10 @@ impl Document {
         require(self.schemas.len() <= SCHEMAS_MAX, "has too many schemas")?;
         let ids: BTreeSet<&DataNodeId> = self.data_nodes.iter().map(|node| &node.id).collect();
         require(ids.len() == self.data_nodes.len(), "names a data node twice")?;
+        require(
+            self.data_nodes.iter().all(DocumentDataNode::has_fit_weights),
+            "has a wrong read weight",
+        )?;
         let used: BTreeSet<&DataNodeId> = self.shards().map(|shard| &shard.data_node).collect();
         require(ids == used, "has shards and data nodes that do not fit together")?;
         let mut names = BTreeSet::new();
@@ -183,9 +197,44 @@ impl Document {
             parameters: topology::parameters::Parameters::default(),
             read_only_nodes: BTreeSet::new(),
             client_access: None,
+            access_lists: Default::default(),
             time_zone: None,
             node_count: 1,
         }
+    }
+}
+
+impl DocumentDataNode {
+    /// A data node as it is.
+    pub fn of(node: &DataNodeRecord) -> Self {
+        let weights = node.replicas.iter().map(|one| (one.id.clone(), one.read_weight));
+        Self {
+            id: node.id.clone(),
+            name: node.name.clone(),
+            engine_version: node.server_version.clone(),
+            read_weight: Some(node.read_weight),
+            replica_weights: weights.collect(),
+        }
+    }
+
+    fn has_fit_weights(&self) -> bool {
+        let weights = self.replica_weights.iter().map(|(_, weight)| *weight);
+        self.replica_weights.len() <= REPLICAS_MAX
+            && weights.chain(self.read_weight).all(|weight| i64::from(weight) <= WEIGHT_MAX)
+    }
+
+    /// Gives these weights to the data node that takes the place: to its replicas of the same ids,
+    /// else in order.
+    pub fn put_weights(&self, node: &mut DataNodeRecord) {
+        let Some(primary) = self.read_weight else { return };
+        node.read_weight = primary;
+        for (at, replica) in node.replicas.iter_mut().enumerate() {
+            let own = self.replica_weights.iter().find(|(id, _)| *id == replica.id);
+            if let Some((_, weight)) = own.or_else(|| self.replica_weights.get(at)) {
+                replica.read_weight = *weight;
+            }
+        }
+        mend_weights(node);
     }
 }
 
@@ -310,6 +359,8 @@ pub(crate) mod tests {
             id: id.clone(),
             name: "dn".to_owned(),
             engine_version: "10.11.6".to_owned(),
+            read_weight: Some(20),
+            replica_weights: vec![(DataNodeId::from_random([8; 16]), 80)],
         };
         Document {
             format: FORMAT.to_owned(),

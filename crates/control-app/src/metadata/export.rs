@@ -141,11 +141,7 @@ impl App {
         let data_nodes = used
             .filter(|id| seen.insert((*id).clone()))
             .filter_map(|id| records.data_nodes.get(id))
-            .map(|node| DocumentDataNode {
-                id: node.id.clone(),
-                name: node.name.clone(),
-                engine_version: node.server_version.clone(),
-            })
+            .map(DocumentDataNode::of)
             .collect();
         Ok(Document {
             format: FORMAT.to_owned(),

@@ -48,10 +48,16 @@ pub(super) fn moved(
     let used = nodes.iter().map(|node| &node.value).filter(|node| {
         schemas.iter().flat_map(|schema| &schema.shards).any(|shard| shard.data_node == node.id)
     });
-    let data_nodes = used.map(|node| DocumentDataNode {
-        id: node.id.clone(),
-        name: node.name.clone(),
-        engine_version: node.server_version.clone(),
+    // The weights are those of the data node whose place it takes.
+    let data_nodes = used.map(|node| {
+        let before = document.data_nodes.iter().find(|before| new(&before.id) == node.id);
+        DocumentDataNode {
+            id: node.id.clone(),
+            name: node.name.clone(),
+            engine_version: node.server_version.clone(),
+            read_weight: before.and_then(|before| before.read_weight),
+            replica_weights: before.map_or_else(Vec::new, |one| one.replica_weights.clone()),
+        }
     });
     Document { data_nodes: data_nodes.collect(), schemas, ..document.clone() }
 }
@@ -68,7 +74,12 @@ impl App {
         self.require_idle_schemas(change).await?;
         let id = change.instance.id.clone();
         for (node, binding) in bindings {
-            let bound = DataNodeRecord { binding: Some(binding), ..node.value.clone() };
+            let mut bound = DataNodeRecord { binding: Some(binding), ..node.value.clone() };
+            let place = work.document.data_nodes.iter().find(|place| place.id == bound.id);
+            // One that the instance uses already goes on as it is.
+            if let Some(place) = place.filter(|_| node.value.binding.is_none()) {
+                place.put_weights(&mut bound);
+            }
             change.update(&node, &bound);
         }
         let now = now_ms();

@@ -19,10 +19,15 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
+/// The request's id, for handlers.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
 /// The layer's function.
-pub async fn frame(request: Request, next: Next) -> Response {
+pub async fn frame(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = hex(&random_bytes::<16>());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let language = language_of(request.headers());
     let peer = request.extensions().get::<Peer>().copied();

@@ -7,10 +7,13 @@ pub mod answer;
 mod body;
 mod frame;
 mod iam;
+mod linger;
 pub mod principal;
 pub mod serve;
 pub mod state;
 pub mod throttle;
+
+pub use frame::RequestId;
 
 use answer::Failure;
 use axum::Router;

@@ -5,6 +5,12 @@ use crate::record::Record;
 use base::id::{DataNodeId, InstanceId};
 use serde::{Deserialize, Serialize};
 
+/// A primary's share of reads unless one is set.
+pub const PRIMARY_WEIGHT: u32 = 100;
+
+/// A replica's share of reads unless one is set: a new one takes none before somebody says so.
+pub const REPLICA_WEIGHT: u32 = 0;
+
 /// A data node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataNodeRecord {
@@ -18,12 +24,18 @@ pub struct DataNodeRecord {
     pub port: u16,
     /// The version that the server reports.
     pub server_version: String,
+    /// The server's own id, if it has one (MySQL has, MariaDB has not).
+    #[serde(default)]
+    pub server_uuid: Option<String>,
     /// Its administrator, as registered.
     pub admin_user: String,
     /// The administrator's password.
     pub admin_password: Sealed,
     /// Read replicas.
     pub replicas: Vec<ReplicaRecord>,
+    /// Somebody named the replicas: no others are looked for.
+    #[serde(default)]
+    pub replicas_named: bool,
     /// Its AZ.
     pub availability_zone: String,
     /// The primary's share of reads, 0–100.
@@ -32,6 +44,30 @@ pub struct DataNodeRecord {
     pub created_ms: i64,
     /// The instance that uses it.
     pub binding: Option<BindingRecord>,
+    /// What was registered since: the instance gets it when its data nodes are synchronised.
+    #[serde(default)]
+    pub pending: Option<PendingRecord>,
+}
+
+/// A registration that the instance does not use yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingRecord {
+    /// Where the primary listens.
+    pub host: String,
+    /// The primary's port.
+    pub port: u16,
+    /// The version that the server reports.
+    pub server_version: String,
+    /// The server's own id, if it has one.
+    pub server_uuid: Option<String>,
+    /// Its administrator.
+    pub admin_user: String,
+    /// The administrator's password.
+    pub admin_password: Sealed,
+    /// Read replicas.
+    pub replicas: Vec<ReplicaRecord>,
+    /// Somebody named the replicas.
+    pub replicas_named: bool,
 }
 
 /// A read replica.
@@ -43,6 +79,9 @@ pub struct ReplicaRecord {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// The server's `server_id`, once it was asked: it stays when the address changes.
+    #[serde(default)]
+    pub server_id: Option<u64>,
     /// Its share of reads, 0–100.
     pub read_weight: u32,
 }
@@ -66,6 +105,44 @@ impl DataNodeRecord {
     /// The key of one data node.
     pub fn key_of(id: &DataNodeId) -> String {
         format!("{}{id}", Self::PREFIX)
+    }
+
+    /// As it was registered last, whether an instance uses that yet or not.
+    pub fn as_registered(&self) -> Self {
+        let Some(new) = self.pending.clone() else { return self.clone() };
+        Self {
+            host: new.host,
+            port: new.port,
+            server_version: new.server_version,
+            server_uuid: new.server_uuid,
+            admin_user: new.admin_user,
+            admin_password: new.admin_password,
+            replicas: new.replicas,
+            replicas_named: new.replicas_named,
+            pending: None,
+            ..self.clone()
+        }
+    }
+
+    /// As it is when no instance uses it any more: read weights belong to the use.
+    pub fn released(&self) -> Self {
+        let mut free = self.as_registered();
+        free.binding = None;
+        free.read_weight = PRIMARY_WEIGHT;
+        for replica in &mut free.replicas {
+            replica.read_weight = REPLICA_WEIGHT;
+        }
+        free
+    }
+
+    /// Whether a server of it listens there, now or after the next synchronisation.
+    pub fn listens_at(&self, host: &str, port: u16) -> bool {
+        let at = |node: &Self| {
+            let mut replicas = node.replicas.iter().map(|replica| (&replica.host, replica.port));
+            (node.host == host && node.port == port)
+                || replicas.any(|(other, other_port)| other == host && other_port == port)
+        };
+        at(self) || (self.pending.is_some() && at(&self.as_registered()))
     }
 
     /// Whether `instance_id` uses it.

@@ -128,7 +128,7 @@ pub async fn run_metadata(session: &Session, verb: MetadataVerb) -> Result<()> {
         MetadataVerb::Export { instance } => {
             let path = session.instance_path("v3", &instance, &["schema-metadata"]).await?;
             let answer = session.client.get(&path, &[]).await?;
-            println!("{answer:#}");
+            crate::ctl::output::print_json(&answer);
             Ok(())
         }
         MetadataVerb::Import(options) => import(session, options).await,

@@ -46,6 +46,6 @@ pub async fn run(session: &Session, options: Options) -> Result<()> {
         Method::Post => client.post(path, body()?).await?,
         Method::Put => client.put(path, body()?).await?,
     };
-    println!("{answer:#}");
+    crate::ctl::output::print_json(&answer);
     Ok(())
 }

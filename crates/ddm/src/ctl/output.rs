@@ -2,6 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 
 /// One column of a table: its heading, and where its value is (`a.b` is `b` inside `a`).
 pub type Column = (&'static str, &'static str);
@@ -28,7 +30,7 @@ impl Printer {
         for row in rows {
             table.add_row(columns.iter().map(|(_, path)| cell(row, path)));
         }
-        println!("{table}");
+        print_line(&table);
     }
 
     /// One object.
@@ -40,12 +42,12 @@ impl Printer {
         for (key, value) in object.as_object().into_iter().flatten() {
             table.add_row([key.clone(), text(value)]);
         }
-        println!("{table}");
+        print_line(&table);
     }
 
     /// The outcome of a change: a sentence for people, the API's answer for programs.
     pub fn done(self, sentence: &str, answer: &Value) {
-        if self.json { print_json(answer) } else { println!("{sentence}") }
+        if self.json { print_json(answer) } else { print_line(&sentence) }
     }
 }
 
@@ -55,8 +57,21 @@ fn new_table() -> Table {
     table
 }
 
-fn print_json(value: &Value) {
-    println!("{value:#}");
+/// JSON for programs.
+pub fn print_json(value: &Value) {
+    print_line(&format_args!("{value:#}"));
+}
+
+/// Who closes the pipe has read enough: that ends the program and is no failure.
+fn print_line(text: &dyn Display) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{text}") {
+        let enough = error.kind() == ErrorKind::BrokenPipe;
+        if !enough {
+            eprintln!("ddm: the answer cannot be written: {error}");
+        }
+        std::process::exit(i32::from(!enough));
+    }
 }
 
 fn cell(row: &Value, path: &str) -> String {

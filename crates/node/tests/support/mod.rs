@@ -34,10 +34,16 @@ pub struct Server {
     child: Option<Child>,
     pub dir: PathBuf,
     pub port: u16,
+    /// Arguments beyond the usual ones.
+    extra: Vec<String>,
 }
 
 impl Server {
     pub fn make() -> Self {
+        Self::make_with(&["--skip-log-bin"])
+    }
+
+    pub fn make_with(extra: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("node-test-{}-{number}", std::process::id()));
@@ -58,7 +64,8 @@ impl Server {
         );
         std::fs::write(dir.join("init.sql"), init).unwrap();
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let mut server = Self { child: None, dir, port };
+        let extra = extra.iter().map(|one| (*one).to_owned()).collect();
+        let mut server = Self { child: None, dir, port, extra };
         server.run(root);
         server
     }
@@ -81,11 +88,8 @@ impl Server {
             "--skip-name-resolve",
             "--lower-case-table-names=1",
         ]);
-        command.args([
-            "--innodb-buffer-pool-size=64M",
-            "--max-allowed-packet=64M",
-            "--skip-log-bin",
-        ]);
+        command.args(["--innodb-buffer-pool-size=64M", "--max-allowed-packet=64M"]);
+        command.args(&self.extra);
         command.args(["--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4"]);
         if root {
             command.arg("--user=root");
@@ -93,6 +97,14 @@ impl Server {
         let child =
             command.stdout(Stdio::null()).stderr(log).spawn().expect("mariadbd is installed");
         self.child = Some(child);
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn crash(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     pub async fn ready(&self) -> Connection {
@@ -210,7 +222,17 @@ impl System {
         shards: u32,
         configure: impl FnOnce(&mut NodeConfig),
     ) -> Self {
-        let servers: Vec<Server> = (0..nodes).map(|_| Server::make()).collect();
+        let servers = (0..nodes).map(|_| Server::make()).collect();
+        Self::start_on(servers, shards, configure).await
+    }
+
+    /// The same over these servers.
+    pub async fn start_on(
+        servers: Vec<Server>,
+        shards: u32,
+        configure: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
+        let nodes = servers.len();
         let ids: Vec<DataNodeId> =
             (0..nodes).map(|n| DataNodeId::from_random([n as u8 + 1; 16])).collect();
         let mut data_nodes = BTreeMap::new();
@@ -265,6 +287,7 @@ impl System {
             node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
+            access_lists: Default::default(),
             time_zone: Some("+05:00".into()),
         };
         let dir = servers[0].dir.join("node");

@@ -495,6 +495,9 @@ impl<'s> Binder<'s> {
         if connection || (name == "LAST_INSERT_ID" && !call.args.is_empty()) {
             self.bound.facts.uses.connection_state = true;
         }
+        if !crate::reads::is_pure_function(&name) {
+            self.bound.facts.uses.other_functions = true;
+        }
         if !call.args.is_empty() {
             return;
         }

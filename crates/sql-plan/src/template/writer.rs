@@ -2,6 +2,7 @@
 
 use super::{Edit, Fill, How, Piece, Rendered, RowFill, TokenRange, push_quoted};
 use crate::value::ValueRef;
+use sql_syntax::{Hint, HintKind};
 use topology::algorithm::Target;
 
 /// Writes one template.
@@ -25,7 +26,10 @@ impl Writer<'_, '_> {
         // A whole statement keeps the comments before and after it (hints); a copy or a row has none.
         let exact = self.copying || self.row.is_some();
         let last_token = u32::try_from(self.fill.values.tokens.tokens().len()).unwrap_or(u32::MAX);
-        let at_start = range.first == 0 && !exact;
+        // A server would take these hints for statements of its own.
+        let strange = |hint: &Hint| hint.before_tok == 0 && hint.kind != HintKind::Optimizer;
+        let at_start =
+            range.first == 0 && !exact && !self.fill.values.tokens.hints().iter().any(strange);
         let mut position = if at_start { whole.start } else { self.start(range.first) };
         for edit in &edits[from..] {
             let at = match edit.how {

@@ -34,6 +34,10 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// `transaction_policy`
     pub transaction_policy: TransactionPolicy,
+    /// `seconds_behind_master`: a replica that lags by more takes no reads.
+    pub replica_lag_max: Duration,
+    /// `force_read_master_in_transaction`
+    pub transactions_read_primary: bool,
 }
 
 /// What of a scan runs in parallel on one data node; data nodes always do.
@@ -87,6 +91,8 @@ impl Settings {
                 "NO_DTX" => TransactionPolicy::OneShard,
                 _ => TransactionPolicy::TwoPhases,
             },
+            replica_lag_max: seconds("seconds_behind_master"),
+            transactions_read_primary: parameters.get("force_read_master_in_transaction") == "ON",
         }
     }
 }
@@ -133,6 +139,8 @@ mod tests {
             ("transaction_policy", "NO_DTX", |s| {
                 s.transaction_policy == TransactionPolicy::OneShard
             }),
+            ("seconds_behind_master", "7", |s| s.replica_lag_max.as_secs() == 7),
+            ("force_read_master_in_transaction", "ON", |s| s.transactions_read_primary),
         ] {
             let mut parameters = Parameters::default();
             parameters.set(name, value).unwrap();
