@@ -39,6 +39,8 @@ class Seen:
                 one["schemas"] = api.all(path + "/databases", "databases")
                 one["accounts"] = [user["name"] for user in api.all(path + "/users", "users")]
                 one["free"] = [node["id"] for node in api.all(path + "/rds", "instances")]
+                one["used"] = [node["id"] for schema in one["schemas"] if schema["status"] == "RUNNING"
+                               for node in api.get(f"{path}/databases/{schema['name']}")["database"]["used_rds"]]
                 one["groups"] = api.get(f"{V3}/{row['id']}/groups")["group_list"]
             except invariants.NotAnswered:
                 continue
@@ -136,7 +138,7 @@ def of_instance(instance, body=None, query="", **values):
 def buy(choose, v3):
     if len(choose.seen.instances) >= INSTANCES_MAX and choose.rng.random() < 0.95:
         return None
-    ends, prepaid = choose.seen.ends, choose.rng.random() < 0.2
+    ends, prepaid = choose.seen.ends, choose.rng.random() < 0.4
     detail = {"name": choose.name(), "node_num": choose.rng.choice([1, 1, 2]), "available_zones": ["az1"],
               "vpc_id": ends["vpc_id"], "subnet_id": ends["subnet_id"], "security_group_id": ends["security_group_id"]}
     if v3:
@@ -284,6 +286,33 @@ def restore(choose):
         "target": {"instance_id": instance["id"], "data_nodes": [one["instance_id"] for one in backup["related_data_nodes"]]}})
 
 
+def access_list(choose):
+    """A list that lets loopback in, so that what serves can still be seen to serve."""
+    instance = choose.instance()
+    body = {"type": "white", "enable_ip_group": choose.one([True, False]), "ip_list": [{"ip": "127.0.0.0/8"}]}
+    return instance and of_instance(instance, body, group_id=choose.group(instance)["id"])
+
+
+def own_data_nodes(choose, instance):
+    """Data nodes of the instance, or sometimes any."""
+    nodes = [node["id"] for node in choose.seen.ends["data_nodes"]]
+    used = instance["used"]
+    return used if used and choose.rng.random() < FITTING else nodes
+
+
+def read_weights(choose, wrap):
+    instance = choose.instance(lambda one: one["used"])
+    if not instance:
+        return None
+    return of_instance(instance, wrap({choose.one(own_data_nodes(choose, instance)): choose.one([50, 100])}))
+
+
+def check_connections(choose):
+    instance, node = choose.instance(), choose.one(choose.seen.ends["data_nodes"])
+    return of_instance(instance, {"infos": [{"rds_instance_id": node["id"], "endpoint": f"{node['host']}:{node['port']}", "username": node["admin_user"],
+                                             "password": choose.one([node["admin_password"], "wrong"])}]})
+
+
 def parameters(choose):
     return of_instance(choose.instance(), {"values": {"long_query_time": choose.one(["1", "2", "5"]),
                                                       "max_connections": choose.one(["10000", "20000"])}})
@@ -338,6 +367,14 @@ def delete_security_group(choose):
     return group and Call(security_group_id=group["id"])
 
 
+def pay(choose):
+    """Mostly an order that nobody has paid yet."""
+    orders = choose.seen.orders
+    if not orders:
+        return None
+    return Call(order_id=orders.pop() if choose.rng.random() < FITTING else orders[-1])
+
+
 def with_id(values, name):
     return Call(**{name: values[-1]}) if values else None
 
@@ -377,7 +414,7 @@ CHANGES = {
     "reset_password_v3": (1, lambda c: on_account(c, {"password": c.one(PASSWORDS)})),
     "set_administrator": (2, lambda c: of_instance(c.instance(), {"name": "boss", "password": c.one(PASSWORDS)})),
     "verify_password": (1, lambda c: Call({"password": c.one(PASSWORDS)})),
-    "pay_order": (3, lambda c: with_id(c.seen.orders, "order_id")),
+    "pay_order": (3, pay),
     "update_parameters": (2, parameters),
     "update_parameters_v3_1": (1, parameters),
     "create_configuration": (2, lambda c: new_template(c, {"name": c.name(), "values": {"long_query_time": "3"}})),
@@ -392,6 +429,12 @@ CHANGES = {
     "delete_security_group": (1, delete_security_group),
     "create_security_group_rule": (1, new_rule),
     "delete_security_group_rule": (1, delete_rule),
+    "set_access_list": (1, access_list),
+    "set_read_weights": (1, lambda c: read_weights(c, lambda one: {"read_weight": one})),
+    "set_read_weights_v3": (1, lambda c: read_weights(c, lambda one: {"read_weight_list": [one]})),
+    "sync_data_nodes": (1, lambda c: of_instance(c.instance())),
+    "sync_data_nodes_v3": (1, lambda c: of_instance(c.instance())),
+    "check_data_node_connections": (1, check_connections),
     "export_metadata": (2, export),
     "import_metadata": (4, imports),
     "restore_metadata": (4, restore),

@@ -29,7 +29,8 @@ LOOK_SECONDS = 0.3
 # A kind of call that has not succeeded yet comes so much more often.
 EAGER = 6
 SETTLE_SECONDS = 120
-DATA_NODES = 5
+# With replicas, so that there is something to give read weights to.
+DATA_NODES = ["--data-nodes", "4", "--replicas", "1"] if LONG else ["--data-nodes", "4"]
 OPENAPI = Path(__file__).parents[2] / "api" / "openapi.json"
 # These must succeed in every round; in a long one every kind.
 MUST_SUCCEED = {"create_schema", "create_account_v3", "update_parameters"}
@@ -219,7 +220,7 @@ def report(fire, seen):
 def test_under_fire(seed):
     print(f"seed {seed}, {CALLS} calls, {KILLS} kills")
     unthrottled = {"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"}
-    system = System("--data-nodes", str(DATA_NODES), environment=unthrottled)
+    system = System(*DATA_NODES, environment=unthrottled)
     try:
         before = invariants.baseline(system.start())
         fire = Fire(system, seed)
