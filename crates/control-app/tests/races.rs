@@ -278,6 +278,7 @@ async fn register(world: &World, node: &LocalDataNode) {
         admin_user: node.admin_user.clone(),
         admin_password: node.admin_password.clone(),
         replicas: vec![],
+        replicas_named: false,
         availability_zone: "az1".to_owned(),
     };
     world.app.register_data_node(registration).await.unwrap();
