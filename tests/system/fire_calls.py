@@ -332,9 +332,9 @@ def delete_security_group(choose):
 
 
 def used_data_node(choose, instance):
-    """A data node that the instance, or somebody, uses."""
+    """A data node that the instance may use, or any."""
     nodes = choose.seen.ends["data_nodes"]
-    used = [node for node in nodes if instance and node["id"] not in instance["free"]]
+    used = [node for node in nodes if instance and node["id"] in instance["free"]]
     return choose.one(used) if used and choose.rng.random() < FITTING else choose.one(nodes)
 
 
