@@ -5,6 +5,7 @@ Nothing here changes anything: each call is refused, or looks only."""
 import uuid
 
 import pytest
+from caller import Caller
 from document import (
     METHODS, OPERATIONS, WITH_BODY, DOCUMENT, example, fields, kind, out_of_bounds, removed, replaced, wrong_types,
 )
@@ -97,6 +98,13 @@ def test_a_body_is_at_most_12_mb(world, operation):
     assert (answer.status, answer.code) == (413, "DBS.280413"), answer
     assert answer.headers["Connection"] == "close"
     operation.check(answer)
+
+
+def test_a_body_that_is_sent_though_it_is_too_long(caller):
+    """The client is still sending when it is answered, and sees the answer nevertheless."""
+    for _ in range(5):
+        answer = Caller(caller.endpoints).call("POST", caller.path("/v1/{project_id}/instances"), b" " * (BODY_BYTES_MAX + 5_000_000))
+        assert (answer.status, answer.code) == (413, "DBS.280413"), answer
 
 
 @with_body

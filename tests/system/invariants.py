@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import ssl
 import struct
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -18,6 +19,7 @@ import pymysql
 
 MYSQL_PORT = 5066
 LIMIT = 128
+HEARD_SECONDS = 5
 INSTANCE_AT_REST = {"RUNNING", "CREATEFAILED", "ERROR"}
 SCHEMA_AT_REST = {"RUNNING", "CREATE_FAILED"}
 HELPER_DATABASE = "_ddm"
@@ -271,6 +273,26 @@ def check_store(system, seen):
     yield from (f"the document {one} belongs to no backup" for one in sorted(documents - backups))
     yield from (f"the backup {one} has no document" for one in sorted(backups - documents))
 
+def shows_other(node, name, password, schemas):
+    """What is wrong with what an account sees at a node."""
+    try:
+        with pymysql.connect(host=node["ip"], port=int(node["port"]), user=name, password=password,
+                             connect_timeout=10) as client, client.cursor() as cursor:
+            cursor.execute("SHOW DATABASES")
+            shown = {schema for (schema,) in cursor.fetchall()} - {"information_schema"}
+            return None if shown == schemas else f"node {node['ip']} shows {sorted(shown)} and not {sorted(schemas)}"
+    except pymysql.Error as error:
+        return f"node {node['ip']} does not serve: {error}"
+
+
+def until_none(problem):
+    """The problem that there still is when nodes have had the time to hear of a change."""
+    deadline = time.monotonic() + HEARD_SECONDS
+    while (found := problem()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
 def check_nodes_serve(api, seen, security_group):
     """An account made now can log in at every node and sees exactly the schemas that run. Instances
     are given the first security group for that, which lets everybody in."""
@@ -288,15 +310,9 @@ def check_nodes_serve(api, seen, security_group):
             yield f"no account can be made on {one['id']}: {status} {answer}"
             continue
         for node in one["nodes"]:
-            try:
-                with pymysql.connect(host=node["ip"], port=int(node["port"]), user=name, password=password,
-                                     connect_timeout=10) as client, client.cursor() as cursor:
-                    cursor.execute("SHOW DATABASES")
-                    shown = {schema for (schema,) in cursor.fetchall()} - {"information_schema"}
-                    if shown != schemas:
-                        yield f"node {node['ip']} shows {sorted(shown)} and not {sorted(schemas)}"
-            except pymysql.Error as error:
-                yield f"node {node['ip']} does not serve: {error}"
+            problem = until_none(lambda: shows_other(node, name, password, schemas))  # noqa: B023 - called here
+            if problem:
+                yield problem
         api.send("DELETE", f"{path}/{name}")
 
 

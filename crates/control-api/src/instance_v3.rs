@@ -171,6 +171,12 @@ pub struct InstanceV3 {
     /// Its order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
+    /// Whether nodes could be of a newer version: no, they are the program's.
+    pub new_version_available: bool,
+    /// Whether they could go back to the version before.
+    pub rollback_version_available: bool,
+    /// Whether they could go back to an older version.
+    pub degrade_version_available: bool,
     /// Never.
     pub is_frozen: bool,
     /// What is being done with it.

@@ -2,6 +2,7 @@
 //! which code a wrong one is answered, and the OpenAPI document. It is pure: it must not know how a
 //! call is carried out, kept or transported.
 
+pub mod access_list;
 pub mod account;
 pub mod administrator;
 pub mod backup;

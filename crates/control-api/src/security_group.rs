@@ -71,7 +71,7 @@ impl CreateSecurityGroupRequest {
     }
 }
 
-fn description(given: Option<String>) -> Result<String, ApiError> {
+pub(crate) fn description(given: Option<String>) -> Result<String, ApiError> {
     let text = given.unwrap_or_default();
     let wrong = |c: char| c.is_control() || matches!(c, '<' | '>');
     if text.chars().count() > DESCRIPTION_CHARS_MAX || text.chars().any(wrong) {
@@ -182,7 +182,7 @@ fn ports(min: Option<i64>, max: Option<i64>) -> Result<(u16, u16), ApiError> {
 }
 
 /// A network in its canonical form: bits after the prefix are zero.
-fn network(text: &str) -> Option<(IpAddr, u8)> {
+pub(crate) fn network(text: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),

@@ -2,6 +2,7 @@
 //! `reconcile/` with what must always hold. It knows neither HTTP nor SQL clients nor processes:
 //! those are behind the API's types, the store and the provisioners.
 
+mod access_list;
 pub mod account;
 pub mod addresses;
 pub mod administrator;

@@ -37,7 +37,7 @@ const ID_BYTES_MAX: usize = 64;
 const DEFAULT_NAME: &str = "default";
 
 /// A call waits so long for nodes to serve what it changed; later ones get it nevertheless.
-const EFFECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const EFFECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl App {
     /// Makes the default group at the first start. What is done to it later stays.
@@ -369,7 +369,7 @@ impl App {
     }
 
     /// Waits until the nodes that are heard serve this revision. One that is late gets it later.
-    async fn wait_effect(
+    pub(crate) async fn wait_effect(
         &self,
         id: &InstanceId,
         revision: Revision,

@@ -15,7 +15,7 @@ use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::records::security_group::SecurityGroupRecord;
 use control_store::records::table::TableRecord;
 use std::collections::{BTreeMap, BTreeSet};
-use topology::access::AccessRule;
+use topology::access::{AccessList, AccessRule};
 use topology::account::Account;
 use topology::model::{DataNode, Replica, SNAPSHOT_FORM, Schema, Snapshot, Table};
 
@@ -38,6 +38,8 @@ pub struct SnapshotInputs {
     pub nodes: Vec<Versioned<NodeRecord>>,
     /// Its nodes that take reads alone.
     pub read_only_nodes: BTreeSet<NodeId>,
+    /// The access lists of its nodes' groups.
+    pub access_lists: BTreeMap<NodeId, AccessList>,
 }
 
 /// Reading the inputs is tried so often while they change.
@@ -80,6 +82,7 @@ impl App {
                     .await?,
                 nodes: self.nodes_of(id).await?,
                 read_only_nodes: self.read_only_nodes(id).await?,
+                access_lists: self.access_lists(id).await?,
                 instance,
             };
             // Whoever changes any of them writes the instance too: unchanged, it vouches for all.
@@ -148,6 +151,7 @@ impl App {
             node_count: node_count(&inputs.nodes),
             read_only_nodes: inputs.read_only_nodes.clone(),
             client_access: Some(self.access_rules(inputs)),
+            access_lists: inputs.access_lists.clone(),
             time_zone: Some(sql_offset(&instance.time_zone).to_owned()),
         })
     }

@@ -243,6 +243,11 @@ impl Pool {
         self.0.state.borrow().down.failures > 0
     }
 
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.0.state.borrow().closed
+    }
+
     /// Closes idle connections now and the others when they come back; nothing is given out any more.
     pub fn close(&self) {
         let (idle, waiting) = {

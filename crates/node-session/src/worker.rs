@@ -6,6 +6,7 @@ use crate::plan_cache::PlanCache;
 use crate::processes::{Kill, SessionHandle};
 use crate::session::Session;
 use crate::shared::{CLIENTS_REFUSED, CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
+use base::id::NodeId;
 use base::sql_error::{self, SqlError};
 use node_exec::backends::Backends;
 use std::cell::{Cell, RefCell};
@@ -128,7 +129,7 @@ impl Worker {
     /// Why a client is turned away, if no rule of the security group lets it in.
     fn refuse_client(&self, (client, port): (IpAddr, u16)) -> Option<SqlError> {
         let snapshot = self.snapshot()?;
-        if is_let_in(&snapshot, client, port) {
+        if is_let_in(&snapshot, &self.shared.node_id, client, port) {
             return None;
         }
         CLIENTS_REFUSED.increment();
@@ -142,7 +143,9 @@ impl Worker {
             return;
         }
         let clients = self.clients.borrow();
-        let refused = clients.iter().filter(|(_, client)| !is_let_in(snapshot, client.0, client.1));
+        let node = &self.shared.node_id;
+        let refused =
+            clients.iter().filter(|(_, client)| !is_let_in(snapshot, node, client.0, client.1));
         for (id, _) in refused {
             if let Some(session) = self.sessions.borrow().get(id) {
                 CLIENTS_REFUSED.increment();
@@ -225,10 +228,11 @@ impl Worker {
     }
 }
 
-/// Whether the rules let a client come to a port; without rules everybody may.
-fn is_let_in(snapshot: &Snapshot, client: IpAddr, port: u16) -> bool {
+/// Whether the rules and the node's list let a client come to a port; without any everybody may.
+fn is_let_in(snapshot: &Snapshot, node: &NodeId, client: IpAddr, port: u16) -> bool {
     let rules = snapshot.client_access.as_ref();
     rules.is_none_or(|rules| rules.iter().any(|rule| rule.allows(client, port)))
+        && snapshot.access_lists.get(node).is_none_or(|list| list.allows(client, port))
 }
 
 /// What is to be ended of a session that has run a statement, or been idle, for so long.

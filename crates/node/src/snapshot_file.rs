@@ -139,6 +139,7 @@ mod tests {
             node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
+            access_lists: Default::default(),
             time_zone: None,
         }
     }

@@ -33,6 +33,7 @@ fn snapshot(version: u64) -> Snapshot {
         node_count: 1,
         read_only_nodes: Default::default(),
         client_access: None,
+        access_lists: Default::default(),
         time_zone: None,
     }
 }

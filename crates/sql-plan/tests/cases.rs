@@ -46,6 +46,7 @@ impl World {
             node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
+            access_lists: Default::default(),
             time_zone: None,
         };
         Self { snapshot, current: None }

@@ -33,6 +33,23 @@ impl AccessRule {
     }
 }
 
+/// The clients that a group of nodes takes, or those that it does not, beside the security group's
+/// rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessList {
+    /// The listed clients are the only ones; otherwise all others may come.
+    pub only_listed: bool,
+    /// The clients.
+    pub listed: Vec<AccessRule>,
+}
+
+impl AccessList {
+    /// Whether a client of this address may connect to `port`.
+    pub fn allows(&self, client: IpAddr, port: u16) -> bool {
+        self.listed.iter().any(|rule| rule.allows(client, port)) == self.only_listed
+    }
+}
+
 /// Whether the first `prefix` of `width` bits are the same.
 fn same_bits(left: u128, right: u128, prefix: u8, width: u32) -> bool {
     let ignored = width.saturating_sub(u32::from(prefix));
@@ -65,6 +82,21 @@ mod tests {
                 port_max: 5066,
             };
             assert_eq!(rule.allows(client.parse().unwrap(), port), allowed, "{network} {client}");
+        }
+    }
+
+    #[test]
+    fn a_list_names_who_may_come_or_who_may_not() {
+        let network = "10.1.0.0".parse().unwrap();
+        let listed = vec![AccessRule { network, prefix: 16, port_min: 1, port_max: u16::MAX }];
+        for (only_listed, client, allowed) in [
+            (true, "10.1.2.3", true),
+            (true, "10.2.0.1", false),
+            (false, "10.1.2.3", false),
+            (false, "10.2.0.1", true),
+        ] {
+            let list = AccessList { only_listed, listed: listed.clone() };
+            assert_eq!(list.allows(client.parse().unwrap(), 5066), allowed, "{client}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The snapshot: what a node needs to serve, immutable once made. The control plane makes version
 //! N+1 from its store, nodes swap it whole; nothing in it is changed in place.
 
-use crate::access::AccessRule;
+use crate::access::{AccessList, AccessRule};
 use crate::account::Account;
 use crate::parameters::Parameters;
 use base::id::{DataNodeId, InstanceId, NodeId};
@@ -38,6 +38,10 @@ pub struct Snapshot {
     pub read_only_nodes: BTreeSet<NodeId>,
     /// Who may connect; a client that no rule allows is turned away. `None`: everybody may.
     pub client_access: Option<Vec<AccessRule>>,
+    /// Nodes of groups with an access list that is switched on: whoever it does not allow is turned
+    /// away by them too.
+    #[serde(default)]
+    pub access_lists: BTreeMap<NodeId, AccessList>,
     /// The time zone that sessions begin with, an offset as SQL has it: `+08:00`. `None`: that of the
     /// data nodes.
     pub time_zone: Option<String>,

@@ -2,7 +2,7 @@
 
 use super::{BASE, DELETE, PAGE, POST, Route};
 use crate::body;
-use crate::{group, instance_v3};
+use crate::{access_list, group, instance_v3};
 use base::api_error::*;
 
 pub(super) const ROUTES: &[Route] = &[
@@ -35,6 +35,25 @@ pub(super) const ROUTES: &[Route] = &[
         tag: "group",
         response: body!(instance_v3::JobStarted, "JobStarted"),
         status: 202,
+        errors: &[INSTANCE_NOT_AVAILABLE],
+        ..BASE
+    },
+    Route {
+        path: "/v3/{project_id}/instances/{instance_id}/groups/{group_id}/acls",
+        operation: "show_access_list",
+        summary: "Show which clients a group takes",
+        tag: "group",
+        response: body!(access_list::ShowAccessListResponse, "ShowAccessListResponse"),
+        ..BASE
+    },
+    Route {
+        method: POST,
+        path: "/v3/{project_id}/instances/{instance_id}/groups/{group_id}/acls",
+        operation: "set_access_list",
+        summary: "Set which clients a group takes",
+        tag: "group",
+        request: body!(access_list::SetAccessListRequest, "SetAccessListRequest"),
+        response: body!(access_list::SetAccessListResponse, "SetAccessListResponse"),
         errors: &[INSTANCE_NOT_AVAILABLE],
         ..BASE
     },

@@ -9,6 +9,7 @@ use crate::error::AppError;
 use async_trait::async_trait;
 use base::id::InstanceId;
 use control_store::record::Record;
+use control_store::records::access_list::AccessListRecord;
 use control_store::records::address::AddressRecord;
 use control_store::records::backup::BackupReason;
 use control_store::records::group::GroupRecord;
@@ -167,6 +168,9 @@ impl App {
             }
             for group in self.list::<GroupRecord>(&GroupRecord::prefix_of(id)).await? {
                 change.delete(&group);
+            }
+            for list in self.list::<AccessListRecord>(&AccessListRecord::prefix_of(id)).await? {
+                change.delete(&list);
             }
             for order in self.list::<OrderRecord>(OrderRecord::PREFIX).await? {
                 if order.value.instance_id == *id {

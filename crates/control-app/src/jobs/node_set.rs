@@ -11,8 +11,9 @@ use control_store::records::group::GroupRecord;
 use control_store::records::instance::{InstanceRecord, InstanceStatus};
 use control_store::records::node::NodeRecord;
 use job_engine::StepError;
+use provision::Held;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 impl App {
     /// Nodes of an instance: these, as far as they are there, or all.
@@ -87,6 +88,33 @@ impl App {
         self.nodes.start_node(&spec).await.map_err(StepError::transient)
     }
 
+    /// Keeps new clients waiting, while these nodes are replaced, at the addresses of groups that
+    /// have no other node that serves.
+    pub(super) async fn hold_clients(
+        &self,
+        instance: &InstanceRecord,
+        replaced: &[Versioned<NodeRecord>],
+    ) -> Result<Held, StepError> {
+        let mut addresses = BTreeSet::new();
+        let nodes = self.nodes_of(&instance.id).await?;
+        for node in replaced.iter().map(|node| &node.value) {
+            let serves_for_it = |other: &NodeRecord| {
+                other.group_id == node.group_id
+                    && self.publisher.is_heard(&other.id)
+                    && replaced.iter().all(|node| node.value.id != other.id)
+            };
+            if !nodes.iter().any(|other| serves_for_it(&other.value)) {
+                let ip = IpAddr::V4(self.group_of(instance, node).await?.access_ip);
+                addresses.insert(SocketAddr::new(ip, instance.port));
+            }
+        }
+        let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
+        Ok(self.nodes.hold(&addresses).unwrap_or_else(|error| {
+            tracing::warn!(instance = %instance.id, %error, "clients are refused for a moment");
+            Held::default()
+        }))
+    }
+
     /// Takes away processes and directories of nodes, then, in one transaction, their records and
     /// addresses, and those of `group`; the instance is RUNNING again.
     pub(super) async fn forget_nodes(
@@ -110,6 +138,9 @@ impl App {
                     self.get::<GroupRecord>(&GroupRecord::key_of(id, group)).await?
             {
                 self.release(&mut change, group.value.access_ip).await?;
+                if let Some(list) = self.access_list(id, &group.value.id).await? {
+                    change.delete(&list);
+                }
                 change.delete(&group);
             }
             change.instance.status = InstanceStatus::Running;

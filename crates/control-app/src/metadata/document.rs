@@ -197,6 +197,7 @@ impl Document {
             parameters: topology::parameters::Parameters::default(),
             read_only_nodes: BTreeSet::new(),
             client_access: None,
+            access_lists: Default::default(),
             time_zone: None,
             node_count: 1,
         }

@@ -8,6 +8,9 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{MethodFilter, on};
+use control_api::access_list::{
+    SetAccessListRequest, SetAccessListResponse, ShowAccessListResponse,
+};
 use control_api::decode::decode;
 use control_api::group::{CreateGroupRequest, CreateGroupResponse, ListGroupsResponse};
 use control_api::instance_v3::JobStarted;
@@ -23,6 +26,8 @@ pub fn handler(operation: &str, method: MethodFilter) -> Option<Handler> {
         "list_groups" => on(method, list),
         "create_group" => on(method, create),
         "delete_group" => on(method, delete),
+        "show_access_list" => on(method, show_access_list),
+        "set_access_list" => on(method, set_access_list),
         _ => return None,
     })
 }
@@ -55,4 +60,25 @@ pub async fn delete(
 ) -> Result<Json<JobStarted>, Failure> {
     let job_id = state.app.delete_group(&principal.project_id, &instance_id, &group_id).await?;
     Ok(Json(JobStarted { job_id }))
+}
+
+pub async fn show_access_list(
+    State(state): Shared,
+    principal: Principal,
+    Path((_, instance_id, group_id)): Path<(String, String, String)>,
+) -> Result<Json<ShowAccessListResponse>, Failure> {
+    let project = &principal.project_id;
+    Ok(Json(state.app.show_access_list(project, &instance_id, &group_id).await?))
+}
+
+pub async fn set_access_list(
+    State(state): Shared,
+    principal: Principal,
+    Path((_, instance_id, group_id)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Result<Json<SetAccessListResponse>, Failure> {
+    let request: SetAccessListRequest = decode(&body)?;
+    let wanted = request.check()?;
+    let project = &principal.project_id;
+    Ok(Json(state.app.set_access_list(project, &instance_id, &group_id, wanted).await?))
 }

@@ -7,6 +7,7 @@ pub mod answer;
 mod body;
 mod frame;
 mod iam;
+mod linger;
 pub mod principal;
 pub mod serve;
 pub mod state;

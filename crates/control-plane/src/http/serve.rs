@@ -1,9 +1,12 @@
 //! The listening side: connections are taken up to a bound, shake hands and send heads in bounded
 //! time, and are let finish what they do when the server stops.
 
+use super::linger::{Lingering, Unread};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -110,9 +113,11 @@ async fn shake_hands(
     stopped: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return serve(stream, router, peer, stopped).await };
+    let unread = Unread::default();
+    let stream = Lingering::new(stream, unread.clone());
+    let Some(tls) = tls else { return serve(stream, router, peer, unread, stopped).await };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, router, peer, stopped).await,
+        Ok(Ok(stream)) => serve(stream, router, peer, unread, stopped).await,
         Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "a TLS handshake failed"),
         Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
     }
@@ -122,12 +127,20 @@ async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     peer: Peer,
+    unread: Unread,
     mut stopped: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        router.clone().call(request)
+        let answering = router.clone().call(request);
+        let unread = unread.clone();
+        async move {
+            let answer = answering.await;
+            let too_long = |answer: &Response| answer.status() == StatusCode::PAYLOAD_TOO_LARGE;
+            unread.set(answer.as_ref().is_ok_and(too_long));
+            answer
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder

@@ -1,6 +1,7 @@
 //! What the product keeps, one file per noun: plain data with a key. The rules of the nouns are not
 //! here but with what works on them; the store itself knows none of these types.
 
+pub mod access_list;
 pub mod account;
 pub mod address;
 pub mod backup;

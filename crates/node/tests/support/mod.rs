@@ -287,6 +287,7 @@ impl System {
             node_count: 1,
             read_only_nodes: Default::default(),
             client_access: None,
+            access_lists: Default::default(),
             time_zone: Some("+05:00".into()),
         };
         let dir = servers[0].dir.join("node");

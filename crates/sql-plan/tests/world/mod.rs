@@ -68,6 +68,7 @@ pub fn snapshot() -> Snapshot {
         node_count: 1,
         read_only_nodes: Default::default(),
         client_access: None,
+        access_lists: Default::default(),
         time_zone: None,
     }
 }
