@@ -377,14 +377,18 @@ fn registered_replicas(
     let before = before.map(DataNodeRecord::as_registered);
     let old = before.as_ref().map(|before| before.replicas.as_slice()).unwrap_or_default();
     let named = before.as_ref().is_some_and(|before| before.replicas_named);
-    let known = |id: &DataNodeId| old.iter().find(|old| old.id == *id);
-    let of_registration = new.replicas.iter().filter(|(id, _, _)| !named || known(id).is_some());
-    let of_registration = of_registration.map(|(id, host, port)| ReplicaRecord {
-        id: id.clone(),
-        host: host.clone(),
-        port: *port,
-        server_id: known(id).and_then(|old| old.server_id),
-        read_weight: known(id).map_or(REPLICA_WEIGHT, |old| old.read_weight),
+    // One that was lost for a while and found again has another id until now.
+    let known = |(id, host, port): &(DataNodeId, String, u16)| {
+        let there = |old: &&ReplicaRecord| old.host == *host && old.port == *port;
+        old.iter().find(|old| old.id == *id).or_else(|| old.iter().find(there))
+    };
+    let of_registration = new.replicas.iter().filter(|one| !named || known(one).is_some());
+    let of_registration = of_registration.map(|one| ReplicaRecord {
+        id: one.0.clone(),
+        host: one.1.clone(),
+        port: one.2,
+        server_id: known(one).and_then(|old| old.server_id),
+        read_weight: known(one).map_or(REPLICA_WEIGHT, |old| old.read_weight),
     });
     let mut all: Vec<ReplicaRecord> = of_registration.collect();
     for old in old {

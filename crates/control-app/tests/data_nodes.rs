@@ -407,6 +407,14 @@ async fn replicas_come_and_go(nodes: &[LocalDataNode]) {
     world.sync(&id).await.unwrap();
     let same = world.served(&id).await.remove(&key).unwrap().replicas;
     assert_eq!((&same[0].id, same[0].read_weight), (&found[0].id, 50), "it is the same one");
+    // Each start of the system registers its own servers again.
+    world.register(node, false).await;
+    let kept = world.served(&id).await.remove(&key).unwrap().replicas;
+    assert_eq!((&kept[0].id, kept[0].read_weight), (&found[0].id, 50));
+    world.register(node, true).await;
+    let named = world.served(&id).await.remove(&key).unwrap().replicas;
+    assert_eq!((&named[0].id, named[0].read_weight), (&node.replicas[0].id, 50));
+    assert_eq!(named.len(), 1);
 
     let admin = SqlDataNodeAdmin::new();
     let replica = AdminLogin::new(
