@@ -18,7 +18,11 @@ from schemathesis.specs.openapi import checks as of_openapi
 from servers import foreign_server
 
 INSTANCES_MAX = 3
-LOOK_EVERY = 25
+NODES_MAX = 9
+NO_MORE = "no-more"
+FIXED = ("node_num", "node_number", "nodes", "node_ids", "instance_ids", "target")
+LOOK_EVERY = 40
+TELL_EVERY = 1_000
 FAILURES_SHOWN = 10
 CHECKS = [
     of_openapi.status_code_conformance, of_openapi.content_type_conformance,
@@ -32,7 +36,7 @@ class Hammer:
     def __init__(self, world, requests_max, seconds, first_seed):
         self.world, self.caller = world, world.caller
         self.requests_max, self.deadline, self.seed = requests_max, time.monotonic() + seconds, first_seed
-        self.made, self.failures, self.statuses = 0, [], {}
+        self.made, self.failures, self.statuses, self.answered = 0, [], {}, {}
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify = world.ends["ca_file"]
@@ -44,6 +48,7 @@ class Hammer:
             for mode, share in ((GenerationMode.POSITIVE, 2), (GenerationMode.NEGATIVE, 1)):
                 self.strategies += [operation.as_strategy(generation_mode=mode)] * share
         self.live = {"project_id": [world.caller.project]}
+        self.exported = None
 
     def run(self):
         """Makes the calls; returns what was wrong."""
@@ -69,6 +74,8 @@ class Hammer:
         if self.made % LOOK_EVERY == 0:
             self.look()
         self.made += 1
+        if self.made % TELL_EVERY == 0:
+            print(f"{self.made} requests, {len(self.failures)} wrong answers, {self.statuses}", flush=True)
         operation = self.operations[f"{case.method.upper()} {case.path}"]
         for name, ids in self.live.items():
             if name in case.path_parameters and ids and (name == "project_id" or chance.random() < 0.9):
@@ -82,6 +89,7 @@ class Hammer:
         except requests.exceptions.RequestException as error:
             return self.failed(case, f"no answer: {error!r}")
         self.statuses[response.status_code] = self.statuses.get(response.status_code, 0) + 1
+        self.answered.setdefault(operation.id, set()).add(response.status_code)
         if response.status_code >= 500:
             return self.failed(case, f"{response.status_code} {response.text[:300]}")
         if response.status_code == 405:
@@ -96,31 +104,43 @@ class Hammer:
     def failed(self, case, what):
         """Keeps a failure with the command that shows it again; passwords are of this run only."""
         self.failures.append(f"{case.method.upper()} {case.path}: {what}\n    {case.as_curl_command()[:1500]}")
+        print(self.failures[-1], flush=True)
 
     def good_body(self, operation):
         """A body that would be taken, on objects that may be destroyed."""
         body = self.world.body(operation) if operation.request else {}
-        if operation.id == "create_instance" and len(self.live.get("instance_id", [])) >= INSTANCES_MAX:
-            body["instance"]["engine_id"] = "no-more"
-        if operation.id == "create_instance_v3" and len(self.live.get("instance_id", [])) >= INSTANCES_MAX:
-            body["engine_version"] = "no-more"
         login = {"id": self.data_node, "user": self.server["admin_user"], "password": self.server["admin_password"]}
-        if operation.id == "create_schema":
-            body["databases"][0]["used_rds"] = [
-                {"id": login["id"], "adminUser": login["user"], "adminPassword": login["password"]}]
-            body["databases"][0]["shard_number"] = 1
-        if operation.id == "create_schema_v3":
-            body.update(shard_number=1, dn_instances=[
-                {"id": login["id"], "user_name": login["user"], "user_password": login["password"]}])
-        if operation.id == "update_data_node":
-            body = {**self.server, "replicas": []}
-        if operation.id == "set_read_weights":
-            body = {"read_weight": {login["id"]: 100}}
-        if operation.id == "set_read_weights_v3":
-            body = {"read_weight_list": [{login["id"]: 100}]}
-        if operation.id == "check_data_node_connections":
-            body = {"infos": [{"endpoint": f"{self.server['host']}:{self.server['port']}", "username": login["user"],
-                               "password": login["password"], "rds_instance_id": login["id"]}]}
+        instances, nodes = self.live["instance_id"], self.live["node_id"]
+        zone = self.world.ends["availability_zones"][0] if len(nodes) < NODES_MAX else NO_MORE
+        if len(instances) >= INSTANCES_MAX and operation.id in ("create_instance", "create_instance_v3"):
+            (body.get("instance") or body)["available_zones"] = [NO_MORE]
+        makers = {
+            "create_schema": lambda: body["databases"][0].update(shard_number=1, used_rds=[
+                {"id": login["id"], "adminUser": login["user"], "adminPassword": login["password"]}]),
+            "create_schema_v3": lambda: body.update(shard_number=1, dn_instances=[
+                {"id": login["id"], "user_name": login["user"], "user_password": login["password"]}]),
+            "import_metadata": lambda: body.update(
+                compressed_databases_info=self.exported or body["compressed_databases_info"], dn_instance=[
+                    {"dn_instance_id": login["id"], "admin_user": login["user"], "admin_password": login["password"]}]),
+            "restore_metadata": lambda: body.update(
+                source={"backup_id": next(iter(self.live["backup_id"]), NO_MORE)},
+                target={"instance_id": next(iter(instances), NO_MORE), "data_nodes": [login["id"]]}),
+            "apply_configuration": lambda: body.update(instance_ids=instances[:1] or [NO_MORE]),
+            "enlarge_instance": lambda: body.update(group_id=None, node_number=1 if zone != NO_MORE else 33),
+            "reduce_instance": lambda: body.update(group_id=None),
+            "change_flavor": lambda: body.update(group_id=None),
+            "add_nodes_v3": lambda: body.update(group_id=None, nodes=[{"available_zone": zone}]),
+            "create_group": lambda: body.update(nodes=[{"available_zone": zone, "subnet_id": self.world.ends["subnet_id"]}]),
+            "update_data_node": lambda: body.update(self.server, replicas=[]),
+            "set_read_weights": lambda: body.update(read_weight={login["id"]: 100}),
+            "set_read_weights_v3": lambda: body.update(read_weight_list=[{login["id"]: 100}]),
+            "check_data_node_connections": lambda: body.update(infos=[{
+                "endpoint": f"{self.server['host']}:{self.server['port']}", "username": login["user"],
+                "password": login["password"], "rds_instance_id": login["id"]}]),
+            "delete_nodes_v3": lambda: body.update(node_ids=nodes[-1:]),
+            "batch_delete_nodes_v3": lambda: body.update(node_ids=nodes[-1:]),
+        }
+        makers.get(operation.id, lambda: None)()
         return body
 
     def blend(self, made, good, chance):
@@ -132,7 +152,7 @@ class Hammer:
             inner = made.get(name)
             if isinstance(value, dict) and isinstance(inner, dict):
                 out[name] = self.blend(inner, value, chance)
-            elif name == "node_num" or chance.random() < 0.7:
+            elif name in FIXED or chance.random() < 0.7:
                 out[name] = value
         return out
 
@@ -156,16 +176,32 @@ class Hammer:
         self.live["order_id"] = [one["order_id"] for one in mine if one.get("order_id")]
         self.live["job_id"] = [one["id"] for one in call("GET", path("/v3/{project_id}/jobs")).body["jobs"]]
         self.live["data_node_id"] = own
+        self.learn("config_id", "configurations", "configurations", user_defined=True)
+        self.learn("backup_id", "backups", "backups")
+        self.learn("security_group_id", "security-groups", "security_groups")
+        own_groups = self.live["security_group_id"] = [
+            one for one in self.live["security_group_id"] if one != self.world.ends["security_group_id"]]
+        self.live["rule_id"] = [row["id"] for group in own_groups[:5] for row in call(
+            "GET", path("/v3/{project_id}/security-groups/{group}/rules", group=group)).body.get("rules", [])]
         schemas, accounts, nodes, groups = set(), set(), set(), set()
         for one in ids:
-            whole = call("GET", path("/v1/{project_id}/instances/{instance_id}", instance_id=one))
-            for node in (whole.body or {}).get("nodes", []):
-                nodes.add(node["node_id"])
-                groups.add(node["group_id"])
             base = path("/v1/{project_id}/instances/{instance_id}", instance_id=one)
+            nodes |= {row["node_id"] for row in (call("GET", f"{base}/nodes").body or {}).get("nodes", [])}
+            groups |= {row["id"] for row in (call("GET", f"/v3{base[3:]}/groups").body or {}).get("group_list", [])}
+            exported = call("GET", f"/v3{base[3:]}/schema-metadata")
+            self.exported = exported.body["compressed_databases_info"] if exported.status == 200 else self.exported
             schemas |= {row["name"] for row in (call("GET", f"{base}/databases").body or {}).get("databases", [])}
             accounts |= {row["name"] for row in (call("GET", f"{base}/users").body or {}).get("users", [])}
         for names, values in ((("ddm_dbname", "database_name", "db_name"), schemas), (("username",), accounts),
                               (("node_id",), nodes), (("group_id",), groups)):
             for name in names:
                 self.live[name] = sorted(values)
+
+    def learn(self, name, path, word, **those):
+        """The ids of a list's rows."""
+        rows = self.caller.call("GET", self.caller.path(f"/v3/{{project_id}}/{path}"), query={"limit": 128}).body[word]
+        self.live[name] = [row["id"] for row in rows if all(row[key] == value for key, value in those.items())]
+
+    def never_good(self):
+        """Calls of which none succeeded."""
+        return sorted(one.id for one in OPERATIONS if not self.answered.get(one.id, set()) & {200, 201, 202, 204})

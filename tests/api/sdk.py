@@ -18,10 +18,7 @@ TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "object": 
 CALLED = set()
 
 # Calls that are being built: they may have a route or none, and need not be called yet.
-PENDING = {
-    "update_read_and_write_strategy", "batch_modify_read_write_strategy", "update_database_info",
-    "sync_dn_information", "check_data_node_connection",
-}
+PENDING = set()
 
 # Calls without a route, and why.
 NO_ROUTE = {
@@ -37,7 +34,6 @@ NO_ROUTE = {
         "show_physical_processes", "show_processes_audit_log"],
     "the SQL blacklist is not served": ["list_sql_black", "modify_sql_black_list"],
     "backups hold metadata; data are the data nodes' own": ["restore2_exist"],
-    "security groups decide which addresses may connect": ["show_ip_group", "switch_ip_group"],
     "TLS is always offered, ports are chosen at the start, and writing is a matter of permissions and groups": [
         "set_read_only_status", "switch_ssl", "update_instance_port"],
     "nodes keep no logs of transactions: data nodes do": ["move_tmlog_files", "show_tmlog_infos"],
@@ -56,7 +52,7 @@ LACKING = {field: why for why, fields in {
         "InstanceDetail.public_ip", "InstanceDetail.extend_map", "InstanceDetail.tags_info",
         "InstanceDetail.eip_binding_info"],
     "only some instances have it": [
-        "CustomerInstanceVO.error_msg", "InstanceDetail.create_fail_error_code", "InstanceDetail.delete_at",
+        "CustomerInstanceVO.admin_user_name", "CustomerInstanceVO.error_msg", "InstanceDetail.create_fail_error_code", "InstanceDetail.delete_at",
         "InstanceDetail.frozen_time", "InstanceDetail.period"],
     "a data node does not tell its size": ["DataNodes.mem", "DataNodes.cpu"],
     "the SDK names no field of this answer": ["DeleteDdmInstanceResponse.body"],

@@ -123,6 +123,15 @@ def test_nodes_and_groups(tale):
             ddm.NodeInfo(available_zone=tale.ends["availability_zones"][0], subnet_id=tale.ends["subnet_id"])]))
     tale.done(made)
     assert {one.id for one in tale.of("list_group").group_list} == {groups[0].id, made.group_id}
+    allowed = tale.of("switch_ip_group", group_id=made.group_id, body=ddm.ElbIpGroupOpsReq(
+        name="readers_only", type="white", enable_ip_group=True, group_id=made.group_id, ip_list=[
+            ddm.IpGroupItem(ip="127.0.0.0/8", description="this machine")]))
+    assert allowed.enable_ipgroup is True
+    tale.world.settled(tale.instance)
+    shown = tale.of("show_ip_group", group_id=made.group_id)
+    assert (shown.instance_id, shown.group_id, shown.enable_ipgroup, shown.type) == (
+        tale.instance, made.group_id, True, "white")
+    assert [row["ip"] for row in shown.ipgroup["ip_list"]] == ["127.0.0.0/8"]
     tale.done(tale.of("delete_group", group_id=made.group_id))
     assert len(tale.of("list_group").group_list) == 1
 
@@ -159,6 +168,22 @@ def test_schemas(tale):
     tale.done(made)
     shown = tale.of("show_instance_database", database_name=SCHEMA)
     assert (shown.name, shown.status, shown.shard_number) == (SCHEMA, "RUNNING", 4)
+
+
+def test_data_nodes(tale):
+    node_id = tale.world.empty_data_node(0)
+    login = tale.world.logins[node_id]
+    tried = tale.of("check_data_node_connection", body=ddm.EsdbCheckRdsConnectionsRequestV3(infos=[
+        ddm.EsdbCheckRdsConnectionRequestV3(
+            endpoint=f"{login['host']}:{login['port']}", username=login["admin_user"], password=password,
+            rds_instance_id=node_id) for password in (login["admin_password"], "wrong")])).rds_check_infos
+    assert [(one.rds_instance_id, one.success) for one in tried] == [(node_id, "true"), (node_id, "false")]
+    tale.of("sync_dn_information")
+    tale.world.settled(tale.instance)
+    set_ = tale.of("batch_modify_read_write_strategy", body=ddm.BatchModifyReadAndWriteStrategyRequest(
+        read_weight_list=[{node_id: 100}]))
+    assert set_.success is True
+    tale.world.settled(tale.instance)
 
 
 def test_accounts(tale):

@@ -282,6 +282,17 @@ BODIES = {bare(key): maker for key, maker in {
         lambda world: {"infos": [world.connection(node) for node in world.ends["data_nodes"]]},
     "PUT /v3/{project_id}/instances/{instance_id}/flavor":
         lambda world: {"spec_code": world.flavors[1]["code"], "group_id": world.known["group_id"], "is_auto_pay": False},
+    "POST /v3/{project_id}/instances/{instance_id}/nodes": lambda world: {
+        "group_id": world.known["group_id"], "subnet_id": world.ends["subnet_id"], "is_auto_pay": False,
+        "nodes": [{"available_zone": world.ends["availability_zones"][0]}]},
+    "POST /v3/{project_id}/instances/{instance_id}/nodes/batch-delete": lambda world: {"node_ids": [world.known["node_id"]]},
+    "DELETE /v3/{project_id}/instances/{instance_id}/nodes": lambda world: {"node_ids": [world.known["node_id"]]},
+    "POST /v3/{project_id}/instances/{instance_id}/groups": lambda world: {
+        "name": "conformity", "type": "r", "flavor_id": None, "flavor_ref": world.flavors[0]["code"], "nodes": [
+            {"available_zone": world.ends["availability_zones"][0], "subnet_id": world.ends["subnet_id"]}]},
+    "POST /v3/{project_id}/instances/{instance_id}/groups/{group_id}/acls": lambda world: {
+        "name": "conformity", "type": "black", "enable_ip_group": True, "group_id": world.known["group_id"],
+        "ip_list": [{"ip": "192.0.2.1", "description": "of a test"}]},
     "POST /v1/{project_id}/instances/{instance_id}/databases": lambda world: world.schema_body(),
     "POST /v3/{project_id}/instances/{instance_id}/databases": schema_v3,
     "POST /v1/{project_id}/instances/{instance_id}/users": lambda world: {"users": [account(world)]},
