@@ -413,6 +413,7 @@ def test_one_node_named_by_its_id_goes(scaled):
 
 
 def test_a_group_has_nodes_and_an_address_of_its_own(scaled):
+    scaled.have(1)
     client, instance = scaled.client, scaled.instance
     zone = scaled.system.endpoints["availability_zones"][0]
     listed = lambda: {one.name: one for one in client.list_group(  # noqa: E731
@@ -432,6 +433,9 @@ def test_a_group_has_nodes_and_an_address_of_its_own(scaled):
             with pytest.raises(pymysql.MySQLError) as error:
                 rows(one, "UPDATE accounts SET amount = 0")
             assert error.value.args[0] == 1290, "nodes of a read-only group write nothing"
+    scaled.system.ctl("instances", "enlarge", instance, "1", "--group", "reports")
+    assert [len(one.node_list) for one in listed().values()] == [1, 3], "the group's class is found"
+    scaled.system.ctl("instances", "reduce", instance, "1", "--group", "reports")
     status, text = refused(scaled.shrink, 1)
     assert status == 400 and "group_id" in text, "with two groups a call says which it means"
     assert "REDUCING" in scaled.finish(client.delete_group(

@@ -114,9 +114,10 @@ async fn create(session: &Session, options: CreateOptions) -> Result<()> {
 }
 
 impl Session {
-    async fn groups(&self, instance: &str) -> Result<Vec<Value>> {
+    /// An instance's groups, the default one first.
+    pub async fn groups(&self, instance: &str) -> Result<Vec<Value>> {
         let path = self.instance_path("v3", instance, &["groups"]).await?;
-        let mut answer = self.client.get(&path, &[]).await?;
+        let mut answer = self.client.get(&path, &[("limit", "128".to_owned())]).await?;
         match answer["group_list"].take() {
             Value::Array(groups) => Ok(groups),
             _ => bail!("the API's answer has no groups"),

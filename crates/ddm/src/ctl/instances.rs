@@ -249,14 +249,21 @@ async fn create(session: &Session, options: CreateOptions) -> Result<()> {
 }
 
 async fn enlarge(session: &Session, options: ScaleOptions) -> Result<()> {
-    let show = session.instance_path("v1", &options.instance, &[]).await?;
-    let instance = session.client.get(&show, &[]).await?;
-    let code = instance["flavor_ref"].as_str().unwrap_or_default().to_owned();
+    let groups = session.groups(&options.instance).await?;
+    let meant = match &options.group {
+        Some(group) => json!(session.group_id(&options.instance, group).await?),
+        None => groups.first().context("the instance has no group")?["id"].clone(),
+    };
+    let group = groups.iter().find(|group| group["id"] == meant).context("the group is gone")?;
     let flavors = session.client.flavors().await?;
-    let flavor = flavors.iter().find(|flavor| flavor["code"] == *code);
+    // A group says of its class how many vCPUs of which kind.
+    let flavor = flavors.iter().find(|flavor| {
+        flavor["architecture"] == group["architecture"]
+            && flavor["cpu"].as_str() == Some(&group["cpu_num_per_node"].to_string())
+    });
     let flavor = flavor.and_then(|flavor| flavor["id"].as_str());
     let body = json!({
-        "flavor_id": flavor.with_context(|| format!("the node class {code:?} is not offered"))?,
+        "flavor_id": flavor.context("the class of the group's nodes is not offered")?,
         "node_number": options.nodes,
     });
     scale(session, options, "enlarge", body).await
