@@ -1,5 +1,5 @@
 # Thin: the logic is in xtask.
-.PHONY: run test test-long test-api bench lint bless
+.PHONY: run test test-long test-api bench bench-api lint bless
 
 run: ## the whole system on this machine, with a demo schema
 	@xtask/install.sh run
@@ -20,6 +20,10 @@ test-api: ## the suite of the REST API alone; ARGS=long makes its 20,000 random 
 bench: ## ratios against direct access and a TCP relay
 	@xtask/install.sh bench
 	cargo run --quiet -p xtask -- bench $(ARGS)
+
+bench-api: ## speed of the REST API, with its targets
+	@xtask/install.sh run
+	cargo run --quiet -p xtask -- bench-api $(ARGS)
 
 lint: ## formatting, clippy, dependency edges, purity, tidiness
 	@xtask/install.sh build

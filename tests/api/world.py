@@ -260,6 +260,19 @@ BODIES = {bare(key): maker for key, maker in {
                        "is_auto_pay": False},
     "POST /v2/{project_id}/instances/{instance_id}/action/reduce":
         lambda world: {"node_number": 1, "group_id": world.known["group_id"]},
+    "POST /v3/{project_id}/instances/{instance_id}/nodes":
+        lambda world: {"group_id": world.known["group_id"], "subnet_id": world.ends["subnet_id"], "is_auto_pay": False,
+                       "nodes": [{"available_zone": world.ends["availability_zones"][0]}]},
+    "POST /v3/{project_id}/instances/{instance_id}/nodes/batch-delete":
+        lambda world: {"node_ids": [world.known["node_id"]]},
+    "DELETE /v3/{project_id}/instances/{instance_id}/nodes": lambda world: {"node_ids": [world.known["node_id"]]},
+    "POST /v3/{project_id}/instances/{instance_id}/groups":
+        lambda world: {"name": "conformity", "type": "r", "flavor_id": world.flavors[0]["id"],
+                       "flavor_ref": world.flavors[0]["code"], "nodes": [
+                           {"available_zone": world.ends["availability_zones"][0], "subnet_id": world.ends["subnet_id"]}]},
+    "POST /v3/{project_id}/instances/{instance_id}/groups/{group_id}/acls":
+        lambda world: {"name": "conformity", "type": "white", "enable_ip_group": False, "group_id": world.known["group_id"],
+                       "ip_list": [{"ip": "127.0.0.0/8", "description": "of a test"}]},
     "PUT /v2/{project_id}/instances/{instance_id}/action/read-write-strategy":
         lambda world: {"read_weight": {node["id"]: 100 for node in world.ends["data_nodes"]}},
     "PUT /v3/{project_id}/instances/{instance_id}/action/batch-modify-read-write-strategy":

@@ -13,6 +13,17 @@ def demo():
         system.remove()
 
 
+@pytest.fixture(scope="session")
+def replicated():
+    """A system whose two data nodes have two replicas each."""
+    no_limits = {"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"}
+    system = System("--data-nodes", "2", "--replicas", "2", environment=no_limits)
+    try:
+        yield system.start()
+    finally:
+        system.remove()
+
+
 @pytest.fixture
 def own():
     systems = []

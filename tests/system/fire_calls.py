@@ -7,7 +7,7 @@ import threading
 import invariants
 
 FITTING = 0.8
-INSTANCES_MAX = 3
+INSTANCES_MAX = 4
 NODES_MAX = 3
 GROUPS_MAX = 2
 TEMPLATES_MAX = 4
@@ -16,7 +16,8 @@ SCHEMAS_MAX = 3
 PASSWORDS = ["Zebra-of_Night7", "Willow+of-Day8", "Otter_of^Dawn9"]
 ACCOUNTS = ["ann", "bob", "eve"]
 SCHEMAS = ["fire_a", "fire_b", "fire_c"]
-# Schemas of these names are deleted without their data, so that they can be restored.
+# Some instances have schemas of these names alone. They are deleted without their data, so that every
+# backup of these instances can be restored.
 KEPT_SCHEMAS = ["kept_a", "kept_b"]
 SMALL, LARGE = "ddm.c6.large.2", "ddm.c6.xlarge.2"
 V1, V3 = "/v1/{project_id}/instances", "/v3/{project_id}/instances"
@@ -29,6 +30,8 @@ class Seen:
         self.ends, self.lock = endpoints, threading.Lock()
         self.instances, self.backups, self.templates, self.security_groups = {}, {}, [], []
         self.jobs, self.orders, self.exports, self.flavors = [], [], [], {}
+        # Instances whose schemas keep their data.
+        self.keepers = set()
 
     def look(self, api):
         """Reads all anew. What goes away meanwhile is left out."""
@@ -39,10 +42,14 @@ class Seen:
                 one["schemas"] = api.all(path + "/databases", "databases")
                 one["accounts"] = [user["name"] for user in api.all(path + "/users", "users")]
                 one["free"] = [node["id"] for node in api.all(path + "/rds", "instances")]
+                one["used"] = [node["id"] for schema in one["schemas"] if schema["status"] == "RUNNING"
+                               for node in api.get(f"{path}/databases/{schema['name']}")["database"]["used_rds"]]
                 one["groups"] = api.get(f"{V3}/{row['id']}/groups")["group_list"]
             except invariants.NotAnswered:
                 continue
             instances[row["id"]] = one
+            if not {schema["name"] for schema in one["schemas"]}.isdisjoint(KEPT_SCHEMAS):
+                self.keepers.add(row["id"])
         templates = [one["id"] for one in api.all("/v3/{project_id}/configurations", "configurations") if one["user_defined"]]
         groups = api.all("/v3/{project_id}/security-groups", "security_groups")
         groups = [one for one in groups if one["id"] != self.ends["security_group_id"]]
@@ -136,7 +143,7 @@ def of_instance(instance, body=None, query="", **values):
 def buy(choose, v3):
     if len(choose.seen.instances) >= INSTANCES_MAX and choose.rng.random() < 0.95:
         return None
-    ends, prepaid = choose.seen.ends, choose.rng.random() < 0.2
+    ends, prepaid = choose.seen.ends, choose.rng.random() < 0.6
     detail = {"name": choose.name(), "node_num": choose.rng.choice([1, 1, 2]), "available_zones": ["az1"],
               "vpc_id": ends["vpc_id"], "subnet_id": ends["subnet_id"], "security_group_id": ends["security_group_id"]}
     if v3:
@@ -162,12 +169,13 @@ def new_schema(choose, v3):
     if not instance:
         return None
     there = {one["name"] for one in instance["schemas"]}
-    free = [name for name in SCHEMAS + KEPT_SCHEMAS if name not in there]
-    name = choose.one(free) if free and choose.rng.random() < FITTING else choose.one(SCHEMAS)
+    names = KEPT_SCHEMAS if instance["id"] in choose.seen.keepers else SCHEMAS
+    free = [name for name in names if name not in there]
+    name = choose.one(free) if free and choose.rng.random() < FITTING else choose.one(names)
     nodes = choose.data_nodes(instance)
     detail = {"name": name, "shard_mode": "cluster", "shard_number": 2 * len(nodes)}
     if v3:
-        return of_instance(instance, {**detail, "dn_instances": logins(nodes, "admin_user", "admin_password")})
+        return of_instance(instance, {**detail, "dn_instances": logins(nodes, "user_name", "user_password")})
     return of_instance(instance, {"databases": [{**detail, "used_rds": logins(nodes)}]})
 
 
@@ -256,7 +264,7 @@ def restart_node(choose):
 
 def imports(choose):
     exported = choose.one(choose.seen.exports)
-    instance = choose.instance(lambda one: not one["schemas"])
+    instance = choose.instance(lambda one: not one["schemas"] and one["id"] not in choose.seen.keepers)
     if not exported or not instance:
         return None
     nodes = choose.data_nodes(instance, len(exported["data_nodes"]))
@@ -272,7 +280,7 @@ def export(choose):
 
 def restore(choose):
     """A backup's schemas back to where they were."""
-    lacks = lambda one: {schema["name"] for schema in one["schemas"]}.isdisjoint(KEPT_SCHEMAS)  # noqa: E731
+    lacks = lambda one: one["id"] in choose.seen.keepers and len(one["schemas"]) < len(KEPT_SCHEMAS)  # noqa: E731
     instance = choose.instance(lacks)
     if not instance:
         return None
@@ -282,6 +290,34 @@ def restore(choose):
     return backup and of_instance(instance, {
         "source": {"backup_id": backup["id"]},
         "target": {"instance_id": instance["id"], "data_nodes": [one["instance_id"] for one in backup["related_data_nodes"]]}})
+
+
+def access_list(choose):
+    """A list that lets loopback in, so that what serves can still be seen to serve."""
+    instance = choose.instance()
+    body = {"type": "white", "enable_ip_group": choose.one([True, False]), "ip_list": [{"ip": "127.0.0.0/8"}]}
+    return instance and of_instance(instance, body, group_id=choose.group(instance)["id"])
+
+
+def own_data_nodes(choose, instance):
+    """Data nodes of the instance, or sometimes any."""
+    nodes = [node["id"] for node in choose.seen.ends["data_nodes"]]
+    used = instance["used"]
+    return used if used and choose.rng.random() < FITTING else nodes
+
+
+def read_weights(choose, wrap):
+    instance = choose.instance(lambda one: one["used"])
+    if not instance:
+        return None
+    return of_instance(instance, wrap({choose.one(own_data_nodes(choose, instance)): choose.one([50, 100])}))
+
+
+def check_connections(choose):
+    instance, node = choose.instance(), choose.one(choose.seen.ends["data_nodes"])
+    return of_instance(instance, {"infos": [{
+        "rds_instance_id": node["id"], "endpoint": f"{node['host']}:{node['port']}", "username": node["admin_user"],
+        "password": choose.one([node["admin_password"], "wrong"])}]})
 
 
 def parameters(choose):
@@ -338,6 +374,20 @@ def delete_security_group(choose):
     return group and Call(security_group_id=group["id"])
 
 
+def move_data_node(choose):
+    """The same server by its other name."""
+    node = choose.one(choose.seen.ends["data_nodes"])
+    return Call({"host": choose.one(["localhost", "127.0.0.1"])}, data_node_id=node["id"])
+
+
+def pay(choose):
+    """Mostly an order that nobody has paid yet."""
+    orders = choose.seen.orders
+    if not orders:
+        return None
+    return Call(order_id=orders.pop() if choose.rng.random() < FITTING else orders[-1])
+
+
 def with_id(values, name):
     return Call(**{name: values[-1]}) if values else None
 
@@ -345,7 +395,7 @@ def with_id(values, name):
 # operation: (how often, how to make it); None: not this time.
 CHANGES = {
     "create_instance": (2, lambda c: buy(c, False)),
-    "create_instance_v3": (2, lambda c: buy(c, True)),
+    "create_instance_v3": (4, lambda c: buy(c, True)),
     "delete_instance": (1, lambda c: delete_instance(c, "delete_rds_data")),
     "delete_instance_v3": (1, lambda c: delete_instance(c, "delete_dn_data")),
     "restart_instance": (1, lambda c: of_instance(c.instance(), {"restart": {"type": c.one(["soft", "hard"])}})),
@@ -377,7 +427,7 @@ CHANGES = {
     "reset_password_v3": (1, lambda c: on_account(c, {"password": c.one(PASSWORDS)})),
     "set_administrator": (2, lambda c: of_instance(c.instance(), {"name": "boss", "password": c.one(PASSWORDS)})),
     "verify_password": (1, lambda c: Call({"password": c.one(PASSWORDS)})),
-    "pay_order": (3, lambda c: with_id(c.seen.orders, "order_id")),
+    "pay_order": (3, pay),
     "update_parameters": (2, parameters),
     "update_parameters_v3_1": (1, parameters),
     "create_configuration": (2, lambda c: new_template(c, {"name": c.name(), "values": {"long_query_time": "3"}})),
@@ -390,8 +440,15 @@ CHANGES = {
     "modify_security_group_v3": (1, move_to_security_group),
     "create_security_group": (1, new_security_group),
     "delete_security_group": (1, delete_security_group),
-    "create_security_group_rule": (1, new_rule),
+    "create_security_group_rule": (3, new_rule),
     "delete_security_group_rule": (1, delete_rule),
+    "set_access_list": (1, access_list),
+    "set_read_weights": (1, lambda c: read_weights(c, lambda one: {"read_weight": one})),
+    "set_read_weights_v3": (1, lambda c: read_weights(c, lambda one: {"read_weight_list": [one]})),
+    "sync_data_nodes": (1, lambda c: of_instance(c.instance())),
+    "sync_data_nodes_v3": (1, lambda c: of_instance(c.instance())),
+    "update_data_node": (2, move_data_node),
+    "check_data_node_connections": (1, check_connections),
     "export_metadata": (2, export),
     "import_metadata": (4, imports),
     "restore_metadata": (4, restore),

@@ -119,6 +119,7 @@ def changes_of_an_instance(killer, v1, v3):
 def changes_of_schemas(killer, id, nodes):
     die, v1, v3 = killer.die_in, f"{V1}/{id}", f"{V3}/{id}"
     die("createLogicDb", "POST", v1 + "/databases", schema("kept_a", nodes[:2]))
+    die("synRdsinfo", "POST", v1 + "/rds/sync")
     exported = killer.api.get(v3 + "/schema-metadata")
     die("deleteLogicDb", "DELETE", v3 + "/databases/kept_a")
     backup = killer.api.get(f"/v3/{{project_id}}/backups?instance_id={id}")["backups"][0]["id"]

@@ -1,5 +1,5 @@
-//! `make bench`: builds for speed and runs the harness of `bench/`, which measures direct access,
-//! a TCP relay and DDM in turn.
+//! `make bench` and `make bench-api`: build for speed and run the harnesses of `bench/`: one measures
+//! direct access, a TCP relay and DDM in turn, the other the REST API.
 
 use crate::process::{self, cargo, root, target_dir};
 use anyhow::Result;
@@ -13,6 +13,23 @@ pub fn run(arguments: &[String]) -> Result<()> {
             .arg(root().join("bench/bench.py"))
             .arg("--ddm")
             .arg(target_dir().join("release").join("ddm"))
+            .args(arguments),
+    )
+}
+
+/// `make bench-api`: the speed of the REST API. Arguments go to the harness.
+pub fn run_api(arguments: &[String]) -> Result<()> {
+    process::run(&mut cargo(&["build", "--release", "--bin", "ddm"]))?;
+    let seed = ["build", "--release", "-p", "test-kit", "--example", "seed_instances"];
+    process::run(&mut cargo(&seed))?;
+    let built = target_dir().join("release");
+    process::run(
+        Command::new("python3")
+            .arg(root().join("bench/api.py"))
+            .arg("--ddm")
+            .arg(built.join("ddm"))
+            .arg("--seed")
+            .arg(built.join("examples").join("seed_instances"))
             .args(arguments),
     )
 }

@@ -1,4 +1,4 @@
-//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|bench|bless`.
+//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|bench|bench-api|bless`.
 //! The Makefile only calls it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -22,7 +22,10 @@ fn main() -> Result<()> {
         "test-long" => test::run_long(&rest),
         "test-api" => test::run_api(&rest),
         "bench" => bench::run(&rest),
+        "bench-api" => bench::run_api(&rest),
         "bless" => test::bless(),
-        _ => bail!("usage: cargo run -p xtask -- lint|test|test-long|test-api|bench|bless"),
+        _ => {
+            bail!("usage: cargo run -p xtask -- lint|test|test-long|test-api|bench|bench-api|bless")
+        }
     }
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 pub const ENTRIES_MAX: usize = 300;
 
 /// Longest name.
-const NAME_CHARS_MAX: usize = 64;
+pub const LIST_NAME_CHARS_MAX: usize = 64;
 
 /// Body of the call that sets a group's access list. What is left out stays as it is.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -74,7 +74,7 @@ impl SetAccessListRequest {
     /// The command, if nothing is wrong.
     pub fn check(self) -> Result<AccessListChange, ApiError> {
         let only_listed = match self.kind.as_deref() {
-            None | Some("") => None,
+            None => None,
             Some("white") => Some(true),
             Some("black") => Some(false),
             Some(_) => {
@@ -97,7 +97,7 @@ impl SetAccessListRequest {
 
 fn check_name(name: String) -> Result<String, ApiError> {
     let wrong = |c: char| c.is_control() || matches!(c, '<' | '>');
-    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(wrong) {
+    if name.chars().count() > LIST_NAME_CHARS_MAX || name.chars().any(wrong) {
         return Err(ApiError::parameter(
             "name",
             "must have at most 64 characters, without < and >",

@@ -2,12 +2,15 @@
 //! OpenAPI document states. The checks themselves are beside the types, since each answers with its
 //! own code; `tests/api` asks the running system that both say the same.
 
+use crate::access_list::{ENTRIES_MAX, LIST_NAME_CHARS_MAX};
 use crate::account::{ACCOUNTS_MAX, AUTHORITIES, DESCRIPTION_LENGTH_MAX};
 use crate::configuration::APPLY_INSTANCES_MAX;
 use crate::data_node::{CONNECTIONS_MAX, HOST_BYTES_MAX, REPLICAS_MAX, TEXT_BYTES_MAX};
+use crate::group::GROUP_NAME_CHARS_MAX;
 use crate::instance::{NODES_MAX, TIME_ZONES};
 use crate::read_weight::WEIGHT_MAX;
 use crate::schema::{DATA_NODES_MAX, SHARDS_PER_DATA_NODE_MAX};
+use crate::security_group::DESCRIPTION_CHARS_MAX;
 use serde_json::{Map, Value, json};
 
 /// What a field may hold beyond its type.
@@ -50,6 +53,8 @@ const HOST: Limit = Text(1, Some(HOST_BYTES_MAX), Some("^[A-Za-z0-9._:-]+$"));
 const PORT: Limit = Range(1, 65_535);
 const TEMPLATE_NAME: Limit = Text(1, Some(64), Some("^[A-Za-z0-9._-]+$"));
 const TEMPLATE_TEXT: Limit = Text(0, Some(256), Some("^[^>!<\"&'=\\r\\n]*$"));
+const GROUP_NAME: Limit = Text(1, Some(GROUP_NAME_CHARS_MAX), Some("^[A-Za-z][A-Za-z0-9_-]*$"));
+const NODES: Limit = Entries(1, Some(NODES_MAX as usize));
 const PERIOD_NUMBER: Limit = Range(1, 9);
 const PERIOD_TYPE: Limit = OneOf(&["month", "year"]);
 const CHARGE_MODE: Limit = OneOf(&["prePaid", "postPaid"]);
@@ -182,6 +187,26 @@ pub const LIMITS: &[TypeLimits] = &[
     ("ImportDataNode", &[("dn_instance_id", DATA_NODE_ID)]),
     ("RestoreTarget", &[("data_nodes", DATA_NODES)]),
     ("AdministratorRequest", &[("name", ACCOUNT_NAME), ("password", PASSWORD)]),
+    ("EnlargeRequest", &[("flavor_id", GIVEN), ("node_number", NODE_COUNT)]),
+    ("AddNodesRequest", &[("nodes", NODES)]),
+    ("EnlargeNodeInfo", &[("available_zone", GIVEN)]),
+    ("ReduceRequest", &[("node_number", Range(1, NODES_MAX - 1))]),
+    ("RemoveNodesRequest", &[("node_ids", Entries(1, None))]),
+    ("ChangeFlavorRequest", &[("spec_code", GIVEN)]),
+    (
+        "CreateGroupRequest",
+        &[("name", GROUP_NAME), ("type", OneOf(&["rw", "r"])), ("nodes", NODES)],
+    ),
+    ("GroupNodeRequest", &[("available_zone", GIVEN)]),
+    (
+        "SetAccessListRequest",
+        &[
+            ("name", Text(0, Some(LIST_NAME_CHARS_MAX), None)),
+            ("type", OneOf(&["white", "black"])),
+            ("ip_list", Entries(0, Some(ENTRIES_MAX))),
+        ],
+    ),
+    ("AccessEntry", &[("ip", GIVEN), ("description", Text(0, Some(DESCRIPTION_CHARS_MAX), None))]),
 ];
 
 /// Writes the limits into the schemas of the document.

@@ -440,3 +440,26 @@ fn start<T: Serialize>(change: &mut Change<'_>, kind: &str, params: &T) -> Resul
     let params = serde_json::to_value(params).expect("parameters are plain data");
     change.start_job(kind, lock, None, params)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_changes_of_class_are_not_sold() {
+        for (from, to, allowed) in [
+            ("ddm.c6.large.2", "ddm.c6.xlarge.2", true),
+            ("ddm.c6.xlarge.2", "ddm.c6.large.2", true),
+            ("ddm.c6.xlarge.2", "ddm.kc1.2xlarge.2", true),
+            ("ddm.c6.large.2", "ddm.c6s.xlarge.2", true),
+            ("ddm.c6s.xlarge.2", "ddm.c6s.2xlarge.2", true),
+            ("ddm.c6s.xlarge.2", "ddm.c6.2xlarge.2", false),
+            ("ddm.c6.large.2", "ddm.c6.large.2", false),
+        ] {
+            let error = check_class_change(from, to).err().map(|error| error.field.unwrap());
+            let field = (!allowed).then(|| "spec_code".to_owned());
+            assert_eq!(error, field, "{from} to {to}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ use base::id::InstanceId;
 use common::{Jobs, World, code, world};
 use control_api::data_node::{CheckConnectionsRequest, DataNodeUpdate, UpdateDataNodeRequest};
 use control_api::decode::decode;
+use control_api::metadata::{ImportMetadataRequest, RestoreMetadataRequest};
 use control_api::read_weight::{BatchReadWriteStrategyRequest, ReadWriteStrategyRequest};
 use control_api::schema::CreateDatabasesRequest;
 use control_app::data_node::DataNodeRegistration;
@@ -155,6 +156,7 @@ async fn data_nodes_on_real_servers() {
         a_moved_server_is_used_after_a_synchronisation(&nodes, &other).await;
         the_job_bears_every_fault(&nodes).await;
         connections_are_tried(&nodes).await;
+        weights_are_part_of_the_metadata(&nodes).await;
         replicas_come_and_go(&nodes).await;
     });
     let outcome = outcome.await;
@@ -263,6 +265,15 @@ async fn of_two_changes_at_once_none_is_lost(nodes: &[LocalDataNode]) {
             panic!("a rename waits for nobody here: {error}");
         }
     }
+    // A synchronisation that looks at the servers meanwhile keeps what is set.
+    for round in 1..=5_u32 {
+        let (set, synced) =
+            tokio::join!(world.set(&id, json!({one: round, r1: 90 + round})), world.sync(&id));
+        set.unwrap();
+        synced.unwrap();
+        let weights = world.weights(&id).await;
+        assert_eq!((weights[one], weights[r1]), (round, 90 + round));
+    }
     clear(&world, &id).await;
 }
 
@@ -342,6 +353,43 @@ async fn a_moved_server_is_used_after_a_synchronisation(
     assert_eq!(record.binding.unwrap().admin_user, "keeper");
     clear(&world, &id).await;
     admin.execute(&node.login(), "DROP USER keeper@'%'").await.unwrap();
+}
+
+async fn weights_are_part_of_the_metadata(nodes: &[LocalDataNode]) {
+    let world = world(Jobs::Run).await;
+    world.register(&nodes[0], true).await;
+    world.register(&nodes[1], true).await;
+    let (app, project) = (&world.app, &world.project);
+    let id = world.instance_on(&[&nodes[0]]).await;
+    let (one, r1) = (nodes[0].id.as_str(), nodes[0].replicas[0].id.as_str());
+    let (two, r2) = (nodes[1].id.as_str(), nodes[1].replicas[0].id.as_str());
+    world.set(&id, json!({one: 25, r1: 75})).await.unwrap();
+
+    // An import gives them to the data node that takes the place.
+    let exported = app.export_metadata(project, &id).await.unwrap().compressed_databases_info;
+    let other = world.running_instance(1).await;
+    let body = json!({"compressed_databases_info": exported, "dn_instance": [
+        {"dn_instance_id": two, "admin_user": nodes[1].admin_user, "admin_password": nodes[1].admin_password}]});
+    let import =
+        decode::<ImportMetadataRequest>(body.to_string().as_bytes()).unwrap().check().unwrap();
+    let job = app.import_metadata(project, &other, import).await.unwrap().job_id;
+    app.jobs().wait(&job).await.unwrap();
+    let weights = world.weights(&other).await;
+    assert_eq!(weights, BTreeMap::from([(two.to_owned(), 25), (r2.to_owned(), 75)]));
+
+    // A restore brings back those of the backup that the deletion of the schema makes.
+    let job = app.delete_schema(project, &id, "shop", false).await.unwrap();
+    app.jobs().wait(&job).await.unwrap();
+    assert_eq!(app.show_data_node(one).await.unwrap().read_weight, 100);
+    let body = json!({"source": {"restore_time": control_app::time::now_ms()}, "target": {"instance_id": id, "data_nodes": [one]}});
+    let restore =
+        decode::<RestoreMetadataRequest>(body.to_string().as_bytes()).unwrap().check().unwrap();
+    let job = app.restore_metadata(project, &id, restore).await.unwrap().job_id;
+    app.jobs().wait(&job).await.unwrap();
+    let weights = world.weights(&id).await;
+    assert_eq!(weights, BTreeMap::from([(one.to_owned(), 25), (r1.to_owned(), 75)]));
+    clear(&world, &id).await;
+    clear(&world, &other).await;
 }
 
 async fn replicas_come_and_go(nodes: &[LocalDataNode]) {

@@ -72,6 +72,7 @@ fn scenarios() -> Vec<Scenario> {
             "scaling.rs",
             "deleting_a_group_bears_every_fault"
         ),
+        scenario!(data_nodes_sync::definition, "data_nodes.rs", "the_job_bears_every_fault"),
         scenario!(schema_create::definition, "schemas.rs", "jobs_bear_every_fault"),
         scenario!(schema_delete::definition, "schemas.rs", "jobs_bear_every_fault"),
         scenario!(metadata_apply::import_definition, "metadata.rs", "jobs_bear_every_fault"),

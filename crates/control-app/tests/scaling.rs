@@ -227,6 +227,27 @@ async fn the_class_changes_only_when_all_nodes_serve() {
 }
 
 #[tokio::test]
+async fn clients_of_an_only_node_wait_while_it_is_replaced() {
+    let world = world(Jobs::Run).await;
+    let id = world.running_instance(1).await;
+    let shown = world.app.show_instance(&world.project, &id).await.unwrap().row;
+    let address = format!("{}:{}", shown.access_ip, shown.access_port).parse().unwrap();
+    let held = || std::mem::take(&mut *world.nodes.held.lock().unwrap());
+    let resized = world.resize(&id, json!({"spec_code": "ddm.c6.xlarge.2"})).await.unwrap();
+    world.done(&resized.job_id.unwrap()).await;
+    assert_eq!(held(), [address]);
+    let node = world.app.list_nodes(&world.project, &id, PAGE).await.unwrap().nodes.remove(0);
+    let job = world.app.restart_node(&world.project, &id, &node.node_id).await.unwrap();
+    world.done(&job).await;
+    assert_eq!(held(), [address]);
+    let grown = world.add(&id, json!({"nodes": [{"available_zone": "az1"}]})).await.unwrap().job_id;
+    world.done(&grown.unwrap()).await;
+    let job = world.app.restart_node(&world.project, &id, &node.node_id).await.unwrap();
+    world.done(&job).await;
+    assert_eq!(held(), [], "the other node serves them");
+}
+
+#[tokio::test]
 async fn groups_have_their_own_address_class_and_role() {
     let world = world(Jobs::Run).await;
     let id = world.running_instance(1).await;

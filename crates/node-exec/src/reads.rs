@@ -117,12 +117,18 @@ impl Exec<'_> {
 
     /// The server that this statement reads on a data node.
     pub fn read_member(&mut self, node: &Rc<BackendNode>) -> Result<Rc<Member>, ExecError> {
-        let from = self.session.reads.from;
+        let from = match self.session.reads.from {
+            // A query inside of something else.
+            ReadFrom::Primary if self.backends.is_read_only() => {
+                ReadFrom::OnlyReplicas { no_table: false }
+            }
+            from => from,
+        };
         let only_replicas = matches!(from, ReadFrom::OnlyReplicas { .. });
         if from == ReadFrom::Primary || (!node.has_replicas() && !only_replicas) {
             return Ok(node.primary().clone());
         }
-        if let Some(known) = self.chosen_before(node) {
+        if let Some(known) = self.chosen_before(node, only_replicas) {
             return Ok(known);
         }
         let always = self.settings.transactions_read_primary;
@@ -135,13 +141,12 @@ impl Exec<'_> {
     }
 
     /// What the statement, or its transaction, reads already.
-    fn chosen_before(&mut self, node: &Rc<BackendNode>) -> Option<Rc<Member>> {
+    fn chosen_before(&mut self, node: &Rc<BackendNode>, only_replicas: bool) -> Option<Rc<Member>> {
         let chosen = self.session.reads.chosen.iter().find(|(known, _)| Rc::ptr_eq(known, node));
         if let Some((_, member)) = chosen {
             return Some(member.clone());
         }
         let transaction = self.session.transaction.as_ref()?;
-        let only_replicas = matches!(self.session.reads.from, ReadFrom::OnlyReplicas { .. });
         let member = transaction.reads_from(node, only_replicas)?;
         self.session.reads.from_replica |= member.is_replica();
         self.session.reads.chosen.push((node.clone(), member.clone()));

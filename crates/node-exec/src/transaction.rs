@@ -302,7 +302,7 @@ impl Transaction {
         if !lease.session_matches(state) {
             lease.apply_session(state).await?;
         }
-        Ok(Held { lease, member: node.primary().clone(), owner: Owner::Branch(at) })
+        Ok(Held { lease, member: branch.node.primary().clone(), owner: Owner::Branch(at) })
     }
 
     async fn open(

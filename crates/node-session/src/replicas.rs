@@ -21,8 +21,11 @@ use topology::parameters::Settings;
 /// How often replicas are asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// A replica that does not answer within this is not read.
+/// A replica should answer within this.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A replica that did not answer in time so often in a row is not read: once may be a busy moment.
+const MISSED_MAX: u32 = 2;
 
 /// So many replicas are asked at once.
 const ASKED_AT_ONCE: usize = 64;
@@ -34,6 +37,8 @@ struct Asked {
     login: Login,
     standing: Arc<Standing>,
     connection: Option<Connection>,
+    /// How often it has not answered in time since it last did.
+    missed: u32,
     /// Why it is not read, as it was logged last; none while it is read.
     unfit: Option<String>,
 }
@@ -74,12 +79,15 @@ impl Asked {
             login: Login::of_replica(node, replica),
             standing: shared.standings.of(&replica.id, &replica.host, replica.port),
             connection: None,
+            missed: 0,
             unfit: Some("it was not asked yet".to_owned()),
         }
     }
 
     async fn ask(mut self, shared: &Shared, lag_max: Duration) -> Self {
-        let unfit = match timeout(ANSWER_TIMEOUT, self.answer()).await {
+        let answer = timeout(ANSWER_TIMEOUT, self.answer()).await;
+        self.missed = if answer.is_ok() { 0 } else { self.missed.saturating_add(1) };
+        let unfit = match answer {
             Ok(Ok(health)) => {
                 if let Some(most) = health.connections_max {
                     shared.quotas.learn(self.login.id(), most);
@@ -87,6 +95,7 @@ impl Asked {
                 health.unfit(lag_max).map(str::to_owned)
             }
             Ok(Err(error)) => Some(error.to_string()),
+            Err(_) if self.missed < MISSED_MAX => return self,
             Err(_) => Some("it does not answer".to_owned()),
         };
         self.standing.set(unfit.is_none());

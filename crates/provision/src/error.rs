@@ -2,6 +2,7 @@
 
 use base::error_kind::ErrorKind;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// A failed operation on this machine's processes or files.
@@ -30,6 +31,14 @@ pub enum ProvisionError {
         name: String,
         /// Why not.
         reason: String,
+    },
+    /// Clients cannot be kept waiting.
+    #[error("cannot keep clients of {address} waiting")]
+    Hold {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
     },
     /// The process lives after SIGKILL: it hangs in the kernel.
     #[error("{name} (process {pid}) does not end, not even on SIGKILL; look for a hanging disk")]

@@ -5,6 +5,7 @@
 pub mod data_node_admin;
 pub mod error;
 mod files;
+pub mod hold;
 pub mod mariadb_local;
 pub mod node;
 pub mod process;
@@ -17,6 +18,7 @@ pub use data_node_admin::{
     AdminError, AdminLogin, DataNodeAccount, DataNodeAdmin, Endpoint, Grant, Rows, ServerFacts,
 };
 pub use error::ProvisionError;
+pub use hold::Held;
 pub use node::{NodeProvisioner, NodeSpec, NodeStarted, NodeTls, ObservedNode, Stop};
 pub use process::Exit;
 pub use sql_admin::SqlDataNodeAdmin;

@@ -2,6 +2,7 @@
 //! today). Every call is idempotent, since jobs repeat their steps after a crash.
 
 use crate::error::ProvisionError;
+use crate::hold::Held;
 use crate::process::Exit;
 use async_trait::async_trait;
 use base::id::{InstanceId, NodeId};
@@ -24,6 +25,9 @@ pub trait NodeProvisioner: Send + Sync + std::fmt::Debug {
 
     /// Every node that was made and not removed, also by an earlier process.
     async fn observe(&self) -> Result<Vec<ObservedNode>, ProvisionError>;
+
+    /// Keeps clients waiting at addresses that nodes share, until what it returns is dropped.
+    fn hold(&self, addresses: &[SocketAddr]) -> Result<Held, ProvisionError>;
 }
 
 /// What a node is started with.

@@ -7,6 +7,7 @@ mod slot;
 
 use crate::error::ProvisionError;
 use crate::files;
+use crate::hold::Held;
 use crate::node::{NodeProvisioner, NodeSpec, NodeStarted, ObservedNode, Stop};
 use crate::process::ProcessSpec;
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use base::id::NodeId;
 use node_files::NodeFiles;
 use slot::Slot;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -150,6 +152,10 @@ impl NodeProvisioner for ProcessProvisioner {
 
     async fn observe(&self) -> Result<Vec<ObservedNode>, ProvisionError> {
         self.made_nodes()?.into_iter().map(|node_id| self.observe_one(node_id)).collect()
+    }
+
+    fn hold(&self, addresses: &[SocketAddr]) -> Result<Held, ProvisionError> {
+        Held::at(addresses)
     }
 }
 

@@ -14,7 +14,7 @@ use control_store::records::group::GroupRecord;
 use control_store::records::instance::InstanceStatus;
 use control_store::records::node::{NodeRecord, NodeStage};
 use job_engine::{JobDefinition, Step, StepContext, StepError};
-use provision::NodeStarted;
+use provision::{Held, NodeStarted};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -119,15 +119,18 @@ impl App {
         .await?;
         let instance = self.change(id).await?.instance;
         let nodes = self.some_nodes(id, Some(&only)).await?;
+        let mut held = Held::default();
         for node in &nodes {
             let started = self.start_node(&instance, &node.value).await?;
             if let NodeStarted::AlreadyRunning { stale_config: true, .. } = started {
+                held = self.hold_clients(&instance, std::slice::from_ref(node)).await?;
                 let stop = drain(&instance);
                 self.nodes.stop_node(&node.value.id, stop).await.map_err(StepError::transient)?;
                 self.start_node(&instance, &node.value).await?;
             }
         }
         self.wait_serving(id, instance.port, &nodes).await?;
+        drop(held);
         self.edit_nodes(id, Some(&only), |node| node.stage = NodeStage::Made).await?;
         Ok(())
     }

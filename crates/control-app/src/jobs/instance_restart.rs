@@ -98,13 +98,16 @@ impl App {
         nodes: &[Versioned<NodeRecord>],
         stop: Stop,
     ) -> Result<(), StepError> {
+        let held = self.hold_clients(instance, nodes).await?;
         for node in nodes {
             self.nodes.stop_node(&node.value.id, stop).await.map_err(StepError::transient)?;
         }
         for node in nodes {
             self.start_node(instance, &node.value).await?;
         }
-        self.wait_serving(&instance.id, instance.port, nodes).await
+        self.wait_serving(&instance.id, instance.port, nodes).await?;
+        drop(held);
+        Ok(())
     }
 
     /// Sets an instance's status and what went wrong.

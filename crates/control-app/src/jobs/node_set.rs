@@ -11,8 +11,9 @@ use control_store::records::group::GroupRecord;
 use control_store::records::instance::{InstanceRecord, InstanceStatus};
 use control_store::records::node::NodeRecord;
 use job_engine::StepError;
+use provision::Held;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 impl App {
     /// Nodes of an instance: these, as far as they are there, or all.
@@ -85,6 +86,33 @@ impl App {
         let spec = self.node_spec(instance, node).await?;
         let spec = spec.ok_or_else(|| StepError::permanent("a node has no certificates"))?;
         self.nodes.start_node(&spec).await.map_err(StepError::transient)
+    }
+
+    /// Keeps new clients waiting, while these nodes are replaced, at the addresses of groups that
+    /// have no other node that serves.
+    pub(super) async fn hold_clients(
+        &self,
+        instance: &InstanceRecord,
+        replaced: &[Versioned<NodeRecord>],
+    ) -> Result<Held, StepError> {
+        let mut addresses = BTreeSet::new();
+        let nodes = self.nodes_of(&instance.id).await?;
+        for node in replaced.iter().map(|node| &node.value) {
+            let serves_for_it = |other: &NodeRecord| {
+                other.group_id == node.group_id
+                    && self.publisher.is_heard(&other.id)
+                    && replaced.iter().all(|node| node.value.id != other.id)
+            };
+            if !nodes.iter().any(|other| serves_for_it(&other.value)) {
+                let ip = IpAddr::V4(self.group_of(instance, node).await?.access_ip);
+                addresses.insert(SocketAddr::new(ip, instance.port));
+            }
+        }
+        let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
+        Ok(self.nodes.hold(&addresses).unwrap_or_else(|error| {
+            tracing::warn!(instance = %instance.id, %error, "clients are refused for a moment");
+            Held::default()
+        }))
     }
 
     /// Takes away processes and directories of nodes, then, in one transaction, their records and

@@ -21,7 +21,7 @@ use control_store::jobs::StoreJobs;
 use control_store::slow_log::SqliteSlowLog;
 use job_engine::JobEngine;
 use provision::{
-    DataNodeAdmin, NodeProvisioner, NodeSpec, NodeStarted, ObservedNode, ProvisionError,
+    DataNodeAdmin, Held, NodeProvisioner, NodeSpec, NodeStarted, ObservedNode, ProvisionError,
     SqlDataNodeAdmin, Stop,
 };
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ pub struct TestNodes {
     running: Mutex<BTreeMap<NodeId, JoinHandle<()>>>,
     made: Mutex<BTreeMap<NodeId, NodeSpec>>,
     pub starts: Mutex<Vec<NodeId>>,
+    pub held: Mutex<Vec<SocketAddr>>,
 }
 
 impl TestNodes {
@@ -104,6 +105,11 @@ impl NodeProvisioner for TestNodes {
             node_id,
         });
         Ok(seen.collect())
+    }
+
+    fn hold(&self, addresses: &[SocketAddr]) -> Result<Held, ProvisionError> {
+        self.held.lock().unwrap().extend_from_slice(addresses);
+        Ok(Held::default())
     }
 }
 

@@ -109,6 +109,16 @@ impl Database {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// All entries of each of these ranges. The file is looked at once for all of them, which costs
+    /// more than reading a small range does.
+    pub fn ranges(&self, ranges: &[KeyRange]) -> Result<Vec<Vec<Entry>>, StoreError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let all: Result<_, StoreError> =
+            ranges.iter().map(|range| self.entries(range, 0, usize::MAX)).collect();
+        transaction.commit()?;
+        all
+    }
+
     /// A part of a range, and how many entries it has.
     pub fn slice(&self, range: &KeyRange, offset: u64, limit: usize) -> Result<Slice, StoreError> {
         let sql = format!("SELECT count(*) FROM entry WHERE {}", bounds(range));

@@ -28,6 +28,9 @@ INSERT INTO meta SELECT 'compacted', coalesce((SELECT min(revision) - 1 FROM his
     (SELECT value FROM meta WHERE name = 'revision'));
 UPDATE meta SET value = 2 WHERE name = 'form';";
 
+/// How much of the file is kept in memory at most; a store of 10,000 instances fits.
+const CACHE_KIB: i64 = 96 * 1024;
+
 /// Makes the tables, or brings them to the newest form, or refuses the file.
 pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     let found = found(connection)?;
@@ -38,6 +41,8 @@ pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // A negative number counts KiB, a positive one pages.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     let change = match found {
         None => TABLES,
         Some(1) => FROM_1,

@@ -91,8 +91,7 @@ impl Worker {
                 drop(reply.send(self.database.slice(&range, offset, limit)));
             }
             Command::Ranges { ranges, reply } => {
-                let all = ranges.iter().map(|range| self.database.entries(range, 0, usize::MAX));
-                drop(reply.send(all.collect()));
+                drop(reply.send(self.database.ranges(&ranges)));
             }
             Command::Txn { conditions, writes, reply } => {
                 drop(reply.send(self.txn(&conditions, writes)));

@@ -93,10 +93,14 @@ async fn register(session: &Session, options: RegisterOptions) -> Result<()> {
     let (host, port) = options.address;
     let replicas: Vec<Value> =
         options.replicas.iter().map(|(host, port)| json!({ "host": host, "port": port })).collect();
-    let body = json!({
+    let mut body = json!({
         "name": options.name, "host": host, "port": port, "admin_user": options.user,
-        "admin_password": options.password, "replicas": replicas,
+        "admin_password": options.password,
     });
+    // Without any the servers are asked who replicates.
+    if !replicas.is_empty() {
+        body["replicas"] = replicas.into();
+    }
     let answer = session.client.post(PATH, body).await?;
     let id = answer["id"].as_str().unwrap_or_default().to_owned();
     session.finish(&format!("data node {} ({id}) is registered", options.name), answer).await
