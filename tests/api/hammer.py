@@ -82,6 +82,9 @@ class Hammer:
                 case.path_parameters[name] = chance.choice(ids)
         if isinstance(case.body, dict):
             case.body = self.blend(case.body, self.good_body(operation), chance)
+        for name, value in self.world.query(operation).items():
+            if chance.random() < 0.7:
+                case.query[name] = value
         language = chance.choice(["zh-cn", "en-us"])
         try:
             response = case.call(base_url=self.world.ends["api"], session=self.session, timeout=60, verify=self.session.verify, headers={
@@ -115,6 +118,11 @@ class Hammer:
         if len(instances) >= INSTANCES_MAX and operation.id in ("create_instance", "create_instance_v3"):
             (body.get("instance") or body)["available_zones"] = [NO_MORE]
         makers = {
+            "create_data_node": lambda: body.update(self.server, name=f"hammer-{self.made}"),
+            "create_accounts": lambda: body["users"][0].update(name=f"user_{self.made}", databases=[]),
+            "create_account_v3": lambda: body.update(name=f"user_{self.made}", databases=[]),
+            "update_account": lambda: body["user"].update(databases=[]),
+            "update_account_v3": lambda: body.update(databases=[]),
             "create_schema": lambda: body["databases"][0].update(shard_number=1, used_rds=[
                 {"id": login["id"], "adminUser": login["user"], "adminPassword": login["password"]}]),
             "create_schema_v3": lambda: body.update(shard_number=1, dn_instances=[

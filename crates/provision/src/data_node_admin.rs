@@ -147,8 +147,8 @@ impl Grant {
 
     /// On all databases whose names begin with `prefix`.
     pub fn on_databases_with_prefix(prefix: &str, privileges: impl Into<String>) -> Self {
-        let pattern = sql_text::without_wildcards(prefix).replace('`', "``");
-        Self { privileges: privileges.into(), on: format!("`{pattern}%`.*") }
+        let pattern = sql_text::pattern_of_prefix(prefix).replace('`', "``");
+        Self { privileges: privileges.into(), on: format!("`{pattern}`.*") }
     }
 }
 
