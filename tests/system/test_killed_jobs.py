@@ -16,7 +16,7 @@ from system import System, eventually
 ROUNDS = 4 if os.environ.get("DDM_TEST_FORM") == "long" else 1
 SEED = int(os.environ.get("DDM_TEST_SEED", "1").split(",")[0])
 JOBS = Path(__file__).parents[2] / "crates/control-app/src/jobs/mod.rs"
-# The kill comes so many seconds after the call, at most.
+# The kill comes so many seconds after the call, at most, and rather sooner than later.
 MOMENT_SECONDS = 0.25
 # A call that was cut off before its job was stored is made again so often.
 TRIES_MAX = 5
@@ -53,7 +53,7 @@ class Killer:
             answers = []
             caller = threading.Thread(target=self.send, args=(answers, self.api, method, path, body), daemon=True)
             caller.start()
-            time.sleep(self.rng.random() * MOMENT_SECONDS)
+            time.sleep(self.rng.random() ** 2 * MOMENT_SECONDS)
             self.system.process.kill()
             self.system.process.wait()
             caller.join()
@@ -159,7 +159,7 @@ def test_a_job_of_every_kind_outlives_the_control_plane():
             eventually("the instance is gone", lambda: not killer.instances(), JOB_SECONDS)
         print(f"{len(killer.caught)} of {len(killer.killed) * ROUNDS} kills met the job unfinished: {sorted(set(killer.caught))}")
         assert killer.killed == kinds(), f"not killed: {kinds() - killer.killed}"
-        assert len(killer.caught) * 2 >= len(killer.killed) * ROUNDS, killer.caught
+        assert len(killer.caught) * 3 >= len(killer.killed) * ROUNDS, killer.caught
         assert invariants.problems(system, killer.api, before)[0] == []
     finally:
         system.remove()

@@ -32,9 +32,9 @@ SETTLE_SECONDS = 120
 # With replicas, so that there is something to give read weights to.
 DATA_NODES = ["--data-nodes", "4", "--replicas", "1"] if LONG else ["--data-nodes", "4"]
 OPENAPI = Path(__file__).parents[2] / "api" / "openapi.json"
-# These must succeed in every round; in a long form all kinds but a few in each round, and all in one of them.
-MUST_SUCCEED = {"create_schema", "create_account_v3", "update_parameters"}
-MISSING_MAX = 5
+# So many kinds of calls that change something must succeed in a round at least; in a long form all but a
+# few, and all in one of the rounds.
+KINDS_MIN, MISSING_MAX = 20, 5
 SUCCEEDED = set()
 
 
@@ -248,12 +248,12 @@ def test_under_fire(seed):
         assert not fire.wrong, fire.wrong
         assert not fire.broken, fire.broken
         assert not found, "\n".join(found)
-        succeeded = fire.succeeded()
-        SUCCEEDED.update(succeeded)
-        assert MUST_SUCCEED <= succeeded, f"never succeeded: {sorted(MUST_SUCCEED - succeeded)}"
-        missing = {operation for _, _, operation in fire.changes} - succeeded
+        kinds = {operation for _, _, operation in fire.changes}
+        SUCCEEDED.update(fire.succeeded())
+        missing = kinds - fire.succeeded()
         print("never succeeded:", sorted(missing))
-        assert not LONG or len(missing) <= MISSING_MAX, sorted(missing)
+        least = len(kinds) - MISSING_MAX if LONG else KINDS_MIN
+        assert len(kinds) - len(missing) >= least, sorted(missing)
     finally:
         system.remove()
 
