@@ -123,9 +123,9 @@ class Hammer:
             "create_account_v3": lambda: body.update(name=f"user_{self.made}", databases=[]),
             "update_account": lambda: body["user"].update(databases=[]),
             "update_account_v3": lambda: body.update(databases=[]),
-            "create_schema": lambda: body["databases"][0].update(shard_number=1, used_rds=[
+            "create_schema": lambda: body["databases"][0].update(name=f"schema_{self.made}", shard_number=1, used_rds=[
                 {"id": login["id"], "adminUser": login["user"], "adminPassword": login["password"]}]),
-            "create_schema_v3": lambda: body.update(shard_number=1, dn_instances=[
+            "create_schema_v3": lambda: body.update(name=f"schema_{self.made}", shard_number=1, dn_instances=[
                 {"id": login["id"], "user_name": login["user"], "user_password": login["password"]}]),
             "import_metadata": lambda: body.update(
                 compressed_databases_info=self.exported or body["compressed_databases_info"], dn_instance=[
