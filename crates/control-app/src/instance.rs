@@ -12,6 +12,7 @@ use crate::jobs::{
 };
 use crate::node;
 use crate::password;
+use crate::reconcile::mirror::WantedNode;
 use crate::time::{now_ms, text};
 use base::api_error::{ApiError, QUOTA_EXCEEDED, SERVER_FAILURE};
 use base::id::{GroupId, InstanceId, NodeId, ProjectId, hex, random_bytes};
@@ -220,7 +221,7 @@ impl App {
         page: Page,
     ) -> Result<ListInstancesResponse, ApiError> {
         let Listed { rows, total } = self.instances_of(project, page).await?;
-        let nodes = self.nodes_of_all(&rows).await?;
+        let nodes = self.wanted_nodes_of(&rows).await?;
         let instances = rows
             .iter()
             .zip(&nodes)
@@ -244,9 +245,10 @@ impl App {
     ) -> Result<ShowInstanceResponse, ApiError> {
         let instance = self.instance(project, id).await?.value;
         let nodes = self.nodes_of(&instance.id).await?;
+        let known: Vec<WantedNode> = nodes.iter().map(|node| (&node.value).into()).collect();
         let administrator = Self::administrator_name(&self.accounts(&instance.id).await?);
         Ok(ShowInstanceResponse {
-            row: self.row(&instance, &nodes),
+            row: self.row(&instance, &known),
             nodes: nodes
                 .iter()
                 .map(|node| InstanceNode {
@@ -423,13 +425,9 @@ impl App {
         found.filter(|instance| instance.value.project_id == *project).ok_or_else(instance_missing)
     }
 
-    pub(crate) fn row(
-        &self,
-        instance: &InstanceRecord,
-        nodes: &[Versioned<NodeRecord>],
-    ) -> InstanceRow {
+    pub(crate) fn row(&self, instance: &InstanceRecord, nodes: &[WantedNode]) -> InstanceRow {
         let class = flavor::by_code(&instance.flavor_code);
-        let worst = nodes.iter().map(|node| self.node_status(instance, &node.value)).max();
+        let worst = nodes.iter().map(|node| self.status_of(instance, &node.id, node.stage)).max();
         let node_status = worst.unwrap_or(node::NodeStatus::Normal).in_instance_calls();
         InstanceRow {
             id: instance.id.to_string(),

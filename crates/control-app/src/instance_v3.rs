@@ -24,7 +24,7 @@ impl App {
         page: Page,
     ) -> Result<ListInstancesV3Response, ApiError> {
         let Listed { rows, total } = self.instances_of(project, page).await?;
-        let nodes = self.nodes_of_all(&rows).await?;
+        let nodes = self.wanted_nodes_of(&rows).await?;
         let accounts = self.accounts_of_all(&rows).await?;
         let instances =
             rows.iter().zip(nodes).zip(accounts).map(|((instance, nodes), accounts)| {

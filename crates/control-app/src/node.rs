@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::error::AppError;
 use crate::flavor;
 use crate::ports::IssuedCertificates;
+use crate::reconcile::mirror::WantedNode;
 use base::api_error::{ApiError, NOT_FOUND};
 use base::id::{InstanceId, NodeId, ProjectId};
 use base::secret::Secret;
@@ -13,7 +14,6 @@ use control_store::record::Versioned;
 use control_store::records::Sealed;
 use control_store::records::instance::{InstanceRecord, InstanceStatus};
 use control_store::records::node::{NodeRecord, NodeStage};
-use control_store::{KeyRange, typed};
 use provision::{NodeSpec, NodeTls, Stop};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -190,25 +190,34 @@ impl App {
         Ok(by_name(self.list(&NodeRecord::prefix_of(id)).await?))
     }
 
-    /// The nodes of each of these instances, by name.
-    pub(crate) async fn nodes_of_all(
+    /// What lists say of the nodes of each of these instances; their records, which are long, are
+    /// not read for that.
+    pub(crate) async fn wanted_nodes_of(
         &self,
         instances: &[Versioned<InstanceRecord>],
-    ) -> Result<Vec<Vec<Versioned<NodeRecord>>>, AppError> {
-        let prefixes = instances.iter().map(|one| NodeRecord::prefix_of(&one.value.id));
-        let ranges: Vec<KeyRange> = prefixes.map(|prefix| KeyRange::prefix(&prefix)).collect();
-        let nodes = typed::ranges(&*self.store, &ranges).await?;
-        Ok(nodes.into_iter().map(by_name).collect())
+    ) -> Result<Vec<Vec<WantedNode>>, AppError> {
+        let mut mirror = self.node_mirror.lock().await;
+        Ok(mirror.of_each(&*self.store, instances.iter().map(|one| &one.value.id)).await?)
     }
 
     /// What the node is now.
     pub(crate) fn node_status(&self, instance: &InstanceRecord, node: &NodeRecord) -> NodeStatus {
-        match node.stage {
+        self.status_of(instance, &node.id, node.stage)
+    }
+
+    /// What the node of this id is now that is so far.
+    pub(crate) fn status_of(
+        &self,
+        instance: &InstanceRecord,
+        node: &NodeId,
+        stage: NodeStage,
+    ) -> NodeStatus {
+        match stage {
             NodeStage::Creating => NodeStatus::Creating,
             NodeStage::CreateFailed => NodeStatus::CreateFail,
             NodeStage::EnlargeFailed => NodeStatus::EnlargeFail,
             NodeStage::Resizing => NodeStatus::Resizing,
-            NodeStage::Made | NodeStage::Leaving if self.publisher.is_heard(&node.id) => {
+            NodeStage::Made | NodeStage::Leaving if self.publisher.is_heard(node) => {
                 NodeStatus::Normal
             }
             NodeStage::Leaving => NodeStatus::Restarting,

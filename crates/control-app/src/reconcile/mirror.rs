@@ -1,5 +1,5 @@
-//! What the reconciler needs of every node, kept up to date by the store's changes, so that looking
-//! twice a second costs what has changed and not what is there.
+//! What the reconciler and the lists of instances need of every node, kept up to date by the store's
+//! changes, so that looking costs what has changed and not what is there.
 
 use base::id::{InstanceId, NodeId};
 use control_store::record::Record;
@@ -7,7 +7,7 @@ use control_store::records::node::{NodeRecord, NodeStage};
 use control_store::{Store, StoreError, WatchStream};
 use std::collections::BTreeMap;
 
-/// What the reconciler needs of a node.
+/// What is kept of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedNode {
     /// Its id.
@@ -18,6 +18,17 @@ pub struct WantedNode {
     pub stage: NodeStage,
     /// It should run now.
     pub should_run: bool,
+}
+
+impl From<&NodeRecord> for WantedNode {
+    fn from(record: &NodeRecord) -> Self {
+        Self {
+            id: record.id.clone(),
+            instance_id: record.instance_id.clone(),
+            stage: record.stage,
+            should_run: record.should_run,
+        }
+    }
 }
 
 impl From<NodeRecord> for WantedNode {
@@ -46,6 +57,25 @@ impl NodeMirror {
             self.read_all(store).await?;
         }
         Ok(self.nodes.values().cloned().collect())
+    }
+
+    /// The nodes of each of these instances, as they were at this call or later.
+    pub async fn of_each(
+        &mut self,
+        store: &dyn Store,
+        instances: impl Iterator<Item = &InstanceId>,
+    ) -> Result<Vec<Vec<WantedNode>>, StoreError> {
+        if !self.follow() {
+            self.read_all(store).await?;
+        }
+        let of = |id: &InstanceId| {
+            let prefix = NodeRecord::prefix_of(id);
+            let from = self.nodes.range(prefix.clone()..);
+            from.take_while(|(key, _)| key.starts_with(&prefix))
+                .map(|(_, node)| node.clone())
+                .collect()
+        };
+        Ok(instances.map(of).collect())
     }
 
     /// Takes in the changes that have come; false: some were missed, and all must be read anew. The
@@ -119,6 +149,9 @@ mod tests {
         let (one, two) = (node(true), node(true));
         store.txn(vec![], vec![typed::put(&one)]).await.unwrap();
         assert_eq!(mirror.present(&*store).await.unwrap(), [one.clone().into()]);
+        let ids = [&one.instance_id, &two.instance_id];
+        let each = mirror.of_each(&*store, ids.into_iter()).await.unwrap();
+        assert_eq!(each, [vec![WantedNode::from(&one)], vec![]]);
         let stopped = NodeRecord { should_run: false, ..one.clone() };
         store.txn(vec![], vec![typed::put(&two), typed::put(&stopped)]).await.unwrap();
         let mut seen = mirror.present(&*store).await.unwrap();
