@@ -71,6 +71,8 @@ def test_renaming(demo, instance):
     with held_node(demo):
         job = rename("under_scored").job_id
         assert status(demo, instance) == "MODIFY_NAME"
+        detail = demo.ctl("call", "get", f"/v3/{demo.endpoints['project_id']}/instances/{instance}")
+        assert detail["instances"][0]["actions"] == [{"action": "MODIFY_NAME"}]
         assert refused(rename, "another") == (409, "DBS.200076")
     assert demo.ctl("jobs", "wait", job)["name"] == "ModifyName"
     assert demo.ctl("instances", "show", instance)["name"] == "under_scored"

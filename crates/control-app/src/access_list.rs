@@ -3,9 +3,9 @@
 
 use crate::app::App;
 use crate::change::Tries;
+use crate::effect::EFFECT_TIMEOUT;
 use crate::error::AppError;
 use crate::instance::require_running;
-use crate::security_group::EFFECT_TIMEOUT;
 use base::api_error::{ApiError, NOT_FOUND};
 use base::id::{GroupId, InstanceId, NodeId, ProjectId};
 use control_api::access_list::{
@@ -16,7 +16,6 @@ use control_store::record::Versioned;
 use control_store::records::access_list::{AccessEntryRecord, AccessListRecord};
 use control_store::records::instance::InstanceRecord;
 use std::collections::BTreeMap;
-use tokio::time::Instant;
 use topology::access::{AccessList, AccessRule};
 
 impl App {
@@ -73,8 +72,7 @@ impl App {
                 None => change.create(&list),
             }
             if let Some(committed) = change.commit().await? {
-                let deadline = Instant::now() + EFFECT_TIMEOUT;
-                self.wait_effect(&id, committed.revision, deadline).await?;
+                self.wait_effect(&id, committed.revision, EFFECT_TIMEOUT).await?;
                 return Ok(SetAccessListResponse { enable_ipgroup: list.enabled });
             }
             tries.again()?;

@@ -1,8 +1,10 @@
 //! Accounts of the MySQL port. A change is one transaction and reaches the nodes with the next
-//! snapshot, at once; only setting a password is a job, so that it holds everywhere when it is done.
+//! snapshot, which the call waits for; setting a password is a job, whose status is seen and which
+//! ends when the new one holds everywhere.
 
 use crate::app::App;
 use crate::change::{Change, Tries};
+use crate::effect::EFFECT_TIMEOUT;
 use crate::error::AppError;
 use crate::instance::require_running;
 use crate::jobs::{ACCOUNT_PASSWORD, PasswordParams, instance_lock};
@@ -50,7 +52,9 @@ impl App {
             let mut change = self.change_of(project, instance_id).await?;
             require_running(&change.instance)?;
             self.add_accounts(&mut change, &new).await?;
-            if change.commit().await?.is_some() {
+            let id = change.instance.id.clone();
+            if let Some(committed) = change.commit().await? {
+                self.wait_effect(&id, committed.revision, EFFECT_TIMEOUT).await?;
                 let users =
                     new.into_iter().map(|account| UserName { name: account.name }).collect();
                 return Ok(CreateUsersResponse { users });
@@ -126,7 +130,9 @@ impl App {
                 record.schemas = schemas.clone();
             }
             change.update(&before, &record);
-            if change.commit().await?.is_some() {
+            let id = change.instance.id.clone();
+            if let Some(committed) = change.commit().await? {
+                self.wait_effect(&id, committed.revision, EFFECT_TIMEOUT).await?;
                 return Ok(UserName { name: record.name });
             }
             tries.again()?;
@@ -145,7 +151,9 @@ impl App {
             let mut change = self.change_of(project, instance_id).await?;
             require_running(&change.instance)?;
             change.delete(&self.account(&change.instance.id, name).await?);
-            if change.commit().await?.is_some() {
+            let id = change.instance.id.clone();
+            if let Some(committed) = change.commit().await? {
+                self.wait_effect(&id, committed.revision, EFFECT_TIMEOUT).await?;
                 return Ok(UserName { name: name.to_owned() });
             }
             tries.again()?;

@@ -48,17 +48,12 @@ impl App {
     }
 
     async fn wait_followed(&self, id: &InstanceId, version: Revision) -> Result<(), ApiError> {
-        let nodes = self.nodes_of(id).await?;
-        let heard = nodes.into_iter().map(|node| node.value.id);
-        let heard: Vec<_> = heard.filter(|node| self.publisher.is_heard(node)).collect();
-        let taken = self.publisher.wait_nodes_at(id, &heard, version, PUBLISH_TIMEOUT).await;
-        taken.map_err(|error| {
-            tracing::warn!(instance = %id, %error, "new read weights are not everywhere");
-            ApiError::new(UNAVAILABLE).because(
-                "The weights are set, but not every node has taken them yet.",
-                "权重已设置，但部分节点尚未生效。",
-            )
-        })
+        let Some(late) = self.behind(id, version, PUBLISH_TIMEOUT).await? else { return Ok(()) };
+        tracing::warn!(instance = %id, error = %late, "new read weights are not everywhere");
+        Err(ApiError::new(UNAVAILABLE).because(
+            "The weights are set, but not every node has taken them yet.",
+            "权重已设置，但部分节点尚未生效。",
+        ))
     }
 
     /// The data nodes that an instance uses.

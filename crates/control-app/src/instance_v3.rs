@@ -6,14 +6,14 @@ use crate::time::text;
 use base::api_error::ApiError;
 use base::id::ProjectId;
 use control_api::instance_v3::{
-    GroupNodeV3, GroupV3, InstanceV3, InstanceV3Row, ListInstancesV3Response,
+    Action, GroupNodeV3, GroupV3, InstanceV3, InstanceV3Row, ListInstancesV3Response,
     ShowInstanceV3Response,
 };
 use control_api::paging::Page;
 use control_store::by_project::Listed;
 use control_store::record::Versioned;
 use control_store::records::group::GroupRecord;
-use control_store::records::instance::{ChargeRecord, InstanceRecord};
+use control_store::records::instance::{ChargeRecord, InstanceRecord, InstanceStatus};
 use control_store::records::node::NodeRecord;
 
 impl App {
@@ -74,7 +74,7 @@ impl App {
             rollback_version_available: false,
             degrade_version_available: false,
             is_frozen: false,
-            actions: Vec::new(),
+            actions: actions(instance.status),
             only_default_group: groups.len() == 1,
             groups: groups.iter().map(|group| self.group_v3(&instance, group, &nodes)).collect(),
             admin_user_name: administrator,
@@ -110,4 +110,10 @@ impl App {
                 .collect(),
         }
     }
+}
+
+/// What is being done with an instance of this status.
+fn actions(status: InstanceStatus) -> Vec<Action> {
+    let doing = status.is_busy().then(|| Action { action: status.name().to_owned() });
+    doing.into_iter().collect()
 }

@@ -19,6 +19,7 @@ mod data_node_sync;
 mod data_node_update;
 mod data_node_weights;
 pub mod ddl;
+mod effect;
 pub mod engine;
 pub mod error;
 pub mod flavor;

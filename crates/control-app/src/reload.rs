@@ -30,7 +30,7 @@ impl App {
                 return Ok(());
             }
             if let Some(committed) = change.commit().await? {
-                return self.wait_reloaded(&instance_id, committed.revision).await;
+                return Ok(self.wait_reloaded(&instance_id, committed.revision).await?);
             }
             tries.again()?;
         }
@@ -84,11 +84,10 @@ impl App {
         Ok(Some(now))
     }
 
-    async fn wait_reloaded(&self, id: &InstanceId, version: u64) -> Result<(), ApiError> {
-        let nodes = self.nodes_of(id).await?;
-        let heard = nodes.into_iter().map(|node| node.value.id);
-        let heard: Vec<_> = heard.filter(|node| self.publisher.is_heard(node)).collect();
-        let taken = self.publisher.wait_nodes_at(id, &heard, version, PUBLISH_TIMEOUT).await;
-        Ok(taken.map_err(|error| AppError::Broken(error.to_string()))?)
+    async fn wait_reloaded(&self, id: &InstanceId, version: u64) -> Result<(), AppError> {
+        match self.behind(id, version, PUBLISH_TIMEOUT).await? {
+            None => Ok(()),
+            Some(late) => Err(AppError::Broken(late.to_string())),
+        }
     }
 }

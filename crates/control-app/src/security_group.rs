@@ -5,11 +5,12 @@
 
 use crate::app::App;
 use crate::change::Tries;
+use crate::effect::EFFECT_TIMEOUT;
 use crate::error::AppError;
 use crate::instance::require_running;
 use crate::time::{now_ms, text};
 use base::api_error::{ApiError, CONFLICT, NOT_FOUND, QUOTA_EXCEEDED, SECURITY_GROUP_INVALID};
-use base::id::{InstanceId, NodeId, ProjectId, hex, random_bytes};
+use base::id::{ProjectId, hex, random_bytes};
 use control_api::paging::{Page, total};
 use control_api::security_group::{
     ListSecurityGroupRulesResponse, ListSecurityGroupsResponse, ModifySecurityGroupResponse,
@@ -20,7 +21,6 @@ use control_store::records::instance::InstanceRecord;
 use control_store::records::security_group::{SecurityGroupRecord, SecurityRuleRecord};
 use control_store::{Revision, TxnOutcome, typed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 use tokio::time::Instant;
 use topology::access::AccessRule;
 
@@ -35,9 +35,6 @@ const ID_BYTES_MAX: usize = 64;
 
 /// The name of the group that instances get when none is named.
 const DEFAULT_NAME: &str = "default";
-
-/// A call waits so long for nodes to serve what it changed; later ones get it nevertheless.
-pub(crate) const EFFECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl App {
     /// Makes the default group at the first start. What is done to it later stays.
@@ -273,7 +270,7 @@ impl App {
             change.instance.security_group_id = group_id.clone();
             let id = change.instance.id.clone();
             if let Some(committed) = change.commit().await? {
-                self.wait_effect(&id, committed.revision, Instant::now() + EFFECT_TIMEOUT).await?;
+                self.wait_effect(&id, committed.revision, EFFECT_TIMEOUT).await?;
                 return Ok(ModifySecurityGroupResponse { security_group_id: group_id });
             }
             tries.again()?;
@@ -363,23 +360,12 @@ impl App {
         }
         let deadline = Instant::now() + EFFECT_TIMEOUT;
         for user in &users {
-            self.wait_effect(&user.id, revision, deadline).await?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the nodes that are heard serve this revision. One that is late gets it later.
-    pub(crate) async fn wait_effect(
-        &self,
-        id: &InstanceId,
-        revision: Revision,
-        deadline: Instant,
-    ) -> Result<(), AppError> {
-        let nodes = self.nodes_of(id).await?.into_iter().map(|node| node.value.id);
-        let heard: Vec<NodeId> = nodes.filter(|node| self.publisher.is_heard(node)).collect();
-        let left = deadline.saturating_duration_since(Instant::now());
-        if let Err(error) = self.publisher.wait_nodes_at(id, &heard, revision, left).await {
-            tracing::warn!(instance = %id, %error, "access rules are late on some nodes");
+            self.wait_effect(
+                &user.id,
+                revision,
+                deadline.saturating_duration_since(Instant::now()),
+            )
+            .await?;
         }
         Ok(())
     }

@@ -176,19 +176,35 @@ fn names_are_looked_up_and_refusals_shown() {
 }
 
 #[test]
-fn nodes_are_added_with_the_class_that_the_instance_has() {
-    let flavors = json!({"computeFlavorGroups": [{"computeFlavors": [{"code": "ddm.c6.large.2", "id": "f1"}]}]});
-    let (endpoint, seen) = serve(vec![
-        (200, json!({"id": ID, "flavor_ref": "ddm.c6.large.2"})),
-        (200, json!({"engineGroups": [{"id": "e1", "version": "3.1"}]})),
-        (200, flavors),
-        (200, json!({"instanceId": ID})),
-    ]);
-    let output = ctl(&endpoint, &[&KEYS[..], &["instances", "enlarge", ID, "3"]].concat());
-    assert!(output.status.success(), "{output:?}");
-    let last = seen.iter().last().unwrap();
-    assert_eq!(last.line, format!("POST /v2/p1/instances/{ID}/action/enlarge HTTP/1.1"));
-    assert_eq!(last.body, json!({"flavor_id": "f1", "node_number": 3}));
+fn nodes_are_added_with_the_class_that_their_group_has() {
+    let flavor =
+        |id, architecture, vcpus| json!({"id": id, "architecture": architecture, "cpu": vcpus});
+    let group = |id, name, vcpus| json!({"id": id, "name": name, "architecture": "X86", "cpu_num_per_node": vcpus});
+    let groups =
+        json!({"group_list": [group("g1", "group-default", 4), group("g2", "reports", 2)]});
+    let flavors = json!({"computeFlavorGroups": [
+        {"computeFlavors": [flavor("f0", "ARM", "2"), flavor("f1", "X86", "2"), flavor("f2", "X86", "4")]}
+    ]});
+    let cases = [(None, "f2"), (Some("reports"), "f1")];
+    for (named, class) in cases {
+        let mut answers = vec![(200, groups.clone()); 1 + usize::from(named.is_some())];
+        answers.push((200, json!({"engineGroups": [{"id": "e1", "version": "3.1"}]})));
+        answers.push((200, flavors.clone()));
+        answers.extend(named.map(|_| (200, groups.clone())));
+        answers.push((200, json!({"instanceId": ID})));
+        let (endpoint, seen) = serve(answers);
+        let mut arguments = [&KEYS[..], &["instances", "enlarge", ID, "3"]].concat();
+        arguments.extend(named.iter().flat_map(|name| ["--group", name]));
+        let output = ctl(&endpoint, &arguments);
+        assert!(output.status.success(), "{output:?}");
+        let last = seen.iter().last().unwrap();
+        assert_eq!(last.line, format!("POST /v2/p1/instances/{ID}/action/enlarge HTTP/1.1"));
+        let mut body = json!({"flavor_id": class, "node_number": 3});
+        if named.is_some() {
+            body["group_id"] = json!("g2");
+        }
+        assert_eq!(last.body, body);
+    }
 }
 
 #[test]

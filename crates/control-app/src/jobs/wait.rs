@@ -57,16 +57,10 @@ impl App {
         id: &InstanceId,
         version: u64,
     ) -> Result<(), StepError> {
-        let nodes = self.nodes_of(id).await?;
-        let heard = nodes
-            .iter()
-            .map(|node| node.value.id.clone())
-            .filter(|node| self.publisher.is_heard(node));
-        let heard: Vec<NodeId> = heard.collect();
         self.publisher.publish(id);
-        self.publisher
-            .wait_nodes_at(id, &heard, version, PUBLISH_TIMEOUT)
-            .await
-            .map_err(StepError::transient)
+        match self.behind(id, version, PUBLISH_TIMEOUT).await? {
+            None => Ok(()),
+            Some(late) => Err(StepError::transient(late)),
+        }
     }
 }

@@ -147,6 +147,14 @@ impl InstanceStatus {
         }
     }
 
+    /// Whether something is being done with the instance, so that nothing else can begin.
+    pub fn is_busy(self) -> bool {
+        !matches!(
+            self,
+            InstanceStatus::Running | InstanceStatus::Error | InstanceStatus::CreateFailed
+        )
+    }
+
     /// Whether an instance may go from `self` to `next`.
     pub fn may_become(self, next: InstanceStatus) -> bool {
         use InstanceStatus::{CreateFailed, Creating, Deleting, Error, Restarting, Running};
