@@ -7,18 +7,18 @@ mod common;
 
 use base::api_error::{ApiError, Language};
 use base::id::InstanceId;
+use common::data_nodes::{on_servers, used};
 use common::{Jobs, World, code, world};
 use control_api::data_node::{CheckConnectionsRequest, DataNodeUpdate, UpdateDataNodeRequest};
 use control_api::decode::decode;
 use control_api::metadata::{ImportMetadataRequest, RestoreMetadataRequest};
 use control_api::read_weight::{BatchReadWriteStrategyRequest, ReadWriteStrategyRequest};
 use control_api::schema::CreateDatabasesRequest;
-use control_app::data_node::DataNodeRegistration;
 use control_app::jobs::{data_nodes_sync, instance_create, schema_create};
 use control_store::jobs::StoreJobs;
 use control_store::records::data_node::DataNodeRecord;
 use job_engine::kit::{self, Fault};
-use provision::mariadb_local::{LocalDataNode, LocalDataNodes, LocalMariaDbOptions};
+use provision::mariadb_local::LocalDataNode;
 use provision::{AdminLogin, DataNodeAdmin, SqlDataNodeAdmin};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -55,28 +55,9 @@ impl Forwarder {
 }
 
 impl World {
-    async fn register(&self, node: &LocalDataNode, with_replicas: bool) {
-        let replicas = node.replicas.iter().filter(|_| with_replicas);
-        let registration = DataNodeRegistration {
-            id: node.id.clone(),
-            name: node.name.clone(),
-            host: node.host.clone(),
-            port: node.port,
-            admin_user: node.admin_user.clone(),
-            admin_password: node.admin_password.clone(),
-            replicas: replicas.map(|one| (one.id.clone(), one.host.clone(), one.port)).collect(),
-            replicas_named: false,
-            availability_zone: "az1".to_owned(),
-        };
-        self.app.register_data_node(registration).await.unwrap();
-    }
-
     /// Makes a schema of two shards on each of these.
     async fn use_nodes(&self, id: &str, nodes: &[&LocalDataNode]) -> String {
-        let used: Vec<Value> = nodes
-            .iter()
-            .map(|node| json!({"id": node.id, "adminUser": node.admin_user, "adminPassword": node.admin_password}))
-            .collect();
+        let used: Vec<Value> = nodes.iter().map(|node| used(node)).collect();
         let body = json!({"databases": [{
             "name": "shop", "shard_mode": "cluster", "shard_number": 2 * nodes.len(), "used_rds": used,
         }]});
@@ -140,29 +121,19 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_nodes_on_real_servers() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut options = LocalMariaDbOptions::new(directory.path().join("used"), 2, 1);
-    options.first_port = 0;
-    let servers = LocalDataNodes::start(options, Arc::new(|_: &str| ())).await.unwrap();
-    let nodes = servers.data_nodes();
-    let mut options = LocalMariaDbOptions::new(directory.path().join("other"), 1, 0);
-    options.first_port = 0;
-    let others = LocalDataNodes::start(options, Arc::new(|_: &str| ())).await.unwrap();
-    let other = others.data_nodes().remove(0);
-    // In a task of its own, so that the servers are stopped also when something fails.
-    let outcome = tokio::spawn(async move {
-        weights_reach_the_snapshot_or_are_refused(&nodes, &other).await;
-        of_two_changes_at_once_none_is_lost(&nodes).await;
-        a_moved_server_is_used_after_a_synchronisation(&nodes, &other).await;
-        the_job_bears_every_fault(&nodes).await;
-        connections_are_tried(&nodes).await;
-        weights_are_part_of_the_metadata(&nodes).await;
-        replicas_come_and_go(&nodes).await;
-    });
-    let outcome = outcome.await;
-    servers.stop().await.unwrap();
-    others.stop().await.unwrap();
-    outcome.unwrap();
+    on_servers(2, 1, |nodes| {
+        on_servers(1, 0, |others| async move {
+            let other = &others[0];
+            weights_reach_the_snapshot_or_are_refused(&nodes, other).await;
+            of_two_changes_at_once_none_is_lost(&nodes).await;
+            a_moved_server_is_used_after_a_synchronisation(&nodes, other).await;
+            the_job_bears_every_fault(&nodes).await;
+            connections_are_tried(&nodes).await;
+            weights_are_part_of_the_metadata(&nodes).await;
+            replicas_come_and_go(&nodes).await;
+        })
+    })
+    .await;
 }
 
 /// Takes the instance away with its data, so that the next test finds empty data nodes.
@@ -173,9 +144,9 @@ async fn clear(world: &World, id: &str) {
 
 async fn weights_reach_the_snapshot_or_are_refused(nodes: &[LocalDataNode], other: &LocalDataNode) {
     let world = world(Jobs::Run).await;
-    world.register(&nodes[0], true).await;
-    world.register(&nodes[1], true).await;
-    world.register(other, false).await;
+    world.register_whole(&nodes[0]).await;
+    world.register_whole(&nodes[1]).await;
+    world.register(other).await;
     let id = world.instance_on(&[&nodes[0], &nodes[1]]).await;
     let (one, two) = (nodes[0].id.as_str(), nodes[1].id.as_str());
     let (r1, r2) = (nodes[0].replicas[0].id.as_str(), nodes[1].replicas[0].id.as_str());
@@ -240,7 +211,7 @@ async fn weights_reach_the_snapshot_or_are_refused(nodes: &[LocalDataNode], othe
 
 async fn of_two_changes_at_once_none_is_lost(nodes: &[LocalDataNode]) {
     let world = world(Jobs::Run).await;
-    world.register(&nodes[0], true).await;
+    world.register_whole(&nodes[0]).await;
     let id = world.instance_on(&[&nodes[0]]).await;
     let (one, r1) = (nodes[0].id.as_str(), nodes[0].replicas[0].id.as_str());
     for round in 1..=20_u32 {
@@ -283,7 +254,7 @@ async fn a_moved_server_is_used_after_a_synchronisation(
 ) {
     let world = world(Jobs::Run).await;
     let node = &nodes[0];
-    world.register(node, true).await;
+    world.register_whole(node).await;
     let id = world.instance_on(&[node]).await;
     world.set(&id, json!({node.id.as_str(): 30, node.replicas[0].id.as_str(): 70})).await.unwrap();
     let key = node.id.to_string();
@@ -299,7 +270,7 @@ async fn a_moved_server_is_used_after_a_synchronisation(
     assert_eq!(code(world.update(node, json!({"port": 1})).await), ("DBS.300408", 400));
     assert_eq!(code(world.update(node, json!({"admin_user": "x"})).await), ("DBS.280001", 400));
     assert_eq!(code(world.update(node, json!({})).await), ("DBS.280001", 400));
-    world.register(other, false).await;
+    world.register(other).await;
     assert_eq!(code(world.update(node, json!({"port": other.port})).await), ("DBS.280409", 409));
 
     let moved = world.update(node, json!({"port": front.port})).await.unwrap();
@@ -357,8 +328,8 @@ async fn a_moved_server_is_used_after_a_synchronisation(
 
 async fn weights_are_part_of_the_metadata(nodes: &[LocalDataNode]) {
     let world = world(Jobs::Run).await;
-    world.register(&nodes[0], true).await;
-    world.register(&nodes[1], true).await;
+    world.register_whole(&nodes[0]).await;
+    world.register_whole(&nodes[1]).await;
     let (app, project) = (&world.app, &world.project);
     let id = world.instance_on(&[&nodes[0]]).await;
     let (one, r1) = (nodes[0].id.as_str(), nodes[0].replicas[0].id.as_str());
@@ -395,7 +366,7 @@ async fn weights_are_part_of_the_metadata(nodes: &[LocalDataNode]) {
 async fn replicas_come_and_go(nodes: &[LocalDataNode]) {
     let world = world(Jobs::Run).await;
     let node = &nodes[0];
-    world.register(node, false).await;
+    world.register(node).await;
     let id = world.instance_on(&[node]).await;
     let key = node.id.to_string();
     assert!(world.served(&id).await[&key].replicas.is_empty());
@@ -408,10 +379,10 @@ async fn replicas_come_and_go(nodes: &[LocalDataNode]) {
     let same = world.served(&id).await.remove(&key).unwrap().replicas;
     assert_eq!((&same[0].id, same[0].read_weight), (&found[0].id, 50), "it is the same one");
     // Each start of the system registers its own servers again.
-    world.register(node, false).await;
+    world.register(node).await;
     let kept = world.served(&id).await.remove(&key).unwrap().replicas;
     assert_eq!((&kept[0].id, kept[0].read_weight), (&found[0].id, 50));
-    world.register(node, true).await;
+    world.register_whole(node).await;
     let named = world.served(&id).await.remove(&key).unwrap().replicas;
     assert_eq!((&named[0].id, named[0].read_weight), (&node.replicas[0].id, 50));
     assert_eq!(named.len(), 1);
@@ -435,7 +406,7 @@ async fn replicas_come_and_go(nodes: &[LocalDataNode]) {
 async fn the_job_bears_every_fault(nodes: &[LocalDataNode]) {
     let world = world(Jobs::LeaveToKit).await;
     let node = &nodes[0];
-    world.register(node, true).await;
+    world.register_whole(node).await;
     let store = Arc::new(StoreJobs(world.store.clone()));
     let (id, job) = world.buy(2).await;
     let app = &world.app;
@@ -474,8 +445,8 @@ async fn the_job_bears_every_fault(nodes: &[LocalDataNode]) {
 
 async fn connections_are_tried(nodes: &[LocalDataNode]) {
     let world = world(Jobs::Run).await;
-    world.register(&nodes[0], true).await;
-    world.register(&nodes[1], true).await;
+    world.register_whole(&nodes[0]).await;
+    world.register_whole(&nodes[1]).await;
     let id = world.instance_on(&[&nodes[0]]).await;
     let info = |port: u16, password: &str, id: &str| json!({"endpoint": format!("127.0.0.1:{port}"), "username": nodes[1].admin_user, "password": password, "rds_instance_id": id});
     let (port, password, node) =

@@ -8,6 +8,7 @@ mod common;
 use base::api_error::ApiError;
 use base::id::{InstanceId, NodeId};
 use base::secret::Secret;
+use common::data_nodes::{on_servers, world_with};
 use common::{Jobs, PASSWORD, World, code, world};
 use control_api::decode::decode;
 use control_api::metadata::{ImportMetadataRequest, RestoreMetadataRequest};
@@ -15,7 +16,6 @@ use control_api::paging::Page;
 use control_api::schema::CreateDatabasesRequest;
 use control_app::backup::BackupFilter;
 use control_app::backup_restorable::DataNodeQuery;
-use control_app::data_node::DataNodeRegistration;
 use control_app::jobs::{
     backup_delete, instance_create, instance_delete, metadata_apply, schema_create, schema_delete,
 };
@@ -23,7 +23,7 @@ use control_app::metadata::document::Document;
 use control_store::jobs::StoreJobs;
 use job_engine::JobDefinition;
 use job_engine::kit::{self, Fault};
-use provision::mariadb_local::{LocalDataNode, LocalDataNodes, LocalMariaDbOptions};
+use provision::mariadb_local::LocalDataNode;
 use provision::{AdminLogin, DataNodeAdmin, SqlDataNodeAdmin};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -108,21 +108,6 @@ fn tables() -> Vec<Table> {
 }
 
 impl World {
-    async fn register(&self, node: &LocalDataNode) {
-        let registration = DataNodeRegistration {
-            id: node.id.clone(),
-            name: node.name.clone(),
-            host: node.host.clone(),
-            port: node.port,
-            admin_user: node.admin_user.clone(),
-            admin_password: node.admin_password.clone(),
-            replicas: vec![],
-            replicas_named: false,
-            availability_zone: "az1".to_owned(),
-        };
-        self.app.register_data_node(registration).await.unwrap();
-    }
-
     async fn create(&self, id: &str, nodes: &[LocalDataNode]) -> String {
         let used: Vec<Value> = nodes
             .iter()
@@ -229,32 +214,16 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_on_real_servers() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut options = LocalMariaDbOptions::new(directory.path().to_owned(), 4, 0);
-    options.first_port = 0;
-    let servers = LocalDataNodes::start(options, Arc::new(|_: &str| ())).await.unwrap();
-    let nodes = servers.data_nodes();
-    // In a task of its own, so that the servers are stopped also when something fails.
-    let outcome = tokio::spawn(async move {
+    on_servers(4, 0, |nodes| async move {
         schemas_move_to_another_instance(&nodes).await;
         dropped_schemas_come_back(&nodes).await;
         jobs_bear_every_fault(&nodes).await;
-    });
-    let outcome = outcome.await;
-    servers.stop().await.unwrap();
-    outcome.unwrap();
-}
-
-async fn prepared(jobs: Jobs, nodes: &[LocalDataNode]) -> World {
-    let world = world(jobs).await;
-    for node in nodes {
-        world.register(node).await;
-    }
-    world
+    })
+    .await;
 }
 
 async fn schemas_move_to_another_instance(nodes: &[LocalDataNode]) {
-    let world = prepared(Jobs::Run, nodes).await;
+    let world = world_with(Jobs::Run, nodes).await;
     let (old, new) = (world.running_instance(1).await, world.running_instance(1).await);
     let empty = world.export(&old).await;
     world.finish(world.create(&old, &nodes[..2]).await).await;
@@ -358,7 +327,7 @@ async fn account_of(world: &World, id: &str) {
 }
 
 async fn dropped_schemas_come_back(nodes: &[LocalDataNode]) {
-    let world = prepared(Jobs::Run, nodes).await;
+    let world = world_with(Jobs::Run, nodes).await;
     let (app, project) = (&world.app, &world.project);
     let id = world.running_instance(1).await;
     let instance_id = InstanceId::parse(&id).unwrap();
@@ -529,7 +498,7 @@ async fn made_instance(world: &World) -> String {
 }
 
 async fn jobs_bear_every_fault(nodes: &[LocalDataNode]) {
-    let world = prepared(Jobs::LeaveToKit, nodes).await;
+    let world = world_with(Jobs::LeaveToKit, nodes).await;
     let (app, project) = (&world.app, &world.project);
     let (old, new) = (made_instance(&world).await, made_instance(&world).await);
     let create = async { world.create(&old, &nodes[..2]).await };

@@ -8,6 +8,7 @@ mod common;
 
 use base::api_error::ApiError;
 use base::id::ProjectId;
+use common::data_nodes::{on_servers, used};
 use common::{Jobs, PASSWORD, World, world};
 use control_api::account::CreateUsersRequest;
 use control_api::configuration::{NewConfiguration, ParametersChange};
@@ -17,12 +18,11 @@ use control_api::instance::RestartKind;
 use control_api::scaling::EnlargeRequest;
 use control_api::schema::CreateDatabasesRequest;
 use control_app::App;
-use control_app::data_node::DataNodeRegistration;
 use control_app::flavor::NODE_CLASSES;
 use control_app::jobs::instance_create;
 use control_store::jobs::StoreJobs;
 use job_engine::kit::{self, Fault};
-use provision::mariadb_local::{LocalDataNode, LocalDataNodes, LocalMariaDbOptions};
+use provision::mariadb_local::LocalDataNode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -262,33 +262,16 @@ async fn of_two_things_with_one_name_exactly_one_is_made() {
 }
 
 fn schema(node: &LocalDataNode) -> Call {
-    let used =
-        json!({"id": node.id, "adminUser": node.admin_user, "adminPassword": node.admin_password});
     Call::Schema(
-        json!({"name": "shop", "shard_mode": "cluster", "shard_number": 2, "used_rds": [used]}),
+        json!({"name": "shop", "shard_mode": "cluster", "shard_number": 2, "used_rds": [used(node)]}),
     )
-}
-
-async fn register(world: &World, node: &LocalDataNode) {
-    let registration = DataNodeRegistration {
-        id: node.id.clone(),
-        name: node.name.clone(),
-        host: node.host.clone(),
-        port: node.port,
-        admin_user: node.admin_user.clone(),
-        admin_password: node.admin_password.clone(),
-        replicas: vec![],
-        replicas_named: false,
-        availability_zone: "az1".to_owned(),
-    };
-    world.app.register_data_node(registration).await.unwrap();
 }
 
 async fn schemas_meet(node: &LocalDataNode) {
     use control_app::jobs::{schema_create, schema_delete};
     for _ in 0..ROUNDS {
         let (world, id) = with_instance().await;
-        register(&world, node).await;
+        world.register(node).await;
         let (_, lost) = meet(&world, &id, [schema(node), schema(node)]).await;
         assert_eq!(lost, ("DBS.300112", 400));
         assert_eq!(kinds(&world).await, ["createLogicDb"]);
@@ -317,13 +300,5 @@ async fn schemas_meet(node: &LocalDataNode) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_calls_on_one_schema_exactly_one_wins() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut options = LocalMariaDbOptions::new(directory.path().to_owned(), 1, 0);
-    options.first_port = 0;
-    let servers = LocalDataNodes::start(options, Arc::new(|_: &str| ())).await.unwrap();
-    let nodes = servers.data_nodes();
-    // In a task of its own, so that the server is stopped also when something fails.
-    let outcome = tokio::spawn(async move { schemas_meet(&nodes[0]).await }).await;
-    servers.stop().await.unwrap();
-    outcome.unwrap();
+    on_servers(1, 0, |nodes| async move { schemas_meet(&nodes[0]).await }).await;
 }

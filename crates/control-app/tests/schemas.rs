@@ -5,16 +5,17 @@
 
 mod common;
 
-use common::{Jobs, PASSWORD, World, code, world};
+use common::data_nodes::{on_servers, used, world_with};
+use common::{Jobs, PASSWORD, World, code};
 use control_api::decode::decode;
 use control_api::paging::Page;
 use control_api::schema::CreateDatabasesRequest;
-use control_app::data_node::{DataNodeRegistration, HELPER_DATABASE, account_name};
+use control_app::data_node::{HELPER_DATABASE, account_name};
 use control_app::jobs::{instance_delete, schema_create, schema_delete};
 use control_store::jobs::StoreJobs;
 use job_engine::JobDefinition;
 use job_engine::kit::{self, Fault};
-use provision::mariadb_local::{LocalDataNode, LocalDataNodes, LocalMariaDbOptions};
+use provision::mariadb_local::LocalDataNode;
 use provision::{AdminLogin, DataNodeAdmin, SqlDataNodeAdmin};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -39,26 +40,7 @@ async fn assert_clean(nodes: &[LocalDataNode], what: &str) {
     }
 }
 
-fn used(node: &LocalDataNode) -> Value {
-    json!({"id": node.id, "adminUser": node.admin_user, "adminPassword": node.admin_password})
-}
-
 impl World {
-    async fn register(&self, node: &LocalDataNode) {
-        let registration = DataNodeRegistration {
-            id: node.id.clone(),
-            name: node.name.clone(),
-            host: node.host.clone(),
-            port: node.port,
-            admin_user: node.admin_user.clone(),
-            admin_password: node.admin_password.clone(),
-            replicas: vec![],
-            replicas_named: false,
-            availability_zone: "az1".to_owned(),
-        };
-        self.app.register_data_node(registration).await.unwrap();
-    }
-
     async fn create(&self, id: &str, body: Value) -> Result<String, base::api_error::ApiError> {
         let request: CreateDatabasesRequest =
             decode(json!({ "databases": [body] }).to_string().as_bytes())?;
@@ -72,34 +54,18 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn schemas_on_real_servers() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut options = LocalMariaDbOptions::new(directory.path().to_owned(), 2, 0);
-    options.first_port = 0;
-    let servers = LocalDataNodes::start(options, Arc::new(|_: &str| ())).await.unwrap();
-    let nodes = servers.data_nodes();
-    // In a task of its own, so that the servers are stopped also when something fails.
-    let outcome = tokio::spawn(async move {
+    on_servers(2, 0, |nodes| async move {
         a_schema_lives_and_dies(&nodes).await;
         refusals(&nodes).await;
         two_schemas_share_a_data_node(&nodes).await;
         jobs_bear_every_fault(&nodes).await;
         an_instance_goes_with_its_data(&nodes).await;
-    });
-    let outcome = outcome.await;
-    servers.stop().await.unwrap();
-    outcome.unwrap();
-}
-
-async fn prepared(jobs: Jobs, nodes: &[LocalDataNode]) -> World {
-    let world = world(jobs).await;
-    for node in nodes {
-        world.register(node).await;
-    }
-    world
+    })
+    .await;
 }
 
 async fn a_schema_lives_and_dies(nodes: &[LocalDataNode]) {
-    let world = prepared(Jobs::Run, nodes).await;
+    let world = world_with(Jobs::Run, nodes).await;
     let app = &world.app;
     let id = world.running_instance(1).await;
     let instance_id = base::id::InstanceId::parse(&id).unwrap();
@@ -190,7 +156,7 @@ async fn account_of(world: &World, id: &str, schema: &str) {
 }
 
 async fn refusals(nodes: &[LocalDataNode]) {
-    let world = prepared(Jobs::Run, nodes).await;
+    let world = world_with(Jobs::Run, nodes).await;
     let id = world.running_instance(1).await;
     let schema = |rds: Value| json!({"name": "db_1", "shard_mode": "cluster", "shard_number": 2, "used_rds": [rds]});
     let mut wrong = used(&nodes[0]);
@@ -234,7 +200,7 @@ async fn refusals(nodes: &[LocalDataNode]) {
 }
 
 async fn two_schemas_share_a_data_node(nodes: &[LocalDataNode]) {
-    let world = prepared(Jobs::Run, nodes).await;
+    let world = world_with(Jobs::Run, nodes).await;
     let id = world.running_instance(1).await;
     let single = |name: &str| json!({"name": name, "shard_mode": "single", "shard_number": 1, "used_rds": [used(&nodes[0])]});
     // At the same time, and one goes while another comes.
@@ -280,7 +246,7 @@ async fn made_instance(world: &World) -> String {
 }
 
 async fn jobs_bear_every_fault(nodes: &[LocalDataNode]) {
-    let world = prepared(Jobs::LeaveToKit, nodes).await;
+    let world = world_with(Jobs::LeaveToKit, nodes).await;
     let id = made_instance(&world).await;
     let instance_id = base::id::InstanceId::parse(&id).unwrap();
     let body = json!({"name": "shop", "shard_mode": "cluster", "shard_number": 2, "used_rds": [used(&nodes[0]), used(&nodes[1])]});
@@ -331,7 +297,7 @@ async fn jobs_bear_every_fault(nodes: &[LocalDataNode]) {
 }
 
 async fn an_instance_goes_with_its_data(nodes: &[LocalDataNode]) {
-    let world = prepared(Jobs::LeaveToKit, nodes).await;
+    let world = world_with(Jobs::LeaveToKit, nodes).await;
     let (project, app) = (&world.project, &world.app);
     let body = json!({"name": "shop", "shard_mode": "cluster", "shard_number": 2, "used_rds": [used(&nodes[0]), used(&nodes[1])]});
     for fault in kit::faults(instance_delete::definition().steps.len()) {

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, dead_code)]
 
+pub mod data_nodes;
+
 use async_trait::async_trait;
 use base::api_error::ApiError;
 use base::id::{InstanceId, NodeId, ProjectId};
