@@ -15,11 +15,14 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
 /// How often the end of an adopted process is looked for (the kernel tells only a parent).
 const ADOPTED_POLL: Duration = Duration::from_millis(50);
+
+/// SIGTERM is sent again so often: a server that is still starting may lose one.
+const TERMINATE_EVERY: Duration = Duration::from_secs(2);
 
 /// How long a process may take to go after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -198,14 +201,21 @@ impl ManagedProcess {
         }
     }
 
-    /// SIGTERM, at most `grace` of waiting, SIGKILL.
+    /// SIGTERM, again and again, at most `grace` of waiting, SIGKILL.
     pub async fn stop(&mut self, grace: Duration) -> Result<Exit, ProvisionError> {
         if let Some(exit) = self.exit() {
             return Ok(exit);
         }
-        self.signal(Signal::TERM)?;
-        if let Ok(exit) = tokio::time::timeout(grace, self.wait()).await {
-            return Ok(exit);
+        let deadline = Instant::now() + grace;
+        loop {
+            self.signal(Signal::TERM)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Ok(exit) = tokio::time::timeout(left.min(TERMINATE_EVERY), self.wait()).await {
+                return Ok(exit);
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
         }
         tracing::warn!(name = %self.spec.name, pid = self.pid(), ?grace, "not ended in time; killed");
         self.kill().await

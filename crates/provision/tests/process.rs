@@ -24,6 +24,8 @@ fn spec(directory: &Path, script: &str) -> ProcessSpec {
 }
 
 const OBEDIENT: &str = "echo started; trap 'exit 3' TERM; while :; do sleep 0.05; done";
+const HALF_DEAF: &str =
+    "trap 'trap \"exit 4\" TERM' TERM; echo started; while :; do sleep 0.05; done";
 const DEAF: &str = "trap '' TERM; echo started; while :; do sleep 0.05; done";
 
 async fn until_log_has(spec: &ProcessSpec, text: &str) {
@@ -46,6 +48,15 @@ async fn start_is_idempotent_and_stop_asks_first() {
     assert_eq!(first.stop(Duration::from_secs(10)).await.unwrap(), Exit::Code(3));
     assert_eq!(second.wait().await, Exit::Unknown);
     assert_eq!(spec.find_running().unwrap(), None);
+}
+
+#[tokio::test]
+async fn one_that_missed_the_signal_gets_another() {
+    let dir = TestDir::new("process");
+    let spec = spec(dir.path(), HALF_DEAF);
+    let mut process = ManagedProcess::start(spec.clone()).unwrap();
+    until_log_has(&spec, "started").await;
+    assert_eq!(process.stop(Duration::from_secs(20)).await.unwrap(), Exit::Code(4));
 }
 
 #[tokio::test]
