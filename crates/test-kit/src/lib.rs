@@ -5,6 +5,7 @@
 pub mod case_file;
 pub mod compare;
 pub mod layout;
+pub mod mtr;
 pub mod observe;
 pub mod oracle;
 pub mod plain_server;
