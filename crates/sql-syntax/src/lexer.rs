@@ -150,6 +150,8 @@ pub enum TokenKind {
     Assign,
     Colon,
     Dot,
+    /// `..` of a loop in a stored program.
+    DotDot,
     Comma,
     LParen,
     RParen,
