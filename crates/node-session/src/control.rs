@@ -201,6 +201,7 @@ impl Core {
             KillKind::Connection => Kill::Connection,
             KillKind::Query => Kill::Query,
             KillKind::Physical => return Err(not_supported("KILL PHYSICAL")),
+            KillKind::User => return Err(not_supported("KILL USER")),
         };
         let id = kill.id.as_ref().map(|id| text(id.span.of(source.text))).unwrap_or_default();
         let id: u64 = id
