@@ -101,6 +101,37 @@ async fn the_servers_own_statements_are_accepted_alike() -> Result<()> {
     tally.report()
 }
 
+/// A byte of a character may be a backslash or a quote; whether it is decides where a string ends.
+#[tokio::test]
+async fn strings_end_where_the_server_ends_them() -> Result<()> {
+    let plain = PlainServer::start().await?;
+    let mut connection = plain.connect(None).await?;
+    let tails =
+        [0x22, 0x27, 0x30, 0x3F, 0x40, 0x5C, 0x60, 0x7C, 0x7E, 0x7F, 0x80, 0xA0, 0xA1, 0xFC, 0xFE];
+    let (mut buf, mut strings) = (TokenBuf::new(), [0; 2]);
+    for charset in ["gbk", "big5", "sjis", "cp932", "utf8mb4", "latin1"] {
+        connection.execute_sql(format!("SET NAMES {charset}").as_bytes()).await?;
+        let mode = read_mode(&mut connection).await?.context("not the Oracle dialect")?;
+        for lead in 0x7F..=0xFF {
+            for tail in tails {
+                for quote in [b'\'', b'`'] {
+                    let sql = [b"SELECT 1 AS ", &[quote, lead, tail, quote, b' '][..]].concat();
+                    // A name that is no text of the character set is refused for that alone.
+                    let prepared = connection.prepare(&sql).await;
+                    let refused = matches!(&prepared, Err(BackendError::Server(packet))
+                        if PARSE_ERRORS.contains(&packet.number));
+                    connection.forget_statement(&sql).await?;
+                    let ours = parse_one(&sql, 0, &mode, &mut buf);
+                    ensure!(ours.is_err() == refused, "{charset} {lead:x} {tail:x} {prepared:?}");
+                    strings[usize::from(refused)] += 1;
+                }
+            }
+        }
+    }
+    ensure!(strings.iter().all(|count| *count > 500), "{strings:?}");
+    Ok(())
+}
+
 fn is_single_server(path: &Path) -> bool {
     let path = path.to_string_lossy();
     !OTHER_FOLDERS.iter().any(|folder| path.contains(&format!("/{folder}/")))
