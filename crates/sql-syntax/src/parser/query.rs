@@ -438,7 +438,7 @@ impl Parser<'_> {
     }
 
     /// `@name`, or a variable of a stored program with or without a field.
-    pub(super) fn into_target(&mut self) -> Result<u32> {
+    pub(super) fn receiver(&mut self) -> Result<u32> {
         if self.is(T::UserVar) {
             return Ok(self.bump());
         }
@@ -465,7 +465,7 @@ impl Parser<'_> {
             self.string()?;
             IntoKind::Dumpfile
         } else {
-            IntoKind::Vars(self.comma_list(|p| p.into_target())?)
+            IntoKind::Vars(self.comma_list(|p| p.receiver())?)
         };
         Ok(Some(SelectInto { kind, span: self.since(start) }))
     }
