@@ -13,11 +13,11 @@ fn statements() -> Vec<(String, u64)> {
         format!("INSERT INTO wide ({}) VALUES ({})", columns.join(", "), values.join(", "));
     vec![
         ("SELECT c FROM sbtest1 WHERE id = 4711".to_owned(), 5),
-        ("SELECT name, age FROM users WHERE id = ?".to_owned(), 5),
-        ("UPDATE sbtest1 SET k = k + 1 WHERE id = 4711".to_owned(), 8),
-        ("DELETE FROM sbtest1 WHERE id = 4711".to_owned(), 4),
+        ("SELECT name, age FROM users WHERE id = ?".to_owned(), 6),
+        ("UPDATE sbtest1 SET k = k + 1 WHERE id = 4711".to_owned(), 7),
+        ("DELETE FROM sbtest1 WHERE id = 4711".to_owned(), 5),
         ("INSERT INTO t (id, k) VALUES (1, 2)".to_owned(), 5),
-        (insert, 5),
+        (insert, 4),
         ("BEGIN".to_owned(), 0),
         ("COMMIT".to_owned(), 0),
     ]
