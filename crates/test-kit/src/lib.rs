@@ -4,9 +4,11 @@
 
 pub mod case_file;
 pub mod compare;
+pub mod generate;
 pub mod layout;
 pub mod observe;
 pub mod oracle;
 pub mod plain_server;
 pub mod scratch_dir;
 pub mod system;
+pub mod table_set;
