@@ -46,6 +46,20 @@ impl Default for LexMode {
     }
 }
 
+impl LexMode {
+    /// Takes over what a value of `sql_mode` says about reading text: words between commas, in any
+    /// case, without quotes around them. The other modes do not matter here.
+    pub fn follow_sql_mode(&mut self, value: &str) {
+        let has = |word: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(word));
+        let ansi = has("ANSI");
+        self.ansi_quotes = ansi || has("ANSI_QUOTES");
+        self.no_backslash_escapes = has("NO_BACKSLASH_ESCAPES");
+        self.pipes_as_concat = ansi || has("PIPES_AS_CONCAT");
+        self.ignore_space = ansi || has("IGNORE_SPACE");
+        self.high_not_precedence = has("HIGH_NOT_PRECEDENCE");
+    }
+}
+
 /// Classes of client character sets, by whether an ASCII byte can be the tail of a character.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CharsetClass {
@@ -136,6 +150,8 @@ pub enum TokenKind {
     Assign,
     Colon,
     Dot,
+    /// `..` of a loop in a stored program.
+    DotDot,
     Comma,
     LParen,
     RParen,

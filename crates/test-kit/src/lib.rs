@@ -6,6 +6,7 @@ pub mod case_file;
 pub mod compare;
 pub mod generate;
 pub mod layout;
+pub mod mtr;
 pub mod observe;
 pub mod oracle;
 pub mod plain_server;

@@ -90,6 +90,16 @@ impl Parser<'_> {
                 break;
             }
         }
+        let proxy = privileges.len() == 1
+            && privileges[0].of(self.src).eq_ignore_ascii_case(b"PROXY")
+            && self.at("ON");
+        if proxy {
+            self.bump();
+            self.account()?;
+            self.expect(if revoke { "FROM" } else { "TO" })?;
+            self.skip_rest()?;
+            return Ok(Statement::Account(AccountStmt::Other));
+        }
         let level = if self.eat("ON") { self.grant_level()? } else { GrantLevel::None };
         let to = if revoke { "FROM" } else { "TO" };
         self.expect(to)?;

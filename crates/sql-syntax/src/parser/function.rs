@@ -55,6 +55,19 @@ impl Parser<'_> {
         Ok(None)
     }
 
+    /// A value, or one of the words that stand for one: `IGNORE` leaves a column as it is.
+    pub(super) fn value(&mut self) -> Result<Expr> {
+        let start = self.start();
+        let alone =
+            matches!(self.peek(1).kind, T::Comma | T::RParen | T::Eof | T::Semi | T::Keyword);
+        if !self.at("IGNORE") || !alone {
+            return self.expr();
+        }
+        let mut call = empty(self.any_ident(), Vec::new());
+        call.parens = false;
+        Ok(Expr { kind: ExprKind::Func(Box::new(call)), span: self.since(start) })
+    }
+
     fn convert(&mut self) -> Result<ExprKind> {
         self.bump();
         self.bump();
@@ -136,6 +149,12 @@ impl Parser<'_> {
             self.arguments(&mut call, &upper)?;
         }
         self.expect_kind(T::RParen)?;
+        if self.eat_words(&["WITHIN", "GROUP"]) {
+            self.expect_kind(T::LParen)?;
+            (call.order_by, _) = self.order_by()?;
+            self.expect_kind(T::RParen)?;
+            call.special = true;
+        }
         self.window_tail(&mut call)?;
         Ok(ExprKind::Func(Box::new(call)))
     }
@@ -217,7 +236,7 @@ impl Parser<'_> {
                 T::RParen if open == 0 => return Ok(()),
                 T::RParen => open -= 1,
                 T::LParen => open += 1,
-                T::Eof | T::Invalid => return self.unexpected(),
+                T::Eof | T::Semi | T::Invalid => return self.unexpected(),
                 _ => {}
             }
             self.skip_one();

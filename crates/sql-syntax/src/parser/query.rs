@@ -167,6 +167,7 @@ impl Parser<'_> {
     fn query_tail(&mut self, with: Option<With>, body: SetExpr, start: u32) -> Result<Query> {
         let (order_by, order_span) = self.order_by()?;
         let limit = self.limit()?;
+        self.procedure()?;
         let mut into = self.select_into()?;
         let mut locks = Vec::new();
         while let Some(lock) = self.lock_clause()? {
@@ -254,13 +255,19 @@ impl Parser<'_> {
             })?;
             select.window_span = Some(self.since(start));
         }
-        let start = self.start();
-        if self.eat("PROCEDURE") {
-            self.ident_or_keyword()?;
-            self.skip_parens()?;
-            select.procedure = Some(self.since(start));
-        }
+        select.procedure = self.procedure()?;
         Ok(())
+    }
+
+    /// PROCEDURE ANALYSE(…).
+    fn procedure(&mut self) -> Result<Option<Span>> {
+        let start = self.start();
+        if !self.eat("PROCEDURE") {
+            return Ok(None);
+        }
+        self.ident_or_keyword()?;
+        self.skip_parens()?;
+        Ok(Some(self.since(start)))
     }
 
     pub(super) fn where_clause(&mut self) -> Result<(Option<Expr>, Option<Span>)> {
@@ -424,6 +431,18 @@ impl Parser<'_> {
         Ok(Some(LockClause { strength, of, wait, span: self.since(start) }))
     }
 
+    /// `@name`, or a variable of a stored program with or without a field.
+    pub(super) fn into_target(&mut self) -> Result<u32> {
+        if self.is(T::UserVar) {
+            return Ok(self.bump());
+        }
+        let name = self.ident()?;
+        if self.eat_kind(T::Dot) {
+            self.after_dot()?;
+        }
+        Ok(name.tok)
+    }
+
     fn select_into(&mut self) -> Result<Option<SelectInto>> {
         let start = self.start();
         if !self.eat("INTO") {
@@ -440,10 +459,7 @@ impl Parser<'_> {
             self.string()?;
             IntoKind::Dumpfile
         } else {
-            IntoKind::Vars(self.comma_list(|p| match p.kind() {
-                T::UserVar => Ok(p.bump()),
-                _ => Ok(p.ident()?.tok),
-            })?)
+            IntoKind::Vars(self.comma_list(|p| p.into_target())?)
         };
         Ok(Some(SelectInto { kind, span: self.since(start) }))
     }
