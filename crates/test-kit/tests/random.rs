@@ -36,7 +36,11 @@ async fn random_statements_are_as_on_one_server() -> Result<()> {
     let demo = &system.endpoints()["demo"];
     let instance = demo["instance_id"].as_str().context("no demo instance")?;
     let mut places = Vec::new();
-    for layout in Layout::all()? {
+    for mut layout in Layout::all()? {
+        // A unique key that lacks a sharding key holds inside one physical table only.
+        if let Some(clause) = layout.clauses.get_mut("t1") {
+            *clause = clause.replace("MOD_HASH(grp)", "MOD_HASH(id)");
+        }
         let schema = format!("rnd_{}", layout.name);
         system
             .ctl(&["schemas", "create", instance, &schema, "--mode", "cluster", "--shards", "4"])?;

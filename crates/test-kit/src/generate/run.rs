@@ -302,6 +302,7 @@ fn nature(node: &Node) -> Nature {
     Nature {
         ordered: node.nodes().any(|child| child.sort == Sort::Order && !child.pieces.is_empty()),
         nearly,
+        text_decimals: true,
     }
 }
 

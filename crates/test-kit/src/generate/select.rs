@@ -37,7 +37,8 @@ impl Generator {
         let name = self.name('x');
         let text = matches!(sort, Sort::Text(spelling) if spelling != Spelling::Forced);
         let wrap = single && text && !is_single;
-        let node = if wrap { node!(sort; "HEX(", node, ")") } else { node };
+        // Of no sort: making the statement smaller must not take the wrapper away.
+        let node = if wrap { node!(Sort::Other; "HEX(", node, ")") } else { node };
         let sort_now = if wrap { Sort::Text(Spelling::General) } else { sort };
         let column =
             Column { name: name.clone(), sort: sort_now, single: is_single || wrap, calm: false };
