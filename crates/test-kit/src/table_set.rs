@@ -4,6 +4,7 @@ use crate::case_file::{sql_dir, statements};
 use crate::observe::{Observed, Protocol, observe};
 use anyhow::{Result, bail};
 use node_backend::Connection;
+use std::collections::BTreeSet;
 
 /// Definitions and rows.
 #[derive(Clone, Debug)]
@@ -29,18 +30,26 @@ impl TableSet {
         Ok(all)
     }
 
-    /// Makes the tables anew, with rows; `fill` puts a layout's clauses into a definition.
+    /// Whether a table of this name is one of them.
+    pub fn has(&self, name: &str) -> bool {
+        self.definitions.iter().any(|definition| table_of(definition) == name)
+    }
+
+    /// Makes the tables (all, or those named) anew, with rows; `fill` puts a layout's clauses into a
+    /// definition.
     pub async fn make(
         &self,
         connection: &mut Connection,
+        only: Option<&BTreeSet<String>>,
         fill: impl Fn(&str) -> String,
     ) -> Result<()> {
-        for definition in &self.definitions {
-            let table = definition.split_whitespace().nth(2).unwrap_or_default();
+        let wanted = |table: &str| only.is_none_or(|only| only.contains(table));
+        for definition in self.definitions.iter().filter(|text| wanted(table_of(text))) {
+            let table = table_of(definition);
             run(connection, &format!("DROP TABLE IF EXISTS {table}")).await?;
             run(connection, &fill(definition)).await?;
         }
-        for rows in &self.rows {
+        for rows in self.rows.iter().filter(|text| wanted(table_of(text))) {
             run(connection, rows).await?;
         }
         Ok(())
@@ -58,6 +67,11 @@ impl TableSet {
         }
         Ok(())
     }
+}
+
+/// The table that a statement `CREATE TABLE name …` or `INSERT INTO name …` names.
+fn table_of(sql: &str) -> &str {
+    sql.split_whitespace().nth(2).unwrap_or_default()
 }
 
 async fn run(connection: &mut Connection, sql: &str) -> Result<()> {

@@ -6,7 +6,7 @@ use super::shrink::smaller;
 use super::tree::{Node, Sort};
 use super::write::WRITTEN;
 use crate::compare::{Nature, Verdict, judge_as};
-use crate::layout::Layout;
+use crate::layout::{Layout, strip_clauses};
 use crate::observe::{Observed, Protocol, observe_with};
 use crate::plain_server::PlainServer;
 use crate::table_set::TableSet;
@@ -73,12 +73,10 @@ impl<'a> Bench<'a> {
         let mut opened = Vec::new();
         for (layout, options, schema) in places {
             let mut to = Connection::connect(&options).await?;
-            tables.make(&mut to, |definition| layout.fill(definition)).await?;
+            tables.make(&mut to, None, |definition| layout.fill(definition)).await?;
             opened.push(Place { layout, options, schema, connection: to });
         }
-        if let Some(first) = opened.first() {
-            tables.make(&mut connection, |definition| first.layout.strip(definition)).await?;
-        }
+        tables.make(&mut connection, None, strip_clauses).await?;
         let plain_schema = plain_schema.to_owned();
         Ok(Bench { plain, connection, plain_schema, tables, places: opened })
     }
