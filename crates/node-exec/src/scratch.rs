@@ -9,7 +9,7 @@ mod writer;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement};
 use crate::names::Names;
-use crate::rows;
+use crate::{relay, rows};
 use crate::transaction::Held;
 use base::sql_error;
 use load::Loader;
@@ -74,7 +74,7 @@ pub async fn run(
         held.lease.apply_session(&Arc::new(load_state(&state))).await?;
         loader.fill(exec, &mut held).await?;
         held.lease.apply_session(&state).await?;
-        answer(exec, &mut held, &loader).await
+        answer(exec, &mut held, &loader, plan.counts_found).await
     }
     .await;
     if !held.lease.is_broken() {
@@ -130,6 +130,7 @@ async fn answer(
     exec: &mut Exec<'_>,
     held: &mut Held,
     loader: &Loader<'_>,
+    counts_found: bool,
 ) -> Result<(), ExecError> {
     let mut rendered = Rendered::default();
     let fill = Fill {
@@ -156,6 +157,9 @@ async fn answer(
         }
     };
     drop(active);
+    if outcome.is_ok() && counts_found {
+        exec.session.last.found_rows = relay::found_rows(&mut held.lease).await?;
+    }
     outcome
 }
 

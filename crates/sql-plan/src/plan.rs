@@ -130,6 +130,8 @@ pub struct RoutedPlan {
     /// A read goes whole to one place when this execution's values happen to lead there
     /// (`ultimate_optimize`); else only when the statement's form says that they do.
     pub by_values: bool,
+    /// SQL_CALC_FOUND_ROWS: the server that runs it is asked for FOUND_ROWS().
+    pub counts_found: bool,
     /// What it is, for EXPLAIN.
     pub kind: RowKind,
 }
@@ -248,6 +250,9 @@ pub struct Load {
     /// `(column definitions)` of the temporary table, brackets included; empty for results, whose
     /// columns a server decides.
     pub definition: String,
+    /// The primary key of the temporary table, where it holds over all shards: rows are then read in
+    /// the order in which one server has them.
+    pub primary_key: Vec<String>,
     /// Columns that the temporary table has a key on.
     pub keys: Vec<String>,
     /// The table is on the scratch node itself (at target 0) and can be read there, unless a

@@ -14,7 +14,7 @@ use crate::names::{NameMode, keep_column_names, name_edits, number};
 use crate::plan::{Load, LoadSource, Reduction, ScratchPlan};
 use crate::planner::Subject;
 use crate::template::{Edit, Piece, Template, TokenRange, quoted};
-use columns::{definition, exact_item, needed_columns};
+use columns::{definition, exact_item, needed_columns, primary_key};
 use partners::Partners;
 use results::ResultPart;
 use sql_syntax::ast::{Expr, ExprKind, LockStrength, Query, Statement};
@@ -131,6 +131,7 @@ fn result_loads(
                 number: result.number,
                 schema: schema.clone(),
                 definition: String::new(),
+                primary_key: Vec::new(),
                 keys: partners.result_keys(result.number, &columns, &part.numbers),
                 in_place: false,
                 columns: columns.clone(),
@@ -157,11 +158,15 @@ fn load(
         None => LoadSource::Shard(0),
     };
     let in_place = partners.is_in_place(index);
+    let primary_key = primary_key(reference).unwrap_or_default();
+    let mut keys = partners.keys(index, &columns);
+    keys.retain(|key| Some(key) != primary_key.first());
     Load {
         number: number(index),
         schema: reference.schema.name.clone(),
         definition: definition(&columns),
-        keys: partners.keys(index, &columns),
+        primary_key,
+        keys,
         in_place,
         columns: columns.iter().map(|column| column.name.clone()).collect(),
         source,

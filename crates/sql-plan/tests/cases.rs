@@ -239,11 +239,11 @@ fn routed(plan: &RoutedPlan, values: &Values<'_>, out: &mut String) -> Result<()
         }
         Action::Scratch { plan: scratch, sources } => {
             for (load, targets) in scratch.loads.iter().zip(&sources) {
-                let keys = if load.keys.is_empty() {
-                    String::new()
-                } else {
-                    format!(" keys {}", load.keys.join(", "))
+                let list = |what: &str, columns: &[String]| match columns {
+                    [] => String::new(),
+                    columns => format!(" {what} {}", columns.join(", ")),
                 };
+                let keys = list("primary key", &load.primary_key) + &list("keys", &load.keys);
                 writeln!(out, "table {}{}{keys}", load.number, load.definition).unwrap();
                 match &load.source {
                     LoadSource::Query(plan) => routed(plan, values, out)?,

@@ -137,7 +137,12 @@ impl Loader<'_> {
                 let column = sql_plan::template::quoted(column);
                 [b"KEY (".as_slice(), &column, b")"].concat()
             });
-            let keys: Vec<Vec<u8>> = keys.collect();
+            let mut keys: Vec<Vec<u8>> = keys.collect();
+            if !load.primary_key.is_empty() {
+                let columns: Vec<Vec<u8>> =
+                    load.primary_key.iter().map(|name| sql_plan::template::quoted(name)).collect();
+                keys.insert(0, [b"PRIMARY KEY (", columns.join(&b", "[..]).as_slice(), b")"].concat());
+            }
             match &load.source {
                 LoadSource::Query(plan) => {
                     if !keys.is_empty() {

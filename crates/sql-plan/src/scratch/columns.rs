@@ -37,12 +37,40 @@ pub(super) fn needed_columns(bound: &Bound<'_>, statement: &sql_syntax::ast::Sta
                 .filter(|(_, column)| is_named(column) || (all && !column.invisible))
                 .map(|(index, _)| index)
                 .collect();
+            for name in primary_key(reference).unwrap_or_default() {
+                if let Some((index, _)) = reference.table.column(&name)
+                    && !needed.contains(&index)
+                {
+                    needed.push(index);
+                }
+            }
             if needed.is_empty() {
                 needed.push(0);
             }
             needed
         })
         .collect()
+}
+
+/// The table's primary key, if it is unique over all shards.
+pub(super) fn primary_key(reference: &Reference<'_>) -> Option<Vec<String>> {
+    let table = reference.table;
+    let columns: Option<Vec<&Column>> =
+        table.primary_key.iter().map(|name| table.column(name).map(|(_, one)| one)).collect();
+    let in_key = |name: &str| table.primary_key.iter().any(|own| own.eq_ignore_ascii_case(name));
+    let is_unique = match &reference.router {
+        None => true,
+        Some(router) => router
+            .columns
+            .iter()
+            .all(|column| column.class != ColumnClass::Text && in_key(&column.name)),
+    };
+    let fits = |column: &&Column| {
+        let long = column.column_type.contains("text") || column.column_type.contains("blob");
+        !column.generated && !column.invisible && !long
+    };
+    (columns?.iter().all(fits) && is_unique && !table.primary_key.is_empty())
+        .then(|| table.primary_key.clone())
 }
 
 /// Stars of select lists.
