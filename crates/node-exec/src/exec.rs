@@ -206,13 +206,16 @@ impl ExecSession {
                 out.extend_from_slice(self.identity.connection_id.to_string().as_bytes())
             }
             SessionValue::LastInsertId => {
-                out.extend_from_slice(self.last.insert_id.to_string().as_bytes())
+                // Unsigned and of 64 bits, as the servers' own.
+                out.extend_from_slice(format!("({}|0)", self.last.insert_id).as_bytes())
             }
             SessionValue::RowCount => {
-                out.extend_from_slice(self.last.row_count.to_string().as_bytes())
+                let count = self.last.row_count;
+                out.extend_from_slice(format!("IF(TRUE,{count},{})", i64::MAX).as_bytes())
             }
             SessionValue::FoundRows => {
-                out.extend_from_slice(self.last.found_rows.to_string().as_bytes())
+                let found = self.last.found_rows;
+                out.extend_from_slice(format!("IF(TRUE,{found},{})", i64::MAX).as_bytes())
             }
             SessionValue::Version => quote(&self.identity.version, out),
         }

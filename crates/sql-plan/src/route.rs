@@ -253,6 +253,19 @@ impl Route {
         })
     }
 
+    /// The targets where one of its keys has one of these values too.
+    pub fn targets_among(
+        &self,
+        key: u32,
+        among: Vec<SqlValue>,
+        values: &Values<'_>,
+    ) -> Result<Vec<Target>, SqlError> {
+        let among = among.into_iter().map(ValueRef::Const).collect();
+        let given = Condition::In { key: key as usize, values: among };
+        let condition = Condition::all([self.condition.clone(), given]);
+        Route { router: self.router.clone(), condition }.targets(values)
+    }
+
     /// For a statement that assigns key columns: refuses it unless its rows stay in the one target
     /// that they are in.
     pub(crate) fn check_stays(

@@ -213,6 +213,7 @@ fn finish(
         many,
         key_guard,
         by_values: true,
+        counts_found: false,
         kind: RowKind::Write,
     };
     Ok(Made::write(Plan::Routed(Box::new(plan)), true, bound.facts.uses))

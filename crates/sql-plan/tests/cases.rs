@@ -7,7 +7,7 @@ use base::id::{DataNodeId, InstanceId};
 use base::secret::Secret;
 use base::sql_error::SqlError;
 use sql_plan::merge::Merge;
-use sql_plan::plan::{Action, Place, Plan, PlanTable, Planned, RoutedPlan};
+use sql_plan::plan::{Action, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
 use sql_plan::template::{Fill, Rendered, SessionValue, Template};
 use sql_plan::value::Values;
 use sql_plan::{PlanContext, plan};
@@ -239,8 +239,18 @@ fn routed(plan: &RoutedPlan, values: &Values<'_>, out: &mut String) -> Result<()
         }
         Action::Scratch { plan: scratch, sources } => {
             for (load, targets) in scratch.loads.iter().zip(&sources) {
-                writeln!(out, "table {}", load.definition).unwrap();
-                show(&load.text, values, &plan.tables, targets.last().copied(), out);
+                let list = |what: &str, columns: &[String]| match columns {
+                    [] => String::new(),
+                    columns => format!(" {what} {}", columns.join(", ")),
+                };
+                let keys = list("primary key", &load.primary_key) + &list("keys", &load.keys);
+                writeln!(out, "table {}{}{keys}", load.number, load.definition).unwrap();
+                match &load.source {
+                    LoadSource::Query(plan) => routed(plan, values, out)?,
+                    LoadSource::Copy(of) => writeln!(out, "copy of {of}").unwrap(),
+                    _ if load.in_place => writeln!(out, "in place").unwrap(),
+                    _ => show(&load.text, values, &plan.tables, targets.last().copied(), out),
+                }
             }
             show(&scratch.text, values, &plan.tables, None, out);
         }
@@ -269,7 +279,12 @@ fn with_fill<T>(values: &Values<'_>, tables: &[PlanTable], f: impl FnOnce(&Fill<
         out.extend_from_slice(format!("'<{value:?}>'").as_bytes());
     };
     let temporary = |load: u32, out: &mut Vec<u8>| {
-        out.extend_from_slice(format!("`tmp_{load}`").as_bytes());
+        let reduction = load.checked_sub(sql_plan::template::REDUCTIONS_FROM);
+        let text = match reduction {
+            None => format!("`tmp_{load}`"),
+            Some(number) => format!("<reduction {number}>"),
+        };
+        out.extend_from_slice(text.as_bytes());
     };
     f(&Fill { values, tables, session: &session, temporary: &temporary, inline_params: true })
 }

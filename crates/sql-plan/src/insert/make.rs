@@ -240,7 +240,8 @@ impl<'m> Maker<'m, '_> {
             many: Many::Refused(refused("the statement has one place to run")),
             key_guard: None,
             by_values: true,
-            kind: RowKind::Write,
+            counts_found: false,
+        kind: RowKind::Write,
         };
         Ok(Made::write(Plan::Routed(Box::new(plan)), true, self.bound.facts.uses))
     }
