@@ -88,6 +88,8 @@ catalogue! {
     SYNTAX_ERROR = 1064, b"42000", User;
     /// Nothing to run.
     EMPTY_QUERY = 1065, b"42000", User;
+    /// ENCLOSED BY or ESCAPED BY of more than one character.
+    WRONG_FIELD_SEPARATOR = 1083, b"42000", User;
     /// KILL of a connection that is not there.
     NO_SUCH_THREAD = 1094, b"HY000", User;
     /// Something that the catalogue has no better error for.
@@ -124,6 +126,8 @@ catalogue! {
     QUERY_INTERRUPTED = 1317, b"70100", User;
     /// The statement ran longer than `sql_execute_timeout`.
     QUERY_TIMEOUT = 3024, b"HY000", Limit;
+    /// A character set that no server knows.
+    UNKNOWN_CHARACTER_SET = 1115, b"42000", User;
     /// A value that does not fit its parameter.
     WRONG_ARGUMENTS = 1210, b"HY000", User;
     /// A savepoint that is not there.

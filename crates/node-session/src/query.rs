@@ -154,6 +154,14 @@ pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<P
     let schema = core.exec.identity.schema.as_deref();
     let access = sql_plan::access(&parsed.stmt, source.text, schema);
     permission::check(core.account()?, &core.host, &access)?;
+    if let ast::Statement::Load(load) = &parsed.stmt
+        && !load.local
+    {
+        // Nobody has the FILE right here.
+        let (user, host) = (&core.user, &core.host);
+        let text = format!("Access denied for user '{user}'@'{host}' (using password: YES)");
+        return Err(sql(sql_error::ACCESS_DENIED, text));
+    }
     let context = PlanContext { current_schema: schema, mode: source.mode };
     let planned = plan(parsed, source.text, source.tokens, &core.snapshot, &context)?;
     if planned.uses.connection_state && uses_locks(source) {

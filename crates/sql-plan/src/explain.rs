@@ -21,6 +21,7 @@ impl Planned {
             Plan::Routed(plan) => routed(plan, values, &mut lines)?,
             Plan::Insert(plan) => insert(plan, values, &mut lines)?,
             Plan::InsertSelect(plan) => insert_select(plan, values, &mut lines)?,
+            Plan::Load(plan) => lines.push(format!("Load({})", plan.schema)),
             Plan::Ddl(plan) => ddl(plan, values, &mut lines),
             Plan::Session => lines.push("Session()"),
         }

@@ -10,6 +10,7 @@ mod explain;
 mod expr;
 pub mod insert;
 mod keys;
+pub mod load;
 pub mod merge;
 mod names;
 pub mod plan;

@@ -4,6 +4,7 @@
 //! execution and say what to do.
 
 use crate::insert::{InsertPlan, InsertSelectPlan};
+use crate::load::LoadPlan;
 use crate::merge::Merge;
 use crate::reads::Reads;
 use crate::route::Route;
@@ -70,6 +71,8 @@ pub enum Plan {
     Insert(Box<InsertPlan>),
     /// INSERT and REPLACE of a query's rows.
     InsertSelect(Box<InsertSelectPlan>),
+    /// LOAD DATA LOCAL.
+    Load(Box<LoadPlan>),
     /// A change of definitions.
     Ddl(Box<DdlPlan>),
     /// Not about tables' rows: the session runs it from the syntax tree (SHOW, SET, USE, BEGIN …,

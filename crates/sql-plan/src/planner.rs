@@ -90,7 +90,7 @@ pub fn plan(
         Statement::RenameTable(pairs) => ddl::rename_table(&subject, pairs)?,
         Statement::CreateIndex(create) => ddl::create_index(&subject, create)?,
         Statement::DropIndex(drop) => ddl::drop_index(&subject, drop)?,
-        Statement::Load(_) => return Err(unsupported("LOAD DATA")),
+        Statement::Load(load) => crate::load::plan(&subject, load)?,
         Statement::CreateView(_) | Statement::DropView(_) => return Err(unsupported("a view")),
         Statement::Call(_) => return Err(unsupported("a stored procedure")),
         Statement::Handler(_) => return Err(unsupported("HANDLER")),

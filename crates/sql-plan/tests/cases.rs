@@ -6,6 +6,7 @@
 use base::id::{DataNodeId, InstanceId};
 use base::secret::Secret;
 use base::sql_error::SqlError;
+use sql_plan::load::LoadWay;
 use sql_plan::merge::Merge;
 use sql_plan::plan::{Action, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
 use sql_plan::template::{Fill, Rendered, SessionValue, Template};
@@ -194,6 +195,18 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             writeln!(out, "keys at {:?}", plan.placer.key_positions).unwrap();
             routed(&plan.source, values, out)?;
         }
+        Plan::Load(plan) => match &plan.way {
+            LoadWay::Whole { shard, text } => {
+                let target = Some(Target { shard: *shard, suffix: 0 });
+                show(text, values, &plan.tables, target, out);
+            }
+            LoadWay::Split(split) => {
+                let target = Some(Target { shard: 0, suffix: 0 });
+                show(&split.text, values, &plan.tables, target, out);
+                writeln!(out, "given {:?}, without {:?}", split.given, split.left_out).unwrap();
+                writeln!(out, "keys {:?}", split.keys).unwrap();
+            }
+        },
         Plan::Ddl(plan) => {
             for statement in &plan.statements {
                 let target = statement.targets.last().copied();
