@@ -8,6 +8,7 @@ mod colocate;
 mod ddl;
 mod explain;
 mod expr;
+mod hint;
 pub mod insert;
 mod keys;
 pub mod merge;
