@@ -17,6 +17,7 @@ pub mod insert;
 pub mod insert_select;
 pub mod members;
 pub mod merge;
+pub mod named_sequence;
 pub mod names;
 pub mod quotas;
 mod readers;

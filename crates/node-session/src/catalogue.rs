@@ -89,7 +89,7 @@ impl Core {
         self.reply(&columns, &rows).await
     }
 
-    fn visible_schemas(&self) -> impl Iterator<Item = &Schema> {
+    pub(crate) fn visible_schemas(&self) -> impl Iterator<Item = &Schema> {
         let account = self.account().ok();
         self.snapshot.schemas.values().filter(move |schema| {
             schema.ready && account.is_some_and(|account| permission::sees(account, &schema.name))
