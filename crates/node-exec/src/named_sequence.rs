@@ -256,7 +256,8 @@ impl NamedSequences {
     ) -> Result<bool, ExecError> {
         let name = name.to_lowercase();
         let (node, place) = place(backends, schema)?;
-        let statement = format!("DELETE FROM {place} WHERE of_table = 0 AND name = {}", quoted(&name));
+        let statement =
+            format!("DELETE FROM {place} WHERE of_table = 0 AND name = {}", quoted(&name));
         let affected = write(&node, &place, &statement).await?;
         self.forget(schema, &name);
         Ok(affected > 0)
@@ -295,11 +296,13 @@ impl NamedSequences {
                 Some(_) => {}
             }
         }
-        let Some((values, rest)) = take_block(&mut lease, &place, schema, &name, count).await? else {
+        let Some((values, rest)) = take_block(&mut lease, &place, schema, &name, count).await?
+        else {
             return Ok(None);
         };
         let mut blocks = self.lock();
-        let more = blocks.get(&key).is_none_or(|old| old.epoch != rest.epoch || old.left < rest.left);
+        let more =
+            blocks.get(&key).is_none_or(|old| old.epoch != rest.epoch || old.left < rest.left);
         if more {
             blocks.insert(key, rest);
         }

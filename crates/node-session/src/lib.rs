@@ -3,6 +3,7 @@
 //! itself but through node-exec.
 
 mod catalogue;
+mod catalogue_rows;
 mod control;
 pub mod handshake;
 mod kill;

@@ -59,6 +59,10 @@ impl Core {
         let planned = planned.filter(|planned| !matches!(planned.plan, Plan::Session)).map(Rc::new);
         let (params, columns) = match &planned {
             Some(planned) => self.describe(planned, source, &param_tokens).await?,
+            None if matches!(parsed.stmt, sql_syntax::ast::Statement::Query(_)) => {
+                let source = Source { param_tokens: &param_tokens, ..source };
+                (None, self.describe_catalogue(&parsed, source).await?)
+            }
             None => (None, Vec::new()),
         };
         self.keep_prepared(text, tokens, mode, planned, params, &columns)

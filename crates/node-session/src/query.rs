@@ -156,7 +156,8 @@ async fn plan_or_run(
 /// Runs a statement whose text was made here, and answers the client.
 async fn run_made(core: &mut Core, text: &[u8], mode: &LexMode) -> Result<(), ExecError> {
     let tokens = sequence_values::lexed(text, mode);
-    let source = Source { text, tokens: &tokens, mode, param_tokens: &[], params: &[], input: None };
+    let source =
+        Source { text, tokens: &tokens, mode, param_tokens: &[], params: &[], input: None };
     Box::pin(run_one(core, source, 0)).await
 }
 

@@ -201,14 +201,7 @@ impl Reader<'_> {
             false => call && self.kind(behind) == TokenKind::RParen,
         };
         let end = if long { behind - 1 } else { behind };
-        fits.then(|| Site {
-            first: at as u32,
-            last: end as u32,
-            asks,
-            schema,
-            name,
-            dotted: false,
-        })
+        fits.then(|| Site { first: at as u32, last: end as u32, asks, schema, name, dotted: false })
     }
 
     fn sites(&self) -> Vec<Site> {
@@ -422,11 +415,7 @@ impl Core {
     }
 
     /// Takes the next values of a sequence: of one that was made under this name, else of the table's.
-    async fn take_values(
-        &mut self,
-        of: &SequenceName,
-        count: u64,
-    ) -> Result<Vec<i64>, ExecError> {
+    async fn take_values(&mut self, of: &SequenceName, count: u64) -> Result<Vec<i64>, ExecError> {
         if self.worker.backends.is_read_only() {
             return Err(sql(
                 sql_error::NODE_IS_READ_ONLY,
@@ -505,7 +494,9 @@ mod tests {
             Found::Values(of) => {
                 let values: Vec<_> = (0..of.sites.len()).map(|at| Some(at as i64 + 7)).collect();
                 let written = String::from_utf8(of.written(source, &values)).unwrap();
-                assert!(parse(written.as_bytes(), &lexed(written.as_bytes(), &mode), &mode).is_ok());
+                assert!(
+                    parse(written.as_bytes(), &lexed(written.as_bytes(), &mode), &mode).is_ok()
+                );
                 (of.sites.iter().map(title).collect(), written)
             }
         })

@@ -179,7 +179,9 @@ impl Core {
                 return Ok(None);
             }
             return match statement.if_clause {
-                true => Ok(Some(note(4091, format!("Unknown SEQUENCE: '{}.{}'", schema.name, of.name)))),
+                true => {
+                    Ok(Some(note(4091, format!("Unknown SEQUENCE: '{}.{}'", schema.name, of.name))))
+                }
                 false => Err(unknown(&schema.name, &of.name)),
             };
         };

@@ -4,6 +4,7 @@
 
 mod access;
 mod bind;
+pub mod catalogue;
 mod colocate;
 mod ddl;
 mod explain;
