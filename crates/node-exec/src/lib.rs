@@ -18,6 +18,7 @@ pub mod insert_select;
 mod load;
 pub mod members;
 pub mod merge;
+pub mod named_sequence;
 pub mod names;
 pub mod quotas;
 mod readers;

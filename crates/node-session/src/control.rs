@@ -93,7 +93,7 @@ impl Core {
             Statement::Account(_) => {
                 return Err(not_supported("account management in SQL; use the API"));
             }
-            Statement::Sequence(_) => return Err(not_supported("SEQUENCE statements")),
+            Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
             Statement::Maintain(_) => return Err(not_supported("table maintenance")),
             Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
             Statement::Other(_) => return Err(not_supported("this kind of statement")),

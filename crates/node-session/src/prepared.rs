@@ -16,7 +16,7 @@ use node_exec::exec::PreparedInput;
 use node_exec::names::Names;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
-use sql_syntax::{TokenBuf, TokenKind, lex};
+use sql_syntax::{LexMode, TokenBuf, TokenKind, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
@@ -47,6 +47,9 @@ impl Core {
             params: &[],
             input: None,
         };
+        if let Some((params, columns)) = self.describe_with_sequences(source).await? {
+            return self.keep_prepared(text, tokens, mode, None, params, &columns);
+        }
         let parsed = parse_source(source, 0)?;
         let param_tokens = params_of(&tokens);
         let planned = match Self::is_session_statement(&parsed.stmt) {
@@ -56,8 +59,25 @@ impl Core {
         let planned = planned.filter(|planned| !matches!(planned.plan, Plan::Session)).map(Rc::new);
         let (params, columns) = match &planned {
             Some(planned) => self.describe(planned, source, &param_tokens).await?,
+            None if matches!(parsed.stmt, sql_syntax::ast::Statement::Query(_)) => {
+                let source = Source { param_tokens: &param_tokens, ..source };
+                (None, self.describe_catalogue(&parsed, source).await?)
+            }
             None => (None, Vec::new()),
         };
+        self.keep_prepared(text, tokens, mode, planned, params, &columns)
+    }
+
+    fn keep_prepared(
+        &mut self,
+        text: &[u8],
+        tokens: TokenBuf,
+        mode: LexMode,
+        planned: Option<Rc<Planned>>,
+        params: Option<Vec<ColumnDefinition>>,
+        columns: &[ColumnDefinition],
+    ) -> Result<(), ExecError> {
+        let param_tokens = params_of(&tokens);
         let count = param_tokens.len();
         let schema = self.exec.identity.schema.clone();
         let planned = planned.map(|planned| (self.snapshot.version, planned));
@@ -69,7 +89,7 @@ impl Core {
                 "Can't create more than max_prepared_stmt_count statements",
             )));
         };
-        self.reply_prepared(statement_id, count, params, &columns);
+        self.reply_prepared(statement_id, count, params, columns);
         Ok(())
     }
 
@@ -104,7 +124,7 @@ impl Core {
 
     /// What a data node says of a statement's parameters and columns. Only queries have columns;
     /// other statements are not shown to a data node before they run.
-    async fn describe(
+    pub(crate) async fn describe(
         &mut self,
         planned: &Planned,
         source: Source<'_>,
@@ -206,6 +226,9 @@ impl Core {
         match &prepared.planned {
             Some((_, planned)) => run_planned(self, planned, source).await,
             None => {
+                if self.execute_with_sequences(source).await? {
+                    return Ok(());
+                }
                 let parsed = parse_source(source, 0)?;
                 if self.run_session_statement(&parsed, source).await? {
                     return Ok(());
@@ -248,7 +271,7 @@ impl Core {
 }
 
 /// The tokens that are `?`, in order.
-fn params_of(tokens: &TokenBuf) -> Vec<u32> {
+pub(crate) fn params_of(tokens: &TokenBuf) -> Vec<u32> {
     let all = tokens.tokens().iter().enumerate();
     all.filter(|(_, token)| token.kind == TokenKind::Param).map(|(at, _)| at as u32).collect()
 }

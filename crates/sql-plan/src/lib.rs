@@ -4,10 +4,12 @@
 
 mod access;
 mod bind;
+pub mod catalogue;
 mod colocate;
 mod ddl;
 mod explain;
 mod expr;
+mod hint;
 pub mod insert;
 mod keys;
 pub mod load;

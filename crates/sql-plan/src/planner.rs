@@ -97,11 +97,12 @@ pub fn plan(
         _ => Made::session(),
     };
     let reads = crate::reads::of(&made, tokens, text);
+    let (made, hinted) = crate::hint::apply(&subject, made)?;
     Ok(Planned {
         reads,
         plan: made.plan,
         cacheable: made.cacheable,
-        access: access::access(&parsed.stmt, text, context.current_schema),
+        access: [access::access(&parsed.stmt, text, context.current_schema), hinted].concat(),
         read_only: made.read_only,
         locking: made.locking,
         uses: made.uses,

@@ -66,6 +66,8 @@ pub enum Condition {
     And(Vec<Condition>),
     /// At least one holds.
     Or(Vec<Condition>),
+    /// Whatever the keys are: these shards, all tables in them (a hint).
+    Shards(Vec<u32>),
 }
 
 impl Condition {
@@ -228,6 +230,10 @@ impl Router {
                 .map(|part| self.set(part, values))
                 .fold(TargetSet::All, TargetSet::intersect),
             Condition::Or(parts) => self.union(parts.iter().map(|part| self.set(part, values))),
+            Condition::Shards(shards) => {
+                let all = self.rule.all_targets(self.shards).into_iter();
+                TargetSet::of(all.filter(|target| shards.contains(&target.shard)))
+            }
         }
     }
 
@@ -296,6 +302,9 @@ impl Route {
     /// there is one target.
     pub(crate) fn is_pinned(&self) -> bool {
         let places = self.router.shards * self.router.rule.tables_per_shard;
+        if let Condition::Shards(shards) = &self.condition {
+            return shards.len() == 1 && self.router.rule.tables_per_shard == 1;
+        }
         let pins = |part: &Condition, wanted: usize| match part {
             Condition::Equal { key, .. } | Condition::Null { key } => *key == wanted,
             _ => false,
