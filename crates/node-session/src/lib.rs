@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod control;
+mod create_from;
 pub mod handshake;
 mod kill;
 mod like;
@@ -24,4 +25,5 @@ mod show_table;
 pub mod slow_log;
 mod statement;
 mod variables;
+mod views;
 pub mod worker;
