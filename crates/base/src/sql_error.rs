@@ -100,6 +100,16 @@ catalogue! {
     VALUE_COUNT_MISMATCH = 1136, b"21S01", User;
     /// The account may not run this command on this table.
     TABLE_ACCESS_DENIED = 1142, b"42000", User;
+    /// DROP of a view that is not there.
+    UNKNOWN_VIEW = 4092, b"42S02", User;
+    /// A table where a view is wanted, or the other way round.
+    WRONG_OBJECT = 1347, b"HY000", User;
+    /// A view that reads itself.
+    VIEW_RECURSIVE = 1462, b"HY000", User;
+    /// A view whose rows cannot be changed through it.
+    NON_UPDATABLE_TABLE = 1288, b"HY000", User;
+    /// A view that no row can be inserted through.
+    NON_INSERTABLE_TABLE = 1471, b"HY000", User;
     /// No such table.
     NO_SUCH_TABLE = 1146, b"42S02", User;
     /// The statement is refused by a rule.

@@ -82,7 +82,7 @@ async fn run_statements(
 }
 
 /// Runs one statement of a text.
-async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
+pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
     if let Some(reason) = core.worker.shared.fenced_reason() {
         return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
     }
@@ -142,6 +142,10 @@ async fn plan_or_run(
         }
     }
     let parsed = parse_source(source, from)?;
+    if let Some(text) = crate::views::expand(core, &parsed, source)? {
+        crate::views::run_expanded(core, &text, source).await?;
+        return Ok(None);
+    }
     if core.run_session_statement(&parsed, source).await? {
         return Ok(None);
     }

@@ -184,7 +184,7 @@ impl Core {
             .map(|table| {
                 let mut row = vec![field(&table.name)];
                 if show.full {
-                    row.push(field("BASE TABLE"));
+                    row.push(field(if table.view.is_some() { "VIEW" } else { "BASE TABLE" }));
                 }
                 row
             })

@@ -21,9 +21,11 @@ mod query;
 pub mod reads;
 pub mod route;
 mod scratch;
+pub mod shape;
 pub mod template;
 pub mod value;
 pub mod variables;
+pub mod view;
 mod write;
 
 pub use access::access;

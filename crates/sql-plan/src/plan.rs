@@ -461,6 +461,15 @@ pub struct DdlPlan {
     pub sequence_start: Option<(String, ValueRef)>,
     /// Tables whose sequence is to be forgotten (dropped, truncated: it starts again).
     pub sequence_reset: Vec<String>,
+    /// Physical tables that are changed already are no error (`allow_alter_rerun`).
+    pub rerun: bool,
+    /// A column that becomes AUTO_INCREMENT: rows without a value get one, each another, and the
+    /// sequence begins above all.
+    pub numbered: Option<String>,
+    /// What is changed after this, as a change of its own.
+    pub then: Option<Box<DdlPlan>>,
+    /// The error with which the statement ends although it changed something.
+    pub error_after: Option<SqlError>,
 }
 
 /// One statement of a DDL, for all physical tables of one logical table.

@@ -30,6 +30,8 @@ pub(crate) struct Binder<'s> {
     /// Queries of WITH that are visible now, by their names.
     ctes: Vec<(Vec<u8>, usize)>,
     pending: Vec<Pending>,
+    /// Views may be named whose query has not been put in their place.
+    views: bool,
 }
 
 impl<'s> Binder<'s> {
@@ -59,7 +61,13 @@ impl<'s> Binder<'s> {
             },
             ctes: Vec::new(),
             pending: Vec::new(),
+            views: false,
         }
+    }
+
+    /// The statement defines a view: it names other views as they are.
+    pub fn allow_views(&mut self) {
+        self.views = true;
     }
 
     /// Everything is walked: qualifiers are understood.
@@ -400,6 +408,12 @@ impl<'s> Binder<'s> {
             self.bound.blocks[block].sources.push(source);
             return Ok(None);
         };
+        if !self.views && table.expanded_view().is_some() {
+            return Err(crate::planner::refused(format!(
+                "view '{}.{}' cannot be used in this place",
+                schema.name, table.name
+            )));
+        }
         let router = match &table.placement {
             Placement::Sharded(rule) => Router::new(schema, table, rule),
             _ => None,
