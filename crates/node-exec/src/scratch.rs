@@ -19,7 +19,7 @@ use std::sync::Arc;
 use topology::algorithm::Target;
 
 /// What temporary tables are called, with their number behind.
-const PREFIX: &str = "_ddm_scratch_";
+pub(crate) const PREFIX: &str = "_ddm_scratch_";
 
 /// One INSERT of loaded rows is sent when its text is so long.
 const BATCH_BYTES: usize = 512 * 1024;

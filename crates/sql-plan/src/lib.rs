@@ -18,6 +18,7 @@ mod query;
 pub mod reads;
 pub mod route;
 mod scratch;
+pub mod scratch_write;
 pub mod template;
 pub mod value;
 pub mod variables;

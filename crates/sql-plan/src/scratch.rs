@@ -88,7 +88,7 @@ fn load_text(bound: &Bound<'_>, index: usize, columns: &[&Column], lock: Option<
 }
 
 /// PARTITION (…) or FOR SYSTEM_TIME … after the table's name.
-fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<TokenRange> {
+pub(crate) fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<TokenRange> {
     let table = reference.table_ref?;
     if let Some(system_time) = table.system_time {
         return Some(bound.range(system_time));
@@ -98,7 +98,7 @@ fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<Toke
 }
 
 /// Whether a condition speaks of this reference alone and may be asked of its rows early.
-fn is_about(bound: &Bound<'_>, index: usize, condition: &Expr) -> bool {
+pub(crate) fn is_about(bound: &Bound<'_>, index: usize, condition: &Expr) -> bool {
     let block = bound.refs[index].block;
     let speaks_of_others = expr::any(condition, &|part| match &part.kind {
         ExprKind::Column(column) => {
@@ -114,7 +114,7 @@ fn is_about(bound: &Bound<'_>, index: usize, condition: &Expr) -> bool {
 }
 
 /// The columns of each reference that the statement can name.
-fn needed_columns(bound: &Bound<'_>, statement: &sql_syntax::ast::Statement) -> Vec<Vec<usize>> {
+pub(crate) fn needed_columns(bound: &Bound<'_>, statement: &sql_syntax::ast::Statement) -> Vec<Vec<usize>> {
     let mut stars = Stars { src: bound.src, bare: false, of: Vec::new(), natural: false };
     let mut names: Vec<(Option<Vec<u8>>, Vec<u8>)> = Vec::new();
     visit::for_each_column(statement, |column: &ColumnRef| {
@@ -202,7 +202,7 @@ fn has_natural_join(table: &sql_syntax::ast::TableExpr) -> bool {
 }
 
 /// The column definitions of a temporary table, brackets included.
-fn definition(columns: &[&Column]) -> String {
+pub(crate) fn definition(columns: &[&Column]) -> String {
     let columns = columns.iter().map(|column| {
         let collation = match (&column.class, &column.collation) {
             (ColumnClass::Text, Some(collation)) => format!(" COLLATE {collation}"),

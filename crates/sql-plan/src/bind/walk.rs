@@ -9,7 +9,7 @@ use base::sql_error::{NO_DB_SELECTED, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlError,
 use sql_syntax::TokenBuf;
 use sql_syntax::ast::{
     ColumnRef, Expr, ExprKind, Ident, IntoKind, Join, JoinKind, Query, Select, SelectInto,
-    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef,
+    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef, With,
 };
 use std::collections::HashMap;
 use topology::model::{Placement, Schema, Snapshot};
@@ -100,15 +100,7 @@ impl<'s> Binder<'s> {
     ) -> Result<usize, SqlError> {
         let visible = self.ctes.len();
         if let Some(with) = &query.with {
-            self.bound.facts.ctes = true;
-            if with.recursive {
-                let names = with.ctes.iter().map(|cte| cte.name.name(self.bound.src).into_owned());
-                self.ctes.extend(names);
-            }
-            for cte in &with.ctes {
-                self.query(&cte.query, parent, true)?;
-                self.ctes.push(cte.name.name(self.bound.src).into_owned());
-            }
+            self.with(with, parent)?;
         }
         let block = self.set_expr(&query.body, parent, derived, false)?;
         for item in &query.order_by {
@@ -123,6 +115,20 @@ impl<'s> Binder<'s> {
         self.into(query.into.as_ref());
         self.ctes.truncate(visible);
         Ok(block)
+    }
+
+    /// WITH: its names are visible from here on.
+    pub fn with(&mut self, with: &'s With, parent: Option<usize>) -> Result<(), SqlError> {
+        self.bound.facts.ctes = true;
+        if with.recursive {
+            let names = with.ctes.iter().map(|cte| cte.name.name(self.bound.src).into_owned());
+            self.ctes.extend(names);
+        }
+        for cte in &with.ctes {
+            self.query(&cte.query, parent, true)?;
+            self.ctes.push(cte.name.name(self.bound.src).into_owned());
+        }
+        Ok(())
     }
 
     fn into(&mut self, into: Option<&SelectInto>) {
