@@ -22,6 +22,7 @@ pub mod reads;
 pub mod route;
 mod scratch;
 pub mod shape;
+pub mod scratch_write;
 pub mod template;
 pub mod value;
 pub mod variables;

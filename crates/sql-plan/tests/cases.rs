@@ -9,6 +9,7 @@ use base::sql_error::SqlError;
 use sql_plan::load::LoadWay;
 use sql_plan::merge::Merge;
 use sql_plan::plan::{Action, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
+use sql_plan::scratch_write::ScratchRows;
 use sql_plan::template::{Fill, Rendered, SessionValue, Template};
 use sql_plan::value::Values;
 use sql_plan::{PlanContext, plan};
@@ -207,6 +208,18 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                 writeln!(out, "keys {:?}", split.keys).unwrap();
             }
         },
+        Plan::ScratchInsert(plan) => {
+            for load in &plan.loads {
+                let targets = load.source.targets(values)?;
+                show(&load.text, values, &plan.tables, targets.last().copied(), out);
+            }
+            match &plan.rows {
+                ScratchRows::Listed(text) => show(text, values, &plan.tables, None, out),
+                ScratchRows::Query { source, .. } => routed(source, values, out)?,
+            }
+            let tail = if plan.meets_rows { &plan.tail } else { &plan.pushed_tail };
+            show(tail, values, &plan.tables, None, out);
+        }
         Plan::Ddl(plan) => {
             for statement in &plan.statements {
                 let target = statement.targets.last().copied();
@@ -266,6 +279,15 @@ fn routed(plan: &RoutedPlan, values: &Values<'_>, out: &mut String) -> Result<()
                 }
             }
             show(&scratch.text, values, &plan.tables, None, out);
+        }
+        Action::ScratchWrite { plan: scratch, sources } => {
+            for (load, targets) in scratch.loads.iter().zip(&sources) {
+                if load.written.is_none() {
+                    writeln!(out, "table {}", load.definition).unwrap();
+                }
+                show(&load.text, values, &scratch.tables, targets.last().copied(), out);
+            }
+            show(&scratch.text, values, &scratch.tables, None, out);
         }
     }
     Ok(())
