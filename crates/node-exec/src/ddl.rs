@@ -103,7 +103,7 @@ async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
     }
 }
 
-fn refusal(number: u16) -> SqlErrorCode {
+pub(crate) fn refusal(number: u16) -> SqlErrorCode {
     let known = sql_error::ALL.iter().find(|code| code.number == number);
     *known.unwrap_or(&sql_error::UNKNOWN_ERROR)
 }
@@ -250,7 +250,7 @@ async fn finish_changes(exec: &Exec<'_>, plan: &DdlPlan) -> Result<Vec<TableChan
             TableChange::Create { table }
             | TableChange::Alter { table }
             | TableChange::Rename { table, .. } => table,
-            TableChange::Drop { .. } => continue,
+            TableChange::Drop { .. } | TableChange::Move { .. } => continue,
         };
         if !plan.refresh.iter().any(|name| name.eq_ignore_ascii_case(&table.name)) {
             continue;

@@ -10,7 +10,7 @@ use crate::reads::StatementReads;
 use crate::sequence::Sequences;
 use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
-use crate::{ddl, insert, insert_select, relay, rows, scratch, write};
+use crate::{ddl, insert, insert_select, placement, relay, rows, scratch, write};
 use base::id::DataNodeId;
 use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
@@ -287,6 +287,7 @@ impl Exec<'_> {
             Plan::Insert(plan) => insert::run(self, plan, statement).await,
             Plan::InsertSelect(plan) => insert_select::run(self, plan, statement).await,
             Plan::Ddl(plan) => ddl::run(self, plan, statement).await,
+            Plan::Placement(plan) => Box::pin(placement::run(self, plan, statement)).await,
             Plan::Session => {
                 Err(sql(sql_error::NOT_SUPPORTED, "this statement is not supported in this place"))
             }

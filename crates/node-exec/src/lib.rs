@@ -18,6 +18,7 @@ pub mod insert_select;
 pub mod members;
 pub mod merge;
 pub mod names;
+pub mod placement;
 pub mod quotas;
 mod readers;
 pub mod reads;

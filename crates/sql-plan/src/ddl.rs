@@ -4,6 +4,7 @@
 
 mod alter;
 mod create;
+pub mod placement;
 
 pub(crate) use alter::alter_table;
 pub(crate) use create::create_table;
@@ -61,6 +62,7 @@ pub(crate) fn plan_table(schema: &Schema, table: &Table) -> PlanTable {
     PlanTable {
         schema: schema.name.clone(),
         name: table.name.clone(),
+        physical_base: table.physical_base.clone(),
         alias: table.name.clone(),
         place: match &table.placement {
             Placement::Single => TablePlace::Fixed { shard: 0 },

@@ -22,6 +22,7 @@ impl Planned {
             Plan::Insert(plan) => insert(plan, values, &mut lines)?,
             Plan::InsertSelect(plan) => insert_select(plan, values, &mut lines)?,
             Plan::Ddl(plan) => ddl(plan, values, &mut lines),
+            Plan::Placement(plan) => lines.push(plan.explain()),
             Plan::Session => lines.push("Session()"),
         }
         Ok(lines.lines)

@@ -5,7 +5,7 @@
 mod access;
 mod bind;
 mod colocate;
-mod ddl;
+pub mod ddl;
 mod explain;
 mod expr;
 pub mod insert;

@@ -3,6 +3,7 @@
 //! digest; [`RoutedPlan::decide`] and [`crate::insert::InsertPlan`] take the values of one
 //! execution and say what to do.
 
+use crate::ddl::placement::PlacementPlan;
 use crate::insert::{InsertPlan, InsertSelectPlan};
 use crate::merge::Merge;
 use crate::reads::Reads;
@@ -72,6 +73,8 @@ pub enum Plan {
     InsertSelect(Box<InsertSelectPlan>),
     /// A change of definitions.
     Ddl(Box<DdlPlan>),
+    /// A change of where a table's rows are.
+    Placement(Box<PlacementPlan>),
     /// Not about tables' rows: the session runs it from the syntax tree (SHOW, SET, USE, BEGIN …,
     /// and queries on information_schema).
     Session,
@@ -170,6 +173,8 @@ pub struct PlanTable {
     pub schema: String,
     /// The logical table, as created.
     pub name: String,
+    /// What its physical tables are called, where that is not the table's name.
+    pub physical_base: Option<String>,
     /// The name that the statement knows it by: its alias, or the table's name as written.
     pub alias: String,
     /// How a target becomes a physical table.
@@ -214,10 +219,16 @@ impl PlanTable {
 
     /// The physical table's name at a target.
     pub fn physical_name(&self, target: Target) -> String {
+        let base = self.physical_base();
         match self.place {
-            TablePlace::Sharded { suffixed: true } => format!("{}_{}", self.name, target.suffix),
-            _ => self.name.clone(),
+            TablePlace::Sharded { suffixed: true } => format!("{base}_{}", target.suffix),
+            _ => base.to_owned(),
         }
+    }
+
+    /// What its physical tables are called, before their numbers.
+    pub fn physical_base(&self) -> &str {
+        self.physical_base.as_deref().unwrap_or(&self.name)
     }
 }
 

@@ -124,7 +124,7 @@ fn go(text: &str, snapshot: &Snapshot) -> bool {
                 insert.render(&part, &ids, &fill, &mut out);
             }
         }
-        Plan::InsertSelect(_) | Plan::Ddl(_) | Plan::Session => {}
+        Plan::InsertSelect(_) | Plan::Ddl(_) | Plan::Placement(_) | Plan::Session => {}
     }
     true
 }

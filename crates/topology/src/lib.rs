@@ -7,6 +7,7 @@ pub mod account;
 pub mod algorithm;
 mod column;
 pub mod model;
+pub mod move_names;
 pub mod parameters;
 pub mod rule;
 pub mod slow_query;

@@ -146,6 +146,14 @@ pub struct Table {
     pub sequence_column: Option<String>,
     /// Grows with every DDL on the table.
     pub definition_version: u64,
+    /// What its physical tables are called, before their numbers; `None`: like the table. A table
+    /// whose placement was changed has new physical tables beside those that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub physical_base: Option<String>,
+    /// Statements that begin now wait for a later definition: rows are about to be served from
+    /// elsewhere. Transactions that use the table already go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
 }
 
 /// How a table's rows are placed on the shards.
@@ -335,11 +343,15 @@ impl Table {
     /// The name of its physical table number `suffix` inside a shard. Only tables with a table rule
     /// have suffixes.
     pub fn physical_name(&self, suffix: u32) -> String {
+        let base = self.physical_base();
         match &self.placement {
-            Placement::Sharded(ShardingRule { table: Some(_), .. }) => {
-                format!("{}_{suffix}", self.name)
-            }
-            _ => self.name.clone(),
+            Placement::Sharded(ShardingRule { table: Some(_), .. }) => format!("{base}_{suffix}"),
+            _ => base.to_owned(),
         }
+    }
+
+    /// What its physical tables are called, before their numbers.
+    pub fn physical_base(&self) -> &str {
+        self.physical_base.as_deref().unwrap_or(&self.name)
     }
 }

@@ -17,6 +17,9 @@ use topology::stream::TableChange;
 /// Plans an ALTER TABLE.
 pub(crate) fn alter_table(subject: &Subject<'_>, alter: &AlterTable) -> Result<Made, SqlError> {
     let (schema, table) = table_for(subject, alter.name)?;
+    if let Some(clause) = super::placement::clause_of(alter)? {
+        return super::placement::plan(subject, schema, table, clause);
+    }
     let mut new_name: Option<TableName> = None;
     let mut plan = empty_plan(schema);
     for action in &alter.actions {
@@ -58,9 +61,6 @@ pub(crate) fn alter_table(subject: &Subject<'_>, alter: &AlterTable) -> Result<M
 
 /// Refuses what a table on several shards cannot have done to it.
 fn check_action(subject: &Subject<'_>, table: &Table, action: &AlterKind) -> Result<(), SqlError> {
-    if let AlterKind::Sharding(_) = action {
-        return Err(refused("the sharding of a table cannot be changed; create a new table"));
-    }
     if table.placement == Placement::Single {
         return Ok(());
     }
