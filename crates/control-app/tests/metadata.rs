@@ -93,6 +93,8 @@ fn table(name: &str, placement: Placement, columns: &[(&str, &str)]) -> Table {
         unique_keys: vec![],
         sequence_column: (name == "T").then(|| "id".to_owned()),
         definition_version: 1,
+        physical_base: None,
+        frozen: false,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod catalogue;
 mod control;
+mod frozen;
 pub mod handshake;
 mod kill;
 mod like;

@@ -162,7 +162,20 @@ impl Core {
         let started = self.handle.begin(&prepared.text);
         self.statement_begins(started, 0);
         self.form.binary = true;
-        let result = self.execute_taken(&mut prepared, execute).await;
+        let (version, mark) = (self.snapshot.version, self.out.mark());
+        let mut result = self.execute_taken(&mut prepared, execute).await;
+        if let Err(error) = result {
+            result = match self.outdated(error, version) {
+                None if self.out.take_back(mark) => {
+                    self.execute_taken(&mut prepared, execute).await
+                }
+                None => Err(sql(
+                    sql_error::UNKNOWN_ERROR,
+                    "a table's placement changed during the answer",
+                )),
+                Some(error) => Err(error),
+            };
+        }
         self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
         prepared.long.clear();
         self.statements.put_back(id, prepared);
@@ -194,6 +207,11 @@ impl Core {
                 format!("this node does not serve now: {reason}"),
             ));
         }
+        if let Some((version, planned)) = &prepared.planned
+            && (*version != self.snapshot.version || planned.frozen)
+        {
+            self.wait_while_frozen(&planned.access.clone()).await?;
+        }
         self.plan_again(prepared)?;
         let source = Source {
             text: &prepared.text,
@@ -217,8 +235,8 @@ impl Core {
 
     /// A plan holds for one version of the definitions.
     fn plan_again(&mut self, prepared: &mut Prepared) -> Result<(), ExecError> {
-        let Some((version, _)) = prepared.planned else { return Ok(()) };
-        if version == self.snapshot.version {
+        let Some((version, planned)) = &prepared.planned else { return Ok(()) };
+        if *version == self.snapshot.version && !planned.frozen {
             return Ok(());
         }
         let source = Source {

@@ -25,4 +25,4 @@ mod write;
 
 pub use access::access;
 pub use plan::{Action, Place, Plan, Planned};
-pub use planner::{PlanContext, plan};
+pub use planner::{PlanContext, is_frozen, plan};

@@ -35,6 +35,8 @@ pub struct Planned {
     pub uses: Uses,
     /// Which servers of a data node it may read.
     pub reads: Reads,
+    /// A table of it is frozen: the plan is for a transaction that goes on, and for this once.
+    pub frozen: bool,
 }
 
 /// A table that the statement touches, with what it does there.

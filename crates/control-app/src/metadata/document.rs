@@ -335,6 +335,8 @@ pub(crate) mod tests {
                 unique_keys: vec![],
                 sequence_column: None,
                 definition_version: 1,
+                physical_base: None,
+                frozen: false,
             },
             create: Some(format!("CREATE TABLE `{name}` (`id` bigint(20) NOT NULL)")),
             next_value: None,
