@@ -119,3 +119,14 @@ fn other_statements_end_at_the_first_semicolon() {
         assert_eq!(found.as_ref().map_or(0, Vec::len), count, "{text}: {found:?}");
     }
 }
+
+/// Neither many programs in one text nor a long one take time out of proportion.
+#[test]
+fn many_programs_and_long_ones_are_read_once() {
+    let many = "IF 1 THEN SELECT 1; END IF;".repeat(20_000);
+    assert_eq!(split(&many).unwrap().len(), 20_000);
+    let long = format!("CREATE PROCEDURE p() BEGIN {} END; SELECT 1", "SET a = 1;".repeat(50_000));
+    assert_eq!(split(&long).unwrap().len(), 2);
+    // One that cannot be read is an error at once, whatever follows it.
+    assert!(split(&format!("BEGIN NOT ATOMIC SELEC; END; {many}")).is_err());
+}

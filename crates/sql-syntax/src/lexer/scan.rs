@@ -29,9 +29,9 @@ pub fn lex(src: &[u8], from: u32, mode: &LexMode, buf: &mut TokenBuf) {
         buf,
         in_version_comment: false,
         compound: Compound::Unknown,
+        try_at: 0,
     };
     let end = scanner.run();
-    let end = if scanner.compound == Compound::Yes { scanner.end_of_program(end) } else { end };
     let rest = scanner.following(end);
     buf.rest = rest;
     buf.text = Span::new(from.min(end as u32), end as u32);
@@ -54,6 +54,8 @@ struct Scanner<'a> {
     buf: &'a mut TokenBuf,
     in_version_comment: bool,
     compound: Compound,
+    /// With how many tokens the end of a program is looked for next.
+    try_at: usize,
 }
 
 /// Bytes that a bare name is made of.
@@ -92,6 +94,9 @@ impl Scanner<'_> {
                 b' ' | b'\t'..=b'\r' => self.pos += 1,
                 b';' if self.ends_at_semicolon() => return self.pos,
                 b';' => {
+                    if let Some(end) = self.end_of_program() {
+                        return end;
+                    }
                     self.pos += 1;
                     self.push(TokenKind::Semi, self.pos - 1);
                 }
@@ -112,7 +117,9 @@ impl Scanner<'_> {
                 _ => self.operator(byte),
             }
         }
-        self.pos
+        self.try_at = 0;
+        let program = self.compound == Compound::Yes;
+        program.then(|| self.end_of_program()).flatten().unwrap_or(self.pos)
     }
 
     /// The offset after `;` at `end`, when more than spaces and comments follows.
@@ -512,23 +519,25 @@ impl Scanner<'_> {
         if compound { Compound::Yes } else { Compound::No }
     }
 
-    /// The text was read to its end, since only the grammar tells which `;` belongs to the program.
-    /// What follows the program is taken out again.
-    fn end_of_program(&mut self, end: usize) -> usize {
-        let eof = Token {
-            kind: TokenKind::Eof,
-            keyword: Keyword::None,
-            start: end as u32,
-            end: end as u32,
-        };
+    /// Where the program that was read up to here ends, if it does: only the grammar tells which
+    /// `;` belongs to it. It is asked each time that the tokens have doubled, so that neither a long
+    /// program nor many short ones in one text cost more than in proportion. Tokens that follow
+    /// the program are taken out again.
+    fn end_of_program(&mut self) -> Option<usize> {
+        if self.buf.tokens.len() < self.try_at {
+            return None;
+        }
+        self.try_at = 2 * self.buf.tokens.len();
+        let pos = self.pos as u32;
+        let eof = Token { kind: TokenKind::Eof, keyword: Keyword::None, start: pos, end: pos };
         self.buf.tokens.push(eof);
-        let semicolon = crate::parser::end_of_program(self.src, self.buf, self.mode);
+        let end = crate::parser::end_of_program(self.src, self.buf, self.mode);
         self.buf.tokens.pop();
-        let Some(at) = semicolon else { return end };
-        let end = self.buf.tokens[at].start as usize;
+        let at = end?;
+        let end = self.buf.tokens.get(at).map_or(self.pos, |semicolon| semicolon.start as usize);
         self.buf.tokens.truncate(at);
         self.buf.hints.retain(|hint| hint.before_tok as usize <= at);
-        end
+        Some(end)
     }
 }
 
