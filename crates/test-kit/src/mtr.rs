@@ -243,8 +243,9 @@ impl<'a> Reader<'a> {
         let block = opens_block(&self.text[at..]);
         let (mut pos, mut quote, mut escaped) = (at, 0, false);
         while let Some(&byte) = self.text.get(pos) {
-            if self.charset.is_lead(byte) {
-                pos += 2;
+            let length = self.charset.char_len(&self.text[pos..]);
+            if length > 1 {
+                pos += length;
                 escaped = false;
                 continue;
             }

@@ -241,7 +241,7 @@ impl Scanner<'_> {
             if !NAME[byte as usize] {
                 break;
             }
-            pos += if self.mode.charset.is_lead(byte) { 2 } else { 1 };
+            pos += if byte < 0x80 { 1 } else { self.mode.charset.char_len(&self.src[pos..]) };
         }
         pos.min(self.src.len())
     }
@@ -328,9 +328,8 @@ impl Scanner<'_> {
             if byte == quote && self.at(pos + 1) != quote {
                 return Some(pos + 1);
             }
-            let double =
-                byte == quote || (escapes && byte == b'\\') || self.mode.charset.is_lead(byte);
-            pos += if double { 2 } else { 1 };
+            let double = byte == quote || (escapes && byte == b'\\');
+            pos += if double { 2 } else { self.mode.charset.char_len(&self.src[pos..]) };
         }
     }
 

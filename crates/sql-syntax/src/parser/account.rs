@@ -21,8 +21,8 @@ impl Parser<'_> {
             let host_start = self.start();
             let lone = self.peek(0).end - self.peek(0).start == 1;
             self.bump();
-            if lone {
-                self.ident_or_string()?;
+            if lone && (self.at_ident() || self.is(T::String)) {
+                self.bump();
             }
             while self.eat_kind(T::Dot) {
                 self.bump();
@@ -51,7 +51,15 @@ impl Parser<'_> {
         self.ident_or_string()?;
         let mut password = None;
         if self.eat_any(&["BY", "AS", "USING"]) {
+            let hashed = self.at("PASSWORD") && self.peek(1).kind == T::LParen;
+            if hashed {
+                self.pos += 2;
+            }
             password = Some(self.string()?);
+            if hashed {
+                self.expect_kind(T::RParen)?;
+                password = None;
+            }
         }
         Ok((account, password))
     }

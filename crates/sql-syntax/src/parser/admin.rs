@@ -60,14 +60,14 @@ impl Parser<'_> {
             b"CHANGE" | b"STOP" | b"PURGE" | b"BINLOG" => OtherKind::Replication,
             b"INSTALL" | b"UNINSTALL" => OtherKind::Plugin,
             b"HELP" => OtherKind::Help,
-            b"SIGNAL" | b"RESIGNAL" | b"GET" => OtherKind::Diagnostics,
+            b"SIGNAL" | b"RESIGNAL" | b"GET" => return self.diagnostics(),
             b"SHUTDOWN" | b"RESTART" | b"CLONE" | b"CACHE" | b"IMPORT" | b"BACKUP" | b"RESTORE" => {
                 OtherKind::Admin
             }
             _ => return self.unexpected(),
         };
         self.bump();
-        if self.at_end() && !matches!(word, b"SHUTDOWN" | b"RESTART" | b"RESIGNAL") {
+        if self.at_end() && !matches!(word, b"SHUTDOWN" | b"RESTART") {
             return self.unexpected();
         }
         self.other(kind, start)
@@ -243,7 +243,7 @@ impl Parser<'_> {
             let start = self.start();
             self.account()?;
             let target = Some(self.since(start));
-            return Ok(Statement::Kill(Kill { kind, id: None, target }));
+            return Ok(Statement::Kill(Kill { kind: KillKind::User, id: None, target }));
         }
         Ok(Statement::Kill(Kill { kind, id: Some(self.expr()?), target: None }))
     }

@@ -49,6 +49,7 @@ const TYPES: &[(&[&str], TypeKind)] = &[
     (&["NATIONAL", "CHAR"], TypeKind::Char),
     (&["NVARCHAR"], TypeKind::VarChar),
     (&["NCHAR", "VARYING"], TypeKind::VarChar),
+    (&["NCHAR", "VARCHAR"], TypeKind::VarChar),
     (&["NCHAR"], TypeKind::Char),
     (&["CHARACTER", "VARYING"], TypeKind::VarChar),
     (&["CHAR", "VARYING"], TypeKind::VarChar),
@@ -192,7 +193,8 @@ impl Parser<'_> {
             "FOREIGN",
             "CHECK",
         ];
-        self.at_any(&key_words) || (self.at("PERIOD") && self.is_at(1, "FOR"))
+        self.at_any(&key_words)
+            || (self.at("PERIOD") && (self.is_at(1, "FOR") || self.is_at(1, "IF")))
     }
 
     /// A key or check as an item of its own.
@@ -200,6 +202,7 @@ impl Parser<'_> {
         let start = self.start();
         let mut name = None;
         if self.eat("CONSTRAINT") && !self.at_any(&["PRIMARY", "UNIQUE", "FOREIGN", "CHECK"]) {
+            self.eat_words(&["IF", "NOT", "EXISTS"]);
             name = Some(self.ident()?);
         }
         let kind = self.constraint_kind()?;
@@ -220,7 +223,7 @@ impl Parser<'_> {
                 self.eat("ENFORCED");
             }
             ConstraintKind::Period => {
-                self.ident_or_keyword()?;
+                self.ident()?;
                 self.skip_parens()?;
             }
             _ => {
@@ -241,7 +244,7 @@ impl Parser<'_> {
     }
 
     fn constraint_kind(&mut self) -> Result<ConstraintKind> {
-        let forms: [(&[&str], ConstraintKind); 13] = [
+        let forms: [(&[&str], ConstraintKind); 14] = [
             (&["PRIMARY", "KEY"], ConstraintKind::Primary),
             (&["UNIQUE", "INDEX"], ConstraintKind::Unique),
             (&["UNIQUE", "KEY"], ConstraintKind::Unique),
@@ -254,6 +257,7 @@ impl Parser<'_> {
             (&["FOREIGN", "KEY"], ConstraintKind::ForeignKey),
             (&["CHECK"], ConstraintKind::Check),
             (&["PERIOD", "FOR"], ConstraintKind::Period),
+            (&["PERIOD", "IF", "NOT", "EXISTS", "FOR"], ConstraintKind::Period),
             (&["SPATIAL"], ConstraintKind::Spatial),
         ];
         let Some((_, kind)) = forms.into_iter().find(|(words, _)| self.eat_words(words)) else {
@@ -354,7 +358,11 @@ impl Parser<'_> {
 
     pub(super) fn column_def(&mut self) -> Result<ColumnDef> {
         let start = self.start();
-        let name = self.ident()?;
+        let mut name = self.ident()?;
+        // The table's own name may stand before.
+        while self.eat_kind(T::Dot) {
+            name = self.after_dot()?;
+        }
         let ty = self.data_type()?;
         let mut column = ColumnDef {
             name,
@@ -383,6 +391,9 @@ impl Parser<'_> {
 
     fn column_attribute(&mut self, column: &mut ColumnDef) -> Result<bool> {
         let start = self.start();
+        if column.generated.is_some() && self.mode.mariadb {
+            return self.generated_attribute(column);
+        }
         if self.eat_words(&["NOT", "NULL"]) {
             column.nullable = Some(false);
         } else if self.eat("NULL") {
@@ -405,12 +416,32 @@ impl Parser<'_> {
             column.comment_tok = Some(self.string()?);
         } else if self.at("REFERENCES") {
             column.references = Some(self.references()?);
+        } else if self.at("CONSTRAINT") && self.is_at(2, "REFERENCES") {
+            self.pos += 2;
+            column.references = Some(self.references()?);
         } else if self.at("CHECK")
             || (self.at("CONSTRAINT") && (self.is_at(1, "CHECK") || self.is_at(2, "CHECK")))
         {
             column.checks.extend(self.constraint()?.check);
         } else {
             return self.rare_attribute(column);
+        }
+        Ok(true)
+    }
+
+    /// What MariaDB lets follow a generated column's expression.
+    fn generated_attribute(&mut self, column: &mut ColumnDef) -> Result<bool> {
+        if self.eat("UNIQUE") {
+            self.eat("KEY");
+            column.unique = true;
+        } else if self.eat("COMMENT") {
+            column.comment_tok = Some(self.string()?);
+        } else if self.at_any(&["CHECK", "CONSTRAINT"]) {
+            column.checks.extend(self.constraint()?.check);
+        } else if self.at_engine_attribute() {
+            self.pos += 3;
+        } else {
+            return Ok(self.eat("INVISIBLE"));
         }
         Ok(true)
     }

@@ -36,7 +36,7 @@ impl Parser<'_> {
         if self.eat_words(&["SQL", "SECURITY"]) {
             self.ident_or_keyword()?;
         }
-        if self.eat("VIEW") {
+        if !temporary && self.eat("VIEW") {
             return self.view(false, or_replace);
         }
         self.other_object(start, DdlAction::Create)
@@ -95,11 +95,13 @@ impl Parser<'_> {
     }
 
     fn view(&mut self, alter: bool, or_replace: bool) -> Result<Statement> {
-        let if_not_exists = self.eat_words(&["IF", "NOT", "EXISTS"]);
+        let if_not_exists = !alter && self.eat_words(&["IF", "NOT", "EXISTS"]);
         let name = self.table_name()?;
         let columns = if self.is(T::LParen) { self.ident_list()? } else { Vec::new() };
         self.expect("AS")?;
+        self.inside += 1;
         let query = Box::new(self.query()?);
+        self.inside -= 1;
         if self.eat("WITH") {
             self.eat_any(&["CASCADED", "LOCAL"]);
             self.expect("CHECK")?;
@@ -138,6 +140,7 @@ impl Parser<'_> {
         let table = self.table_name()?;
         let parts = self.key_parts()?;
         self.index_options()?;
+        self.lock_wait()?;
         let index = TableConstraint {
             kind,
             name,
@@ -160,11 +163,9 @@ impl Parser<'_> {
         self.bump();
         let if_clause =
             self.eat_words(&["IF", "NOT", "EXISTS"]) || self.eat_words(&["IF", "EXISTS"]);
-        let name = if self.at_ident() && !self.at_any(&["CHARSET", "COMMENT", "ENCRYPTION"]) {
-            Some(self.ident()?)
-        } else {
-            None
-        };
+        let option =
+            action == DdlAction::Alter && self.at_any(&["CHARSET", "COMMENT", "ENCRYPTION"]);
+        let name = if self.at_ident() && !option { Some(self.ident()?) } else { None };
         if name.is_none() && action != DdlAction::Alter {
             return self.unexpected();
         }
@@ -232,6 +233,7 @@ impl Parser<'_> {
             self.expect("ON")?;
             let table = self.table_name()?;
             self.index_options()?;
+            self.lock_wait()?;
             return Ok(Statement::DropIndex(DropIndex { name, if_exists, table }));
         }
         if self.at("USER") {

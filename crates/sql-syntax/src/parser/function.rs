@@ -19,7 +19,46 @@ const BARE: &[&str] = &[
     "CURRENT_ROLE",
 ];
 
+/// Functions that the server's lexer knows: right before `(` these words are no names.
+const FUNCTION_TOKENS: &[&str] = &[
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "CAST",
+    "COUNT",
+    "CURDATE",
+    "CURTIME",
+    "DATE_ADD",
+    "DATE_SUB",
+    "EXTRACT",
+    "GROUP_CONCAT",
+    "JSON_ARRAYAGG",
+    "JSON_OBJECTAGG",
+    "MAX",
+    "MID",
+    "MIN",
+    "NOW",
+    "POSITION",
+    "STD",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "SUBSTR",
+    "SUBSTRING",
+    "SUM",
+    "TRIM",
+    "VARIANCE",
+    "VAR_POP",
+    "VAR_SAMP",
+];
+
 impl Parser<'_> {
+    /// Whether the word here, which `(` follows, is a function's name whatever one expects.
+    pub(super) fn at_function_token(&self) -> bool {
+        let adjacent = self.peek(0).end == self.peek(1).start;
+        (adjacent || self.mode.ignore_space) && self.at_any(FUNCTION_TOKENS)
+    }
+
     /// A call with nothing but its arguments.
     pub(super) fn plain_call(name: Ident, args: Vec<Expr>) -> ExprKind {
         ExprKind::Func(Box::new(FuncCall { args, ..empty(name, Vec::new()) }))

@@ -7,6 +7,7 @@ mod admin;
 mod alter;
 mod create;
 mod ddl;
+mod diagnostics;
 mod dml;
 mod expr;
 mod function;
@@ -60,13 +61,15 @@ pub(crate) struct Parser<'a> {
     depth: u32,
     /// How high the trees are that were read on this level of nesting.
     height: u32,
+    /// How many sub-queries, derived tables and operands in parentheses this place lies in.
+    inside: u32,
     params: Vec<u32>,
 }
 
 impl<'a> Parser<'a> {
     fn new(src: &'a [u8], buf: &'a TokenBuf, mode: &'a LexMode) -> Self {
         let (tokens, params) = (buf.tokens(), Vec::new());
-        Parser { src, buf, tokens, mode, pos: 0, depth: 0, height: 0, params }
+        Parser { src, buf, tokens, mode, pos: 0, depth: 0, height: 0, inside: 0, params }
     }
 
     // ---- looking ----
@@ -248,6 +251,9 @@ impl<'a> Parser<'a> {
     }
 
     fn table_name(&mut self) -> Result<TableName> {
+        if self.peek(1).kind == TokenKind::LParen && self.at_function_token() {
+            return self.unexpected();
+        }
         let first = self.ident()?;
         if !self.eat_kind(TokenKind::Dot) {
             return Ok(TableName { schema: None, name: first, span: first.span });

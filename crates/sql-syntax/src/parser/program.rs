@@ -260,6 +260,9 @@ impl Parser<'_> {
             }
             Ok(())
         } else if self.eat("FETCH") {
+            if self.eat_words(&["GROUP", "NEXT", "ROW"]) {
+                return Ok(());
+            }
             if self.eat("NEXT") {
                 self.expect("FROM")?;
             } else {
@@ -303,7 +306,7 @@ impl Parser<'_> {
     }
 
     fn declaration(&mut self) -> Result<()> {
-        if self.at_any(&["CONTINUE", "EXIT", "UNDO"]) && self.is_at(1, "HANDLER") {
+        if self.at_any(&["CONTINUE", "EXIT"]) && self.is_at(1, "HANDLER") {
             self.pos += 2;
             self.expect("FOR")?;
             self.comma_list(|p| p.handled_condition())?;

@@ -61,6 +61,7 @@ impl Parser<'_> {
     /// `(query)`.
     pub(super) fn paren_query(&mut self) -> Result<Query> {
         self.expect_kind(T::LParen)?;
+        self.inside += 1;
         let query = if self.is(T::LParen) && !self.at_paren_query() {
             self.nested(|p| {
                 let span = p.start();
@@ -71,6 +72,7 @@ impl Parser<'_> {
         } else {
             self.query()?
         };
+        self.inside -= 1;
         self.expect_kind(T::RParen)?;
         Ok(query)
     }
@@ -117,6 +119,10 @@ impl Parser<'_> {
     fn operators(&mut self, first: SetExpr, intersect: bool) -> Result<SetExpr> {
         let start = first.span().start;
         let mut rest = Vec::new();
+        let closed = |operand: &SetExpr| matches!(operand, SetExpr::Select(one) if one.into.is_some() || one.procedure.is_some());
+        if closed(&first) {
+            return Ok(first);
+        }
         loop {
             let op = if intersect && self.eat("INTERSECT") {
                 SetOp::Intersect
@@ -157,7 +163,7 @@ impl Parser<'_> {
         if self.eat("VALUES") {
             let rows = self.comma_list(|p| {
                 p.eat("ROW");
-                p.paren_list(|p| p.expr())
+                p.paren_list(|p| p.value())
             })?;
             return Ok(SetExpr::Values(rows, self.since(start)));
         }
@@ -262,7 +268,7 @@ impl Parser<'_> {
     /// PROCEDURE ANALYSE(…).
     fn procedure(&mut self) -> Result<Option<Span>> {
         let start = self.start();
-        if !self.eat("PROCEDURE") {
+        if self.inside > 0 || !self.eat("PROCEDURE") {
             return Ok(None);
         }
         self.ident_or_keyword()?;
@@ -445,7 +451,7 @@ impl Parser<'_> {
 
     fn select_into(&mut self) -> Result<Option<SelectInto>> {
         let start = self.start();
-        if !self.eat("INTO") {
+        if self.inside > 0 || !self.eat("INTO") {
             return Ok(None);
         }
         let kind = if self.eat("OUTFILE") {

@@ -86,7 +86,8 @@ impl Parser<'_> {
 
     fn set_item(&mut self) -> Result<SetItem> {
         let start = self.start();
-        if self.eat("NAMES") {
+        if self.at("NAMES") && !matches!(self.peek(1).kind, T::Eq | T::Assign) {
+            self.bump();
             let value = self.word_value()?;
             let collation = if self.eat("COLLATE") { Some(self.collation()?) } else { None };
             return Ok(SetItem {

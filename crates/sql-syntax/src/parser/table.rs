@@ -38,7 +38,7 @@ impl Parser<'_> {
 
     /// Takes the words of a join, if one stands here.
     fn join_words(&mut self) -> Option<(JoinKind, bool)> {
-        let forms: [(&[&str], JoinKind, bool); 14] = [
+        let forms: [(&[&str], JoinKind, bool); 15] = [
             (&["JOIN"], JoinKind::Inner, false),
             (&["INNER", "JOIN"], JoinKind::Inner, false),
             (&["CROSS", "JOIN"], JoinKind::Inner, false),
@@ -48,6 +48,7 @@ impl Parser<'_> {
             (&["RIGHT", "JOIN"], JoinKind::Right, false),
             (&["RIGHT", "OUTER", "JOIN"], JoinKind::Right, false),
             (&["NATURAL", "JOIN"], JoinKind::Inner, true),
+            (&["NATURAL", "STRAIGHT_JOIN"], JoinKind::Straight, true),
             (&["NATURAL", "INNER", "JOIN"], JoinKind::Inner, true),
             (&["NATURAL", "LEFT", "JOIN"], JoinKind::Left, true),
             (&["NATURAL", "LEFT", "OUTER", "JOIN"], JoinKind::Left, true),
@@ -237,6 +238,7 @@ impl Parser<'_> {
 
     fn index_hint(&mut self) -> Result<IndexHint> {
         let start = self.start();
+        let use_none = self.at("USE");
         self.bump();
         self.bump();
         if self.eat("FOR") {
@@ -246,7 +248,7 @@ impl Parser<'_> {
             }
         }
         self.expect_kind(T::LParen)?;
-        let indexes = if self.is(T::RParen) {
+        let indexes = if use_none && self.is(T::RParen) {
             Vec::new()
         } else {
             self.comma_list(|p| if p.at("PRIMARY") { Ok(p.any_ident()) } else { p.ident() })?

@@ -2,10 +2,14 @@
 //! files that is SQL of one server is prepared there (1064 and 1149 are its parser's words for no;
 //! whatever else it says, the parser said yes) and parsed here, under the same sql_mode.
 //!
+//! And whether our tree names every table that the server opens: see `tables`.
+//!
 //! Left out are, by folder, what is about several servers, plugins, encryption, backups and the
 //! Oracle dialect; and, by statement, replication and plugins. `DDM_TEST_LONG=1` takes every file,
 //! else it is a sample. `DDM_TEST_REPORT=path` writes every difference there.
 #![allow(clippy::print_stdout)]
+
+mod tables;
 
 use anyhow::{Context, Result, ensure};
 use node_backend::{BackendError, Connection};
@@ -14,6 +18,7 @@ use sql_syntax::{CharsetClass, LexMode, SyntaxError, TokenBuf, parse_one};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use tables::Naming;
 use test_kit::mtr::{self, MtrStatement};
 use test_kit::plain_server::PlainServer;
 
@@ -78,6 +83,9 @@ async fn the_servers_own_statements_are_accepted_alike() -> Result<()> {
     let plain = PlainServer::start().await?;
     let mut admin = plain.connect(None).await?;
     admin.execute_sql(b"CREATE DATABASE test").await?;
+    for sql in tables::SET_UP {
+        admin.execute_sql(sql.as_bytes()).await?;
+    }
     let long = std::env::var_os("DDM_TEST_LONG").is_some();
     let only = std::env::var("DDM_TEST_SQL_FILE").unwrap_or_default();
     let mut tally = Tally::default();
@@ -91,6 +99,37 @@ async fn the_servers_own_statements_are_accepted_alike() -> Result<()> {
         }
     }
     tally.report()
+}
+
+/// A byte of a character may be a backslash or a quote; whether it is decides where a string ends.
+#[tokio::test]
+async fn strings_end_where_the_server_ends_them() -> Result<()> {
+    let plain = PlainServer::start().await?;
+    let mut connection = plain.connect(None).await?;
+    let tails =
+        [0x22, 0x27, 0x30, 0x3F, 0x40, 0x5C, 0x60, 0x7C, 0x7E, 0x7F, 0x80, 0xA0, 0xA1, 0xFC, 0xFE];
+    let (mut buf, mut strings) = (TokenBuf::new(), [0; 2]);
+    for charset in ["gbk", "big5", "sjis", "cp932", "utf8mb4", "latin1"] {
+        connection.execute_sql(format!("SET NAMES {charset}").as_bytes()).await?;
+        let mode = read_mode(&mut connection).await?.context("not the Oracle dialect")?;
+        for lead in 0x7F..=0xFF {
+            for tail in tails {
+                for quote in [b'\'', b'`'] {
+                    let sql = [b"SELECT 1 AS ", &[quote, lead, tail, quote, b' '][..]].concat();
+                    // A name that is no text of the character set is refused for that alone.
+                    let prepared = connection.prepare(&sql).await;
+                    let refused = matches!(&prepared, Err(BackendError::Server(packet))
+                        if PARSE_ERRORS.contains(&packet.number));
+                    connection.forget_statement(&sql).await?;
+                    let ours = parse_one(&sql, 0, &mode, &mut buf);
+                    ensure!(ours.is_err() == refused, "{charset} {lead:x} {tail:x} {prepared:?}");
+                    strings[usize::from(refused)] += 1;
+                }
+            }
+        }
+    }
+    ensure!(strings.iter().all(|count| *count > 500), "{strings:?}");
+    Ok(())
 }
 
 fn is_single_server(path: &Path) -> bool {
@@ -114,6 +153,9 @@ struct Tally {
     counts: BTreeMap<Outcome, usize>,
     /// Examples by what is common to them.
     groups: BTreeMap<(Outcome, String), Vec<String>>,
+    /// Statements whose tables were checked, and those that open one that the tree does not name.
+    named: usize,
+    missed: Vec<String>,
 }
 
 impl Tally {
@@ -167,6 +209,13 @@ impl Tally {
             let whole = buf.rest().is_none() && from == 0;
             let text = if whole { src } else { piece.of(src) };
             let server = accepts(connection, text).await?;
+            if let (None, Ok(parsed)) = (&server, &ours) {
+                match tables::check(connection, src, parsed).await? {
+                    Naming::Whole => self.named += 1,
+                    Naming::Missed(what) => self.missed.push(format!("{place}: {what}")),
+                    Naming::Unknown => {}
+                }
+            }
             self.compare(server, &ours, text, place);
             if !whole && from == 0 && accepts(connection, src).await?.is_none() {
                 self.count(Outcome::Stricter, "cut where it does not end", src, place);
@@ -235,6 +284,9 @@ impl Tally {
             std::fs::write(path, all)?;
         }
         println!("{text}");
+        let (named, missed) = (self.named, self.missed.len());
+        println!("the tables of {named} statements are named, of {missed} they are not");
+        ensure!(missed == 0, "{missed} of {}:\n{}", named + missed, self.missed.join("\n"));
         ensure!(total > 1_000, "only {total} statements were found");
         ensure!(share >= EQUAL_LEAST, "{text}");
         Ok(())
