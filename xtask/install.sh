@@ -24,6 +24,7 @@ if [ "$goal" != build ]; then
 fi
 if [ "$goal" = test ] || [ "$goal" = bench ]; then
   need mariadb-dump mariadb-client
+  need valgrind valgrind
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 if [ "$goal" = bench ]; then
