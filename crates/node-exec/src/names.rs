@@ -39,20 +39,34 @@ impl<'a> Names<'a> {
         self.tables.iter().map(|table| table.schema.as_str()).find(|schema| named(schema))
     }
 
+    /// Whether a table holds the result of a part of the statement.
+    fn is_result(&self, physical: &[u8]) -> bool {
+        let digits = self.scratch.and_then(|prefix| physical.strip_prefix(prefix.as_bytes()));
+        let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        number.is_some_and(|number: usize| number >= self.tables.len())
+    }
+
     fn table(&self, physical: &[u8]) -> Option<&'a str> {
         if let Some(number) =
             self.scratch.and_then(|prefix| physical.strip_prefix(prefix.as_bytes()))
         {
             let number: usize = std::str::from_utf8(number).ok()?.parse().ok()?;
-            return self.tables.get(number).map(|table| table.name.as_str());
+            return Some(self.tables.get(number).map_or("", |table| table.name.as_str()));
         }
         let named = |table: &PlanTable| {
-            let TablePlace::Sharded { suffixed: true } = table.place else { return false };
-            physical.len() > table.name.len()
-                && physical[..table.name.len()].eq_ignore_ascii_case(table.name.as_bytes())
-                && physical[table.name.len()..].strip_prefix(b"_").is_some_and(|digits| {
-                    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-                })
+            let base = table.physical_base().as_bytes();
+            if physical.len() < base.len() || !physical[..base.len()].eq_ignore_ascii_case(base) {
+                return false;
+            }
+            let rest = &physical[base.len()..];
+            match table.place {
+                TablePlace::Sharded { suffixed: true } => {
+                    rest.strip_prefix(b"_").is_some_and(|digits| {
+                        !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+                    })
+                }
+                _ => rest.is_empty() && table.physical_base.is_some(),
+            }
         };
         self.tables.iter().find(|table| named(table)).map(|table| table.name.as_str())
     }
@@ -60,8 +74,10 @@ impl<'a> Names<'a> {
     /// Appends a column definition's payload with logical names.
     pub fn rewrite_column(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let view = ColumnView::decode(payload)?;
+        let of_result = self.is_result(view.org_table);
+        let schema = if of_result { Some("") } else { self.schema(view.schema) };
         let renames = Renames {
-            schema: self.schema(view.schema).map(str::as_bytes),
+            schema: schema.map(str::as_bytes),
             table: self.table(view.table).map(str::as_bytes),
             org_table: self.table(view.org_table).map(str::as_bytes),
             name: None,
@@ -109,6 +125,7 @@ mod tests {
         let tables = [PlanTable {
             schema: "shop".into(),
             name: "orders".into(),
+            physical_base: None,
             alias: "orders".into(),
             place: TablePlace::Sharded { suffixed: true },
         }];

@@ -4,6 +4,7 @@
 
 use crate::permission;
 use crate::processes::Kill;
+use crate::sequence_values;
 use crate::session::Core;
 use crate::shared::{PLAN_HITS, PLAN_MISSES};
 use base::sql_error;
@@ -69,7 +70,7 @@ async fn run_statements(
         let source =
             Source { text, tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
         core.statement_begins(started, from);
-        let result = run_one(core, source, from).await;
+        let result = run_once_or_again(core, source, from).await;
         started = core.statement_ends(source.text, source.tokens, result.is_err());
         result?;
         let Some(next) = rest else { return Ok(()) };
@@ -80,8 +81,23 @@ async fn run_statements(
     }
 }
 
+/// Runs one statement of a text, and once more when its tables' placement changed under it.
+async fn run_once_or_again(
+    core: &mut Core,
+    source: Source<'_>,
+    from: u32,
+) -> Result<(), ExecError> {
+    let (version, mark) = (core.snapshot.version, core.out.mark());
+    let Err(error) = run_one(core, source, from).await else { return Ok(()) };
+    match core.outdated(error, version) {
+        None if core.out.take_back(mark) => run_one(core, source, from).await,
+        None => Err(sql(sql_error::UNKNOWN_ERROR, "a table's placement changed during the answer")),
+        Some(error) => Err(error),
+    }
+}
+
 /// Runs one statement of a text.
-async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
+pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
     if let Some(reason) = core.worker.shared.fenced_reason() {
         return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
     }
@@ -127,16 +143,55 @@ async fn plan_or_run(
     source: Source<'_>,
     from: u32,
 ) -> Result<Option<Rc<Planned>>, ExecError> {
+    match sequence_values::find(source)? {
+        sequence_values::Found::Nothing => {}
+        sequence_values::Found::Rows(of, count) => {
+            core.run_sequence_rows(&of, count).await?;
+            return Ok(None);
+        }
+        sequence_values::Found::Values(of) => {
+            core.check_sequences(&of).await?;
+            let text = core.with_sequence_values(&of, source).await?;
+            run_made(core, &text, source.mode).await?;
+            return Ok(None);
+        }
+    }
     let parsed = parse_source(source, from)?;
+    if let Some(text) = crate::views::expand(core, &parsed, source)? {
+        crate::views::run_expanded(core, &text, source).await?;
+        return Ok(None);
+    }
     if core.run_session_statement(&parsed, source).await? {
         return Ok(None);
     }
+    let schema = core.exec.identity.schema.as_deref();
+    let access = sql_plan::access(&parsed.stmt, source.text, schema);
+    core.wait_while_frozen(&access).await?;
     let planned = plan_parsed(core, &parsed, source)?;
     if let Plan::Session = planned.plan {
         core.run_catalogue_query(&parsed, source).await?;
         return Ok(None);
     }
     Ok(Some(Rc::new(planned)))
+}
+
+/// Runs a statement whose text was made here, and answers the client.
+async fn run_made(core: &mut Core, text: &[u8], mode: &LexMode) -> Result<(), ExecError> {
+    let tokens = sequence_values::lexed(text, mode);
+    let source =
+        Source { text, tokens: &tokens, mode, param_tokens: &[], params: &[], input: None };
+    Box::pin(run_one(core, source, 0)).await
+}
+
+/// Runs a statement of our own; the client is not told of its end.
+pub async fn run_quietly(core: &mut Core, text: &[u8]) -> Result<(), ExecError> {
+    let mode = core.lex;
+    let mark = core.out.mark();
+    run_made(core, text, &mode).await?;
+    if core.out.take_back(mark) {
+        return Ok(());
+    }
+    Err(sql(sql_error::UNKNOWN_ERROR, "an answer within a statement was sent too early"))
 }
 
 /// Parses a statement; an error is told as a server does.

@@ -4,10 +4,12 @@
 
 mod access;
 mod bind;
+pub mod catalogue;
 mod colocate;
-mod ddl;
+pub mod ddl;
 mod explain;
 mod expr;
+mod hint;
 pub mod insert;
 mod keys;
 pub mod load;
@@ -19,11 +21,14 @@ mod query;
 pub mod reads;
 pub mod route;
 mod scratch;
+pub mod scratch_write;
+pub mod shape;
 pub mod template;
 pub mod value;
 pub mod variables;
+pub mod view;
 mod write;
 
 pub use access::access;
 pub use plan::{Action, Place, Plan, Planned};
-pub use planner::{PlanContext, plan};
+pub use planner::{PlanContext, is_frozen, plan};

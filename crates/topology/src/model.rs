@@ -146,6 +146,32 @@ pub struct Table {
     pub sequence_column: Option<String>,
     /// Grows with every DDL on the table.
     pub definition_version: u64,
+    /// What it shows, when it is a view.
+    #[serde(default)]
+    pub view: Option<View>,
+    /// What its physical tables are called, before their numbers; `None`: like the table. A table
+    /// whose placement was changed has new physical tables beside those that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub physical_base: Option<String>,
+    /// Statements that begin now wait for a later definition: rows are about to be served from
+    /// elsewhere. Transactions that use the table already go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
+}
+
+/// A view. It has a physical counterpart in the schema's first shard, which tells its columns; where
+/// not all that it reads is there, that counterpart is never read: a statement gets its query.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// The query: every column named, every table under its schema, in logical names. Empty until
+    /// a data node has told it.
+    pub query: String,
+    /// All that it reads is in the schema's first shard alone: it is served there as it is.
+    pub native: bool,
+    /// WITH CHECK OPTION.
+    pub check_option: bool,
+    /// SHOW CREATE VIEW's words up to the view's name.
+    pub head: String,
 }
 
 /// How a table's rows are placed on the shards.
@@ -332,14 +358,23 @@ impl Table {
         self.columns.iter().enumerate().find(|(_, column)| column.name.eq_ignore_ascii_case(name))
     }
 
+    /// A view that no one data node can answer.
+    pub fn expanded_view(&self) -> Option<&View> {
+        self.view.as_ref().filter(|view| !view.native)
+    }
+
     /// The name of its physical table number `suffix` inside a shard. Only tables with a table rule
     /// have suffixes.
     pub fn physical_name(&self, suffix: u32) -> String {
+        let base = self.physical_base();
         match &self.placement {
-            Placement::Sharded(ShardingRule { table: Some(_), .. }) => {
-                format!("{}_{suffix}", self.name)
-            }
-            _ => self.name.clone(),
+            Placement::Sharded(ShardingRule { table: Some(_), .. }) => format!("{base}_{suffix}"),
+            _ => base.to_owned(),
         }
+    }
+
+    /// What its physical tables are called, before their numbers.
+    pub fn physical_base(&self) -> &str {
+        self.physical_base.as_deref().unwrap_or(&self.name)
     }
 }

@@ -101,6 +101,9 @@ pub enum Ask {
         schema: String,
         /// The tables that it changes.
         changes: Vec<TableChange>,
+        /// How, so that it can be finished when the node cannot.
+        #[serde(default)]
+        work: DdlWork,
     },
     /// The physical tables are changed; publish.
     DdlCommit {
@@ -109,11 +112,47 @@ pub enum Ask {
         /// The tables' definitions after the change, as the data nodes report them.
         changes: Vec<TableChange>,
     },
+    /// Statements on the tables of a [`TableChange::Move`] wait from now on, or go on. Answered when
+    /// every live node knows.
+    DdlFreeze {
+        /// From [`Answer::DdlBegun`].
+        ddl_id: String,
+        /// Whether they wait.
+        frozen: bool,
+    },
+    /// What a committed [`TableChange::Move`] left behind is gone; forget it.
+    DdlEnd {
+        /// From [`Answer::DdlBegun`].
+        ddl_id: String,
+    },
     /// Nothing was changed, or everything was undone; forget it.
     DdlAbort {
         /// From [`Answer::DdlBegun`].
         ddl_id: String,
     },
+}
+
+/// What a change of definitions does on the data nodes, as far as somebody else could go on with it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DdlWork {
+    /// The session's `sql_mode`, where it is not the data node's.
+    pub sql_mode: Option<String>,
+    /// The physical tables' definition before, as [`crate::definition::comparable`] has it: one that
+    /// still has it was not reached. `None`: none was there, or the change does not show in it.
+    pub before: Option<String>,
+    /// One for each physical table.
+    pub steps: Vec<DdlStep>,
+}
+
+/// One statement on one physical table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DdlStep {
+    /// The shard.
+    pub shard: u32,
+    /// The physical table, as it is called before.
+    pub table: String,
+    /// The statement, complete.
+    pub statement: String,
 }
 
 /// A change of one logical table.
@@ -141,6 +180,14 @@ pub enum TableChange {
     Drop {
         /// Its name.
         name: String,
+    },
+    /// The rows are copied to other physical tables, which then serve. Until
+    /// [`Ask::DdlEnd`] both definitions may have physical tables.
+    Move {
+        /// The definition before.
+        from: Table,
+        /// The definition after, with a `physical_base` of its own.
+        table: Table,
     },
 }
 

@@ -120,6 +120,9 @@ mod tests {
             unique_keys: vec![],
             sequence_column: Some("id".into()),
             definition_version: 1,
+            view: None,
+            physical_base: None,
+            frozen: false,
         };
         let tables = [
             table("T", Placement::Sharded(rule)),

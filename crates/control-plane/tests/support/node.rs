@@ -46,6 +46,9 @@ pub fn table(name: &str) -> Table {
         unique_keys: vec![],
         sequence_column: None,
         definition_version: 1,
+        view: None,
+        physical_base: None,
+        frozen: false,
     }
 }
 
