@@ -288,9 +288,9 @@ pub enum PreparedStmt {
 pub struct Kill {
     /// Which.
     pub kind: KillKind,
-    /// The id; None for KILL PHYSICAL.
+    /// The id; None for KILL PHYSICAL and KILL … WHERE.
     pub id: Option<Expr>,
-    /// `thread@ip:port` of KILL PHYSICAL.
+    /// `thread@ip:port` of KILL PHYSICAL; the condition of KILL … WHERE.
     pub target: Option<Span>,
 }
 

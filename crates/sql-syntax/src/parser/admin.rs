@@ -236,6 +236,10 @@ impl Parser<'_> {
             self.eat("CONNECTION");
             KillKind::Connection
         };
+        if self.eat("WHERE") {
+            let condition = self.expr()?.span;
+            return Ok(Statement::Kill(Kill { kind, id: None, target: Some(condition) }));
+        }
         Ok(Statement::Kill(Kill { kind, id: Some(self.expr()?), target: None }))
     }
 
