@@ -393,10 +393,12 @@ fn number_in(name: &[u8]) -> Option<usize> {
 
 fn logical_column(tables: &[CatalogueTable], column: &ColumnDefinition) -> ColumnDefinition {
     let mut logical = column.clone();
+    if logical.schema == OWN_DATABASE.as_bytes() {
+        logical.schema = INFORMATION_SCHEMA.as_bytes().to_vec();
+    }
     let Some(table) = number_in(&column.org_table).and_then(|number| tables.get(number)) else {
         return logical;
     };
-    logical.schema = INFORMATION_SCHEMA.as_bytes().to_vec();
     logical.org_table = table.name.clone().into_bytes();
     logical
 }

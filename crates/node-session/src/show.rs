@@ -7,6 +7,7 @@ use crate::permission;
 use crate::query::Source;
 use crate::session::Core;
 use base::sql_error;
+use mysql_wire::column::{ColumnDefinition, ColumnFlags, ColumnType};
 use node_backend::query::QueryResult;
 use node_exec::error::{ExecError, sql};
 use node_exec::names::Names;
@@ -15,6 +16,9 @@ use node_exec::rows::{number_column, reply_rows, text_column};
 use sql_syntax::LiteralValue;
 use sql_syntax::ast::{Expr, Ident, Show, ShowKind};
 use topology::model::Schema;
+
+/// What a server says for the digits of a text that has no fixed length.
+const TEXT_DECIMALS: u8 = 39;
 
 /// One row of an answer of our own.
 pub type Row = Vec<Option<Vec<u8>>>;
@@ -81,6 +85,10 @@ impl Core {
     /// Sends the text as it is to any data node.
     async fn pass_to_any(&mut self, source: Source<'_>) -> Result<(), ExecError> {
         let span = source.tokens.text_span();
+        if self.form.binary {
+            // The data node answers text with text.
+            return self.ask_any(span.of(source.text)).await;
+        }
         let node = self.worker.backends.any()?;
         relay::pass_through(&mut self.exec(), &node, span.of(source.text), false, Names::of(&[]))
             .await
@@ -186,7 +194,7 @@ impl Core {
             (Some(pattern), Some(_)) => format!("Database ({pattern})"),
             _ => "Database".to_owned(),
         };
-        self.reply(&[text_column(&title)], &rows).await
+        self.reply(&[catalogue_column(&title, "SCHEMATA")], &rows).await
     }
 
     async fn show_tables(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
@@ -196,9 +204,9 @@ impl Core {
         if let (Some(pattern), Some(_)) = (&pattern, show.like_tok) {
             title = format!("{title} ({pattern})");
         }
-        let mut columns = vec![text_column(&title)];
+        let mut columns = vec![catalogue_column(&title, "TABLE_NAMES")];
         if show.full {
-            columns.push(text_column("Table_type"));
+            columns.push(catalogue_column("Table_type", "TABLE_NAMES"));
         }
         let rows: Vec<Row> = schema
             .tables
@@ -248,7 +256,7 @@ impl Core {
                     vec![field(&warning.level), field(warning.code), Some(warning.message.clone())]
                 })
                 .collect();
-            let columns = [text_column("Level"), number_column("Code"), text_column("Message")];
+            let columns = warning_columns();
             self.reply(&columns, &rows).await?;
         }
         // Looking at warnings does not clear them.
@@ -289,6 +297,23 @@ impl Core {
         ];
         self.reply(&columns, &rows).await
     }
+}
+
+/// A text column that says it is of a table of information_schema, as one server's SHOW does.
+fn catalogue_column(name: &str, table: &str) -> ColumnDefinition {
+    let mut column = text_column(name);
+    column.schema = sql_plan::catalogue::INFORMATION_SCHEMA.as_bytes().to_vec();
+    column.table = table.as_bytes().to_vec();
+    column.org_table = table.as_bytes().to_vec();
+    column
+}
+
+/// The columns of SHOW WARNINGS, as a server describes them.
+fn warning_columns() -> [ColumnDefinition; 3] {
+    let word = |name: &str| ColumnDefinition { decimals: TEXT_DECIMALS, ..text_column(name) };
+    let mut code = ColumnDefinition { column_type: ColumnType::Long, ..number_column("Code") };
+    code.flags.insert(ColumnFlags::UNSIGNED);
+    [word("Level"), code, word("Message")]
 }
 
 /// A string literal's text.

@@ -104,6 +104,8 @@ struct AsQuery<'a> {
     columns: Vec<(String, String)>,
     /// What holds for all its rows.
     condition: String,
+    /// What the answer's columns say that they are of.
+    shown_as: &'a str,
     /// The column that LIKE is about.
     like: &'a str,
     order: &'a str,
@@ -127,10 +129,11 @@ impl AsQuery<'_> {
         let columns: Vec<String> =
             self.columns.iter().map(|(from, to)| format!("{from} AS {}", quoted(to))).collect();
         let head = format!(
-            "SELECT * FROM (SELECT {} FROM information_schema.{} WHERE {}) AS `shown`",
+            "SELECT * FROM (SELECT {} FROM information_schema.{} WHERE {}) AS {}",
             columns.join(", "),
             self.table,
-            self.condition
+            self.condition,
+            quoted(self.shown_as),
         );
         let mut query = head.into_bytes();
         if let Some(token) = show.like_tok {
@@ -184,7 +187,14 @@ impl Core {
             columns.extend(named(TABLE_STATUS_MARIADB));
         }
         let condition = format!("TABLE_SCHEMA = {}", literal(&schema));
-        let query = AsQuery { table: "TABLES", columns, condition, like: "Name", order: "`Name`" };
+        let query = AsQuery {
+            table: "TABLES",
+            columns,
+            condition,
+            shown_as: "TABLES",
+            like: "Name",
+            order: "`Name`",
+        };
         self.run_show_query(show, source, &query).await
     }
 
@@ -204,7 +214,14 @@ impl Core {
             columns.push((quoted("TABLE_TYPE"), "Table_type".to_owned()));
         }
         let condition = format!("TABLE_SCHEMA = {}", literal(&schema));
-        let query = AsQuery { table: "TABLES", columns, condition, like: &title, order: "1" };
+        let query = AsQuery {
+            table: "TABLES",
+            columns,
+            condition,
+            shown_as: "TABLE_NAMES",
+            like: &title,
+            order: "1",
+        };
         self.run_show_query(show, source, &query).await
     }
 
@@ -216,7 +233,14 @@ impl Core {
     ) -> Result<(), ExecError> {
         let columns = vec![(quoted("SCHEMA_NAME"), "Database".to_owned())];
         let condition = "1 = 1".to_owned();
-        let query = AsQuery { table: "SCHEMATA", columns, condition, like: "Database", order: "1" };
+        let query = AsQuery {
+            table: "SCHEMATA",
+            columns,
+            condition,
+            shown_as: "SCHEMATA",
+            like: "Database",
+            order: "1",
+        };
         self.run_show_query(show, source, &query).await
     }
 
@@ -232,6 +256,7 @@ impl Core {
                 table: "TRIGGERS",
                 columns: named(TRIGGERS),
                 condition: format!("TRIGGER_SCHEMA = {schema}"),
+                shown_as: "TRIGGERS",
                 like: "Table",
                 order: "",
             },
@@ -239,6 +264,7 @@ impl Core {
                 table: "EVENTS",
                 columns: named(EVENTS),
                 condition: format!("EVENT_SCHEMA = {schema}"),
+                shown_as: "EVENTS",
                 like: "Name",
                 order: "",
             },
@@ -255,8 +281,14 @@ impl Core {
         let kind = if show.kind == ShowKind::ProcedureStatus { "PROCEDURE" } else { "FUNCTION" };
         let condition = format!("ROUTINE_TYPE = {}", literal(kind));
         let columns = named(ROUTINES);
-        let query =
-            AsQuery { table: "ROUTINES", columns, condition, like: "Name", order: "`Db`, `Name`" };
+        let query = AsQuery {
+            table: "ROUTINES",
+            columns,
+            condition,
+            shown_as: "ROUTINES",
+            like: "Name",
+            order: "`Db`, `Name`",
+        };
         self.run_show_query(show, source, &query).await
     }
 
@@ -268,8 +300,14 @@ impl Core {
     ) -> Result<(), ExecError> {
         let columns = process_columns(show.full);
         let condition = "1 = 1".to_owned();
-        let query =
-            AsQuery { table: "PROCESSLIST", columns, condition, like: "Info", order: "`Id`" };
+        let query = AsQuery {
+            table: "PROCESSLIST",
+            columns,
+            condition,
+            shown_as: "PROCESSLIST",
+            like: "Info",
+            order: "`Id`",
+        };
         self.run_show_query(show, source, &query).await
     }
 

@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// Asks any data node.
-    async fn ask_any(&mut self, statement: &[u8]) -> Result<(), ExecError> {
+    pub(crate) async fn ask_any(&mut self, statement: &[u8]) -> Result<(), ExecError> {
         let node = self.worker.backends.any()?.definition.id.clone();
         let (columns, rows) = self.ask(&node, statement).await?;
         self.reply(&columns, &rows).await
