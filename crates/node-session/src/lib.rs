@@ -5,6 +5,7 @@
 mod catalogue;
 mod catalogue_rows;
 mod control;
+mod create_from;
 pub mod handshake;
 mod kill;
 mod like;
@@ -31,4 +32,5 @@ mod show_table;
 pub mod slow_log;
 mod statement;
 mod variables;
+mod views;
 pub mod worker;

@@ -16,7 +16,7 @@ use node_exec::exec::PreparedInput;
 use node_exec::names::Names;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
-use sql_syntax::{LexMode, TokenBuf, TokenKind, lex};
+use sql_syntax::{TokenBuf, TokenKind, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
@@ -30,6 +30,33 @@ fn unknown(id: u32) -> ExecError {
 impl Core {
     /// COM_STMT_PREPARE.
     pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
+        match self.with_views(text)? {
+            Some(expanded) => self.prepare_text(&expanded, Some(text)).await,
+            None => self.prepare_text(text, None).await,
+        }
+    }
+
+    /// The text with the queries of its views, if it names some.
+    fn with_views(&self, text: &[u8]) -> Result<Option<Vec<u8>>, ExecError> {
+        let mode = self.lex;
+        let mut tokens = TokenBuf::new();
+        lex(text, 0, &mode, &mut tokens);
+        let source = Source {
+            text,
+            tokens: &tokens,
+            mode: &mode,
+            param_tokens: &[],
+            params: &[],
+            input: None,
+        };
+        match sql_syntax::parse(text, &tokens, &mode) {
+            Ok(parsed) => crate::views::expand(self, &parsed, source),
+            // Told when it is prepared.
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn prepare_text(&mut self, text: &[u8], written: Option<&[u8]>) -> Result<(), ExecError> {
         let mode = self.lex;
         let mut tokens = TokenBuf::new();
         lex(text, 0, &mode, &mut tokens);
@@ -48,7 +75,7 @@ impl Core {
             input: None,
         };
         if let Some((params, columns)) = self.describe_with_sequences(source).await? {
-            return self.keep_prepared(text, tokens, mode, None, params, &columns);
+            return self.keep_prepared((text, written), tokens, None, params, &columns);
         }
         let parsed = parse_source(source, 0)?;
         let param_tokens = params_of(&tokens);
@@ -65,14 +92,13 @@ impl Core {
             }
             None => (None, Vec::new()),
         };
-        self.keep_prepared(text, tokens, mode, planned, params, &columns)
+        self.keep_prepared((text, written), tokens, planned, params, &columns)
     }
 
     fn keep_prepared(
         &mut self,
-        text: &[u8],
+        (text, written): (&[u8], Option<&[u8]>),
         tokens: TokenBuf,
-        mode: LexMode,
         planned: Option<Rc<Planned>>,
         params: Option<Vec<ColumnDefinition>>,
         columns: &[ColumnDefinition],
@@ -81,7 +107,8 @@ impl Core {
         let count = param_tokens.len();
         let schema = self.exec.identity.schema.clone();
         let planned = planned.map(|planned| (self.snapshot.version, planned));
-        let prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
+        let mut prepared = Prepared::new(text, tokens, self.lex, schema, param_tokens, planned);
+        prepared.written = written.map(Into::into);
         let Some(statement_id) = self.statements.add(prepared) else {
             return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
                 1461,
@@ -244,6 +271,12 @@ impl Core {
         if version == self.snapshot.version {
             return Ok(());
         }
+        if let Some(written) = &prepared.written {
+            let text = self.with_views(written)?.unwrap_or_else(|| written.to_vec());
+            lex(&text, 0, &prepared.mode, &mut prepared.tokens);
+            prepared.param_tokens = params_of(&prepared.tokens);
+            prepared.text = text.into();
+        }
         let source = Source {
             text: &prepared.text,
             tokens: &prepared.tokens,
@@ -271,7 +304,7 @@ impl Core {
 }
 
 /// The tokens that are `?`, in order.
-pub(crate) fn params_of(tokens: &TokenBuf) -> Vec<u32> {
+pub fn params_of(tokens: &TokenBuf) -> Vec<u32> {
     let all = tokens.tokens().iter().enumerate();
     all.filter(|(_, token)| token.kind == TokenKind::Param).map(|(at, _)| at as u32).collect()
 }

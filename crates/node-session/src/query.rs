@@ -82,7 +82,7 @@ async fn run_statements(
 }
 
 /// Runs one statement of a text.
-async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
+pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
     if let Some(reason) = core.worker.shared.fenced_reason() {
         return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
     }
@@ -142,6 +142,10 @@ async fn plan_or_run(
         }
     }
     let parsed = parse_source(source, from)?;
+    if let Some(text) = crate::views::expand(core, &parsed, source)? {
+        crate::views::run_expanded(core, &text, source).await?;
+        return Ok(None);
+    }
     if core.run_session_statement(&parsed, source).await? {
         return Ok(None);
     }
@@ -192,6 +196,14 @@ pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<P
     let schema = core.exec.identity.schema.as_deref();
     let access = sql_plan::access(&parsed.stmt, source.text, schema);
     permission::check(core.account()?, &core.host, &access)?;
+    if let ast::Statement::Load(load) = &parsed.stmt
+        && !load.local
+    {
+        // Nobody has the FILE right here.
+        let (user, host) = (&core.user, &core.host);
+        let text = format!("Access denied for user '{user}'@'{host}' (using password: YES)");
+        return Err(sql(sql_error::ACCESS_DENIED, text));
+    }
     let context = PlanContext { current_schema: schema, mode: source.mode };
     let planned = plan(parsed, source.text, source.tokens, &core.snapshot, &context)?;
     if planned.uses.connection_state && uses_locks(source) {

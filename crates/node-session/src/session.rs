@@ -146,6 +146,7 @@ impl Session {
             rendered: Rendered::default(),
             touched: Touched::default(),
             reads: Default::default(),
+            upload: Default::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);
         lex.charset = variables::charset_class(client.collation);
@@ -246,7 +247,9 @@ impl Session {
         }
         let handle = core.handle.clone();
         let active = core.exec.active.clone();
+        let upload = core.exec.upload.clone();
         let mut work = pin!(core.dispatch(command));
+        let mut gone = pin!(reader.watch(&upload));
         let mut told = false;
         loop {
             tokio::select! {
@@ -264,7 +267,7 @@ impl Session {
                     active.kill_all().await;
                     return After::Close;
                 }
-                () = reader.closed() => {
+                () = &mut gone => {
                     active.kill_all().await;
                     return After::Close;
                 }

@@ -66,7 +66,9 @@ impl Core {
             | K::Privileges
             | K::Profiles => self.pass_to_any(source).await,
             K::Triggers | K::Events => self.show_triggers_or_events(show, source).await,
-            K::ProcedureStatus | K::FunctionStatus => self.show_routines(show, source).await,
+            K::ProcedureStatus | K::FunctionStatus | K::PackageStatus | K::PackageBodyStatus => {
+                self.show_routines(show, source).await
+            }
             K::OpenTables => self.show_open_tables(show, source).await,
             K::PhysicalProcessList => self.show_physical_processes(show).await,
             K::DbStatus => self.show_db_status(show, source).await,
@@ -217,7 +219,7 @@ impl Core {
             .map(|table| {
                 let mut row = vec![field(&table.name)];
                 if show.full {
-                    row.push(field("BASE TABLE"));
+                    row.push(field(if table.view.is_some() { "VIEW" } else { "BASE TABLE" }));
                 }
                 row
             })

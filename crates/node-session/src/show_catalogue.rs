@@ -278,7 +278,12 @@ impl Core {
         show: &Show,
         source: Source<'_>,
     ) -> Result<(), ExecError> {
-        let kind = if show.kind == ShowKind::ProcedureStatus { "PROCEDURE" } else { "FUNCTION" };
+        let kind = match show.kind {
+            ShowKind::ProcedureStatus => "PROCEDURE",
+            ShowKind::PackageStatus => "PACKAGE",
+            ShowKind::PackageBodyStatus => "PACKAGE BODY",
+            _ => "FUNCTION",
+        };
         let condition = format!("ROUTINE_TYPE = {}", literal(kind));
         let columns = named(ROUTINES);
         let query = AsQuery {

@@ -206,6 +206,27 @@ impl Core {
         Ok(())
     }
 
+    /// KILL USER name: all sessions of an account but this one.
+    pub fn kill_user(&mut self, kill: &Kill, source: Source<'_>) -> Result<(), ExecError> {
+        let written = text(kill.target.unwrap_or_default().of(source.text));
+        let bare = written.split('@').next().unwrap_or_default().trim().to_owned();
+        let name = bare.trim_matches(|c| matches!(c, '\'' | '`' | '"'));
+        let is_own = bare.to_ascii_uppercase().starts_with("CURRENT_USER") || name == self.user;
+        if !is_own {
+            self.require_administrator("CONNECTION ADMIN")?;
+        }
+        let name = if is_own { self.user.clone() } else { name.to_owned() };
+        let (own, mut killed) = (self.handle.id, 0);
+        for session in self.worker.shared.processes.all() {
+            if session.id != own && session.info().user == name {
+                session.kill(crate::processes::Kill::Connection);
+                killed += 1;
+            }
+        }
+        self.reply_ok_packet(OkPacket { affected_rows: killed, ..OkPacket::default() });
+        Ok(())
+    }
+
     /// SHOW DB STATUS: the estimated size of each shard of the chosen schema.
     pub async fn show_db_status(
         &mut self,

@@ -2,7 +2,6 @@
 //! holes for values; asked with the values of one execution it gives targets. It may give too many,
 //! never too few: every part that says nothing about a key counts as "anywhere".
 
-use crate::insert::key_names;
 use crate::value::{ValueRef, Values};
 use base::sql_error::{NOT_SUPPORTED, SqlError};
 use std::collections::BTreeSet;
@@ -259,28 +258,26 @@ impl Route {
         })
     }
 
-    /// For a statement that assigns key columns: refuses it unless its rows stay in the one target
-    /// that they are in.
-    pub(crate) fn check_stays(
+    /// The targets where one of its keys has one of these values too.
+    pub fn targets_among(
         &self,
-        target: Option<Target>,
+        key: u32,
+        among: Vec<SqlValue>,
         values: &Values<'_>,
-    ) -> Result<(), SqlError> {
-        let stays = match (target, self.router.set(&self.condition, values)) {
+    ) -> Result<Vec<Target>, SqlError> {
+        let among = among.into_iter().map(ValueRef::Const).collect();
+        let given = Condition::In { key: key as usize, values: among };
+        let condition = Condition::all([self.condition.clone(), given]);
+        Route { router: self.router.clone(), condition }.targets(values)
+    }
+
+    /// For a statement that assigns key columns: whether its rows stay in the one target that they
+    /// are in.
+    pub(crate) fn stays(&self, target: Option<Target>, values: &Values<'_>) -> bool {
+        match (target, self.router.set(&self.condition, values)) {
             (Some(target), TargetSet::Some(targets)) => targets.contains(&target),
-            _ => false,
-        };
-        if stays {
-            return Ok(());
+            _ => self.router.shards * self.router.rule.tables_per_shard == 1,
         }
-        Err(SqlError::new(
-            NOT_SUPPORTED,
-            format!(
-                "changing the value of sharding key {} would move rows to another shard, which is \
-                 not supported; delete the rows and insert them again",
-                key_names(&self.router.columns)
-            ),
-        ))
     }
 }
 

@@ -65,6 +65,8 @@ pub enum ShowKind {
     Events,
     ProcedureStatus,
     FunctionStatus,
+    PackageStatus,
+    PackageBodyStatus,
     Profiles,
     Profile,
     /// BINARY LOGS, BINLOG EVENTS, MASTER/SLAVE/REPLICA STATUS and hosts
@@ -303,6 +305,8 @@ pub enum KillKind {
     Query,
     /// KILL PHYSICAL
     Physical,
+    /// KILL USER: every connection of an account, or what they run; `target` is the account.
+    User,
 }
 
 /// CALL.

@@ -10,6 +10,9 @@ use memchr::{memchr, memchr2, memmem};
 /// Digits of a version in `/*!`.
 const VERSION_DIGITS_MIN: usize = 5;
 const VERSION_DIGITS_MAX: usize = 6;
+/// The version of `/*!` comments that are read here and that every server takes for one that it is too
+/// old for: SHOW CREATE TABLE puts the sharding clause into one, so that a dump loads everywhere.
+const OWN_VERSION: u32 = 99_990;
 /// Where a keyword that makes a statement compound may stand at the latest.
 const COMPOUND_SEARCH_TOKENS: usize = 24;
 
@@ -29,9 +32,9 @@ pub fn lex(src: &[u8], from: u32, mode: &LexMode, buf: &mut TokenBuf) {
         buf,
         in_version_comment: false,
         compound: Compound::Unknown,
-        nesting: 0,
     };
     let end = scanner.run();
+    let end = if scanner.compound == Compound::Yes { scanner.end_of_program(end) } else { end };
     let rest = scanner.following(end);
     buf.rest = rest;
     buf.text = Span::new(from.min(end as u32), end as u32);
@@ -54,7 +57,6 @@ struct Scanner<'a> {
     buf: &'a mut TokenBuf,
     in_version_comment: bool,
     compound: Compound,
-    nesting: u32,
 }
 
 /// Bytes that a bare name is made of.
@@ -185,8 +187,11 @@ impl Scanner<'_> {
         }
     }
 
-    /// MariaDB skips comments for MySQL 5.7 and later, whose features are not its own.
+    /// [`OWN_VERSION`] is ours. MariaDB skips comments for MySQL 5.7 and later, whose features are not its own.
     fn runs_here(&self, version: u32, only_mariadb: bool) -> bool {
+        if version == OWN_VERSION {
+            return true;
+        }
         let foreign = if self.mode.mariadb {
             !only_mariadb && (50_700..=99_999).contains(&version)
         } else {
@@ -242,7 +247,7 @@ impl Scanner<'_> {
             if !NAME[byte as usize] {
                 break;
             }
-            pos += if self.mode.charset.is_lead(byte) { 2 } else { 1 };
+            pos += if byte < 0x80 { 1 } else { self.mode.charset.char_len(&self.src[pos..]) };
         }
         pos.min(self.src.len())
     }
@@ -277,7 +282,6 @@ impl Scanner<'_> {
             self.push(TokenKind::Ident, start);
         } else {
             self.push_word(TokenKind::Keyword, keyword, start);
-            self.track_nesting(keyword);
         }
     }
 
@@ -330,9 +334,8 @@ impl Scanner<'_> {
             if byte == quote && self.at(pos + 1) != quote {
                 return Some(pos + 1);
             }
-            let double =
-                byte == quote || (escapes && byte == b'\\') || self.mode.charset.is_lead(byte);
-            pos += if double { 2 } else { 1 };
+            let double = byte == quote || (escapes && byte == b'\\');
+            pos += if double { 2 } else { self.mode.charset.char_len(&self.src[pos..]) };
         }
     }
 
@@ -341,8 +344,7 @@ impl Scanner<'_> {
         match self.quoted_end(start, quote, false) {
             Some(end) => {
                 self.pos = end;
-                let empty = end - start == 2;
-                self.push(if empty { TokenKind::Invalid } else { TokenKind::QuotedIdent }, start);
+                self.push(TokenKind::QuotedIdent, start);
             }
             None => self.unfinished(start),
         }
@@ -364,7 +366,7 @@ impl Scanner<'_> {
             self.pos = end;
             return self.push(TokenKind::Float, start);
         }
-        if self.at(pos) == b'.' {
+        if self.at(pos) == b'.' && self.at(pos + 1) != b'.' {
             return self.fraction(start, pos + 1);
         }
         if pos < self.src.len() && NAME[self.at(pos) as usize] {
@@ -428,6 +430,10 @@ impl Scanner<'_> {
         if !after_name && self.at(start + 1).is_ascii_digit() {
             return self.fraction(start, start + 1);
         }
+        if self.at(start + 1) == b'.' {
+            self.pos += 2;
+            return self.push(TokenKind::DotDot, start);
+        }
         self.pos += 1;
         self.push(TokenKind::Dot, start);
     }
@@ -490,38 +496,45 @@ impl Scanner<'_> {
         if self.compound == Compound::Unknown {
             self.compound = self.classify();
         }
-        self.compound == Compound::No || self.nesting == 0
+        self.compound == Compound::No
     }
 
-    /// Stored programs and `BEGIN NOT ATOMIC` may hold statements of their own.
+    /// Stored programs and compound statements may hold statements of their own.
     fn classify(&self) -> Compound {
+        use Keyword as K;
         let head = &self.buf.tokens[..self.buf.tokens.len().min(COMPOUND_SEARCH_TOKENS)];
-        let first = head.first().map_or(Keyword::None, |t| t.keyword);
+        let first = head.first().map_or(K::None, |t| t.keyword);
         let program = |t: &Token| {
-            use Keyword as K;
             matches!(t.keyword, K::Procedure | K::Function | K::Trigger | K::Event | K::Package)
         };
+        let block = |pair: &[Token]| pair[0].keyword == K::Begin && pair[1].keyword == K::Not;
         let compound = match first {
-            Keyword::Create | Keyword::Alter => head.iter().any(program),
-            Keyword::Begin => head.get(1).is_some_and(|t| t.keyword == Keyword::Not),
+            K::Create | K::Alter => head.iter().any(program),
+            K::Begin => head.windows(2).next().is_some_and(block),
+            K::Set => head.iter().any(program) || head.windows(2).any(block),
+            K::If | K::Case | K::Loop | K::While | K::Repeat | K::For => true,
             _ => false,
         };
         if compound { Compound::Yes } else { Compound::No }
     }
 
-    /// Counts BEGIN and CASE against END; `END IF` and the like close what is not counted.
-    fn track_nesting(&mut self, keyword: Keyword) {
-        use Keyword as K;
-        let before = self.buf.tokens.len().checked_sub(2).map(|i| self.buf.tokens[i].keyword);
-        match keyword {
-            K::Begin => self.nesting += 1,
-            K::Case if before != Some(K::End) => self.nesting += 1,
-            K::End => self.nesting = self.nesting.saturating_sub(1),
-            K::If | K::Loop | K::While | K::Repeat | K::For if before == Some(K::End) => {
-                self.nesting += 1;
-            }
-            _ => {}
-        }
+    /// The text was read to its end, since only the grammar tells which `;` belongs to the program.
+    /// What follows the program is taken out again.
+    fn end_of_program(&mut self, end: usize) -> usize {
+        let eof = Token {
+            kind: TokenKind::Eof,
+            keyword: Keyword::None,
+            start: end as u32,
+            end: end as u32,
+        };
+        self.buf.tokens.push(eof);
+        let semicolon = crate::parser::end_of_program(self.src, self.buf, self.mode);
+        self.buf.tokens.pop();
+        let Some(at) = semicolon else { return end };
+        let end = self.buf.tokens[at].start as usize;
+        self.buf.tokens.truncate(at);
+        self.buf.hints.retain(|hint| hint.before_tok as usize <= at);
+        end
     }
 }
 
