@@ -196,22 +196,33 @@ pub async fn found_rows(connection: &mut Connection) -> Result<u64, ExecError> {
 
 /// SHOW WARNINGS of a connection, with logical names.
 pub async fn warnings_of(connection: &mut Connection, names: Names<'_>) -> Vec<Warning> {
-    match connection.query(b"SHOW WARNINGS").await {
-        Ok(result) => result
-            .into_rows()
-            .iter()
-            .take(WARNINGS_MAX)
-            .map(|row| Warning {
-                level: row.text(0).unwrap_or_default(),
-                code: row.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
-                message: names.rewrite_message(row.get(2).unwrap_or_default()),
-            })
-            .collect(),
+    connection.queue_query(b"SHOW WARNINGS");
+    match read_warnings(connection, names).await {
+        Ok(warnings) => warnings,
         Err(error) => {
             tracing::debug!(%error, "the warnings of a statement cannot be read");
             Vec::new()
         }
     }
+}
+
+/// The answer to a SHOW WARNINGS that was queued before.
+pub async fn read_warnings(
+    connection: &mut Connection,
+    names: Names<'_>,
+) -> Result<Vec<Warning>, ExecError> {
+    connection.open_stream().await?;
+    let mut warnings = Vec::new();
+    while let Some(row) = connection.next_row().await? {
+        if warnings.len() < WARNINGS_MAX {
+            warnings.push(Warning {
+                level: row.text(0).unwrap_or_default(),
+                code: row.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
+                message: names.rewrite_message(row.get(2).unwrap_or_default()),
+            });
+        }
+    }
+    Ok(warnings)
 }
 
 /// Passes one answer on, all its results. An error of the data node is answered as one, with

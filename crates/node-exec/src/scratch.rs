@@ -24,7 +24,7 @@ use std::sync::Arc;
 use topology::algorithm::Target;
 
 /// What temporary tables are called, with their number behind.
-const PREFIX: &str = "_ddm_scratch_";
+pub(crate) const PREFIX: &str = "_ddm_scratch_";
 
 /// Where tables of one copy for each shard are read: the first shard.
 const HOME: Target = Target { shard: 0, suffix: 0 };

@@ -14,7 +14,7 @@ use crate::plan::Uses;
 use crate::route::Router;
 use crate::template::TokenRange;
 
-pub(crate) use resolve::ColumnOf;
+pub(crate) use resolve::{ColumnOf, ident_text};
 
 /// The statement as a whole, its names looked up.
 #[derive(Debug)]

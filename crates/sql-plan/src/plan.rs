@@ -4,9 +4,11 @@
 //! execution and say what to do.
 
 use crate::insert::{InsertPlan, InsertSelectPlan};
+use crate::load::LoadPlan;
 use crate::merge::Merge;
 use crate::reads::Reads;
 use crate::route::Route;
+use crate::scratch_write::{ScratchInsertPlan, ScratchWritePlan};
 use crate::template::Template;
 use crate::value::{ValueRef, Values};
 use base::sql_error::SqlError;
@@ -70,6 +72,10 @@ pub enum Plan {
     Insert(Box<InsertPlan>),
     /// INSERT and REPLACE of a query's rows.
     InsertSelect(Box<InsertSelectPlan>),
+    /// LOAD DATA LOCAL.
+    Load(Box<LoadPlan>),
+    /// INSERT and REPLACE whose rows must be made by a server before they can be placed.
+    ScratchInsert(Box<ScratchInsertPlan>),
     /// A change of definitions.
     Ddl(Box<DdlPlan>),
     /// Not about tables' rows: the session runs it from the syntax tree (SHOW, SET, USE, BEGIN …,
@@ -125,7 +131,8 @@ pub struct RoutedPlan {
     pub forward: Template,
     /// What is done when several places take part.
     pub many: Many,
-    /// New values for sharding keys (`UPDATE t SET k = …`): allowed when the row stays in its place.
+    /// New values for sharding keys (`UPDATE t SET k = …`): pushed down when the row stays in its
+    /// place; else `many` moves it.
     pub key_guard: Option<Route>,
     /// A read goes whole to one place when this execution's values happen to lead there
     /// (`ultimate_optimize`); else only when the statement's form says that they do.
@@ -152,6 +159,8 @@ pub enum Many {
     Scatter(Box<Scatter>),
     /// The rows are brought together on one data node and the statement runs there.
     Scratch(Box<ScratchPlan>),
+    /// The same for a change of rows, which then goes back to where the rows are.
+    ScratchWrite(Box<ScratchWritePlan>),
     /// Refused, with the reason.
     Refused(SqlError),
 }
@@ -309,6 +318,17 @@ pub enum Family {
     Text,
 }
 
+impl LoadSource {
+    /// The targets, in the load's own schema.
+    pub fn targets(&self, values: &Values<'_>) -> Result<Vec<Target>, SqlError> {
+        match self {
+            LoadSource::Shard(shard) => Ok(vec![Target { shard: *shard, suffix: 0 }]),
+            LoadSource::Route(route) => route.targets(values),
+            LoadSource::Query(_) | LoadSource::Copy(_) => Ok(Vec::new()),
+        }
+    }
+}
+
 /// What to do now, with the values of this execution.
 #[derive(Debug)]
 pub enum Action<'p> {
@@ -345,6 +365,13 @@ pub enum Action<'p> {
         /// How.
         plan: &'p ScratchPlan,
         /// The targets of each load, in the order of its loads, in that load's schema.
+        sources: Vec<Vec<Target>>,
+    },
+    /// Load, run, and write the difference back.
+    ScratchWrite {
+        /// How.
+        plan: &'p ScratchWritePlan,
+        /// As in [`Action::Scratch`].
         sources: Vec<Vec<Target>>,
     },
 }
@@ -392,8 +419,10 @@ impl RoutedPlan {
         values: &Values<'_>,
     ) -> Result<Action<'p>, SqlError> {
         let one = crate::route::common_target(routes, values)?;
-        if let Some(guard) = &self.key_guard {
-            guard.check_stays(one, values)?;
+        if let Some(guard) = &self.key_guard
+            && !guard.stays(one, values)
+        {
+            return self.decide_many(schema, routes, values);
         }
         let is_allowed = |target: &Target| {
             forwardable.is_none_or(|allowed| allowed.get(target.shard as usize) == Some(&true))
@@ -423,16 +452,12 @@ impl RoutedPlan {
                 Ok(Action::Scatter { schema, targets, text, merge })
             }
             Many::Scratch(plan) => {
-                let sources = plan
-                    .loads
-                    .iter()
-                    .map(|load| match &load.source {
-                        LoadSource::Shard(shard) => Ok(vec![Target { shard: *shard, suffix: 0 }]),
-                        LoadSource::Route(route) => route.targets(values),
-                        LoadSource::Query(_) | LoadSource::Copy(_) => Ok(Vec::new()),
-                    })
-                    .collect::<Result<_, _>>()?;
-                Ok(Action::Scratch { plan, sources })
+                let sources = plan.loads.iter().map(|load| load.source.targets(values));
+                Ok(Action::Scratch { plan, sources: sources.collect::<Result<_, _>>()? })
+            }
+            Many::ScratchWrite(plan) => {
+                let sources = plan.loads.iter().map(|load| load.source.targets(values));
+                Ok(Action::ScratchWrite { plan, sources: sources.collect::<Result<_, _>>()? })
             }
             Many::Refused(error) => Err(error.clone()),
         }
@@ -458,6 +483,15 @@ pub struct DdlPlan {
     pub sequence_start: Option<(String, ValueRef)>,
     /// Tables whose sequence is to be forgotten (dropped, truncated: it starts again).
     pub sequence_reset: Vec<String>,
+    /// Physical tables that are changed already are no error (`allow_alter_rerun`).
+    pub rerun: bool,
+    /// A column that becomes AUTO_INCREMENT: rows without a value get one, each another, and the
+    /// sequence begins above all.
+    pub numbered: Option<String>,
+    /// What is changed after this, as a change of its own.
+    pub then: Option<Box<DdlPlan>>,
+    /// The error with which the statement ends although it changed something.
+    pub error_after: Option<SqlError>,
 }
 
 /// One statement of a DDL, for all physical tables of one logical table.

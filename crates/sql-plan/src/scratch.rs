@@ -14,7 +14,8 @@ use crate::names::{NameMode, keep_column_names, name_edits, number};
 use crate::plan::{Load, LoadSource, Reduction, ScratchPlan};
 use crate::planner::Subject;
 use crate::template::{Edit, Piece, Template, TokenRange, quoted};
-use columns::{definition, exact_item, needed_columns, primary_key};
+pub(crate) use columns::{definition, needed_columns};
+use columns::{exact_item, primary_key};
 use partners::Partners;
 use results::ResultPart;
 use sql_syntax::ast::{Expr, ExprKind, LockStrength, Query, Statement};
@@ -262,7 +263,7 @@ fn implied(bound: &Bound<'_>, index: usize, parts: &[Expr]) -> Option<Vec<Piece>
 }
 
 /// PARTITION (…) or FOR SYSTEM_TIME … after the table's name.
-fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<TokenRange> {
+pub(crate) fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<TokenRange> {
     let table = reference.table_ref?;
     if let Some(system_time) = table.system_time {
         return Some(bound.range(system_time));
@@ -272,7 +273,7 @@ fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<Toke
 }
 
 /// Whether a condition speaks of this reference alone and may be asked of its rows early.
-fn is_about(bound: &Bound<'_>, index: usize, condition: &Expr) -> bool {
+pub(crate) fn is_about(bound: &Bound<'_>, index: usize, condition: &Expr) -> bool {
     let block = bound.refs[index].block;
     let speaks_of_others = expr::any(condition, &|part| match &part.kind {
         ExprKind::Column(column) => {

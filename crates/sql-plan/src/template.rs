@@ -77,6 +77,10 @@ pub enum Piece {
     TableName(u32),
     /// `` `database` `` alone.
     Database(u32),
+    /// A name with the target's number behind it.
+    Suffixed(String),
+    /// The text of the target's shard.
+    ByShard(std::sync::Arc<[Vec<u8>]>),
     /// The temporary table of this load.
     Temporary(u32),
     /// The condition of this reduction of a scratch plan, or TRUE; written by [`Fill::temporary`]

@@ -412,7 +412,7 @@ async fn open_query(
             let jobs = exec.jobs(schema, &targets, text, &plan.tables, statement)?;
             rows::open(exec, plan, &jobs, merge, statement).await
         }
-        Action::Everywhere { .. } | Action::Scratch { .. } => {
+        Action::Everywhere { .. } | Action::Scratch { .. } | Action::ScratchWrite { .. } => {
             Err(sql(sql_error::UNKNOWN_ERROR, "a part of the statement does not run by itself"))
         }
     }

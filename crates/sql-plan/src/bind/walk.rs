@@ -9,7 +9,7 @@ use base::sql_error::{NO_DB_SELECTED, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlError,
 use sql_syntax::TokenBuf;
 use sql_syntax::ast::{
     ColumnRef, Expr, ExprKind, Ident, IntoKind, Join, JoinKind, Query, Select, SelectInto,
-    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef,
+    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef, With,
 };
 use std::collections::HashMap;
 use topology::model::{Placement, Schema, Snapshot};
@@ -30,6 +30,8 @@ pub(crate) struct Binder<'s> {
     /// Queries of WITH that are visible now, by their names.
     ctes: Vec<(Vec<u8>, usize)>,
     pending: Vec<Pending>,
+    /// Views may be named whose query has not been put in their place.
+    views: bool,
 }
 
 impl<'s> Binder<'s> {
@@ -59,7 +61,13 @@ impl<'s> Binder<'s> {
             },
             ctes: Vec::new(),
             pending: Vec::new(),
+            views: false,
         }
+    }
+
+    /// The statement defines a view: it names other views as they are.
+    pub fn allow_views(&mut self) {
+        self.views = true;
     }
 
     /// Everything is walked: qualifiers are understood.
@@ -103,21 +111,7 @@ impl<'s> Binder<'s> {
     ) -> Result<usize, SqlError> {
         let visible = self.ctes.len();
         if let Some(with) = &query.with {
-            self.bound.facts.ctes = true;
-            let first = self.bound.named.len();
-            let recursive = with.recursive;
-            self.bound.named.extend(with.ctes.iter().map(|cte| Named { cte }));
-            let names: Vec<(Vec<u8>, usize)> = (first..)
-                .zip(&with.ctes)
-                .map(|(index, cte)| (cte.name.name(self.bound.src).into_owned(), index))
-                .collect();
-            if recursive {
-                self.ctes.extend(names.iter().cloned());
-            }
-            for (cte, name) in with.ctes.iter().zip(names) {
-                self.query(&cte.query, parent, true)?;
-                self.ctes.push(name);
-            }
+            self.with(with, parent)?;
         }
         let block = self.set_expr(&query.body, parent, derived, false)?;
         for item in &query.order_by {
@@ -132,6 +126,25 @@ impl<'s> Binder<'s> {
         self.into(query.into.as_ref());
         self.ctes.truncate(visible);
         Ok(block)
+    }
+
+    /// WITH: its names are visible from here on.
+    pub fn with(&mut self, with: &'s With, parent: Option<usize>) -> Result<(), SqlError> {
+        self.bound.facts.ctes = true;
+        let first = self.bound.named.len();
+        self.bound.named.extend(with.ctes.iter().map(|cte| Named { cte }));
+        let names: Vec<(Vec<u8>, usize)> = (first..)
+            .zip(&with.ctes)
+            .map(|(index, cte)| (cte.name.name(self.bound.src).into_owned(), index))
+            .collect();
+        if with.recursive {
+            self.ctes.extend(names.iter().cloned());
+        }
+        for (cte, name) in with.ctes.iter().zip(names) {
+            self.query(&cte.query, parent, true)?;
+            self.ctes.push(name);
+        }
+        Ok(())
     }
 
     fn into(&mut self, into: Option<&SelectInto>) {
@@ -400,6 +413,12 @@ impl<'s> Binder<'s> {
             self.bound.blocks[block].sources.push(source);
             return Ok(None);
         };
+        if !self.views && table.expanded_view().is_some() {
+            return Err(crate::planner::refused(format!(
+                "view '{}.{}' cannot be used in this place",
+                schema.name, table.name
+            )));
+        }
         let router = match &table.placement {
             Placement::Sharded(rule) => Router::new(schema, table, rule),
             _ => None,

@@ -7,7 +7,7 @@ use sql_syntax::visit;
 use topology::model::{Column, ColumnClass};
 
 /// The columns of each reference that the statement can name.
-pub(super) fn needed_columns(bound: &Bound<'_>, statement: &sql_syntax::ast::Statement) -> Vec<Vec<usize>> {
+pub(crate) fn needed_columns(bound: &Bound<'_>, statement: &sql_syntax::ast::Statement) -> Vec<Vec<usize>> {
     let mut stars = Stars { src: bound.src, bare: false, of: Vec::new(), natural: false };
     let mut names: Vec<(Option<Vec<u8>>, Vec<u8>)> = Vec::new();
     visit::for_each_column(statement, |column: &ColumnRef| {
@@ -135,7 +135,7 @@ pub(super) fn exact_item(column: &Column) -> Vec<u8> {
 }
 
 /// The column definitions of a temporary table, brackets included.
-pub(super) fn definition(columns: &[&Column]) -> String {
+pub(crate) fn definition(columns: &[&Column]) -> String {
     let columns = columns.iter().map(|column| {
         let collation = match (&column.class, &column.collation) {
             (ColumnClass::Text, Some(collation)) => format!(" COLLATE {collation}"),

@@ -149,6 +149,16 @@ impl Writer<'_, '_> {
             }
             Piece::TableName(index) => self.table_name(*index),
             Piece::Database(index) => self.database(*index),
+            Piece::Suffixed(name) if self.explain => push_quoted(name.as_bytes(), &mut self.out.text),
+            Piece::Suffixed(name) => {
+                let name = format!("{name}_{}", self.target.suffix);
+                push_quoted(name.as_bytes(), &mut self.out.text);
+            }
+            Piece::ByShard(texts) => {
+                if let Some(text) = texts.get(self.target.shard as usize) {
+                    self.out.text.extend_from_slice(text);
+                }
+            }
             Piece::Temporary(load) => (self.fill.temporary)(*load, &mut self.out.text),
             Piece::Reduction(number) => {
                 (self.fill.temporary)(REDUCTIONS_FROM + number, &mut self.out.text);
