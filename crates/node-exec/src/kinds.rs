@@ -13,10 +13,8 @@ pub static SCRATCHES: Counter = Counter::new(
     "Queries that ran over temporary tables on one data node.",
 );
 /// Rows that were brought together for them.
-pub static SCRATCH_ROWS: Counter = Counter::new(
-    "ddm_scratch_rows_total",
-    "Rows that were loaded into temporary tables.",
-);
+pub static SCRATCH_ROWS: Counter =
+    Counter::new("ddm_scratch_rows_total", "Rows that were loaded into temporary tables.");
 /// Statements that changed copies on all shards.
 pub static EVERYWHERES: Counter = Counter::new(
     "ddm_broadcast_statements_total",

@@ -173,12 +173,7 @@ impl<'p, 's> Partners<'p, 's> {
 
     /// `column IN (SELECT other FROM …)`: where that is a condition, rows on either side without a
     /// partner are of no use.
-    fn tie_selected(
-        &mut self,
-        column: ColumnOf,
-        query: &Query,
-        counts: &dyn Fn(ColumnOf) -> bool,
-    ) {
+    fn tie_selected(&mut self, column: ColumnOf, query: &Query, counts: &dyn Fn(ColumnOf) -> bool) {
         let Some(select) = plain_select(query, self.bound.src) else { return };
         let inner = self.bound.block_by_token.get(&select.select_tok).copied();
         let (Some(inner), [SelectItem::Expr { expr, .. }]) = (inner, select.items.as_slice())
@@ -380,8 +375,7 @@ impl<'p, 's> Partners<'p, 's> {
     pub fn keys(&self, index: usize, columns: &[&Column]) -> Vec<String> {
         let is_tied = |column: &Column| {
             self.ties.iter().any(|tie| {
-                tie.column.reference == index
-                    && std::ptr::eq(self.bound.column(tie.column), column)
+                tie.column.reference == index && std::ptr::eq(self.bound.column(tie.column), column)
             })
         };
         let keys = columns.iter().filter(|column| is_tied(column) && can_be_key(column));
@@ -390,9 +384,8 @@ impl<'p, 's> Partners<'p, 's> {
 
     /// The same for a result, of whose columns these are numbers.
     pub fn result_keys(&self, result: u32, columns: &[String], numbers: &[bool]) -> Vec<String> {
-        let is_tied = |at: usize| {
-            self.ties.iter().any(|tie| tie.other == Other::Result(result, at))
-        };
+        let is_tied =
+            |at: usize| self.ties.iter().any(|tie| tie.other == Other::Result(result, at));
         let keys = columns.iter().zip(numbers).enumerate();
         let keys = keys.filter(|(at, (_, is_number))| **is_number && is_tied(*at));
         keys.map(|(_, (name, _))| name.clone()).collect()
@@ -442,9 +435,7 @@ fn common_pairs(bound: &Bound<'_>, block: usize, parts: &[Expr]) -> Vec<(ColumnO
 
 fn family_of(column: &Column) -> Option<Family> {
     match column.class {
-        ColumnClass::Integer
-        | ColumnClass::UnsignedInteger
-        | ColumnClass::Decimal { scale: 0 } => {
+        ColumnClass::Integer | ColumnClass::UnsignedInteger | ColumnClass::Decimal { scale: 0 } => {
             (column.type_name() != "year").then_some(Family::Integer)
         }
         ColumnClass::Date => Some(Family::Date),
@@ -465,8 +456,7 @@ fn can_be_key(column: &Column) -> bool {
         | ColumnClass::Date
         | ColumnClass::DateTime => true,
         ColumnClass::Text if matches!(column.type_name(), "char" | "varchar") => {
-            let digits: String =
-                column.column_type.chars().filter(char::is_ascii_digit).collect();
+            let digits: String = column.column_type.chars().filter(char::is_ascii_digit).collect();
             digits.parse().is_ok_and(|length: usize| length <= KEY_CHARACTERS_MAX)
         }
         _ => false,
