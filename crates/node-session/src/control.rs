@@ -250,7 +250,10 @@ impl Core {
         let parsed = crate::query::parse_source(of_inner, 0)?;
         let planned = plan_parsed(self, &parsed, of_inner)?;
         let values = crate::query::values_of(of_inner);
-        let lines = planned.explain(&values)?;
+        let lines = match explain.analyze {
+            true => self.analyze(&planned, of_inner).await?,
+            false => planned.explain(&values)?,
+        };
         let rows: Vec<crate::show::Row> =
             lines.into_iter().map(|line| vec![Some(line.into_bytes())]).collect();
         let mut exec = self.exec();

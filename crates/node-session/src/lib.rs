@@ -2,6 +2,7 @@
 //! decides what a statement is and lends its session to the executor; it never talks to a data node
 //! itself but through node-exec.
 
+mod analyze;
 mod catalogue;
 mod catalogue_rows;
 mod control;
