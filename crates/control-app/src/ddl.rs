@@ -6,6 +6,7 @@
 pub(crate) mod definition;
 pub mod flow;
 pub mod orphans;
+mod unfinished;
 
 use crate::app::App;
 use crate::change::Tries;

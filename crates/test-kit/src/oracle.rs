@@ -9,6 +9,7 @@ use crate::plain_server::PlainServer;
 use anyhow::{Result, bail};
 use node_backend::ConnectOptions;
 use node_backend::Connection;
+use std::borrow::Cow;
 
 /// One statement's end.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ impl Oracle<'_> {
         for sql in statements(&sql_dir().join(file))? {
             // Where the plain server cannot prepare a statement, text is the only protocol.
             let plain_sql = without_sharding(&sql);
+            let plain_sql = plain_sql.as_ref();
             let expected = observe(&mut plain, protocol, plain_sql).await;
             let (expected, protocol_used) = match expected {
                 Observed::Error { number: 1295, .. } => {
@@ -66,14 +68,22 @@ impl Oracle<'_> {
     }
 }
 
-/// A table's definition as the plain server takes it.
-fn without_sharding(sql: &str) -> &str {
-    let at = if sql.starts_with("CREATE TABLE") {
-        sql.find(" DBPARTITION BY").or_else(|| sql.find(" BROADCAST"))
-    } else {
-        None
+/// A table's definition as the plain server takes it: without the clause that stands at its end or
+/// before its query.
+fn without_sharding(sql: &str) -> Cow<'_, str> {
+    let is_create =
+        sql.starts_with("CREATE TABLE") || sql.starts_with("CREATE OR REPLACE TABLE");
+    let at = match is_create {
+        true => sql.find(" DBPARTITION BY").or_else(|| sql.find(" BROADCAST")),
+        false => None,
     };
-    at.map_or(sql, |at| &sql[..at])
+    let Some(at) = at else { return Cow::Borrowed(sql) };
+    let queries = [" AS SELECT", " IGNORE SELECT", " REPLACE SELECT", " IGNORE AS SELECT", " REPLACE AS SELECT"];
+    let query = queries.iter().filter_map(|word| sql[at..].find(word)).min();
+    match query {
+        Some(query) => Cow::Owned(format!("{}{}", &sql[..at], &sql[at + query..])),
+        None => Cow::Borrowed(&sql[..at]),
+    }
 }
 
 /// Drops what a former file left, and makes the tables and rows that every file starts from.

@@ -9,6 +9,7 @@ mod column;
 pub mod definition;
 pub mod model;
 pub mod parameters;
+pub mod rename_mark;
 pub mod rule;
 pub mod slow_query;
 pub mod stream;

@@ -4,7 +4,7 @@
 
 use super::{empty_plan, made, name_of, next_version, plan_table, schema_for};
 use crate::bind::walk::no_such_table;
-use crate::plan::{DdlStatement, PlanTable, table_targets};
+use crate::plan::{DdlStatement, PlanTable, TablePlace, table_targets};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Piece, Template, push_quoted};
 use base::sql_error::{SqlError, TABLE_EXISTS};
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use topology::algorithm::Target;
 use topology::model::{Schema, Table, physical_database};
+use topology::rename_mark;
 use topology::rule::{check_table, check_table_name};
 use topology::stream::TableChange;
 
@@ -84,13 +85,18 @@ pub(crate) fn rename_table(
         names.now.insert(old_name.to_lowercase(), None);
         names.now.insert(renamed.name.to_lowercase(), Some((renamed, before)));
     }
-    plan.statements.extend(statement(tables, texts));
     let renamed = names.now.into_values().flatten();
     plan.changes.extend(
         renamed
             .filter(|(table, before)| table.name != *before)
             .map(|(table, from)| TableChange::Rename { from, table: next_version(&table) }),
     );
+    let first = tables.first().map(|table: &PlanTable| table.name.to_lowercase());
+    if let (Some(first), true) = (first, plan.changes.len() > 1) {
+        plan.statements.extend(marks(schema, &first, &mut texts));
+        plan.afterwards.extend(drop_mark(schema, &texts, &rename_mark::after(&first)));
+    }
+    plan.statements.extend(statement(tables, texts));
     Ok(made(plan))
 }
 
@@ -108,10 +114,75 @@ fn add_pair(schema: &Schema, from: &Table, to: &Table, target: Target, out: &mut
     }
 }
 
+/// A text and what undoes it, for each shard.
+type Texts = Vec<(Vec<u8>, Vec<Vec<u8>>)>;
+
+/// The statements that set the shards' marks; the renames then take them along.
+fn marks(schema: &Schema, first: &str, texts: &mut Texts) -> Vec<DdlStatement> {
+    let (before, after) = (rename_mark::before(first), rename_mark::after(first));
+    let clear = drop_mark(schema, texts, &after);
+    let create = by_name(schema, texts, &before, "CREATE TABLE IF NOT EXISTS ", " (id INT)");
+    let undo = drop_mark(schema, texts, &before);
+    let create = create.map(|create| DdlStatement { undo: undo.map(|undo| undo.text), ..create });
+    for (shard, (text, undo)) in (0_u32..).zip(texts).filter(|(_, (text, _))| !text.is_empty()) {
+        let name = |mark: &str| mark_name(schema, shard, mark);
+        text.extend([b", ".as_slice(), &name(&before), b" TO ", &name(&after)].concat());
+        undo.push([name(&after).as_slice(), b" TO ", &name(&before)].concat());
+    }
+    clear.map(|clear| DdlStatement { undo: Some(clear.text.clone()), ..clear })
+        .into_iter()
+        .chain(create)
+        .collect()
+}
+
+fn mark_name(schema: &Schema, shard: u32, mark: &str) -> Vec<u8> {
+    let mut name = Vec::new();
+    push_quoted(physical_database(&schema.name, shard).as_bytes(), &mut name);
+    name.push(b'.');
+    push_quoted(mark.as_bytes(), &mut name);
+    name
+}
+
+fn drop_mark(schema: &Schema, texts: &Texts, mark: &str) -> Option<DdlStatement> {
+    by_name(schema, texts, mark, "DROP TABLE IF EXISTS ", "")
+}
+
+/// A statement about a mark, on every shard that has renames.
+fn by_name(
+    schema: &Schema,
+    texts: &Texts,
+    mark: &str,
+    head: &str,
+    tail: &str,
+) -> Option<DdlStatement> {
+    let of_shard = |(shard, (text, _)): (u32, &(Vec<u8>, Vec<Vec<u8>>))| match text.is_empty() {
+        true => Vec::new(),
+        false => [head.as_bytes(), &mark_name(schema, shard, mark), tail.as_bytes()].concat(),
+    };
+    let made: Vec<Vec<u8>> = (0_u32..).zip(texts).map(of_shard).collect();
+    let table = PlanTable {
+        schema: schema.name.clone(),
+        name: mark.to_owned(),
+        alias: mark.to_owned(),
+        place: TablePlace::Broadcast,
+    };
+    let targets = (0_u32..)
+        .zip(&made)
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(shard, _)| Target { shard, suffix: 0 })
+        .collect();
+    Some(DdlStatement {
+        tables: Arc::from([table]),
+        targets,
+        text: Template::made(vec![Piece::ByShard(Arc::from(made))], Vec::new()),
+        undo: None,
+    })
+}
+
 /// One statement with a text for each shard.
 fn statement(
     tables: Vec<PlanTable>,
-    texts: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    texts: Texts,
 ) -> Option<DdlStatement> {
     let targets: Vec<Target> = (0_u32..)
         .zip(&texts)
