@@ -106,7 +106,8 @@ async fn send_and_relay(
             exec.release(held);
             continue;
         }
-        return finish(exec, held, outcome, Names::of(tables)).await;
+        let counts_found = counts_found(statement);
+        return finish(exec, held, outcome, Names::of(tables), counts_found).await;
     }
 }
 
@@ -123,7 +124,11 @@ pub async fn pass_through(
     held.lease.queue_query(text);
     let outcome = relay_answer(exec, &mut held, names).await;
     drop(active);
-    finish(exec, held, outcome, names).await
+    finish(exec, held, outcome, names, false).await
+}
+
+fn counts_found(statement: &Statement<'_>) -> bool {
+    matches!(&statement.planned.plan, sql_plan::Plan::Routed(plan) if plan.counts_found)
 }
 
 async fn queue_prepared(
@@ -157,10 +162,14 @@ async fn finish(
     mut held: Held,
     outcome: Result<OkHead, ExecError>,
     names: Names<'_>,
+    counts_found: bool,
 ) -> Result<(), ExecError> {
     match outcome {
         Ok(head) => {
             exec.session.last.warnings.clear();
+            if counts_found {
+                exec.session.last.found_rows = found_rows(&mut held.lease).await?;
+            }
             if head.warnings > 0 {
                 exec.out.flush().await?;
                 exec.session.last.warnings = warnings_of(&mut held.lease, names).await;
@@ -178,24 +187,42 @@ async fn finish(
     }
 }
 
+/// FOUND_ROWS() of a connection.
+pub async fn found_rows(connection: &mut Connection) -> Result<u64, ExecError> {
+    let rows = connection.query(b"SELECT FOUND_ROWS()").await?.into_rows();
+    let found = rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok());
+    Ok(found.unwrap_or_default())
+}
+
 /// SHOW WARNINGS of a connection, with logical names.
 pub async fn warnings_of(connection: &mut Connection, names: Names<'_>) -> Vec<Warning> {
-    match connection.query(b"SHOW WARNINGS").await {
-        Ok(result) => result
-            .into_rows()
-            .iter()
-            .take(WARNINGS_MAX)
-            .map(|row| Warning {
-                level: row.text(0).unwrap_or_default(),
-                code: row.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
-                message: names.rewrite_message(row.get(2).unwrap_or_default()),
-            })
-            .collect(),
+    connection.queue_query(b"SHOW WARNINGS");
+    match read_warnings(connection, names).await {
+        Ok(warnings) => warnings,
         Err(error) => {
             tracing::debug!(%error, "the warnings of a statement cannot be read");
             Vec::new()
         }
     }
+}
+
+/// The answer to a SHOW WARNINGS that was queued before.
+pub async fn read_warnings(
+    connection: &mut Connection,
+    names: Names<'_>,
+) -> Result<Vec<Warning>, ExecError> {
+    connection.open_stream().await?;
+    let mut warnings = Vec::new();
+    while let Some(row) = connection.next_row().await? {
+        if warnings.len() < WARNINGS_MAX {
+            warnings.push(Warning {
+                level: row.text(0).unwrap_or_default(),
+                code: row.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
+                message: names.rewrite_message(row.get(2).unwrap_or_default()),
+            });
+        }
+    }
+    Ok(warnings)
 }
 
 /// Passes one answer on, all its results. An error of the data node is answered as one, with

@@ -102,7 +102,7 @@ impl Core {
             Statement::Account(_) => {
                 return Err(not_supported("account management in SQL; use the API"));
             }
-            Statement::Sequence(_) => return Err(not_supported("SEQUENCE statements")),
+            Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
             Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,
             Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
             Statement::Other(_) => return Err(not_supported("this kind of statement")),
@@ -210,6 +210,7 @@ impl Core {
             KillKind::Connection => Kill::Connection,
             KillKind::Query => Kill::Query,
             KillKind::Physical => return Err(not_supported("KILL PHYSICAL")),
+            KillKind::User => return Err(not_supported("KILL USER")),
         };
         let id = kill.id.as_ref().map(|id| text(id.span.of(source.text))).unwrap_or_default();
         let id: u64 = id

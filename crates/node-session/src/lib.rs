@@ -3,6 +3,7 @@
 //! itself but through node-exec.
 
 mod catalogue;
+mod catalogue_rows;
 mod control;
 mod create_from;
 pub mod handshake;
@@ -13,11 +14,14 @@ mod maintain;
 pub mod permission;
 pub mod plan_cache;
 pub mod prepared;
+mod prepared_sequences;
 pub mod processes;
 mod query;
 pub mod reader;
 pub mod recovery;
 pub mod replicas;
+mod sequence_values;
+mod sequences;
 pub mod session;
 pub mod shared;
 mod show;

@@ -16,7 +16,7 @@ use node_exec::exec::PreparedInput;
 use node_exec::names::Names;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
-use sql_syntax::{TokenBuf, TokenKind, lex};
+use sql_syntax::{LexMode, TokenBuf, TokenKind, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
@@ -31,8 +31,12 @@ impl Core {
     /// COM_STMT_PREPARE.
     pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
         match self.with_views(text)? {
-            Some(expanded) => self.prepare_text(&expanded, Some(text)).await,
-            None => self.prepare_text(text, None).await,
+            Some(expanded) => {
+                self.prepare_text(&expanded).await?;
+                self.statements.note_written(text);
+                Ok(())
+            }
+            None => self.prepare_text(text).await,
         }
     }
 
@@ -56,11 +60,7 @@ impl Core {
         }
     }
 
-    async fn prepare_text(
-        &mut self,
-        text: &[u8],
-        written: Option<&[u8]>,
-    ) -> Result<(), ExecError> {
+    async fn prepare_text(&mut self, text: &[u8]) -> Result<(), ExecError> {
         let mode = self.lex;
         let mut tokens = TokenBuf::new();
         lex(text, 0, &mode, &mut tokens);
@@ -78,6 +78,9 @@ impl Core {
             params: &[],
             input: None,
         };
+        if let Some((params, columns)) = self.describe_with_sequences(source).await? {
+            return self.keep_prepared(text, tokens, mode, None, params, &columns);
+        }
         let parsed = parse_source(source, 0)?;
         let param_tokens = params_of(&tokens);
         let planned = match Self::is_session_statement(&parsed.stmt) {
@@ -87,13 +90,29 @@ impl Core {
         let planned = planned.filter(|planned| !matches!(planned.plan, Plan::Session)).map(Rc::new);
         let (params, columns) = match &planned {
             Some(planned) => self.describe(planned, source, &param_tokens).await?,
+            None if matches!(parsed.stmt, sql_syntax::ast::Statement::Query(_)) => {
+                let source = Source { param_tokens: &param_tokens, ..source };
+                (None, self.describe_catalogue(&parsed, source).await?)
+            }
             None => (None, Vec::new()),
         };
+        self.keep_prepared(text, tokens, mode, planned, params, &columns)
+    }
+
+    fn keep_prepared(
+        &mut self,
+        text: &[u8],
+        tokens: TokenBuf,
+        mode: LexMode,
+        planned: Option<Rc<Planned>>,
+        params: Option<Vec<ColumnDefinition>>,
+        columns: &[ColumnDefinition],
+    ) -> Result<(), ExecError> {
+        let param_tokens = params_of(&tokens);
         let count = param_tokens.len();
         let schema = self.exec.identity.schema.clone();
         let planned = planned.map(|planned| (self.snapshot.version, planned));
-        let mut prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
-        prepared.written = written.map(Into::into);
+        let prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
         let Some(statement_id) = self.statements.add(prepared) else {
             return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
                 1461,
@@ -101,7 +120,7 @@ impl Core {
                 "Can't create more than max_prepared_stmt_count statements",
             )));
         };
-        self.reply_prepared(statement_id, count, params, &columns);
+        self.reply_prepared(statement_id, count, params, columns);
         Ok(())
     }
 
@@ -136,7 +155,7 @@ impl Core {
 
     /// What a data node says of a statement's parameters and columns. Only queries have columns;
     /// other statements are not shown to a data node before they run.
-    async fn describe(
+    pub(crate) async fn describe(
         &mut self,
         planned: &Planned,
         source: Source<'_>,
@@ -238,6 +257,9 @@ impl Core {
         match &prepared.planned {
             Some((_, planned)) => run_planned(self, planned, source).await,
             None => {
+                if self.execute_with_sequences(source).await? {
+                    return Ok(());
+                }
                 let parsed = parse_source(source, 0)?;
                 if self.run_session_statement(&parsed, source).await? {
                     return Ok(());

@@ -38,6 +38,7 @@ impl Core {
             K::CreateDatabase => self.show_create_database(show, source).await,
             K::Warnings | K::Errors => self.show_warnings(show, source).await,
             K::ProcessList => self.show_process_list(show.full).await,
+            K::Sequences => self.show_sequences(show, source).await,
             K::Rule => self.show_rule(show, source).await,
             K::Topology => self.show_topology(show, source).await,
             K::DataNode => self.show_data_node().await,

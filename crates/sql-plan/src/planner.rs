@@ -101,7 +101,7 @@ pub fn plan(
         Statement::RenameTable(pairs) => ddl::rename_table(&subject, pairs)?,
         Statement::CreateIndex(create) => ddl::create_index(&subject, create)?,
         Statement::DropIndex(drop) => ddl::drop_index(&subject, drop)?,
-        Statement::Load(_) => return Err(unsupported("LOAD DATA")),
+        Statement::Load(load) => crate::load::plan(&subject, load)?,
         Statement::CreateView(view) => ddl::view::create_view(&subject, view)?,
         Statement::DropView(drop) => ddl::view::drop_view(&subject, drop)?,
         Statement::Call(_) => return Err(unsupported("a stored procedure")),
@@ -109,11 +109,12 @@ pub fn plan(
         _ => Made::session(),
     };
     let reads = crate::reads::of(&made, tokens, text);
+    let (made, hinted) = crate::hint::apply(&subject, made)?;
     Ok(Planned {
         reads,
         plan: made.plan,
         cacheable: made.cacheable,
-        access: access::access(&parsed.stmt, text, context.current_schema),
+        access: [access::access(&parsed.stmt, text, context.current_schema), hinted].concat(),
         read_only: made.read_only,
         locking: made.locking,
         uses: made.uses,

@@ -103,6 +103,10 @@ fn go(text: &str, snapshot: &Snapshot) -> bool {
                     plan.text.render(&fill, target, &mut out);
                     plan.loads.iter().for_each(|load| load.text.render(&fill, target, &mut out));
                 }
+                Ok(Action::ScratchWrite { plan, .. }) => {
+                    plan.text.render(&fill, target, &mut out);
+                    plan.loads.iter().for_each(|load| load.text.render(&fill, target, &mut out));
+                }
                 Ok(
                     Action::Forward { text, .. }
                     | Action::Scatter { text, .. }
@@ -124,7 +128,11 @@ fn go(text: &str, snapshot: &Snapshot) -> bool {
                 insert.render(&part, &ids, &fill, &mut out);
             }
         }
-        Plan::InsertSelect(_) | Plan::Ddl(_) | Plan::Session => {}
+        Plan::InsertSelect(_)
+        | Plan::ScratchInsert(_)
+        | Plan::Load(_)
+        | Plan::Ddl(_)
+        | Plan::Session => {}
     }
     true
 }

@@ -1,6 +1,6 @@
 //! The writer: the source's text between edits, the edits' pieces in their places.
 
-use super::{Edit, Fill, How, Piece, Rendered, RowFill, TokenRange, push_quoted};
+use super::{Edit, Fill, How, Piece, REDUCTIONS_FROM, Rendered, RowFill, TokenRange, push_quoted};
 use crate::value::ValueRef;
 use sql_syntax::{Hint, HintKind};
 use topology::algorithm::Target;
@@ -160,6 +160,9 @@ impl Writer<'_, '_> {
                 }
             }
             Piece::Temporary(load) => (self.fill.temporary)(*load, &mut self.out.text),
+            Piece::Reduction(number) => {
+                (self.fill.temporary)(REDUCTIONS_FROM + number, &mut self.out.text);
+            }
             Piece::Tokens(range) => {
                 let copying = std::mem::replace(&mut self.copying, true);
                 self.tokens(*range);
