@@ -135,9 +135,7 @@ impl Core {
                 let ask = [b"SHOW CREATE TABLE ".as_slice(), &place.qualified()].concat();
                 let create = match lease.query(&ask).await {
                     Ok(answer) => answer.into_rows().first().and_then(|row| row.text(1)),
-                    Err(error)
-                        if error.server().is_some_and(|one| one.number == NO_SUCH_TABLE) =>
-                    {
+                    Err(error) if error.server().is_some_and(|one| one.number == NO_SUCH_TABLE) => {
                         None
                     }
                     Err(error) => return Err(ExecError::from(error)),
@@ -304,7 +302,8 @@ impl Core {
                 }
                 let last = message_of(last);
                 let is_good = status.as_ref().is_none_or(|(kind, told)| {
-                    kind == "status" && matches!(told.as_str(), "OK" | "Table is already up to date")
+                    kind == "status"
+                        && matches!(told.as_str(), "OK" | "Table is already up to date")
                 });
                 if is_good {
                     status = Some(last);
@@ -344,8 +343,8 @@ impl Core {
                 let QueryResult::Rows(set) = lease.query(&ask).await? else { continue };
                 let width = set.columns.len();
                 let rows = set.rows.iter();
-                let fields = rows
-                    .map(|row| (0..width).map(|at| row.get(at).map(<[u8]>::to_vec)).collect());
+                let fields =
+                    rows.map(|row| (0..width).map(|at| row.get(at).map(<[u8]>::to_vec)).collect());
                 answers.push(fields.collect::<Vec<Row>>());
             }
             Ok::<_, ExecError>(answers)
@@ -388,18 +387,9 @@ fn prevailing(definitions: &Definitions) -> Option<String> {
 }
 
 /// A row of CHECK TABLE t; without parts the physical table is not there.
-fn difference_row(
-    id: usize,
-    place: &Place,
-    table: &Table,
-    parts: Option<(&Parts, Parts)>,
-) -> Row {
-    let mut row = vec![
-        field(id),
-        field(&place.database),
-        field(&place.physical),
-        field(type_name(table)),
-    ];
+fn difference_row(id: usize, place: &Place, table: &Table, parts: Option<(&Parts, Parts)>) -> Row {
+    let mut row =
+        vec![field(id), field(&place.database), field(&place.physical), field(type_name(table))];
     let Some((right, own)) = parts else {
         row.extend((0..10).map(|_| field("")));
         row.push(field("TABLE NOT EXISTS"));

@@ -86,13 +86,6 @@ impl Statements {
         Some(self.last_id)
     }
 
-    /// What the client wrote for the statement that was added last.
-    pub fn note_written(&mut self, text: &[u8]) {
-        if let Some(statement) = self.all.get_mut(&self.last_id) {
-            statement.written = Some(text.into());
-        }
-    }
-
     /// A statement, taken out for its execution.
     pub fn take(&mut self, id: u32) -> Option<Prepared> {
         self.all.remove(&id)

@@ -89,8 +89,9 @@ pub fn expand(
             return Err(refused("the statement is too long with the queries of its views"));
         }
         lex(&text, 0, mode, &mut tokens);
-        let parsed = parse(&text, &tokens, mode)
-            .map_err(|error| refused(format!("a view cannot be put into the statement: {error}")))?;
+        let parsed = parse(&text, &tokens, mode).map_err(|error| {
+            refused(format!("a view cannot be put into the statement: {error}"))
+        })?;
         let scene = Scene { src: &text, tokens: &tokens, snapshot, current_schema, mode };
         match expand_once(&scene, &parsed)? {
             Some(next) => text = next,
@@ -233,9 +234,7 @@ fn keep_names(
                 expr.span.start <= site.name.span.start && site.name.span.end <= expr.span.end
             };
             let text = expr.span.of(scene.src);
-            if sites.iter().any(holds)
-                && text.len() <= NAME_BYTES_MAX
-                && !named.contains(&span.end)
+            if sites.iter().any(holds) && text.len() <= NAME_BYTES_MAX && !named.contains(&span.end)
             {
                 let mut alias = b" AS ".to_vec();
                 crate::template::push_quoted(text, &mut alias);

@@ -3,7 +3,7 @@
 //! [`super::unfinished`]) and its definition read back. So no lock outlives its node, and a table is
 //! wholly old or wholly new as far as its statement can be finished.
 
-use super::{definition, forget, pending, unfinished};
+use super::{definition, forget, moved, pending, unfinished};
 use crate::app::App;
 use crate::change::Change;
 use crate::error::AppError;
@@ -84,6 +84,9 @@ async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
                     rename_physical(app, &known.value.table, to, &shards).await?;
                 }
             }
+            TableChange::Move { from, table } => {
+                moved::clear(app, record, from, table, &shards).await?;
+            }
             // Read back at the end, in the same transaction that forgets the change.
             TableChange::Alter { table } => {
                 unfinished::finish_alter(app, record, table, &shards).await?;
@@ -113,6 +116,13 @@ async fn end(app: &App, ddl: &Versioned<DdlRecord>, done: bool) -> Result<(), Ap
                     let Some(before) = table(app, record, from).await? else { continue };
                     let renamed = Table { name: to.name.clone(), ..before.value.table };
                     names.insert(to.name.to_lowercase(), Some(renamed));
+                }
+                TableChange::Move { from, .. } => {
+                    let before = table(app, record, &from.name).await?;
+                    if let Some(before) = before.filter(|before| before.value.table.frozen) {
+                        let thawed = Table { frozen: false, ..before.value.table };
+                        names.insert(from.name.to_lowercase(), Some(thawed));
+                    }
                 }
                 TableChange::Create { .. } => {}
             }
@@ -183,7 +193,7 @@ async fn table(
 }
 
 /// The shards that hold a table, with how many physical tables in each.
-fn homes<'a>(table: &Table, shards: &'a [Shard]) -> (&'a [Shard], u32) {
+pub(super) fn homes<'a>(table: &Table, shards: &'a [Shard]) -> (&'a [Shard], u32) {
     match &table.placement {
         Placement::Single => (&shards[..shards.len().min(1)], 1),
         Placement::Broadcast => (shards, 1),
@@ -191,7 +201,11 @@ fn homes<'a>(table: &Table, shards: &'a [Shard]) -> (&'a [Shard], u32) {
     }
 }
 
-async fn drop_physical(app: &App, table: &Table, shards: &[Shard]) -> Result<(), AppError> {
+pub(super) async fn drop_physical(
+    app: &App,
+    table: &Table,
+    shards: &[Shard],
+) -> Result<(), AppError> {
     let (shards, suffixes) = homes(table, shards);
     for shard in shards {
         for suffix in 0..suffixes {
@@ -232,7 +246,7 @@ pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-async fn execute(app: &App, shard: &Shard, sql: &str) -> Result<(), AppError> {
+pub(super) async fn execute(app: &App, shard: &Shard, sql: &str) -> Result<(), AppError> {
     let Some((found, login)) = login(app, shard).await? else { return Ok(()) };
     app.data_nodes
         .execute(&login, sql)

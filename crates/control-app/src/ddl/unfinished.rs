@@ -103,7 +103,8 @@ pub(super) async fn finish_renames(
         let Some(shard) = shards.get(step.shard as usize) else { continue };
         let Some((_, login)) = login(app, shard).await? else { continue };
         for mark in [rename_mark::before(&step.table), rename_mark::after(&step.table)] {
-            let drop = format!("DROP TABLE IF EXISTS {}.{}", quoted(&shard.database), quoted(&mark));
+            let drop =
+                format!("DROP TABLE IF EXISTS {}.{}", quoted(&shard.database), quoted(&mark));
             let dropped = app.data_nodes.execute(&login, &drop).await;
             dropped.map_err(|error| AppError::Broken(error.to_string()))?;
         }

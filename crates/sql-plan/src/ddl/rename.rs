@@ -129,7 +129,8 @@ fn marks(schema: &Schema, first: &str, texts: &mut Texts) -> Vec<DdlStatement> {
         text.extend([b", ".as_slice(), &name(&before), b" TO ", &name(&after)].concat());
         undo.push([name(&after).as_slice(), b" TO ", &name(&before)].concat());
     }
-    clear.map(|clear| DdlStatement { undo: Some(clear.text.clone()), ..clear })
+    clear
+        .map(|clear| DdlStatement { undo: Some(clear.text.clone()), ..clear })
         .into_iter()
         .chain(create)
         .collect()
@@ -164,6 +165,7 @@ fn by_name(
         schema: schema.name.clone(),
         name: mark.to_owned(),
         alias: mark.to_owned(),
+        physical_base: None,
         place: TablePlace::Broadcast,
     };
     let targets = (0_u32..)
@@ -180,10 +182,7 @@ fn by_name(
 }
 
 /// One statement with a text for each shard.
-fn statement(
-    tables: Vec<PlanTable>,
-    texts: Texts,
-) -> Option<DdlStatement> {
+fn statement(tables: Vec<PlanTable>, texts: Texts) -> Option<DdlStatement> {
     let targets: Vec<Target> = (0_u32..)
         .zip(&texts)
         .filter(|(_, (text, _))| !text.is_empty())
@@ -195,9 +194,8 @@ fn statement(
     let word = |text: Vec<u8>| [b"RENAME TABLE ".as_slice(), &text].concat();
     let (there, back): (Vec<_>, Vec<_>) =
         texts.into_iter().map(|(text, undo)| (word(text), word(undo.join(&b", "[..])))).unzip();
-    let by_shard = |texts: Vec<Vec<u8>>| {
-        Template::made(vec![Piece::ByShard(Arc::from(texts))], Vec::new())
-    };
+    let by_shard =
+        |texts: Vec<Vec<u8>>| Template::made(vec![Piece::ByShard(Arc::from(texts))], Vec::new());
     Some(DdlStatement {
         tables: Arc::from(tables),
         targets,
@@ -245,4 +243,3 @@ pub(crate) fn rename_statement(
         undo: Some(Template::made(undo, Vec::new())),
     }
 }
-

@@ -5,7 +5,8 @@ use super::Scene;
 use crate::expr::is_random_function;
 use crate::template::quoted;
 use sql_syntax::ast::{
-    ColumnRef, Expr, ExprKind, Ident, Parsed, Query, Select, SelectItem, Statement, TableExpr, TableName,
+    ColumnRef, Expr, ExprKind, Ident, Parsed, Query, Select, SelectItem, Statement, TableExpr,
+    TableName,
 };
 use sql_syntax::visit::{Visitor, walk_expr};
 use sql_syntax::{Edits, LexMode, TokenBuf, lex, parse};
@@ -29,8 +30,7 @@ impl Simple {
         let text = view.query.clone().into_bytes();
         let mut tokens = TokenBuf::new();
         // Data nodes keep queries in the plain form.
-        let mode =
-            LexMode { ansi_quotes: false, no_backslash_escapes: false, ..*mode };
+        let mode = LexMode { ansi_quotes: false, no_backslash_escapes: false, ..*mode };
         lex(&text, 0, &mode, &mut tokens);
         let parsed = parse(&text, &tokens, &mode).ok()?;
         let simple = Simple { text, parsed };
@@ -194,7 +194,9 @@ fn is_plain(expr: &Expr, src: &[u8]) -> bool {
                     let name = crate::expr::function_name(call, self.src);
                     call.over.is_none() && call.aggregate().is_none() && !is_random_function(&name)
                 }
-                ExprKind::UserVar { .. } | ExprKind::Assign { .. } | ExprKind::Match { .. } => false,
+                ExprKind::UserVar { .. } | ExprKind::Assign { .. } | ExprKind::Match { .. } => {
+                    false
+                }
                 _ => true,
             };
             true
