@@ -48,6 +48,7 @@ pub(crate) fn rename_table(
     let shards = schema.shards.len();
     let mut texts = vec![(Vec::new(), Vec::new()); shards];
     let mut tables = Vec::new();
+    let mut shown = Vec::new();
     for (from, to) in pairs {
         let old_name = name_of(subject, from.name);
         for name in [from, to] {
@@ -71,7 +72,7 @@ pub(crate) fn rename_table(
         if names.get(&new_name).is_some() && !same {
             return Err(SqlError::new(TABLE_EXISTS, format!("Table '{new_name}' already exists")));
         }
-        let renamed = Table { name: new_name, ..table.clone() };
+        let renamed = Table { name: new_name, physical_base: None, ..table.clone() };
         check_table(schema, &renamed)?;
         for target in table_targets(&table, schema.shard_count()) {
             if let Some((text, undo)) = texts.get_mut(target.shard as usize) {
@@ -82,6 +83,10 @@ pub(crate) fn rename_table(
             }
         }
         tables.push(plan_table(schema, &table));
+        shown.extend_from_slice(if shown.is_empty() { b"RENAME TABLE " } else { b", " });
+        push_quoted(table.name.as_bytes(), &mut shown);
+        shown.extend_from_slice(b" TO ");
+        push_quoted(renamed.name.as_bytes(), &mut shown);
         names.now.insert(old_name.to_lowercase(), None);
         names.now.insert(renamed.name.to_lowercase(), Some((renamed, before)));
     }
@@ -96,7 +101,7 @@ pub(crate) fn rename_table(
         plan.statements.extend(marks(schema, &first, &mut texts));
         plan.afterwards.extend(drop_mark(schema, &texts, &rename_mark::after(&first)));
     }
-    plan.statements.extend(statement(tables, texts));
+    plan.statements.extend(statement(tables, texts, shown));
     Ok(made(plan))
 }
 
@@ -176,13 +181,17 @@ fn by_name(
     Some(DdlStatement {
         tables: Arc::from([table]),
         targets,
-        text: Template::made(vec![Piece::ByShard(Arc::from(made))], Vec::new()),
+        text: by_shard(made, head.trim().as_bytes().to_vec()),
         undo: None,
     })
 }
 
-/// One statement with a text for each shard.
-fn statement(tables: Vec<PlanTable>, texts: Texts) -> Option<DdlStatement> {
+fn by_shard(texts: Vec<Vec<u8>>, shown: Vec<u8>) -> Template {
+    Template::made(vec![Piece::ByShard { texts: Arc::from(texts), shown }], Vec::new())
+}
+
+/// One statement with a text for each shard; `shown` is it in logical names.
+fn statement(tables: Vec<PlanTable>, texts: Texts, shown: Vec<u8>) -> Option<DdlStatement> {
     let targets: Vec<Target> = (0_u32..)
         .zip(&texts)
         .filter(|(_, (text, _))| !text.is_empty())
@@ -194,13 +203,11 @@ fn statement(tables: Vec<PlanTable>, texts: Texts) -> Option<DdlStatement> {
     let word = |text: Vec<u8>| [b"RENAME TABLE ".as_slice(), &text].concat();
     let (there, back): (Vec<_>, Vec<_>) =
         texts.into_iter().map(|(text, undo)| (word(text), word(undo.join(&b", "[..])))).unzip();
-    let by_shard =
-        |texts: Vec<Vec<u8>>| Template::made(vec![Piece::ByShard(Arc::from(texts))], Vec::new());
     Some(DdlStatement {
         tables: Arc::from(tables),
         targets,
-        text: by_shard(there),
-        undo: Some(by_shard(back)),
+        text: by_shard(there, shown.clone()),
+        undo: Some(by_shard(back, shown)),
     })
 }
 
@@ -222,7 +229,7 @@ pub(crate) fn renamed(
     if schema.table(&new_name).is_some() && !same {
         return Err(SqlError::new(TABLE_EXISTS, format!("Table '{new_name}' already exists")));
     }
-    let renamed = Table { name: new_name, ..next_version(table) };
+    let renamed = Table { name: new_name, physical_base: None, ..next_version(table) };
     check_table(schema, &renamed)?;
     Ok(renamed)
 }
