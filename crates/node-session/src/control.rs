@@ -103,7 +103,7 @@ impl Core {
                 return Err(not_supported("account management in SQL; use the API"));
             }
             Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
-            Statement::Maintain(_) => return Err(not_supported("table maintenance")),
+            Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,
             Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
             Statement::Other(_) => return Err(not_supported("this kind of statement")),
             other if Self::is_session_statement(other) => {

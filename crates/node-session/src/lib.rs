@@ -12,6 +12,7 @@ pub mod handshake;
 mod kill;
 mod like;
 mod limits;
+mod maintain;
 pub mod permission;
 pub mod plan_cache;
 pub mod prepared;
