@@ -10,7 +10,10 @@ use crate::reads::StatementReads;
 use crate::sequence::Sequences;
 use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
-use crate::{ddl, insert, insert_select, relay, rows, scratch, scratch_insert, scratch_write, write};
+use crate::upload::Upload;
+use crate::{
+    ddl, insert, insert_select, load, relay, rows, scratch, scratch_insert, scratch_write, write,
+};
 use base::id::DataNodeId;
 use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
@@ -58,6 +61,8 @@ pub struct ExecSession {
     pub touched: Touched,
     /// Which servers the present statement reads.
     pub reads: StatementReads,
+    /// The file that a LOAD DATA LOCAL gets from the client.
+    pub upload: Rc<Upload>,
 }
 
 impl std::fmt::Debug for ExecSession {
@@ -206,13 +211,16 @@ impl ExecSession {
                 out.extend_from_slice(self.identity.connection_id.to_string().as_bytes())
             }
             SessionValue::LastInsertId => {
-                out.extend_from_slice(self.last.insert_id.to_string().as_bytes())
+                // Unsigned and of 64 bits, as the servers' own.
+                out.extend_from_slice(format!("({}|0)", self.last.insert_id).as_bytes())
             }
             SessionValue::RowCount => {
-                out.extend_from_slice(self.last.row_count.to_string().as_bytes())
+                let count = self.last.row_count;
+                out.extend_from_slice(format!("IF(TRUE,{count},{})", i64::MAX).as_bytes())
             }
             SessionValue::FoundRows => {
-                out.extend_from_slice(self.last.found_rows.to_string().as_bytes())
+                let found = self.last.found_rows;
+                out.extend_from_slice(format!("IF(TRUE,{found},{})", i64::MAX).as_bytes())
             }
             SessionValue::Version => quote(&self.identity.version, out),
         }
@@ -286,6 +294,7 @@ impl Exec<'_> {
             Plan::Routed(plan) => self.run_routed(plan, statement).await,
             Plan::Insert(plan) => insert::run(self, plan, statement).await,
             Plan::InsertSelect(plan) => insert_select::run(self, plan, statement).await,
+            Plan::Load(plan) => load::run(self, plan, statement).await,
             Plan::ScratchInsert(plan) => scratch_insert::run(self, plan, statement).await,
             Plan::Ddl(plan) => ddl::run(self, plan, statement).await,
             Plan::Session => {

@@ -106,7 +106,8 @@ async fn send_and_relay(
             exec.release(held);
             continue;
         }
-        return finish(exec, held, outcome, Names::of(tables)).await;
+        let counts_found = counts_found(statement);
+        return finish(exec, held, outcome, Names::of(tables), counts_found).await;
     }
 }
 
@@ -123,7 +124,11 @@ pub async fn pass_through(
     held.lease.queue_query(text);
     let outcome = relay_answer(exec, &mut held, names).await;
     drop(active);
-    finish(exec, held, outcome, names).await
+    finish(exec, held, outcome, names, false).await
+}
+
+fn counts_found(statement: &Statement<'_>) -> bool {
+    matches!(&statement.planned.plan, sql_plan::Plan::Routed(plan) if plan.counts_found)
 }
 
 async fn queue_prepared(
@@ -157,10 +162,14 @@ async fn finish(
     mut held: Held,
     outcome: Result<OkHead, ExecError>,
     names: Names<'_>,
+    counts_found: bool,
 ) -> Result<(), ExecError> {
     match outcome {
         Ok(head) => {
             exec.session.last.warnings.clear();
+            if counts_found {
+                exec.session.last.found_rows = found_rows(&mut held.lease).await?;
+            }
             if head.warnings > 0 {
                 exec.out.flush().await?;
                 exec.session.last.warnings = warnings_of(&mut held.lease, names).await;
@@ -176,6 +185,13 @@ async fn finish(
             Err(error)
         }
     }
+}
+
+/// FOUND_ROWS() of a connection.
+pub async fn found_rows(connection: &mut Connection) -> Result<u64, ExecError> {
+    let rows = connection.query(b"SELECT FOUND_ROWS()").await?.into_rows();
+    let found = rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok());
+    Ok(found.unwrap_or_default())
 }
 
 /// SHOW WARNINGS of a connection, with logical names.

@@ -3,7 +3,9 @@
 //! itself but through node-exec.
 
 mod catalogue;
+mod catalogue_rows;
 mod control;
+mod create_from;
 pub mod handshake;
 mod kill;
 mod like;
@@ -11,11 +13,14 @@ mod limits;
 pub mod permission;
 pub mod plan_cache;
 pub mod prepared;
+mod prepared_sequences;
 pub mod processes;
 mod query;
 pub mod reader;
 pub mod recovery;
 pub mod replicas;
+mod sequence_values;
+mod sequences;
 pub mod session;
 pub mod shared;
 mod show;
@@ -24,4 +29,5 @@ mod show_table;
 pub mod slow_log;
 mod statement;
 mod variables;
+mod views;
 pub mod worker;

@@ -16,7 +16,7 @@ use node_exec::exec::PreparedInput;
 use node_exec::names::Names;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
-use sql_syntax::{TokenBuf, TokenKind, lex};
+use sql_syntax::{LexMode, TokenBuf, TokenKind, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
@@ -30,6 +30,37 @@ fn unknown(id: u32) -> ExecError {
 impl Core {
     /// COM_STMT_PREPARE.
     pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
+        match self.with_views(text)? {
+            Some(expanded) => self.prepare_text(&expanded, Some(text)).await,
+            None => self.prepare_text(text, None).await,
+        }
+    }
+
+    /// The text with the queries of its views, if it names some.
+    fn with_views(&self, text: &[u8]) -> Result<Option<Vec<u8>>, ExecError> {
+        let mode = self.lex;
+        let mut tokens = TokenBuf::new();
+        lex(text, 0, &mode, &mut tokens);
+        let source = Source {
+            text,
+            tokens: &tokens,
+            mode: &mode,
+            param_tokens: &[],
+            params: &[],
+            input: None,
+        };
+        match sql_syntax::parse(text, &tokens, &mode) {
+            Ok(parsed) => crate::views::expand(self, &parsed, source),
+            // Told when it is prepared.
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn prepare_text(
+        &mut self,
+        text: &[u8],
+        written: Option<&[u8]>,
+    ) -> Result<(), ExecError> {
         let mode = self.lex;
         let mut tokens = TokenBuf::new();
         lex(text, 0, &mode, &mut tokens);
@@ -47,6 +78,9 @@ impl Core {
             params: &[],
             input: None,
         };
+        if let Some((params, columns)) = self.describe_with_sequences(source).await? {
+            return self.keep_prepared(text, tokens, mode, None, params, &columns);
+        }
         let parsed = parse_source(source, 0)?;
         let param_tokens = params_of(&tokens);
         let planned = match Self::is_session_statement(&parsed.stmt) {
@@ -56,12 +90,30 @@ impl Core {
         let planned = planned.filter(|planned| !matches!(planned.plan, Plan::Session)).map(Rc::new);
         let (params, columns) = match &planned {
             Some(planned) => self.describe(planned, source, &param_tokens).await?,
+            None if matches!(parsed.stmt, sql_syntax::ast::Statement::Query(_)) => {
+                let source = Source { param_tokens: &param_tokens, ..source };
+                (None, self.describe_catalogue(&parsed, source).await?)
+            }
             None => (None, Vec::new()),
         };
+        self.keep_prepared(text, tokens, mode, planned, params, &columns)
+    }
+
+    fn keep_prepared(
+        &mut self,
+        text: &[u8],
+        tokens: TokenBuf,
+        mode: LexMode,
+        planned: Option<Rc<Planned>>,
+        params: Option<Vec<ColumnDefinition>>,
+        columns: &[ColumnDefinition],
+    ) -> Result<(), ExecError> {
+        let param_tokens = params_of(&tokens);
         let count = param_tokens.len();
         let schema = self.exec.identity.schema.clone();
         let planned = planned.map(|planned| (self.snapshot.version, planned));
-        let prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
+        let mut prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
+        prepared.written = written.map(Into::into);
         let Some(statement_id) = self.statements.add(prepared) else {
             return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
                 1461,
@@ -69,7 +121,7 @@ impl Core {
                 "Can't create more than max_prepared_stmt_count statements",
             )));
         };
-        self.reply_prepared(statement_id, count, params, &columns);
+        self.reply_prepared(statement_id, count, params, columns);
         Ok(())
     }
 
@@ -104,7 +156,7 @@ impl Core {
 
     /// What a data node says of a statement's parameters and columns. Only queries have columns;
     /// other statements are not shown to a data node before they run.
-    async fn describe(
+    pub(crate) async fn describe(
         &mut self,
         planned: &Planned,
         source: Source<'_>,
@@ -206,6 +258,9 @@ impl Core {
         match &prepared.planned {
             Some((_, planned)) => run_planned(self, planned, source).await,
             None => {
+                if self.execute_with_sequences(source).await? {
+                    return Ok(());
+                }
                 let parsed = parse_source(source, 0)?;
                 if self.run_session_statement(&parsed, source).await? {
                     return Ok(());
@@ -220,6 +275,12 @@ impl Core {
         let Some((version, _)) = prepared.planned else { return Ok(()) };
         if version == self.snapshot.version {
             return Ok(());
+        }
+        if let Some(written) = &prepared.written {
+            let text = self.with_views(written)?.unwrap_or_else(|| written.to_vec());
+            lex(&text, 0, &prepared.mode, &mut prepared.tokens);
+            prepared.param_tokens = params_of(&prepared.tokens);
+            prepared.text = text.into();
         }
         let source = Source {
             text: &prepared.text,
@@ -248,7 +309,7 @@ impl Core {
 }
 
 /// The tokens that are `?`, in order.
-fn params_of(tokens: &TokenBuf) -> Vec<u32> {
+pub fn params_of(tokens: &TokenBuf) -> Vec<u32> {
     let all = tokens.tokens().iter().enumerate();
     all.filter(|(_, token)| token.kind == TokenKind::Param).map(|(at, _)| at as u32).collect()
 }

@@ -93,6 +93,8 @@ pub struct Core {
     pub ending: bool,
     /// The statement that runs.
     pub running: Option<Running>,
+    /// The last value that the session took of each sequence.
+    pub last_values: crate::sequence_values::LastValues,
     /// The nonce of COM_CHANGE_USER's check is the handshake's in old clients; new ones get another.
     nonce: [u8; NONCE_LEN],
 }
@@ -144,6 +146,7 @@ impl Session {
             rendered: Rendered::default(),
             touched: Touched::default(),
             reads: Default::default(),
+            upload: Default::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);
         lex.charset = variables::charset_class(client.collation);
@@ -167,6 +170,7 @@ impl Session {
             form: ReplyForm::default(),
             ending: false,
             running: None,
+            last_values: Default::default(),
             nonce: handshake::new_nonce(),
         };
         Self { reader: client.reader, core, command: Vec::new() }
@@ -243,7 +247,9 @@ impl Session {
         }
         let handle = core.handle.clone();
         let active = core.exec.active.clone();
+        let upload = core.exec.upload.clone();
         let mut work = pin!(core.dispatch(command));
+        let mut gone = pin!(reader.watch(&upload));
         let mut told = false;
         loop {
             tokio::select! {
@@ -261,7 +267,7 @@ impl Session {
                     active.kill_all().await;
                     return After::Close;
                 }
-                () = reader.closed() => {
+                () = &mut gone => {
                     active.kill_all().await;
                     return After::Close;
                 }
@@ -482,6 +488,7 @@ impl Core {
         self.exec.transaction_options = TransactionOptions::default();
         self.exec.last = Last::default();
         self.next_transaction = None;
+        self.last_values.clear();
         self.zero_is_a_value = false;
         self.lex = variables::lex_mode(&self.snapshot);
         self.statements = Statements::default();

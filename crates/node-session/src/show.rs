@@ -38,6 +38,7 @@ impl Core {
             K::CreateDatabase => self.show_create_database(show, source).await,
             K::Warnings | K::Errors => self.show_warnings(show, source).await,
             K::ProcessList => self.show_process_list(show.full).await,
+            K::Sequences => self.show_sequences(show, source).await,
             K::Rule => self.show_rule(show, source).await,
             K::Topology => self.show_topology(show, source).await,
             K::DataNode => self.show_data_node().await,
@@ -183,7 +184,7 @@ impl Core {
             .map(|table| {
                 let mut row = vec![field(&table.name)];
                 if show.full {
-                    row.push(field("BASE TABLE"));
+                    row.push(field(if table.view.is_some() { "VIEW" } else { "BASE TABLE" }));
                 }
                 row
             })

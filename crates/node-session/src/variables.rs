@@ -426,14 +426,10 @@ async fn read_variable(connection: &mut Connection, name: &str) -> Result<String
 }
 
 fn follow_lexing(lex: &mut LexMode, zero_is_a_value: &mut bool, state: &SessionState) {
-    let mode = state.get("sql_mode").unwrap_or("").to_ascii_uppercase();
-    let has = |word: &str| mode.trim_matches('\'').split(',').any(|one| one == word);
-    lex.ansi_quotes = has("ANSI_QUOTES") || has("ANSI");
-    lex.no_backslash_escapes = has("NO_BACKSLASH_ESCAPES");
-    lex.pipes_as_concat = has("PIPES_AS_CONCAT") || has("ANSI");
-    lex.ignore_space = has("IGNORE_SPACE") || has("ANSI");
-    lex.high_not_precedence = has("HIGH_NOT_PRECEDENCE");
-    *zero_is_a_value = has("NO_AUTO_VALUE_ON_ZERO");
+    let mode = state.get("sql_mode").unwrap_or("").trim_matches('\'');
+    lex.follow_sql_mode(mode);
+    *zero_is_a_value =
+        mode.split(',').any(|one| one.trim().eq_ignore_ascii_case("NO_AUTO_VALUE_ON_ZERO"));
     if let Some(charset) = state.get("character_set_client") {
         lex.charset = CharsetClass::of_charset(charset.trim_matches('\'').as_bytes());
     }

@@ -8,7 +8,7 @@ use crate::plan::{
     Action, DdlPlan, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan, RowKind, ScratchPlan,
     TablePlace,
 };
-use crate::template::Template;
+use crate::template::{REDUCTIONS_FROM, Template};
 use crate::value::Values;
 use base::sql_error::SqlError;
 use std::collections::BTreeSet;
@@ -22,6 +22,7 @@ impl Planned {
             Plan::Routed(plan) => routed(plan, values, &mut lines)?,
             Plan::Insert(plan) => insert(plan, values, &mut lines)?,
             Plan::InsertSelect(plan) => insert_select(plan, values, &mut lines)?,
+            Plan::Load(plan) => lines.push(format!("Load({})", plan.schema)),
             Plan::ScratchInsert(plan) => scratch_insert(plan, values, &mut lines)?,
             Plan::Ddl(plan) => ddl(plan, values, &mut lines),
             Plan::Session => lines.push("Session()"),
@@ -67,7 +68,7 @@ fn routed(plan: &RoutedPlan, values: &Values<'_>, lines: &mut Lines) -> Result<(
             lines.push(scan(operator, &plan.tables, &targets, text, values));
         }
         Action::Scratch { plan: scratch, sources } => {
-            scratch_lines(scratch, &plan.tables, &sources, values, lines);
+            scratch_lines(scratch, &plan.tables, &sources, values, lines)?;
         }
         Action::ScratchWrite { plan: scratch, sources } => {
             scratch_write_lines(scratch, &sources, values, lines);
@@ -137,19 +138,50 @@ fn scratch_lines(
     sources: &[Vec<Target>],
     values: &Values<'_>,
     lines: &mut Lines,
-) {
-    let text = scratch.text.explained(values, tables);
+) -> Result<(), SqlError> {
+    let holes = |number: u32, out: &mut Vec<u8>| {
+        let text = match number.checked_sub(REDUCTIONS_FROM) {
+            None => format!("temp_{number}"),
+            Some(number) => match scratch.reductions.get(number as usize) {
+                Some(reduction) => format!(
+                    "{} IN (values of temp_{}.{})",
+                    reduction.column,
+                    reduction.source,
+                    reduction.source_column.wrapping_add(1)
+                ),
+                None => "TRUE".to_owned(),
+            },
+        };
+        out.extend_from_slice(text.as_bytes());
+    };
+    let text = scratch.text.explained_with(values, tables, &holes);
     lines.over(format!("Scratch(reason=\"{}\", sql=\"{text}\")", scratch.reason));
-    for ((load, targets), table) in scratch.loads.iter().zip(sources).zip(tables) {
-        let any = matches!(load.source, LoadSource::Shard(_));
-        let text = load.text.explained(values, tables);
-        lines.push(format!(
-            "ExtTableScan(tables=\"{}\", tableType={}, shardCount={}, pushdownSql=\"{text}\")",
-            physical(table, targets),
-            table_type(table),
-            if any { 1 } else { targets.len() },
-        ));
+    let depth = lines.depth;
+    for (load, targets) in scratch.loads.iter().zip(sources) {
+        match (&load.source, tables.get(load.number as usize)) {
+            (LoadSource::Query(plan), _) => {
+                lines.over(format!("Result(temp_{})", load.number));
+                routed(plan, values, lines)?;
+                lines.depth = depth;
+            }
+            (LoadSource::Copy(of), _) => {
+                lines.push(format!("Copy(temp_{} of temp_{of})", load.number));
+            }
+            (source, Some(table)) => {
+                let any = matches!(source, LoadSource::Shard(_));
+                let text = load.text.explained_with(values, tables, &holes);
+                let operator = if load.in_place { "InPlace" } else { "ExtTableScan" };
+                lines.push(format!(
+                    "{operator}(tables=\"{}\", tableType={}, shardCount={}, pushdownSql=\"{text}\")",
+                    physical(table, targets),
+                    table_type(table),
+                    if any { 1 } else { targets.len() },
+                ));
+            }
+            (_, None) => {}
+        }
     }
+    Ok(())
 }
 
 fn scan(

@@ -34,6 +34,17 @@ impl<'s> Subject<'s> {
         Binder::new(self.src, self.tokens, self.snapshot, context.current_schema)
     }
 
+    /// A token's text; nothing behind the end.
+    pub fn word(&self, token: u32) -> &'s [u8] {
+        let span = self.tokens.tokens().get(token as usize).map(|token| token.span());
+        span.map(|span| span.of(self.src)).unwrap_or_default()
+    }
+
+    /// A token's kind.
+    pub fn kind(&self, token: u32) -> Option<sql_syntax::TokenKind> {
+        self.tokens.tokens().get(token as usize).map(|token| token.kind)
+    }
+
     /// The tokens of the whole statement.
     pub fn whole(&self) -> crate::template::TokenRange {
         let last = u32::try_from(self.tokens.tokens().len().saturating_sub(2)).unwrap_or(0);
@@ -90,18 +101,20 @@ pub fn plan(
         Statement::RenameTable(pairs) => ddl::rename_table(&subject, pairs)?,
         Statement::CreateIndex(create) => ddl::create_index(&subject, create)?,
         Statement::DropIndex(drop) => ddl::drop_index(&subject, drop)?,
-        Statement::Load(_) => return Err(unsupported("LOAD DATA")),
-        Statement::CreateView(_) | Statement::DropView(_) => return Err(unsupported("a view")),
+        Statement::Load(load) => crate::load::plan(&subject, load)?,
+        Statement::CreateView(view) => ddl::view::create_view(&subject, view)?,
+        Statement::DropView(drop) => ddl::view::drop_view(&subject, drop)?,
         Statement::Call(_) => return Err(unsupported("a stored procedure")),
         Statement::Handler(_) => return Err(unsupported("HANDLER")),
         _ => Made::session(),
     };
     let reads = crate::reads::of(&made, tokens, text);
+    let (made, hinted) = crate::hint::apply(&subject, made)?;
     Ok(Planned {
         reads,
         plan: made.plan,
         cacheable: made.cacheable,
-        access: access::access(&parsed.stmt, text, context.current_schema),
+        access: [access::access(&parsed.stmt, text, context.current_schema), hinted].concat(),
         read_only: made.read_only,
         locking: made.locking,
         uses: made.uses,

@@ -278,6 +278,7 @@ fn finish(
         many,
         key_guard,
         by_values: true,
+        counts_found: false,
         kind: RowKind::Write,
     };
     // The names of RETURNING's columns can hold literals.

@@ -6,8 +6,9 @@
 use base::id::{DataNodeId, InstanceId};
 use base::secret::Secret;
 use base::sql_error::SqlError;
+use sql_plan::load::LoadWay;
 use sql_plan::merge::Merge;
-use sql_plan::plan::{Action, Place, Plan, PlanTable, Planned, RoutedPlan};
+use sql_plan::plan::{Action, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
 use sql_plan::scratch_write::ScratchRows;
 use sql_plan::template::{Fill, Rendered, SessionValue, Template};
 use sql_plan::value::Values;
@@ -195,6 +196,18 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             writeln!(out, "keys at {:?}", plan.placer.key_positions).unwrap();
             routed(&plan.source, values, out)?;
         }
+        Plan::Load(plan) => match &plan.way {
+            LoadWay::Whole { shard, text } => {
+                let target = Some(Target { shard: *shard, suffix: 0 });
+                show(text, values, &plan.tables, target, out);
+            }
+            LoadWay::Split(split) => {
+                let target = Some(Target { shard: 0, suffix: 0 });
+                show(&split.text, values, &plan.tables, target, out);
+                writeln!(out, "given {:?}, without {:?}", split.given, split.left_out).unwrap();
+                writeln!(out, "keys {:?}", split.keys).unwrap();
+            }
+        },
         Plan::ScratchInsert(plan) => {
             for load in &plan.loads {
                 let targets = load.source.targets(values)?;
@@ -252,8 +265,18 @@ fn routed(plan: &RoutedPlan, values: &Values<'_>, out: &mut String) -> Result<()
         }
         Action::Scratch { plan: scratch, sources } => {
             for (load, targets) in scratch.loads.iter().zip(&sources) {
-                writeln!(out, "table {}", load.definition).unwrap();
-                show(&load.text, values, &plan.tables, targets.last().copied(), out);
+                let list = |what: &str, columns: &[String]| match columns {
+                    [] => String::new(),
+                    columns => format!(" {what} {}", columns.join(", ")),
+                };
+                let keys = list("primary key", &load.primary_key) + &list("keys", &load.keys);
+                writeln!(out, "table {}{}{keys}", load.number, load.definition).unwrap();
+                match &load.source {
+                    LoadSource::Query(plan) => routed(plan, values, out)?,
+                    LoadSource::Copy(of) => writeln!(out, "copy of {of}").unwrap(),
+                    _ if load.in_place => writeln!(out, "in place").unwrap(),
+                    _ => show(&load.text, values, &plan.tables, targets.last().copied(), out),
+                }
             }
             show(&scratch.text, values, &plan.tables, None, out);
         }
@@ -291,7 +314,12 @@ fn with_fill<T>(values: &Values<'_>, tables: &[PlanTable], f: impl FnOnce(&Fill<
         out.extend_from_slice(format!("'<{value:?}>'").as_bytes());
     };
     let temporary = |load: u32, out: &mut Vec<u8>| {
-        out.extend_from_slice(format!("`tmp_{load}`").as_bytes());
+        let reduction = load.checked_sub(sql_plan::template::REDUCTIONS_FROM);
+        let text = match reduction {
+            None => format!("`tmp_{load}`"),
+            Some(number) => format!("<reduction {number}>"),
+        };
+        out.extend_from_slice(text.as_bytes());
     };
     f(&Fill { values, tables, session: &session, temporary: &temporary, inline_params: true })
 }

@@ -59,7 +59,6 @@ fn hints_come_first() {
         ("/*+ db_type=slave */", Reads::Replica),
         ("/*+split_chunk_size=3, db_type=slave*/", Reads::Replica),
         ("/*+split_chunk_size=3*/", Reads::Primary),
-        ("/*+db_type=slaves*/", Reads::Primary),
         ("/*!GAUSS:skip_plancache=true*/", Reads::Primary),
         ("/*!GAUSS:skip_plancache=true*/ /*+db_type=slave*/", Reads::Replica),
         ("/* db_type=master */", Reads::Any),

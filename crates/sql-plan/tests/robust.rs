@@ -128,7 +128,11 @@ fn go(text: &str, snapshot: &Snapshot) -> bool {
                 insert.render(&part, &ids, &fill, &mut out);
             }
         }
-        Plan::InsertSelect(_) | Plan::ScratchInsert(_) | Plan::Ddl(_) | Plan::Session => {}
+        Plan::InsertSelect(_)
+        | Plan::ScratchInsert(_)
+        | Plan::Load(_)
+        | Plan::Ddl(_)
+        | Plan::Session => {}
     }
     true
 }

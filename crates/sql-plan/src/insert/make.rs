@@ -218,7 +218,8 @@ impl<'m> Maker<'m, '_> {
             many: Many::Refused(refused("the statement has one place to run")),
             key_guard: None,
             by_values: true,
-            kind: RowKind::Write,
+            counts_found: false,
+        kind: RowKind::Write,
         };
         Made::write(Plan::Routed(Box::new(plan)), cacheable, self.bound.facts.uses)
     }
