@@ -84,6 +84,8 @@ catalogue! {
     UNKNOWN_COLUMN = 1054, b"42S22", User;
     /// A column is named twice.
     DUPLICATE_COLUMN = 1060, b"42S21", User;
+    /// Two rows have the same value in a unique key.
+    DUPLICATE_ENTRY = 1062, b"23000", User;
     /// The statement cannot be parsed.
     SYNTAX_ERROR = 1064, b"42000", User;
     /// Nothing to run.

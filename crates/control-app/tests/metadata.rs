@@ -94,6 +94,8 @@ fn table(name: &str, placement: Placement, columns: &[(&str, &str)]) -> Table {
         sequence_column: (name == "T").then(|| "id".to_owned()),
         definition_version: 1,
         view: None,
+        physical_base: None,
+        frozen: false,
     }
 }
 
@@ -133,7 +135,11 @@ impl World {
         let node = NodeId::random();
         let changes: Vec<TableChange> =
             tables().into_iter().map(|table| TableChange::Create { table }).collect();
-        let begin = Ask::DdlBegin { schema: "shop".to_owned(), changes: changes.clone(), work: Default::default() };
+        let begin = Ask::DdlBegin {
+            schema: "shop".to_owned(),
+            changes: changes.clone(),
+            work: Default::default(),
+        };
         let ask = async |ask| {
             control_app::ddl::answer(&self.app, &*self.publisher, &instance, &node, ask).await
         };

@@ -83,8 +83,12 @@ async fn a_definition_is_locked_stored_and_published() {
     assert_eq!(refused(node.ask(begin(vec![create("orders")])).await), 3103);
     assert_eq!(
         refused(
-            node.ask(Ask::DdlBegin { schema: "other".to_owned(), changes: vec![create("t")], work: Default::default() })
-                .await
+            node.ask(Ask::DdlBegin {
+                schema: "other".to_owned(),
+                changes: vec![create("t")],
+                work: Default::default()
+            })
+            .await
         ),
         1049
     );

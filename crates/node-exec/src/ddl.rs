@@ -11,13 +11,13 @@ use crate::definition;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement, Warning};
 use crate::names::Names;
-use number::Numbering;
 use crate::rows::logical;
 use base::id::DataNodeId;
 use base::sql_error::{self, SqlErrorCode};
 use futures::future::join_all;
 use mysql_wire::packet::OkPacket;
 use node_backend::error::BackendError;
+use number::Numbering;
 use sql_plan::plan::{DdlPlan, DdlStatement};
 use std::collections::BTreeMap;
 use topology::algorithm::{SqlValue, Target};
@@ -122,7 +122,7 @@ async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
     }
 }
 
-fn refusal(number: u16) -> SqlErrorCode {
+pub(crate) fn refusal(number: u16) -> SqlErrorCode {
     let known = sql_error::ALL.iter().find(|code| code.number == number);
     *known.unwrap_or(&sql_error::UNKNOWN_ERROR)
 }
@@ -175,7 +175,8 @@ async fn run_statements(
         if undoable {
             for (one, done) in before.iter().rev() {
                 if let Some(undo) = &one.undo {
-                    let undone = run_everywhere(exec, plan, one, undo, done, statement, None).await?;
+                    let undone =
+                        run_everywhere(exec, plan, one, undo, done, statement, None).await?;
                     if let Some((target, error)) = undone.failed.first() {
                         tracing::warn!(%error, ?target, "a physical table could not be undone");
                     }
@@ -227,7 +228,8 @@ async fn execute(
 async fn undo_all(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) {
     for one in plan.statements.iter().rev() {
         if let Some(undo) = &one.undo
-            && let Err(error) = run_everywhere(exec, plan, one, undo, &one.targets, statement, None).await
+            && let Err(error) =
+                run_everywhere(exec, plan, one, undo, &one.targets, statement, None).await
         {
             tracing::warn!(%error, "a change of definitions could not be undone");
         }
@@ -309,7 +311,7 @@ async fn finish_changes(exec: &Exec<'_>, plan: &DdlPlan) -> Result<Vec<TableChan
             TableChange::Create { table }
             | TableChange::Alter { table }
             | TableChange::Rename { table, .. } => table,
-            TableChange::Drop { .. } => continue,
+            TableChange::Drop { .. } | TableChange::Move { .. } => continue,
         };
         if !plan.refresh.iter().any(|name| name.eq_ignore_ascii_case(&table.name)) {
             continue;

@@ -6,9 +6,9 @@ use crate::error::{ExecError, sql};
 use base::sql_error;
 use node_backend::connection::Connection;
 use node_backend::query::Row;
-use std::collections::BTreeMap;
 use sql_plan::plan::PlanTable;
 use sql_syntax::{Edits, LexMode, TokenBuf, TokenKind, lex};
+use std::collections::BTreeMap;
 use topology::algorithm::Target;
 use topology::model::{Column, ColumnClass, Table, View};
 

@@ -12,7 +12,8 @@ use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
 use crate::upload::Upload;
 use crate::{
-    ddl, insert, insert_select, load, relay, rows, scratch, scratch_insert, scratch_write, write,
+    ddl, insert, insert_select, load, placement, relay, rows, scratch, scratch_insert,
+    scratch_write, write,
 };
 use base::id::DataNodeId;
 use base::sql_error;
@@ -297,6 +298,7 @@ impl Exec<'_> {
             Plan::Load(plan) => load::run(self, plan, statement).await,
             Plan::ScratchInsert(plan) => scratch_insert::run(self, plan, statement).await,
             Plan::Ddl(plan) => ddl::run(self, plan, statement).await,
+            Plan::Placement(plan) => Box::pin(placement::run(self, plan, statement)).await,
             Plan::Session => {
                 Err(sql(sql_error::NOT_SUPPORTED, "this statement is not supported in this place"))
             }

@@ -38,13 +38,12 @@ fn number_after(info: &[u8], word: &str) -> Option<u64> {
 pub fn total(parts: &[Counted<'_>], verb: InsertVerb, updates: bool) -> OkPacket {
     let records: u64 = parts.iter().map(|part| part.rows).sum();
     let duplicates: u64 = parts.iter().map(|part| part.duplicates(verb, updates)).sum();
-    let warnings =
-        parts.iter().fold(0_u16, |sum, part| sum.saturating_add(part.ok.warnings));
+    let warnings = parts.iter().fold(0_u16, |sum, part| sum.saturating_add(part.ok.warnings));
     let mut ok = OkPacket::default();
     ok.affected_rows = parts.iter().map(|part| part.ok.affected_rows).sum();
     ok.warnings = warnings;
-    ok.info = format!("Records: {records}  Duplicates: {duplicates}  Warnings: {warnings}")
-        .into_bytes();
+    ok.info =
+        format!("Records: {records}  Duplicates: {duplicates}  Warnings: {warnings}").into_bytes();
     ok
 }
 

@@ -21,6 +21,7 @@ pub mod members;
 pub mod merge;
 pub mod named_sequence;
 pub mod names;
+pub mod placement;
 pub mod quotas;
 mod readers;
 pub mod reads;

@@ -175,11 +175,7 @@ pub fn put_columns(exec: &mut Exec<'_>, columns: &[ColumnDefinition]) {
     exec.out.put_eof(&EofPacket { warnings: 0, status });
 }
 
-fn put_record(
-    exec: &mut Exec<'_>,
-    record: &Record,
-    rows: &MergedRows,
-) -> Result<(), ExecError> {
+fn put_record(exec: &mut Exec<'_>, record: &Record, rows: &MergedRows) -> Result<(), ExecError> {
     let columns = &rows.columns;
     if exec.form.binary && !rows.exact.is_empty() {
         let whole = |at: usize| rows.exact.iter().find(|(shown, _)| *shown == at);

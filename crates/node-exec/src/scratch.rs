@@ -9,8 +9,8 @@ mod writer;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement};
 use crate::names::Names;
-use crate::{relay, rows};
 use crate::transaction::Held;
+use crate::{relay, rows};
 use base::sql_error;
 use load::Loader;
 use mysql_wire::column::ColumnDefinition;
@@ -143,9 +143,8 @@ async fn answer(
     loader.scratch.text.render(&fill, HOME, &mut rendered);
     let names = Names::with_scratch(loader.tables, PREFIX);
     let active = exec.enter(held);
-    let head = open(exec, held, &rendered.text)
-        .await
-        .map_err(|error| rows::logical(error, names))?;
+    let head =
+        open(exec, held, &rendered.text).await.map_err(|error| rows::logical(error, names))?;
     let outcome = match head {
         StreamHead::Rows(columns) => pass_rows(exec, held, &columns, names).await,
         StreamHead::Ok { .. } => {
@@ -164,11 +163,7 @@ async fn answer(
 }
 
 /// Asks in the client's own protocol, so that each value arrives as the server has it.
-async fn open(
-    exec: &Exec<'_>,
-    held: &mut Held,
-    text: &[u8],
-) -> Result<StreamHead, ExecError> {
+async fn open(exec: &Exec<'_>, held: &mut Held, text: &[u8]) -> Result<StreamHead, ExecError> {
     if !exec.form.binary {
         return Ok(held.lease.query_stream(text).await?);
     }
@@ -189,11 +184,7 @@ async fn pass_rows(
         names.rewrite_column(&before, &mut after)?;
         logical.push(ColumnDefinition::decode(&after)?);
     }
-    let first = held
-        .lease
-        .next_row()
-        .await
-        .map_err(|error| rows::logical(error.into(), names))?;
+    let first = held.lease.next_row().await.map_err(|error| rows::logical(error.into(), names))?;
     rows::put_columns(exec, &logical);
     let mut next = first;
     let mut sent = 0;

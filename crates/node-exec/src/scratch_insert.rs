@@ -8,8 +8,8 @@
 use crate::collect;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
-use crate::insert_counts::{self, Counted};
 use crate::insert::value_of;
+use crate::insert_counts::{self, Counted};
 use crate::names::Names;
 use crate::rows::logical;
 use crate::scratch::PREFIX;
@@ -231,8 +231,7 @@ async fn make_of_query(
                 text.push(b',');
             }
             let fields = collected.columns.iter().enumerate();
-            let row: Values =
-                fields.map(|(at, column)| value_of(record.get(at), column)).collect();
+            let row: Values = fields.map(|(at, column)| value_of(record.get(at), column)).collect();
             put_row(row.iter(), &mut text);
         }
         bench.charge(records.len() as u64, 0)?;
@@ -277,10 +276,8 @@ async fn give_ids(
         return Ok(());
     }
     let needed = u64::try_from(needed).unwrap_or(u64::MAX);
-    let ids = exec
-        .sequences
-        .take(exec.backends, schema, &sequence.table, needed, sequence.max)
-        .await?;
+    let ids =
+        exec.sequences.take(exec.backends, schema, &sequence.table, needed, sequence.max).await?;
     made.first_id = ids.first().copied().unwrap_or(0);
     for (row, id) in made.rows.iter_mut().filter(asks).zip(ids) {
         row[at] = SqlValue::Integer(id.into());
@@ -310,7 +307,8 @@ async fn place(
             let table = &plan.tables[0];
             let mut text = plan.verb.sql().to_vec();
             let (database, name) = (table.physical_database(target), table.physical_name(target));
-            let head = format!("{}.{} ({}) VALUES ", quote(&database), quote(&name), names.join(","));
+            let head =
+                format!("{}.{} ({}) VALUES ", quote(&database), quote(&name), names.join(","));
             text.extend_from_slice(head.as_bytes());
             let mut count = 0;
             for number in rest.iter().take(BATCH_ROWS) {

@@ -196,8 +196,7 @@ async fn run_parts(
     for (number, warnings) in warned {
         let room = WARNINGS_MAX.saturating_sub(exec.session.last.warnings.len());
         exec.session.last.warnings.extend(warnings.into_iter().take(room).map(|mut warning| {
-            warning.message =
-                statement_rows(&warning.message, &|row| row_of(rows, number, row));
+            warning.message = statement_rows(&warning.message, &|row| row_of(rows, number, row));
             warning
         }));
     }
@@ -242,10 +241,7 @@ pub(crate) fn statement_rows(message: &[u8], row: &dyn Fn(u32) -> Option<u32>) -
 }
 
 /// The same for an error.
-pub(crate) fn with_statement_rows(
-    error: ExecError,
-    row: &dyn Fn(u32) -> Option<u32>,
-) -> ExecError {
+pub(crate) fn with_statement_rows(error: ExecError, row: &dyn Fn(u32) -> Option<u32>) -> ExecError {
     match error {
         ExecError::Server(mut packet) => {
             packet.message = statement_rows(&packet.message, row);
@@ -380,10 +376,19 @@ mod tests {
             let text = statement_rows(text.as_bytes(), &|row| row_of(Some(&parts), part, row));
             String::from_utf8_lossy(&text).into_owned()
         };
-        assert_eq!(told(1, "Data truncated for column 'a' at row 2"), "Data truncated for column 'a' at row 4");
-        assert_eq!(told(0, "Data truncated for column ' at row 1"), "Data truncated for column ' at row 1");
+        assert_eq!(
+            told(1, "Data truncated for column 'a' at row 2"),
+            "Data truncated for column 'a' at row 4"
+        );
+        assert_eq!(
+            told(0, "Data truncated for column ' at row 1"),
+            "Data truncated for column ' at row 1"
+        );
         assert_eq!(told(0, "x at row 3"), "x at row 3", "no such row");
-        assert_eq!(told(0, "Duplicate entry '1' for key 'PRIMARY'"), "Duplicate entry '1' for key 'PRIMARY'");
+        assert_eq!(
+            told(0, "Duplicate entry '1' for key 'PRIMARY'"),
+            "Duplicate entry '1' for key 'PRIMARY'"
+        );
     }
 
     #[test]

@@ -47,8 +47,7 @@ impl Core {
         if known && !create.or_replace {
             return self.is_there(&name, create.if_not_exists);
         }
-        let context =
-            PlanContext { current_schema: current.as_deref(), mode: source.mode };
+        let context = PlanContext { current_schema: current.as_deref(), mode: source.mode };
         let shape = sql_plan::shape::shape(
             parsed,
             create,
@@ -121,17 +120,14 @@ impl Core {
         }
         let definition = self.definition_of(like, source).await?;
         let words = if create.or_replace { "CREATE OR REPLACE TABLE" } else { "CREATE TABLE" };
-        let made = format!("{words} {} {}", qualified(&schema, &name), without_references(&definition));
+        let made =
+            format!("{words} {} {}", qualified(&schema, &name), without_references(&definition));
         self.run_inner(made.as_bytes(), true).await?;
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }
 
-    fn new_name(
-        &self,
-        name: TableName,
-        source: Source<'_>,
-    ) -> Result<(String, String), ExecError> {
+    fn new_name(&self, name: TableName, source: Source<'_>) -> Result<(String, String), ExecError> {
         let schema = self.schema_of(name.schema, source)?.name.clone();
         Ok((schema, text(&name.name.name(source.text))))
     }
@@ -292,7 +288,9 @@ fn without_references(definition: &str) -> String {
     }
     let lines: Vec<&str> = definition
         .split('\n')
-        .filter(|line| !(line.trim_start().starts_with("CONSTRAINT ") && line.contains(" FOREIGN KEY ")))
+        .filter(|line| {
+            !(line.trim_start().starts_with("CONSTRAINT ") && line.contains(" FOREIGN KEY "))
+        })
         .collect();
     lines.join("\n").replace(",\n)", "\n)")
 }

@@ -6,6 +6,7 @@ mod catalogue;
 mod catalogue_rows;
 mod control;
 mod create_from;
+mod frozen;
 pub mod handshake;
 mod kill;
 mod like;

@@ -6,6 +6,7 @@ mod alter;
 mod create;
 mod foreign;
 mod key;
+pub mod placement;
 mod rename;
 pub(crate) mod view;
 
@@ -63,6 +64,7 @@ pub(crate) fn plan_table(schema: &Schema, table: &Table) -> PlanTable {
     PlanTable {
         schema: schema.name.clone(),
         name: table.name.clone(),
+        physical_base: table.physical_base.clone(),
         alias: table.name.clone(),
         place: match &table.placement {
             Placement::Single => TablePlace::Fixed { shard: 0 },
@@ -91,9 +93,10 @@ pub(crate) fn empty_plan(schema: &Schema) -> DdlPlan {
 
 /// Plans that run one after the other.
 pub(crate) fn chained(plans: Vec<DdlPlan>) -> Option<DdlPlan> {
-    plans.into_iter().rev().fold(None, |then, plan| {
-        Some(DdlPlan { then: then.map(Box::new), ..plan })
-    })
+    plans
+        .into_iter()
+        .rev()
+        .fold(None, |then, plan| Some(DdlPlan { then: then.map(Box::new), ..plan }))
 }
 
 pub(crate) fn made(plan: DdlPlan) -> Made {
@@ -228,4 +231,3 @@ fn change_in_place(
     plan.refresh.push(table.name.clone());
     Ok(made(plan))
 }
-

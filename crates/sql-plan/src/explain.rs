@@ -3,11 +3,11 @@
 
 use crate::insert::{InsertHome, InsertPlan, InsertSelectPlan};
 use crate::merge::{ColumnAt, Merge, OrderKey};
-use crate::scratch_write::{ScratchInsertPlan, ScratchRows, ScratchWritePlan, WriteLoad};
 use crate::plan::{
     Action, DdlPlan, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan, RowKind, ScratchPlan,
     TablePlace,
 };
+use crate::scratch_write::{ScratchInsertPlan, ScratchRows, ScratchWritePlan, WriteLoad};
 use crate::template::{REDUCTIONS_FROM, Template};
 use crate::value::Values;
 use base::sql_error::SqlError;
@@ -25,6 +25,7 @@ impl Planned {
             Plan::Load(plan) => lines.push(format!("Load({})", plan.schema)),
             Plan::ScratchInsert(plan) => scratch_insert(plan, values, &mut lines)?,
             Plan::Ddl(plan) => ddl(plan, values, &mut lines),
+            Plan::Placement(plan) => lines.push(plan.explain()),
             Plan::Session => lines.push("Session()"),
         }
         Ok(lines.lines)

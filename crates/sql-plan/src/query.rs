@@ -64,8 +64,8 @@ pub(crate) fn routed_as(
 ) -> Result<(RoutedPlan, bool), SqlError> {
     let places = Places::of(bound);
     let mut edits = name_edits(bound, NameMode::Target);
-    let mut cacheable = aliases.is_empty() && keep_column_names(bound, query, &mut edits)
-        || !aliases.is_empty();
+    let mut cacheable =
+        aliases.is_empty() && keep_column_names(bound, query, &mut edits) || !aliases.is_empty();
     edits.extend(aliases);
     let forward = Template::edited(range, edits.clone());
     let never = Many::Refused(refused("the statement has one place to run"));

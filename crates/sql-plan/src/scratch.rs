@@ -54,9 +54,8 @@ pub(crate) fn scratch(
         edits.extend(places.iter().map(|(_, edit)| edit.clone()));
         keep_column_names(bound, query, &mut edits)
     };
-    let is_replaced = |edit: &Edit| {
-        places.iter().any(|(at, own)| own != edit && covers(*at, edit.at))
-    };
+    let is_replaced =
+        |edit: &Edit| places.iter().any(|(at, own)| own != edit && covers(*at, edit.at));
     edits.retain(|edit| !is_replaced(edit));
     let schema = home_schema(bound);
     let mut partners = Partners::new(bound, &results, &parts, &schema, query.locks.is_empty());

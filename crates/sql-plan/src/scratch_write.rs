@@ -281,8 +281,7 @@ pub(crate) fn scratch_write(
             let first = first_of(index);
             let several = (0..bound.refs.len()).filter(|other| first_of(*other) == first).count();
             if wish.written.contains(&index) {
-                let mut load =
-                    written_load(bound, index, wish.whole || several > 1, &wish.cut);
+                let mut load = written_load(bound, index, wish.whole || several > 1, &wish.cut);
                 load.shares = first.filter(|first| *first != index).map(number);
                 load
             } else {
@@ -305,12 +304,7 @@ pub(crate) fn scratch_write(
 }
 
 /// All columns of the rows that may change, locked.
-fn written_load(
-    bound: &Bound<'_>,
-    index: usize,
-    whole: bool,
-    cut: &[TokenRange],
-) -> WriteLoad {
+fn written_load(bound: &Bound<'_>, index: usize, whole: bool, cut: &[TokenRange]) -> WriteLoad {
     let reference = &bound.refs[index];
     let written = Written::of(reference);
     let mut pieces = vec![

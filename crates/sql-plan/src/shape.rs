@@ -58,14 +58,12 @@ pub fn shape(
             "CREATE TABLE ... SELECT from a system schema is not supported; create the table, then insert",
         ));
     }
-    let range = |span: Span| TokenRange::of(tokens, span).unwrap_or(TokenRange { first: 0, last: 0 });
+    let range =
+        |span: Span| TokenRange::of(tokens, span).unwrap_or(TokenRange { first: 0, last: 0 });
     let names = name_edits(&bound, NameMode::Temporary);
     let mut edits = names.clone();
     let name = range(create.name.span);
-    let head = [
-        Piece::text("CREATE TEMPORARY TABLE "),
-        Piece::Temporary(number(bound.refs.len())),
-    ];
+    let head = [Piece::text("CREATE TEMPORARY TABLE "), Piece::Temporary(number(bound.refs.len()))];
     edits.push(Edit::replace(TokenRange { first: 0, last: name.last }, head.to_vec()));
     if let Some(clause) = &create.sharding {
         edits.push(Edit::replace(range(clause.span), Vec::new()));

@@ -86,8 +86,9 @@ pub fn expand(
             return Err(refused("the statement is too long with the queries of its views"));
         }
         lex(&text, 0, mode, &mut tokens);
-        let parsed = parse(&text, &tokens, mode)
-            .map_err(|error| refused(format!("a view cannot be put into the statement: {error}")))?;
+        let parsed = parse(&text, &tokens, mode).map_err(|error| {
+            refused(format!("a view cannot be put into the statement: {error}"))
+        })?;
         let scene = Scene { src: &text, tokens: &tokens, snapshot, current_schema, mode };
         match expand_once(&scene, &parsed)? {
             Some(next) => text = next,

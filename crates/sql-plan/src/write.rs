@@ -195,11 +195,7 @@ fn written_by(
 
 /// Assignments to key columns become a condition: where the new values satisfy it, the row stays. A
 /// computed value satisfies none.
-fn key_guard(
-    bound: &Bound<'_>,
-    block: usize,
-    assignments: &[Assignment],
-) -> Option<Route> {
+fn key_guard(bound: &Bound<'_>, block: usize, assignments: &[Assignment]) -> Option<Route> {
     let mut guards = Vec::new();
     let mut router = None;
     let mut is_known = true;
@@ -261,8 +257,7 @@ fn finish(
                 let many = match many {
                     Ok(many) => many,
                     Err(reason) => {
-                        let reason =
-                            if moves { "a sharding key gets a new value" } else { reason };
+                        let reason = if moves { "a sharding key gets a new value" } else { reason };
                         many_scratch(subject, bound, block, change, reason)
                     }
                 };

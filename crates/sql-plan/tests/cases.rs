@@ -220,6 +220,12 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             let tail = if plan.meets_rows { &plan.tail } else { &plan.pushed_tail };
             show(tail, values, &plan.tables, None, out);
         }
+        Plan::Placement(plan) => {
+            let (from, to) = (plan.sources.len(), plan.targets.len());
+            writeln!(out, "{}, {from} read, {to} made", plan.to.physical_name(0)).unwrap();
+            writeln!(out, "keys at {:?}", plan.placer.key_positions).unwrap();
+            writeln!(out, "rows may collide: {}", plan.may_collide).unwrap();
+        }
         Plan::Ddl(plan) => {
             for statement in &plan.statements {
                 let target = statement.targets.last().copied();
@@ -236,6 +242,7 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                     TableChange::Rename { from, table } => {
                         format!("rename {from} to {}", table.name)
                     }
+                    TableChange::Move { .. } => "move".to_owned(),
                     TableChange::Drop { name } => format!("drop {name}"),
                 };
                 writeln!(out, "change: {what}").unwrap();

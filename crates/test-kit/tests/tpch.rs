@@ -34,7 +34,8 @@ async fn all_queries_are_equal() -> Result<()> {
     let system = System::start(&["--demo", "--http"]).await?;
     let demo = &system.endpoints()["demo"];
     let instance = demo["instance_id"].as_str().context("no demo instance")?;
-    system.ctl(&["schemas", "create", instance, SCHEMA, "--mode", "cluster", "--shards", SHARDS])?;
+    system
+        .ctl(&["schemas", "create", instance, SCHEMA, "--mode", "cluster", "--shards", SHARDS])?;
     let mut admin = plain.connect(None).await?;
     let create =
         format!("CREATE DATABASE {SCHEMA} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci");
@@ -51,7 +52,9 @@ async fn all_queries_are_equal() -> Result<()> {
         let (seen, ddm_time) = timed(&mut ddm, query).await;
         let ratio = ddm_time.as_secs_f64() / plain_time.as_secs_f64();
         let rows = if let Observed::Rows { rows, .. } = &expected { rows.len() } else { 0 };
-        println!("Q{number}: {rows} rows, plain {plain_time:.1?}, DDM {ddm_time:.1?}, {ratio:.2} x");
+        println!(
+            "Q{number}: {rows} rows, plain {plain_time:.1?}, DDM {ddm_time:.1?}, {ratio:.2} x"
+        );
         totals = (totals.0 + plain_time, totals.1 + ddm_time);
         match (&expected, &seen) {
             (

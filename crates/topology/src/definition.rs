@@ -42,8 +42,7 @@ pub fn without_counter(create: &str) -> String {
     const WORD: &str = " AUTO_INCREMENT=";
     let Some(end) = create.rfind("\n)") else { return create.to_owned() };
     let Some(at) = create[end..].find(WORD).map(|at| at + end) else { return create.to_owned() };
-    let digits =
-        create[at + WORD.len()..].bytes().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = create[at + WORD.len()..].bytes().take_while(|byte| byte.is_ascii_digit()).count();
     format!("{}{}", &create[..at], &create[at + WORD.len() + digits..])
 }
 
@@ -111,7 +110,9 @@ mod tests {
         let text = comparable(CREATE, "items_3", "items");
         assert!(text.starts_with("CREATE TABLE `items` ("));
         assert!(text.contains("CONSTRAINT `fk` FOREIGN KEY (`k`) REFERENCES `parts` (`k`)"));
-        assert!(text.contains("CONSTRAINT `items_ibfk_1` FOREIGN KEY (`k`) REFERENCES `dim` (`k`)"));
+        assert!(
+            text.contains("CONSTRAINT `items_ibfk_1` FOREIGN KEY (`k`) REFERENCES `dim` (`k`)")
+        );
         assert!(text.ends_with("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"));
     }
 

@@ -8,6 +8,7 @@ pub mod algorithm;
 mod column;
 pub mod definition;
 pub mod model;
+pub mod move_names;
 pub mod parameters;
 pub mod rule;
 pub mod slow_query;

@@ -3,7 +3,7 @@
 //! outlives its node, and a table is wholly old or wholly new as far as its statement can be
 //! finished; an ALTER that reached only some shards is reported.
 
-use super::{definition, forget, pending};
+use super::{definition, forget, moved, pending};
 use crate::app::App;
 use crate::change::Change;
 use crate::error::AppError;
@@ -77,6 +77,9 @@ async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
                     rename_physical(app, &known.value.table, to, &shards).await?;
                 }
             }
+            TableChange::Move { from, table } => {
+                moved::clear(app, record, from, table, &shards).await?;
+            }
             // Read back at the end, in the same transaction that forgets the change.
             TableChange::Alter { .. } => {}
         }
@@ -94,10 +97,19 @@ async fn end(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
             if let TableChange::Alter { table: altered } = one {
                 read_back(app, &mut change, record, &altered.name).await?;
             }
+            if let TableChange::Move { from, .. } = one
+                && let Some(before) = table(app, record, &from.name).await?
+                && before.value.table.frozen
+            {
+                let thawed = Table { frozen: false, ..before.value.table.clone() };
+                change.update(&before, &TableRecord { table: thawed, ..before.value.clone() });
+            }
             let gone = match one {
                 TableChange::Drop { name } => Some(name),
                 TableChange::Rename { from, .. } => Some(from),
-                TableChange::Create { .. } | TableChange::Alter { .. } => None,
+                TableChange::Create { .. }
+                | TableChange::Alter { .. }
+                | TableChange::Move { .. } => None,
             };
             let Some(name) = gone else { continue };
             let Some(before) = table(app, record, name).await? else { continue };
@@ -144,7 +156,7 @@ async fn table(
 }
 
 /// The shards that hold a table, with how many physical tables in each.
-fn homes<'a>(table: &Table, shards: &'a [Shard]) -> (&'a [Shard], u32) {
+pub(super) fn homes<'a>(table: &Table, shards: &'a [Shard]) -> (&'a [Shard], u32) {
     match &table.placement {
         Placement::Single => (&shards[..shards.len().min(1)], 1),
         Placement::Broadcast => (shards, 1),
@@ -152,7 +164,11 @@ fn homes<'a>(table: &Table, shards: &'a [Shard]) -> (&'a [Shard], u32) {
     }
 }
 
-async fn drop_physical(app: &App, table: &Table, shards: &[Shard]) -> Result<(), AppError> {
+pub(super) async fn drop_physical(
+    app: &App,
+    table: &Table,
+    shards: &[Shard],
+) -> Result<(), AppError> {
     let (shards, suffixes) = homes(table, shards);
     for shard in shards {
         for suffix in 0..suffixes {
@@ -188,11 +204,11 @@ async fn rename_physical(
     Ok(())
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-async fn execute(app: &App, shard: &Shard, sql: &str) -> Result<(), AppError> {
+pub(super) async fn execute(app: &App, shard: &Shard, sql: &str) -> Result<(), AppError> {
     let Some((found, login)) = login(app, shard).await? else { return Ok(()) };
     app.data_nodes
         .execute(&login, sql)

@@ -52,9 +52,9 @@ pub async fn check(exec: &Exec<'_>, plan: &DdlPlan) -> Result<(), ExecError> {
 
 /// Nothing is locked by who reads through a view but its tables.
 fn changes_view(plan: &DdlPlan) -> bool {
-    plan.changes.iter().any(
-        |change| matches!(change, TableChange::Alter { table } if table.view.is_some()),
-    )
+    plan.changes
+        .iter()
+        .any(|change| matches!(change, TableChange::Alter { table } if table.view.is_some()))
 }
 
 async fn check_node(

@@ -65,8 +65,8 @@ async fn before(
     };
     let (database, physical) =
         (one.tables[0].physical_database(target), one.tables[0].physical_name(target));
-    let ask = [b"SHOW CREATE TABLE ".as_slice(), &quoted(&database), b".", &quoted(&physical)]
-        .concat();
+    let ask =
+        [b"SHOW CREATE TABLE ".as_slice(), &quoted(&database), b".", &quoted(&physical)].concat();
     let node = exec.backends.node(&exec.data_node(&plan.schema, target.shard)?)?;
     let mut lease = node.own_lease().await?;
     // What is wrong with the table is told by the statement itself.

@@ -15,7 +15,9 @@ use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::{Row, StreamHead};
 use sql_plan::merge::Merge;
-use sql_plan::plan::{Action, Family, Load, LoadSource, PlanTable, Reduction, RoutedPlan, ScratchPlan};
+use sql_plan::plan::{
+    Action, Family, Load, LoadSource, PlanTable, Reduction, RoutedPlan, ScratchPlan,
+};
 use sql_plan::template::{Fill, REDUCTIONS_FROM, Rendered};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -141,7 +143,10 @@ impl Loader<'_> {
             if !load.primary_key.is_empty() {
                 let columns: Vec<Vec<u8>> =
                     load.primary_key.iter().map(|name| sql_plan::template::quoted(name)).collect();
-                keys.insert(0, [b"PRIMARY KEY (", columns.join(&b", "[..]).as_slice(), b")"].concat());
+                keys.insert(
+                    0,
+                    [b"PRIMARY KEY (", columns.join(&b", "[..]).as_slice(), b")"].concat(),
+                );
             }
             match &load.source {
                 LoadSource::Query(plan) => {
@@ -218,8 +223,7 @@ impl Loader<'_> {
             let place = match ready {
                 Some(place) => place,
                 None => {
-                    let probe =
-                        left.iter().position(|at| is_source(*at) && !probed.contains(at));
+                    let probe = left.iter().position(|at| is_source(*at) && !probed.contains(at));
                     match probe {
                         Some(place) => {
                             probed.push(left[place]);

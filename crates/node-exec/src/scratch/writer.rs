@@ -23,8 +23,8 @@ impl<'w> TableWriter<'w> {
     pub fn new(held: &'w mut Held, table: &[u8], columns: &[String]) -> Self {
         let names: Vec<Vec<u8>> =
             columns.iter().map(|column| sql_plan::template::quoted(column)).collect();
-        let head =
-            [b"INSERT INTO ", table, b" (", names.join(&b","[..]).as_slice(), b") VALUES "].concat();
+        let head = [b"INSERT INTO ", table, b" (", names.join(&b","[..]).as_slice(), b") VALUES "]
+            .concat();
         Self { held, text: head.clone(), head, sent: false }
     }
 

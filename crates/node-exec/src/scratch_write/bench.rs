@@ -189,7 +189,8 @@ impl Bench {
         self.execute(&format!("CREATE TEMPORARY TABLE {} {}", self.name(number), load.definition))
             .await?;
         let names: Vec<String> = load.columns.iter().map(|name| quote(name)).collect();
-        let mut batch = Batch::new(format!("INSERT INTO {} ({})", self.name(number), names.join(",")));
+        let mut batch =
+            Batch::new(format!("INSERT INTO {} ({})", self.name(number), names.join(",")));
         let jobs = exec.jobs(&load.schema, targets, &load.text, tables, statement)?;
         let mut streams = Streams::open(exec, &jobs, false).await?;
         let columns = streams.columns().clone();
@@ -265,7 +266,8 @@ impl Bench {
     ) -> Result<(), ExecError> {
         let mut names: Vec<String> = stored(written).map(|(_, name)| quote(name)).collect();
         names.push(quote(ROW_COLUMN));
-        let mut batch = Batch::new(format!("INSERT INTO {} ({})", self.name(number), names.join(",")));
+        let mut batch =
+            Batch::new(format!("INSERT INTO {} ({})", self.name(number), names.join(",")));
         for (at, (_, row)) in originals.rows.iter().enumerate() {
             let all = values(row, &originals.columns);
             let at = SqlValue::Integer(i128::try_from(at).unwrap_or(i128::MAX));
@@ -340,7 +342,10 @@ impl Bench {
             }
             StreamHead::LocalInfile(_) => {
                 self.held.lease.drain().await?;
-                return Err(sql(sql_error::NOT_SUPPORTED, "a change of rows cannot ask for a file"));
+                return Err(sql(
+                    sql_error::NOT_SUPPORTED,
+                    "a change of rows cannot ask for a file",
+                ));
             }
         }
         if answer.ok.warnings > 0 {

@@ -48,8 +48,7 @@ pub(crate) fn temporary(
         parts.push(format!("PRIMARY KEY (`{ROW_COLUMN}`)"));
     }
     let options = options?;
-    let mut text =
-        format!("CREATE TEMPORARY TABLE {name} ({}) ENGINE=InnoDB", parts.join(", "));
+    let mut text = format!("CREATE TEMPORARY TABLE {name} ({}) ENGINE=InnoDB", parts.join(", "));
     for word in ["DEFAULT CHARSET=", "COLLATE="] {
         let value = options.split(' ').find_map(|option| {
             option.strip_prefix(word.rsplit(' ').next().unwrap_or(word)).map(str::to_owned)
@@ -122,7 +121,9 @@ PARTITIONS 2";
     fn keys_stay_as_far_as_they_hold() {
         let all = made(Form::Changed);
         assert!(all.contains("PRIMARY KEY (`id`), UNIQUE KEY `u` (`a`(3),`g`) USING BTREE, KEY"));
-        assert!(!all.contains("FULLTEXT") && !all.contains("FOREIGN") && !all.contains("PARTITION"));
+        assert!(
+            !all.contains("FULLTEXT") && !all.contains("FOREIGN") && !all.contains("PARTITION")
+        );
         assert!(all.contains("CONSTRAINT `c` CHECK"));
         assert!(all.ends_with("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"));
         let loose = made(Form::ChangedLoosely);

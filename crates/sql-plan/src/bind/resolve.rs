@@ -179,7 +179,9 @@ impl<'s> Bound<'s> {
                 SelectItem::Expr { alias: Some(alias), .. } => {
                     let raw = self.text(alias.span);
                     let text = crate::names::string_alias(raw);
-                    names.push(text.map_or_else(|| alias.name(self.src).into_owned(), <[u8]>::to_vec));
+                    names.push(
+                        text.map_or_else(|| alias.name(self.src).into_owned(), <[u8]>::to_vec),
+                    );
                 }
                 SelectItem::Expr { expr, .. } => names.push(match expr.as_column() {
                     Some(column) => column.name.name(self.src).into_owned(),

@@ -11,9 +11,7 @@ use crate::planner::{Made, Subject, refused};
 use crate::template::{Edit, Piece, Template};
 use crate::value::{LiteralForm, ValueRef};
 use base::sql_error::{SqlError, WRONG_OBJECT};
-use sql_syntax::ast::{
-    AlterKind, AlterTable, OptionKind, PartitionActionKind, TableName,
-};
+use sql_syntax::ast::{AlterKind, AlterTable, OptionKind, PartitionActionKind, TableName};
 use topology::model::{Placement, Schema, Table};
 use topology::stream::TableChange;
 
@@ -36,6 +34,9 @@ pub(crate) fn alter_table(subject: &Subject<'_>, alter: &AlterTable) -> Result<M
     };
     if table.view.is_some() {
         return Err(not_a_table(schema, table));
+    }
+    if let Some(clause) = super::placement::clause_of(alter)? {
+        return super::placement::plan(subject, schema, table, clause);
     }
     let mut columns = Columns::of(table);
     let mut keys = ForeignKeys::default();
@@ -140,9 +141,6 @@ fn set_sequence(table: &Table, columns: &Columns, action: &AlterKind, plan: &mut
 
 /// Refuses what a table on several shards cannot have done to it.
 fn check_action(table: &Table, action: &AlterKind) -> Result<(), SqlError> {
-    if let AlterKind::Sharding(_) = action {
-        return Err(refused("the sharding of a table cannot be changed; create a new table"));
-    }
     if table.placement == Placement::Single {
         return Ok(());
     }
@@ -169,8 +167,7 @@ impl ForeignKeys {
         table: &Table,
         name: sql_syntax::ast::Ident,
     ) {
-        let suffixed =
-            matches!(&table.placement, Placement::Sharded(rule) if rule.table.is_some());
+        let suffixed = matches!(&table.placement, Placement::Sharded(rule) if rule.table.is_some());
         let before = subject.word(name.tok.saturating_sub(1));
         if suffixed && before.eq_ignore_ascii_case(b"KEY") {
             let pieces = vec![Piece::Suffixed(name_of(subject, name))];

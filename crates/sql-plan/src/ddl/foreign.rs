@@ -131,7 +131,10 @@ fn check_local(child: &Table, parent: &Table, reference: &Reference) -> Result<(
         | (Placement::Single, Placement::Single) => return Ok(()),
         (Placement::Sharded(rule), Placement::Broadcast) => rule,
         (Placement::Sharded(rule), Placement::Sharded(other)) => {
-            let pairs = [(Some(&rule.database), Some(&other.database)), (rule.table.as_ref(), other.table.as_ref())];
+            let pairs = [
+                (Some(&rule.database), Some(&other.database)),
+                (rule.table.as_ref(), other.table.as_ref()),
+            ];
             let same = rule.tables_per_shard == other.tables_per_shard
                 && pairs.iter().all(|(own, its)| corresponds(*own, *its, reference));
             if !same {

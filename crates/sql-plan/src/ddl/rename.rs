@@ -109,10 +109,7 @@ fn add_pair(schema: &Schema, from: &Table, to: &Table, target: Target, out: &mut
 }
 
 /// One statement with a text for each shard.
-fn statement(
-    tables: Vec<PlanTable>,
-    texts: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
-) -> Option<DdlStatement> {
+fn statement(tables: Vec<PlanTable>, texts: Vec<(Vec<u8>, Vec<Vec<u8>>)>) -> Option<DdlStatement> {
     let targets: Vec<Target> = (0_u32..)
         .zip(&texts)
         .filter(|(_, (text, _))| !text.is_empty())
@@ -124,9 +121,8 @@ fn statement(
     let word = |text: Vec<u8>| [b"RENAME TABLE ".as_slice(), &text].concat();
     let (there, back): (Vec<_>, Vec<_>) =
         texts.into_iter().map(|(text, undo)| (word(text), word(undo.join(&b", "[..])))).unzip();
-    let by_shard = |texts: Vec<Vec<u8>>| {
-        Template::made(vec![Piece::ByShard(Arc::from(texts))], Vec::new())
-    };
+    let by_shard =
+        |texts: Vec<Vec<u8>>| Template::made(vec![Piece::ByShard(Arc::from(texts))], Vec::new());
     Some(DdlStatement {
         tables: Arc::from(tables),
         targets,
@@ -174,4 +170,3 @@ pub(crate) fn rename_statement(
         undo: Some(Template::made(undo, Vec::new())),
     }
 }
-

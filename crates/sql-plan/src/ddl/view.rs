@@ -34,7 +34,9 @@ pub(crate) fn create_view(subject: &Subject<'_>, view: &CreateView) -> Result<Ma
     binder.query(&view.query, None, false)?;
     let mut bound = binder.finish();
     if bound.facts.system_schema {
-        return Err(refused("a view on information_schema or another system schema is not supported"));
+        return Err(refused(
+            "a view on information_schema or another system schema is not supported",
+        ));
     }
     // They are answered where the view is used, not where it is made.
     bound.session_calls.clear();
@@ -48,6 +50,8 @@ pub(crate) fn create_view(subject: &Subject<'_>, view: &CreateView) -> Result<Ma
         unique_keys: Vec::new(),
         sequence_column: None,
         definition_version: 1,
+        physical_base: None,
+        frozen: false,
         view: Some(View {
             query: String::new(),
             native,
@@ -135,8 +139,7 @@ fn place_near(schema: &Schema, reference: &Reference<'_>) -> Result<PlanTable, S
         return Ok(table);
     }
     let home = schema.shards.first().map(|shard| &shard.data_node);
-    let mut near =
-        reference.schema.shards.iter().filter(|shard| Some(&shard.data_node) == home);
+    let mut near = reference.schema.shards.iter().filter(|shard| Some(&shard.data_node) == home);
     let found = match reference.is_single() || reference.is_suffixed() {
         true => near.find(|shard| shard.index == 0),
         false => near.next(),

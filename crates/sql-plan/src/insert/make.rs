@@ -219,7 +219,7 @@ impl<'m> Maker<'m, '_> {
             key_guard: None,
             by_values: true,
             counts_found: false,
-        kind: RowKind::Write,
+            kind: RowKind::Write,
         };
         Made::write(Plan::Routed(Box::new(plan)), cacheable, self.bound.facts.uses)
     }
@@ -242,7 +242,11 @@ impl<'m> Maker<'m, '_> {
         let (mut source, cacheable) = routed(self.subject, &bound, query, statement, range)?;
         source.kind = RowKind::Read;
         let Some(placer) = self.placer()? else {
-            return self.scratch_query("the sharding key's default places the row", source, cacheable);
+            return self.scratch_query(
+                "the sharding key's default places the row",
+                source,
+                cacheable,
+            );
         };
         if let Some(reason) = self.meets_rows() {
             return self.scratch_query(reason, source, cacheable);
@@ -350,7 +354,8 @@ impl<'m> Maker<'m, '_> {
             ExprKind::Column(column) => match column.table {
                 Some(table) => !self.bound.is_named(0, column.schema, table),
                 None => {
-                    let name = String::from_utf8_lossy(&column.name.name(self.bound.src)).into_owned();
+                    let name =
+                        String::from_utf8_lossy(&column.name.name(self.bound.src)).into_owned();
                     self.target().table.column(&name).is_none()
                 }
             },

@@ -67,8 +67,9 @@ impl Maker<'_, '_> {
             let at = |name: &str| position(name).and_then(|at| row.values.get(at).copied());
             if let InsertHome::Sharded(router) = &home {
                 for key in &router.columns {
-                    let generated =
-                        sequence.as_ref().is_some_and(|of| of.column.eq_ignore_ascii_case(&key.name));
+                    let generated = sequence
+                        .as_ref()
+                        .is_some_and(|of| of.column.eq_ignore_ascii_case(&key.name));
                     match at(&key.name) {
                         _ if key.generated => return Ok(Some(COMPUTED)),
                         None if generated => {}
@@ -245,4 +246,3 @@ impl Maker<'_, '_> {
         Template::made(vec![Piece::text(" "), Piece::Tokens(range)], edits)
     }
 }
-

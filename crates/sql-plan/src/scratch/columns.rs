@@ -7,7 +7,10 @@ use sql_syntax::visit;
 use topology::model::{Column, ColumnClass};
 
 /// The columns of each reference that the statement can name.
-pub(crate) fn needed_columns(bound: &Bound<'_>, statement: &sql_syntax::ast::Statement) -> Vec<Vec<usize>> {
+pub(crate) fn needed_columns(
+    bound: &Bound<'_>,
+    statement: &sql_syntax::ast::Statement,
+) -> Vec<Vec<usize>> {
     let mut stars = Stars { src: bound.src, bare: false, of: Vec::new(), natural: false };
     let mut names: Vec<(Option<Vec<u8>>, Vec<u8>)> = Vec::new();
     visit::for_each_column(statement, |column: &ColumnRef| {

@@ -98,10 +98,8 @@ impl<'p, 's> Partners<'p, 's> {
                 What::Equal(left, right) => self.tie(*left, *right, &counts),
                 What::Expr(expr) => match &expr.unparen().kind {
                     ExprKind::Binary { op: BinaryOp::Eq, left, right } => {
-                        let sides = (
-                            self.bound.column_of(block, left),
-                            self.bound.column_of(block, right),
-                        );
+                        let sides =
+                            (self.bound.column_of(block, left), self.bound.column_of(block, right));
                         match sides {
                             (Some(left), Some(right)) => self.tie(left, right, &counts),
                             (Some(column), None) => {
@@ -291,8 +289,7 @@ impl<'p, 's> Partners<'p, 's> {
     pub fn keys(&self, index: usize, columns: &[&Column]) -> Vec<String> {
         let is_tied = |column: &Column| {
             self.ties.iter().any(|tie| {
-                tie.column.reference == index
-                    && std::ptr::eq(self.bound.column(tie.column), column)
+                tie.column.reference == index && std::ptr::eq(self.bound.column(tie.column), column)
             })
         };
         let keys = columns.iter().filter(|column| is_tied(column) && can_be_key(column));
@@ -301,9 +298,8 @@ impl<'p, 's> Partners<'p, 's> {
 
     /// The same for a result, of whose columns these are numbers.
     pub fn result_keys(&self, result: u32, columns: &[String], numbers: &[bool]) -> Vec<String> {
-        let is_tied = |at: usize| {
-            self.ties.iter().any(|tie| tie.other == Other::Result(result, at))
-        };
+        let is_tied =
+            |at: usize| self.ties.iter().any(|tie| tie.other == Other::Result(result, at));
         let keys = columns.iter().zip(numbers).enumerate();
         let keys = keys.filter(|(at, (_, is_number))| **is_number && is_tied(*at));
         keys.map(|(_, (name, _))| name.clone()).collect()
@@ -312,9 +308,7 @@ impl<'p, 's> Partners<'p, 's> {
 
 fn family_of(column: &Column) -> Option<Family> {
     match column.class {
-        ColumnClass::Integer
-        | ColumnClass::UnsignedInteger
-        | ColumnClass::Decimal { scale: 0 } => {
+        ColumnClass::Integer | ColumnClass::UnsignedInteger | ColumnClass::Decimal { scale: 0 } => {
             (column.type_name() != "year").then_some(Family::Integer)
         }
         ColumnClass::Date => Some(Family::Date),
@@ -335,8 +329,7 @@ fn can_be_key(column: &Column) -> bool {
         | ColumnClass::Date
         | ColumnClass::DateTime => true,
         ColumnClass::Text if matches!(column.type_name(), "char" | "varchar") => {
-            let digits: String =
-                column.column_type.chars().filter(char::is_ascii_digit).collect();
+            let digits: String = column.column_type.chars().filter(char::is_ascii_digit).collect();
             digits.parse().is_ok_and(|length: usize| length <= KEY_CHARACTERS_MAX)
         }
         _ => false,

@@ -10,9 +10,7 @@ use crate::expr::{Part, for_each_part, has_aggregate};
 use crate::plan::{Home, Many, RoutedPlan};
 use crate::planner::Subject;
 use crate::template::{Edit, Piece, TokenRange, push_quoted};
-use sql_syntax::ast::{
-    Expr, ExprKind, Query, Select, SelectItem, SetExpr, Statement, TableExpr,
-};
+use sql_syntax::ast::{Expr, ExprKind, Query, Select, SelectItem, SetExpr, Statement, TableExpr};
 
 /// A column of a temporary table whose name is longer is refused by servers.
 const NAME_BYTES_MAX: usize = 60;
@@ -122,10 +120,7 @@ impl Finder<'_, '_> {
             }
         }
         let grouping = select.group_by.iter().map(|item| &item.expr);
-        grouping
-            .chain(&select.selection)
-            .chain(&select.having)
-            .for_each(|expr| self.expr(expr));
+        grouping.chain(&select.selection).chain(&select.having).for_each(|expr| self.expr(expr));
     }
 
     fn table(&mut self, table: &TableExpr) {
@@ -148,10 +143,8 @@ impl Finder<'_, '_> {
     }
 
     fn expr(&mut self, expr: &Expr) {
-        let with_order = matches!(
-            expr.kind,
-            ExprKind::InQuery { .. } | ExprKind::Quantified { .. }
-        );
+        let with_order =
+            matches!(expr.kind, ExprKind::InQuery { .. } | ExprKind::Quantified { .. });
         for_each_part(expr, &mut |part| match part {
             Part::Expr(part) => self.expr(part),
             Part::Query(query) => {
@@ -178,9 +171,7 @@ impl Finder<'_, '_> {
     }
 
     fn named(&mut self, cte: &sql_syntax::ast::Cte) -> bool {
-        let is_used = |found: &&NamedUse<'_>| {
-            std::ptr::eq(self.bound.named[found.named].cte, cte)
-        };
+        let is_used = |found: &&NamedUse<'_>| std::ptr::eq(self.bound.named[found.named].cte, cte);
         let uses: Vec<&NamedUse<'_>> = self.bound.named_uses.iter().filter(is_used).collect();
         let all_plain = uses.iter().all(|found| found.table_ref.is_some());
         if uses.is_empty()
@@ -213,9 +204,7 @@ impl Finder<'_, '_> {
     fn value(&mut self, query: &Query) -> bool {
         let refs = self.refs_in(query);
         let worth = refs > 1 || is_materialised(query, self.bound);
-        let Some(planned) =
-            worth.then(|| self.plan(query, Standing::Value)).flatten()
-        else {
+        let Some(planned) = worth.then(|| self.plan(query, Standing::Value)).flatten() else {
             return false;
         };
         let at = self.bound.range(query.span);
@@ -256,11 +245,7 @@ impl Finder<'_, '_> {
     }
 
     /// The plan of a query that is looked at by itself, where its result can stand for it.
-    fn plan(
-        &self,
-        query: &Query,
-        standing: Standing,
-    ) -> Option<Planned> {
+    fn plan(&self, query: &Query, standing: Standing) -> Option<Planned> {
         if !query.locks.is_empty() || query.into.is_some() || self.refs_in(query) == 0 {
             return None;
         }
@@ -295,8 +280,8 @@ impl Finder<'_, '_> {
         let statement = Statement::Query(Box::new(query.clone()));
         let routed = crate::query::routed_as(self.subject, &own, query, &statement, range, aliases);
         let (plan, cacheable) = routed.ok()?;
-        let runs_alone = matches!(plan.home, Home::Sharded { .. })
-            && matches!(plan.many, Many::Scatter(_));
+        let runs_alone =
+            matches!(plan.home, Home::Sharded { .. }) && matches!(plan.many, Many::Scatter(_));
         runs_alone.then_some(Planned { plan, names, numbers, cacheable })
     }
 }

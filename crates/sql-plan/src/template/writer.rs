@@ -149,7 +149,9 @@ impl Writer<'_, '_> {
             }
             Piece::TableName(index) => self.table_name(*index),
             Piece::Database(index) => self.database(*index),
-            Piece::Suffixed(name) if self.explain => push_quoted(name.as_bytes(), &mut self.out.text),
+            Piece::Suffixed(name) if self.explain => {
+                push_quoted(name.as_bytes(), &mut self.out.text)
+            }
             Piece::Suffixed(name) => {
                 let name = format!("{name}_{}", self.target.suffix);
                 push_quoted(name.as_bytes(), &mut self.out.text);

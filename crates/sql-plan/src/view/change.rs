@@ -5,20 +5,17 @@ use super::Scene;
 use super::simple::Simple;
 use crate::planner::refused;
 use crate::template::quoted;
-use base::sql_error::{NON_INSERTABLE_TABLE, NON_UPDATABLE_TABLE, SqlError, SqlErrorCode, UNKNOWN_COLUMN};
-use sql_syntax::Edits;
-use sql_syntax::ast::{
-    ColumnRef, Delete, Expr, Insert, Query, Span, Statement, TableName, Update,
+use base::sql_error::{
+    NON_INSERTABLE_TABLE, NON_UPDATABLE_TABLE, SqlError, SqlErrorCode, UNKNOWN_COLUMN,
 };
+use sql_syntax::Edits;
+use sql_syntax::ast::{ColumnRef, Delete, Expr, Insert, Query, Span, Statement, TableName, Update};
 use sql_syntax::visit::{Visitor, walk_expr};
 use topology::model::{Table, View};
 
 /// The error of a column of a view that is no column of its table.
-const NON_UPDATABLE_COLUMN: SqlErrorCode = SqlErrorCode {
-    number: 1348,
-    name: "NON_UPDATABLE_COLUMN",
-    ..NON_UPDATABLE_TABLE
-};
+const NON_UPDATABLE_COLUMN: SqlErrorCode =
+    SqlErrorCode { number: 1348, name: "NON_UPDATABLE_COLUMN", ..NON_UPDATABLE_TABLE };
 
 /// Rewrites a statement that changes rows through a view; false when it does not.
 pub(super) fn rewrite(
@@ -77,7 +74,9 @@ impl Target<'_> {
             Some(_) => {
                 SqlError::new(NON_UPDATABLE_COLUMN, format!("Column '{name}' is not updatable"))
             }
-            None => SqlError::new(UNKNOWN_COLUMN, format!("Unknown column '{name}' in 'field list'")),
+            None => {
+                SqlError::new(UNKNOWN_COLUMN, format!("Unknown column '{name}' in 'field list'"))
+            }
         })
     }
 }
@@ -171,11 +170,7 @@ fn add_condition(
     }
 }
 
-fn rewrite_update(
-    scene: &Scene<'_>,
-    update: &Update,
-    edits: &mut Edits,
-) -> Result<bool, SqlError> {
+fn rewrite_update(scene: &Scene<'_>, update: &Update, edits: &mut Edits) -> Result<bool, SqlError> {
     let Some(table) = update.single_table() else {
         return check_many(scene, update);
     };
@@ -241,11 +236,7 @@ fn check_many(scene: &Scene<'_>, update: &Update) -> Result<bool, SqlError> {
     Ok(false)
 }
 
-fn rewrite_delete(
-    scene: &Scene<'_>,
-    delete: &Delete,
-    edits: &mut Edits,
-) -> Result<bool, SqlError> {
+fn rewrite_delete(scene: &Scene<'_>, delete: &Delete, edits: &mut Edits) -> Result<bool, SqlError> {
     let Some(table) = delete.single_table() else { return Ok(false) };
     let Some(target) = target(scene, &table.name, "DELETE")? else { return Ok(false) };
     let alias = scene.text(table.alias.unwrap_or(table.name.name));
@@ -261,11 +252,7 @@ fn rewrite_delete(
     Ok(true)
 }
 
-fn rewrite_insert(
-    scene: &Scene<'_>,
-    insert: &Insert,
-    edits: &mut Edits,
-) -> Result<bool, SqlError> {
+fn rewrite_insert(scene: &Scene<'_>, insert: &Insert, edits: &mut Edits) -> Result<bool, SqlError> {
     let Some(target) = target(scene, &insert.table, "INSERT")? else { return Ok(false) };
     if target.view.check_option && target.simple.condition().is_some() {
         return Err(refused(
@@ -273,7 +260,9 @@ fn rewrite_insert(
         ));
     }
     if !insert.returning.is_empty() || insert.row_alias.is_some() {
-        return Err(refused("RETURNING and row aliases through a view of sharded tables are not supported"));
+        return Err(refused(
+            "RETURNING and row aliases through a view of sharded tables are not supported",
+        ));
     }
     for column in &insert.columns {
         let name = target.assigned(&scene.text(column.name))?;

@@ -113,7 +113,8 @@ pub(super) fn merge(
         edits.push((source.reference.name.span, text));
         tokens.push(source.reference.name.name.tok);
         if let Some(condition) = view.condition() {
-            conditions.push([b"(".as_slice(), &view.render(condition, &source.alias), b")"].concat());
+            conditions
+                .push([b"(".as_slice(), &view.render(condition, &source.alias), b")"].concat());
         }
     }
     add_conditions(select, conditions, &mut edits)?;
@@ -232,7 +233,9 @@ impl Names<'_, '_> {
 
     fn item(&mut self, item: &SelectItem) {
         match item {
-            SelectItem::Star { table, span, .. } => self.star(table.map(|t| self.scene.text(t)), *span),
+            SelectItem::Star { table, span, .. } => {
+                self.star(table.map(|t| self.scene.text(t)), *span)
+            }
             SelectItem::Expr { expr, alias, span } => {
                 let before = self.edits.len();
                 walk_expr(expr, self);
@@ -282,7 +285,8 @@ impl Names<'_, '_> {
         let mut found = match column.table {
             Some(table) => {
                 let table = self.scene.text(table);
-                let mut named = self.sources.iter().filter(|one| one.alias.eq_ignore_ascii_case(&table));
+                let mut named =
+                    self.sources.iter().filter(|one| one.alias.eq_ignore_ascii_case(&table));
                 match (named.next(), named.next()) {
                     (Some(one), None) => vec![one],
                     (None, _) if self.nested => return,

@@ -29,8 +29,7 @@ impl Simple {
         let text = view.query.clone().into_bytes();
         let mut tokens = TokenBuf::new();
         // Data nodes keep queries in the plain form.
-        let mode =
-            LexMode { ansi_quotes: false, no_backslash_escapes: false, ..*mode };
+        let mode = LexMode { ansi_quotes: false, no_backslash_escapes: false, ..*mode };
         lex(&text, 0, &mode, &mut tokens);
         let parsed = parse(&text, &tokens, &mode).ok()?;
         let simple = Simple { text, parsed };
@@ -187,7 +186,9 @@ fn is_plain(expr: &Expr, src: &[u8]) -> bool {
                     let name = crate::expr::function_name(call, self.src);
                     call.over.is_none() && call.aggregate().is_none() && !is_random_function(&name)
                 }
-                ExprKind::UserVar { .. } | ExprKind::Assign { .. } | ExprKind::Match { .. } => false,
+                ExprKind::UserVar { .. } | ExprKind::Assign { .. } | ExprKind::Match { .. } => {
+                    false
+                }
                 _ => true,
             };
             true

@@ -4,9 +4,7 @@
 
 use crate::bind::Bound;
 use crate::expr::{function_name, is_aggregate};
-use sql_syntax::ast::{
-    BinaryOp, Expr, ExprKind, LiteralKind, Query, SelectItem, UnaryOp,
-};
+use sql_syntax::ast::{BinaryOp, Expr, ExprKind, LiteralKind, Query, SelectItem, UnaryOp};
 use std::collections::BTreeSet;
 use topology::model::{Column, ColumnClass};
 
@@ -170,7 +168,11 @@ impl Typer<'_, '_> {
                 let has_text = arguments().any(|kind| kind == Kind::Text);
                 let certain = arguments()
                     .all(|kind| matches!(kind, Kind::Text | Kind::Literal | Kind::Number));
-                if has_text && certain && self.one_collation() { Kind::Text } else { Kind::Uncertain }
+                if has_text && certain && self.one_collation() {
+                    Kind::Text
+                } else {
+                    Kind::Uncertain
+                }
             }
             name if is_aggregate(name) && name.starts_with("BIT_") => Kind::Number,
             _ => Kind::Uncertain,
