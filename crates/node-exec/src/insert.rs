@@ -3,8 +3,8 @@
 
 use crate::error::ExecError;
 use crate::exec::{Exec, Statement};
-use crate::streams::Job;
 use crate::insert_counts::{self, Counted};
+use crate::streams::Job;
 use crate::write;
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::{QueryResult, Row};

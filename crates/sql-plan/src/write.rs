@@ -42,7 +42,8 @@ impl Change<'_> {
     /// The order decides what becomes of the rows.
     fn order_matters(&self, bound: &Bound<'_>) -> bool {
         self.limit.is_some()
-            || (!self.order_by.is_empty() && (!self.returning.is_empty() || bound.facts.assigns_variables))
+            || (!self.order_by.is_empty()
+                && (!self.returning.is_empty() || bound.facts.assigns_variables))
     }
 }
 
@@ -284,9 +285,9 @@ fn finish(
 /// Whether a table is referred to more than once.
 fn names_twice(bound: &Bound<'_>) -> bool {
     bound.refs.iter().enumerate().any(|(at, one)| {
-        bound.refs[..at].iter().any(|other| {
-            other.schema.name == one.schema.name && other.table.name == one.table.name
-        })
+        bound.refs[..at]
+            .iter()
+            .any(|other| other.schema.name == one.schema.name && other.table.name == one.table.name)
     })
 }
 
