@@ -6,6 +6,7 @@ mod account;
 mod admin;
 mod alter;
 mod create;
+mod data_type;
 mod ddl;
 mod diagnostics;
 mod dml;
