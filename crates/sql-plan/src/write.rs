@@ -228,6 +228,9 @@ fn finish(
     if bound.facts.system_schema {
         return Err(refused("tables of system schemas cannot be changed"));
     }
+    if has_portion(change) {
+        check_portion(bound, change)?;
+    }
     let places = Places::of(bound);
     let mut edits = name_edits(bound, mode);
     keep_item_names(bound, change.returning, &mut edits);
@@ -295,6 +298,28 @@ fn routes_of(bound: &Bound<'_>) -> Vec<Route> {
     (0..bound.refs.len()).filter_map(|index| route_of_reference(bound, index)).collect()
 }
 
+/// FOR PORTION OF a period: the server cuts a row in two or three, so it inserts rows, too.
+fn has_portion(change: &Change<'_>) -> bool {
+    change
+        .tables
+        .iter()
+        .any(|table| matches!(table, TableExpr::Table(table) if table.system_time.is_some()))
+}
+
+/// The parts of a cut row would get ids that a shard counts by itself.
+fn check_portion(bound: &Bound<'_>, change: &Change<'_>) -> Result<(), SqlError> {
+    let counted = |index: &usize| {
+        let reference = &bound.refs[*index];
+        !reference.is_single() && reference.table.sequence_column.is_some()
+    };
+    if change.written.iter().any(counted) {
+        return Err(refused(
+            "FOR PORTION OF on a table with AUTO_INCREMENT that is not in one shard alone",
+        ));
+    }
+    Ok(())
+}
+
 fn many_scratch(
     subject: &Subject<'_>,
     bound: &Bound<'_>,
@@ -302,6 +327,11 @@ fn many_scratch(
     change: &Change<'_>,
     reason: &'static str,
 ) -> Many {
+    if has_portion(change) {
+        return Many::Refused(refused(
+            "FOR PORTION OF that moves rows or needs rows of several shards at once",
+        ));
+    }
     let wish = Wish {
         written: &change.written,
         whole: change.meets_rows,
