@@ -140,7 +140,7 @@ impl Parser<'_> {
                 ty.charset = Some(self.charset_words()?);
             } else if self.eat("COLLATE") {
                 ty.collation = Some(self.collation()?);
-            } else if self.eat("COMPRESSED") {
+            } else if compressible(ty.kind) && self.eat("COMPRESSED") {
                 if self.eat_kind(T::Eq) {
                     self.ident_or_keyword()?;
                 }
@@ -191,4 +191,22 @@ impl Parser<'_> {
             self.ident_or_string()
         }
     }
+}
+
+/// Types of texts that have no fixed length.
+fn compressible(kind: TypeKind) -> bool {
+    use TypeKind as K;
+    matches!(
+        kind,
+        K::VarChar
+            | K::VarBinary
+            | K::TinyText
+            | K::Text
+            | K::MediumText
+            | K::LongText
+            | K::TinyBlob
+            | K::Blob
+            | K::MediumBlob
+            | K::LongBlob
+    )
 }

@@ -185,13 +185,14 @@ impl Parser<'_> {
         }
         let (order_by, order_span) = self.order_by()?;
         let limit = self.limit()?;
-        self.procedure()?;
-        let mut into = self.select_into()?;
+        // There is one INTO or PROCEDURE, wherever it stands.
+        let given = is_closed(&body) || self.procedure()?.is_some();
+        let mut into = if given { None } else { self.select_into()? };
         let mut locks = Vec::new();
         while let Some(lock) = self.lock_clause()? {
             locks.push(lock);
         }
-        if into.is_none() {
+        if into.is_none() && !given {
             into = self.select_into()?;
         }
         Ok(Query { with, body, order_by, order_span, limit, locks, into, span: self.since(start) })
@@ -279,7 +280,9 @@ impl Parser<'_> {
             })?;
             select.window_span = Some(self.since(start));
         }
-        select.procedure = self.procedure()?;
+        if select.into.is_none() {
+            select.procedure = self.procedure()?;
+        }
         Ok(())
     }
 
@@ -487,4 +490,9 @@ impl Parser<'_> {
         };
         Ok(Some(SelectInto { kind, span: self.since(start) }))
     }
+}
+
+/// A SELECT with INTO or PROCEDURE, after which no set operation and none of the two may follow.
+fn is_closed(body: &SetExpr) -> bool {
+    matches!(body, SetExpr::Select(one) if one.into.is_some() || one.procedure.is_some())
 }
