@@ -146,6 +146,7 @@ impl Session {
             rendered: Rendered::default(),
             touched: Touched::default(),
             reads: Default::default(),
+            wants_database: false,
             upload: Default::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);

@@ -249,6 +249,7 @@ fn finish(
         key_guard,
         by_values: true,
         counts_found: false,
+        wants_database: mode == NameMode::TargetAliased,
         kind: RowKind::Write,
     };
     Ok(Made::write(Plan::Routed(Box::new(plan)), true, bound.facts.uses))

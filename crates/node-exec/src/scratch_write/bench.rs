@@ -1,6 +1,7 @@
 //! The connection on which a change runs over temporary tables, and the bounds of what it takes in.
 
 use super::definition::{Form, ROW_COLUMN, temporary};
+use crate::default_database::give_database;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement, Warning};
 use crate::insert::value_of;
@@ -88,7 +89,8 @@ impl Bench {
         let store = Arc::new(store_state(&client));
         let lease = node.lease(exec.session.found_rows, &store).await?;
         let database = String::from_utf8_lossy(&quoted(&physical_database(schema, 0))).into_owned();
-        let held = Held::alone(node.primary().clone(), lease);
+        let mut held = Held::alone(node.primary().clone(), lease);
+        give_database(&mut held.lease).await?;
         let rows_left = exec.settings.temporary_rows_max;
         Ok(Bench { held, database, client, store, rows_left, bytes_left: KEPT_BYTES_MAX })
     }

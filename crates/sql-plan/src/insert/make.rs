@@ -216,6 +216,7 @@ impl<'m> Maker<'m, '_> {
             key_guard: None,
             by_values: true,
             counts_found: false,
+            wants_database: false,
             kind: RowKind::Write,
         };
         Made::write(Plan::Routed(Box::new(plan)), true, self.bound.facts.uses)
