@@ -65,6 +65,8 @@ pub struct ExecSession {
     pub reads: StatementReads,
     /// The present statement wants connections with a current database.
     pub wants_database: bool,
+    /// What the parts of the present statement take, while it is analysed.
+    pub trace: Option<crate::trace::Trace>,
     /// The file that a LOAD DATA LOCAL gets from the client.
     pub upload: Rc<Upload>,
 }
@@ -333,16 +335,19 @@ impl Exec<'_> {
                 write::run(self, &jobs, write::Count::Sum, &plan.tables).await
             }
             Action::Scatter { schema, targets, text, merge } => {
+                crate::kinds::SCATTERS.increment();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
                 rows::merged(self, plan, &jobs, merge, statement).await
             }
             Action::Everywhere { schema, shards, text } => {
+                crate::kinds::EVERYWHERES.increment();
                 let targets: Vec<Target> =
                     (0..shards).map(|shard| Target { shard, suffix: 0 }).collect();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
                 write::run(self, &jobs, write::Count::First, &plan.tables).await
             }
             Action::Scratch { plan: scratch, sources } => {
+                crate::kinds::SCRATCHES.increment();
                 scratch::run(self, plan, scratch, &sources, statement).await
             }
             Action::ScratchWrite { plan: scratch, sources } => {
