@@ -13,7 +13,7 @@ from tpcc import CONDITIONS, Terminal, make
 LONG = os.environ.get("DDM_TEST_FORM") == "long"
 WAREHOUSES = 4 if LONG else 2
 TERMINALS = 12 if LONG else 6
-SECONDS = 120 if LONG else 20
+SECONDS = 120 if LONG else 12
 KILL_EVERY = 3
 
 

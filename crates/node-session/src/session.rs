@@ -147,6 +147,7 @@ impl Session {
             touched: Touched::default(),
             trace: None,
             reads: Default::default(),
+            wants_database: false,
             upload: Default::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);

@@ -144,6 +144,9 @@ pub struct RoutedPlan {
     pub by_values: bool,
     /// SQL_CALC_FOUND_ROWS: the server that runs it is asked for FOUND_ROWS().
     pub counts_found: bool,
+    /// A DELETE that names its targets by aliases: a data node takes it only on a connection that
+    /// has a current database, whichever.
+    pub wants_database: bool,
     /// What it is, for EXPLAIN.
     pub kind: RowKind,
 }

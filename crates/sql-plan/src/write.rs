@@ -278,6 +278,7 @@ fn finish(
         key_guard,
         by_values: true,
         counts_found: false,
+        wants_database: mode == NameMode::TargetAliased,
         kind: RowKind::Write,
     };
     // The names of RETURNING's columns can hold literals.

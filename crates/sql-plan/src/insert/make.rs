@@ -219,6 +219,7 @@ impl<'m> Maker<'m, '_> {
             key_guard: None,
             by_values: true,
             counts_found: false,
+            wants_database: false,
             kind: RowKind::Write,
         };
         Made::write(Plan::Routed(Box::new(plan)), cacheable, self.bound.facts.uses)
