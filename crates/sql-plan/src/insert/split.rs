@@ -62,6 +62,9 @@ impl InsertPlan {
 
     /// Each row's id, by row.
     fn ids_by_row(&self, values: &Values<'_>, ids: &[u64]) -> Vec<Option<u64>> {
+        if ids.is_empty() {
+            return vec![None; self.rows.len()];
+        }
         let mut ids = ids.iter().copied();
         self.takes_id(values).map(|takes| if takes { ids.next() } else { None }).collect()
     }
