@@ -235,7 +235,9 @@ def main():
     try:
         wants = lambda name: options.only in ("", name)  # noqa: E731
         ddm, ends = start_ddm(options.ddm, root, data_nodes=2)
-        plain = Plain("--innodb-buffer-pool-size=256M")
+        # As a data node of the demo is set: every commit is on the disk, with its binlog.
+        plain = Plain("--innodb-buffer-pool-size=256M", "--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1",
+                      "--log-bin=binlog", "--server-id=1", "--binlog-format=ROW")
         subprocess.run([options.ddm, "ctl", "--data-dir", str(root / "data"), "schemas", "create",
                         ends["demo"]["instance_id"], SCHEMA, "--mode", "cluster", "--shards", str(SHARDS)],
                        check=True, stdout=subprocess.DEVNULL)

@@ -46,6 +46,7 @@ const NAMES: &[&str] = &[
     "plan with 10 tables",
     "plan with 10000 tables",
     "render a point select",
+    "plan an insert of 1000 rows",
     "split an insert of 1000 rows",
     "merge one row",
     "cut one record of a file",
@@ -104,6 +105,7 @@ fn workload(name: &str) -> Box<dyn FnMut()> {
         "plan with 10 tables" => planning(10),
         "plan with 10000 tables" => planning(10_000),
         "render a point select" => rendering(),
+        "plan an insert of 1000 rows" => planning_insert(),
         "split an insert of 1000 rows" => splitting(),
         "merge one row" => merging(),
         "cut one record of a file" => cutting(),
@@ -212,10 +214,25 @@ fn rendering() -> Box<dyn FnMut()> {
     })
 }
 
-fn splitting() -> Box<dyn FnMut()> {
+fn long_insert() -> String {
     let rows: Vec<String> =
         (0..1000).map(|id| format!("({id}, {}, 'text {id}', 'more text')", id * 7)).collect();
-    let text = format!("INSERT INTO sbtest1 (id, k, c, pad) VALUES {}", rows.join(", "));
+    format!("INSERT INTO sbtest1 (id, k, c, pad) VALUES {}", rows.join(", "))
+}
+
+/// Too long for the cache of plans: read and planned each time.
+fn planning_insert() -> Box<dyn FnMut()> {
+    let text = long_insert();
+    let snapshot = snapshot(8, 10);
+    let mut tokens = TokenBuf::new();
+    Box::new(move || {
+        lex(black_box(text.as_bytes()), 0, &LexMode::default(), &mut tokens);
+        black_box(planned(&snapshot, &text, &tokens));
+    })
+}
+
+fn splitting() -> Box<dyn FnMut()> {
+    let text = long_insert();
     let snapshot = snapshot(8, 10);
     let tokens = lexed(&text);
     let planned = planned(&snapshot, &text, &tokens);

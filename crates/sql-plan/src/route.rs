@@ -157,6 +157,10 @@ impl Router {
 
     /// The target of a row with these values of the key columns.
     pub fn place(&self, keys: &[SqlValue]) -> Result<Target, SqlError> {
+        if let ([column], [value]) = (self.columns.as_slice(), keys) {
+            let stored = KeyValue::assigned(column, value)?;
+            return Ok(self.rule.locate(self.shards, &stored, &stored)?);
+        }
         let stored = self
             .columns
             .iter()

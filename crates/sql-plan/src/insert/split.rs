@@ -62,6 +62,9 @@ impl InsertPlan {
 
     /// Each row's id, by row.
     fn ids_by_row(&self, values: &Values<'_>, ids: &[u64]) -> Vec<Option<u64>> {
+        if ids.is_empty() {
+            return vec![None; self.rows.len()];
+        }
         let mut ids = ids.iter().copied();
         self.takes_id(values).map(|takes| if takes { ids.next() } else { None }).collect()
     }
@@ -84,9 +87,10 @@ impl InsertPlan {
         };
         let by_row = self.ids_by_row(values, ids);
         let mut parts: BTreeMap<Target, Vec<u32>> = BTreeMap::new();
+        let mut keys: Vec<SqlValue> = Vec::new();
         for (number, (row, id)) in self.rows.iter().zip(&by_row).enumerate() {
-            let keys: Vec<SqlValue> =
-                row.keys.iter().map(|key| key_value(key, *id, values)).collect();
+            keys.clear();
+            keys.extend(row.keys.iter().map(|key| key_value(key, *id, values)));
             parts.entry(router.place(&keys)?).or_default().push(crate::names::number(number));
         }
         Ok(parts.into_iter().map(|(target, rows)| InsertPart { target, rows }).collect())
