@@ -63,6 +63,9 @@ pub async fn answer(
         Ask::DdlCommit { ddl_id, changes } => {
             commit(app, live, instance, node, &ddl_id, changes).await
         }
+        Ask::Account { name, change } => {
+            return crate::account_sql::answer(app, instance, &name, change).await;
+        }
         Ask::DdlAbort { ddl_id } => abort(app, instance, node, &ddl_id).await,
     };
     let (code, message) = match result {

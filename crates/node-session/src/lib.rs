@@ -2,7 +2,9 @@
 //! decides what a statement is and lends its session to the executor; it never talks to a data node
 //! itself but through node-exec.
 
+mod accounts;
 mod catalogue;
+mod catalogue_own;
 mod catalogue_rows;
 mod control;
 mod create_from;

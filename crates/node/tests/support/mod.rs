@@ -158,6 +158,7 @@ impl TestControl {
         match ask {
             Ask::DdlBegin { schema, .. } => Answer::DdlBegun { ddl_id: format!("{schema}/1") },
             Ask::DdlAbort { .. } => Answer::Aborted,
+            Ask::Account { .. } => Answer::Published { version: 0 },
             Ask::DdlCommit { ddl_id, changes } => {
                 let version = self.change(|snapshot| {
                     let schema = snapshot.schemas.get_mut(&schema_of(&ddl_id)).unwrap();
