@@ -68,6 +68,9 @@ pub async fn answer(
         Ask::DdlFreeze { ddl_id, frozen } => {
             moved::freeze(app, live, instance, node, &ddl_id, frozen).await
         }
+        Ask::Account { name, change } => {
+            return crate::account_sql::answer(app, instance, &name, change).await;
+        }
         // What a commit of other changes forgets at once, a move keeps until its old tables are gone.
         Ask::DdlEnd { ddl_id } | Ask::DdlAbort { ddl_id } => {
             abort(app, instance, node, &ddl_id).await

@@ -99,9 +99,7 @@ impl Core {
                     "CREATE, ALTER and DROP DATABASE; use the API or the console for schemas",
                 ));
             }
-            Statement::Account(_) => {
-                return Err(not_supported("account management in SQL; use the API"));
-            }
+            Statement::Account(account) => self.run_account(account, source).await?,
             Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
             Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,
             Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),

@@ -3,7 +3,9 @@
 //! itself but through node-exec.
 
 mod analyze;
+mod accounts;
 mod catalogue;
+mod catalogue_own;
 mod catalogue_rows;
 mod control;
 mod create_from;

@@ -15,9 +15,9 @@ use topology::model::{Algorithm, KeyRule, Placement, Schema, Table};
 pub fn sharding_clause(_schema: &Schema, table: &Table) -> String {
     match &table.placement {
         Placement::Single => String::new(),
-        Placement::Broadcast => "\n/*!99990 BROADCAST */".to_owned(),
+        Placement::Broadcast => " /*!99990 BROADCAST */".to_owned(),
         Placement::Sharded(rule) => {
-            let mut clause = format!("\n/*!99990 DBPARTITION BY {}", rule_text(&rule.database));
+            let mut clause = format!(" /*!99990 DBPARTITION BY {}", rule_text(&rule.database));
             if let Some(inner) = &rule.table {
                 clause += &format!(
                     " TBPARTITION BY {} TBPARTITIONS {}",

@@ -150,7 +150,7 @@ fn check_statement(subject: &Subject<'_>, hint: &str) -> Result<(), SqlError> {
 }
 
 /// The schema that the plan's sharded tables are of.
-fn schema_of<'p>(made: &'p Made) -> Option<&'p str> {
+fn schema_of(made: &Made) -> Option<&str> {
     match &made.plan {
         Plan::Routed(plan) => match &plan.home {
             Home::Any { schema } => schema.as_deref(),
