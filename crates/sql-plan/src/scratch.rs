@@ -61,12 +61,18 @@ pub(crate) fn scratch(
     let mut partners = Partners::new(bound, &results, &parts, &schema, query.locks.is_empty());
     let mut loads = result_loads(&mut parts, &results, &partners, &mut cacheable);
     let lock = query.locks.first().map(|lock| match lock.strength {
-        LockStrength::Update => " FOR UPDATE",
-        LockStrength::Share | LockStrength::ShareMode => " LOCK IN SHARE MODE",
+        // As it is written, with what it says of waiting.
+        _ if lock.of.is_empty() => {
+            vec![Piece::text(" "), Piece::Tokens(bound.range(lock.span))]
+        }
+        LockStrength::Update => vec![Piece::text(" FOR UPDATE")],
+        LockStrength::Share | LockStrength::ShareMode => {
+            vec![Piece::text(" LOCK IN SHARE MODE")]
+        }
     });
     for index in 0..bound.refs.len() {
         if partners.is_loaded(index) {
-            loads.push(load(bound, index, &needed[index], lock, &mut partners));
+            loads.push(load(bound, index, &needed[index], lock.as_deref(), &mut partners));
         }
     }
     let mut reductions: Vec<Reduction> = partners.reductions;
@@ -147,7 +153,7 @@ fn load(
     bound: &Bound<'_>,
     index: usize,
     columns: &[usize],
-    lock: Option<&str>,
+    lock: Option<&[Piece]>,
     partners: &mut Partners<'_, '_>,
 ) -> Load {
     let reference = &bound.refs[index];
@@ -178,7 +184,7 @@ fn load_text(
     bound: &Bound<'_>,
     index: usize,
     columns: &[&Column],
-    lock: Option<&str>,
+    lock: Option<&[Piece]>,
     partners: &mut Partners<'_, '_>,
 ) -> Template {
     let reference = &bound.refs[index];
@@ -201,7 +207,7 @@ fn load_text(
     if let Some(lock) = lock
         && reference.is_sharded()
     {
-        pieces.push(Piece::text(lock));
+        pieces.extend_from_slice(lock);
     }
     // The copied conditions name the reference by its alias.
     Template::made(pieces, name_edits(bound, NameMode::TargetAliased))

@@ -375,11 +375,24 @@ impl<'p, 's> Partners<'p, 's> {
     pub fn keys(&self, index: usize, columns: &[&Column]) -> Vec<String> {
         let is_tied = |column: &Column| {
             self.ties.iter().any(|tie| {
-                tie.column.reference == index && std::ptr::eq(self.bound.column(tie.column), column)
+                tie.column.reference == index
+                    && std::ptr::eq(self.bound.column(tie.column), column)
+                    && self.is_of_one_type(column, tie.other)
             })
         };
         let keys = columns.iter().filter(|column| is_tied(column) && can_be_key(column));
         keys.map(|column| column.name.clone()).collect()
+    }
+
+    /// Looked up by a value of another type, a key would make a server warn of what it converts.
+    fn is_of_one_type(&self, column: &Column, other: Other) -> bool {
+        let Other::Column(other) = other else { return false };
+        let other = self.bound.column(other);
+        let is_integer = |column: &Column| {
+            matches!(column.class, ColumnClass::Integer | ColumnClass::UnsignedInteger)
+        };
+        (is_integer(column) && is_integer(other))
+            || (column.column_type == other.column_type && column.collation == other.collation)
     }
 
     /// The same for a result, of whose columns these are numbers.
