@@ -138,6 +138,7 @@ fn result_loads(
                 schema: schema.clone(),
                 definition: String::new(),
                 primary_key: Vec::new(),
+                selective: true,
                 keys: partners.result_keys(result.number, &columns, &part.numbers),
                 in_place: false,
                 columns: columns.clone(),
@@ -164,6 +165,9 @@ fn load(
         None => LoadSource::Shard(0),
     };
     let in_place = partners.is_in_place(index);
+    let text = load_text(bound, index, &columns, lock, partners);
+    let has_conditions = from_where(bound, index).contains(&Piece::Text(AND_MARK.to_vec()));
+    let selective = has_conditions || partners.at_hand_count > 0;
     let primary_key = primary_key(reference).unwrap_or_default();
     let mut keys = partners.keys(index, &columns);
     keys.retain(|key| Some(key) != primary_key.first());
@@ -172,11 +176,12 @@ fn load(
         schema: reference.schema.name.clone(),
         definition: definition(&columns),
         primary_key,
+        selective,
         keys,
         in_place,
         columns: columns.iter().map(|column| column.name.clone()).collect(),
         source,
-        text: load_text(bound, index, &columns, lock, partners),
+        text,
     }
 }
 

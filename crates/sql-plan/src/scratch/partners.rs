@@ -50,7 +50,7 @@ pub(super) struct Partners<'p, 's> {
     loaded: Vec<bool>,
     reduces: bool,
     /// Sub-queries on partners in the text that is being made.
-    at_hand_count: usize,
+    pub at_hand_count: usize,
     /// The conditions by values that the texts refer to.
     pub reductions: Vec<Reduction>,
 }
