@@ -70,9 +70,9 @@ pub(crate) fn scratch(
             vec![Piece::text(" LOCK IN SHARE MODE")]
         }
     });
-    for index in 0..bound.refs.len() {
+    for (index, needed) in needed.iter().enumerate() {
         if partners.is_loaded(index) {
-            loads.push(load(bound, index, &needed[index], lock.as_deref(), &mut partners));
+            loads.push(load(bound, index, needed, lock.as_deref(), &mut partners));
         }
     }
     let mut reductions: Vec<Reduction> = partners.reductions;

@@ -8,7 +8,7 @@ use base::secret::Secret;
 use base::sql_error::SqlError;
 use sql_plan::load::LoadWay;
 use sql_plan::merge::Merge;
-use sql_plan::plan::{Action, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
+use sql_plan::plan::{Action, DdlPlan, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
 use sql_plan::scratch_write::ScratchRows;
 use sql_plan::template::{Fill, Rendered, SessionValue, Template};
 use sql_plan::value::Values;
@@ -197,7 +197,7 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             routed(&plan.source, values, out)?;
         }
         Plan::Load(plan) => match &plan.way {
-            LoadWay::Whole { shard, text } => {
+            LoadWay::Whole { shard, text, .. } => {
                 let target = Some(Target { shard: *shard, suffix: 0 });
                 show(text, values, &plan.tables, target, out);
             }
@@ -226,7 +226,19 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             writeln!(out, "keys at {:?}", plan.placer.key_positions).unwrap();
             writeln!(out, "rows may collide: {}", plan.may_collide).unwrap();
         }
-        Plan::Ddl(plan) => {
+        Plan::Ddl(first) => {
+            let mut next = Some(first.as_ref());
+            while let Some(plan) = next {
+                ddl(plan, values, out);
+                next = plan.then.as_deref();
+            }
+        }
+        Plan::Session => {}
+    }
+    Ok(())
+}
+
+fn ddl(plan: &DdlPlan, values: &Values<'_>, out: &mut String) {
             for statement in &plan.statements {
                 let target = statement.targets.last().copied();
                 show(&statement.text, values, &statement.tables, target, out);
@@ -247,10 +259,15 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                 };
                 writeln!(out, "change: {what}").unwrap();
             }
-        }
-        Plan::Session => {}
+    if plan.rerun {
+        writeln!(out, "what is done already is no error").unwrap();
     }
-    Ok(())
+    if let Some(column) = &plan.numbered {
+        writeln!(out, "numbered: {column}").unwrap();
+    }
+    if let Some(error) = &plan.error_after {
+        writeln!(out, "then error {}: {}", error.code, error.message).unwrap();
+    }
 }
 
 fn routed(plan: &RoutedPlan, values: &Values<'_>, out: &mut String) -> Result<(), SqlError> {

@@ -104,7 +104,7 @@ impl<'p, 's> Partners<'p, 's> {
                 let tie = Tie { other: second.other, ..*first };
                 let is_same = |other: &Tie| other.column == tie.column && other.other == tie.other;
                 let to_itself = tie.other == Other::Column(tie.column);
-                if !to_itself && !self.ties.iter().chain(&more).any(|known| is_same(known)) {
+                if !to_itself && !self.ties.iter().chain(&more).any(is_same) {
                     more.push(tie);
                 }
             }
