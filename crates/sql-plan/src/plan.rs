@@ -278,6 +278,8 @@ pub struct Load {
     /// The primary key of the temporary table, where it holds over all shards: rows are then read in
     /// the order in which one server has them.
     pub primary_key: Vec<String>,
+    /// It takes only some of its rows by conditions of its own: it is probably small.
+    pub selective: bool,
     /// Columns that the temporary table has a key on.
     pub keys: Vec<String>,
     /// The table is on the scratch node itself (at target 0) and can be read there, unless a

@@ -224,7 +224,10 @@ impl Loader<'_> {
             let place = match ready {
                 Some(place) => place,
                 None => {
-                    let probe = left.iter().position(|at| is_source(*at) && !probed.contains(at));
+                    let is_open = |at: &usize| is_source(*at) && !probed.contains(at);
+                    let selective = |at: &usize| scratch.loads[*at].selective && is_open(at);
+                    let probe =
+                        left.iter().position(selective).or_else(|| left.iter().position(is_open));
                     match probe {
                         Some(place) => {
                             probed.push(left[place]);

@@ -50,7 +50,7 @@ pub(super) struct Partners<'p, 's> {
     loaded: Vec<bool>,
     reduces: bool,
     /// Sub-queries on partners in the text that is being made.
-    at_hand_count: usize,
+    pub at_hand_count: usize,
     /// The conditions by values that the texts refer to.
     pub reductions: Vec<Reduction>,
 }
@@ -104,7 +104,7 @@ impl<'p, 's> Partners<'p, 's> {
                 let tie = Tie { other: second.other, ..*first };
                 let is_same = |other: &Tie| other.column == tie.column && other.other == tie.other;
                 let to_itself = tie.other == Other::Column(tie.column);
-                if !to_itself && !self.ties.iter().chain(&more).any(|known| is_same(known)) {
+                if !to_itself && !self.ties.iter().chain(&more).any(is_same) {
                     more.push(tie);
                 }
             }
@@ -375,11 +375,24 @@ impl<'p, 's> Partners<'p, 's> {
     pub fn keys(&self, index: usize, columns: &[&Column]) -> Vec<String> {
         let is_tied = |column: &Column| {
             self.ties.iter().any(|tie| {
-                tie.column.reference == index && std::ptr::eq(self.bound.column(tie.column), column)
+                tie.column.reference == index
+                    && std::ptr::eq(self.bound.column(tie.column), column)
+                    && self.is_of_one_type(column, tie.other)
             })
         };
         let keys = columns.iter().filter(|column| is_tied(column) && can_be_key(column));
         keys.map(|column| column.name.clone()).collect()
+    }
+
+    /// Looked up by a value of another type, a key would make a server warn of what it converts.
+    fn is_of_one_type(&self, column: &Column, other: Other) -> bool {
+        let Other::Column(other) = other else { return false };
+        let other = self.bound.column(other);
+        let is_integer = |column: &Column| {
+            matches!(column.class, ColumnClass::Integer | ColumnClass::UnsignedInteger)
+        };
+        (is_integer(column) && is_integer(other))
+            || (column.column_type == other.column_type && column.collation == other.collation)
     }
 
     /// The same for a result, of whose columns these are numbers.
