@@ -28,6 +28,7 @@ pub mod shared;
 mod show;
 mod show_rule;
 mod show_table;
+mod single;
 pub mod slow_log;
 mod statement;
 mod variables;
