@@ -96,6 +96,8 @@ catalogue! {
     NO_SUCH_THREAD = 1094, b"HY000", User;
     /// Something that the catalogue has no better error for.
     UNKNOWN_ERROR = 1105, b"HY000", Internal;
+    /// A table that the clause needs and the statement does not have.
+    UNKNOWN_TABLE_IN_CLAUSE = 1109, b"42S02", User;
     /// No rule of the security group lets the client in.
     HOST_NOT_PRIVILEGED = 1130, b"HY000", User;
     /// More or fewer values than columns.

@@ -197,7 +197,7 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             routed(&plan.source, values, out)?;
         }
         Plan::Load(plan) => match &plan.way {
-            LoadWay::Whole { shard, text } => {
+            LoadWay::Whole { shard, text, .. } => {
                 let target = Some(Target { shard: *shard, suffix: 0 });
                 show(text, values, &plan.tables, target, out);
             }
