@@ -78,12 +78,8 @@ impl Core {
             input: None,
         };
         if let Some((params, columns)) = self.describe_with_sequences(source).await? {
-<<<<<<< HEAD
             let described = (params, columns);
-            return self.keep_prepared((text, written), tokens, mode, None, described);
-=======
-            return self.keep_prepared((text, written), tokens, None, params, &columns);
->>>>>>> own
+            return self.keep_prepared((text, written), tokens, None, described);
         }
         let parsed = parse_source(source, 0)?;
         let param_tokens = params_of(&tokens);
@@ -100,11 +96,7 @@ impl Core {
             }
             None => (None, Vec::new()),
         };
-<<<<<<< HEAD
-        self.keep_prepared((text, written), tokens, mode, planned, (params, columns))
-=======
-        self.keep_prepared((text, written), tokens, planned, params, &columns)
->>>>>>> own
+        self.keep_prepared((text, written), tokens, planned, (params, columns))
     }
 
     fn keep_prepared(
