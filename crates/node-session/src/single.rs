@@ -123,10 +123,8 @@ impl Core {
         source: Source<'_>,
     ) -> Result<bool, ExecError> {
         use ShowKind as K;
-        let listed = matches!(
-            show.kind,
-            K::Triggers | K::Events | K::ProcedureStatus | K::FunctionStatus
-        );
+        let listed =
+            matches!(show.kind, K::Triggers | K::Events | K::ProcedureStatus | K::FunctionStatus);
         if !listed && show.kind != K::CreateOther {
             return Ok(false);
         }
@@ -141,7 +139,9 @@ impl Core {
         let (columns, mut rows) = self.ask_single(&schema, &statement).await?;
         // The status of routines is that of the whole data node.
         if let Some(at) = columns.iter().position(|column| column.name == b"Db") {
-            rows.retain(|row| row.get(at).cloned().flatten() == Some(database.clone().into_bytes()));
+            rows.retain(|row| {
+                row.get(at).cloned().flatten() == Some(database.clone().into_bytes())
+            });
             for row in &mut rows {
                 row[at] = field(&schema.name);
             }
@@ -166,8 +166,10 @@ impl Core {
         let tokens = source.tokens.tokens();
         let database = quoted(&physical_database(&schema.name, 0));
         for (at, token) in tokens.iter().enumerate() {
-            let is_name =
-                matches!(token.kind, TokenKind::Ident | TokenKind::QuotedIdent | TokenKind::Keyword);
+            let is_name = matches!(
+                token.kind,
+                TokenKind::Ident | TokenKind::QuotedIdent | TokenKind::Keyword
+            );
             let follows = |place: Option<usize>, kind: TokenKind| {
                 place.and_then(|place| tokens.get(place)).is_some_and(|one| one.kind == kind)
             };
@@ -207,7 +209,8 @@ impl Core {
         let state = self.enter_database(schema);
         let node = self.node_of(schema)?;
         let outcome =
-            relay::pass_through(&mut self.exec(), &node, &statement, true, Names::of(&tables)).await;
+            relay::pass_through(&mut self.exec(), &node, &statement, true, Names::of(&tables))
+                .await;
         self.exec.state = state;
         outcome
     }
@@ -237,7 +240,10 @@ impl Core {
     }
 
     /// Connections have the schema's database chosen; gives the state to go back to.
-    fn enter_database(&mut self, schema: &Schema) -> Arc<node_backend::session_state::SessionState> {
+    fn enter_database(
+        &mut self,
+        schema: &Schema,
+    ) -> Arc<node_backend::session_state::SessionState> {
         let inside =
             (*self.exec.state).clone().with_database(Some(physical_database(&schema.name, 0)));
         std::mem::replace(&mut self.exec.state, Arc::new(inside))

@@ -59,7 +59,7 @@ impl<'s> Scene<'s> {
     /// The view that a table is, if it must be expanded. One that its data node can answer is looked
     /// at again: its tables may have got other placements since.
     pub fn expanded(&self, schema: &Schema, table: &'s Table) -> Option<&'s View> {
-        let view = table.view.as_ref()?;
+        let view = table.view.as_deref()?;
         (!view.native || !self.reads_only_singles(schema, view)).then_some(view)
     }
 
