@@ -52,7 +52,6 @@ impl Core {
                 | Statement::DropIndex(_)
                 | Statement::CreateView(_)
                 | Statement::DropView(_)
-                | Statement::Call(_)
                 | Statement::Handler(_)
         )
     }
@@ -73,7 +72,11 @@ impl Core {
                 self.use_schema(&name)?;
                 self.reply_ok_packet(OkPacket::default());
             }
-            Statement::Show(show) => self.run_show(show, source).await?,
+            Statement::Show(show) => {
+                if !self.show_of_single(show, source).await? {
+                    self.run_show(show, source).await?;
+                }
+            }
             Statement::Describe(describe) => self.run_describe(describe, source).await?,
             Statement::Explain(explain) => self.run_explain(explain, source).await?,
             Statement::Kill(kill) => self.run_kill(kill, source).await?,
@@ -103,7 +106,12 @@ impl Core {
             Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
             Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,
             Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
-            Statement::Other(_) => return Err(not_supported("this kind of statement")),
+            Statement::Call(call) => self.run_call(call, source).await?,
+            Statement::Other(other) => {
+                if !self.run_object(other.kind, source).await? {
+                    return Err(not_supported("this kind of statement"));
+                }
+            }
             other if Self::is_session_statement(other) => {
                 return Err(not_supported("this kind of statement"));
             }

@@ -34,6 +34,7 @@ mod show_grants;
 mod show_rule;
 mod show_servers;
 mod show_table;
+mod single;
 pub mod slow_log;
 mod statement;
 mod variables;

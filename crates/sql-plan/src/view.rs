@@ -14,7 +14,7 @@ use sql_syntax::ast::{Ident, Parsed, SelectItem, Span, Statement, TableName};
 use sql_syntax::visit::{TableUse, for_each_column, for_each_query, for_each_table};
 use sql_syntax::{Edits, LexMode, TokenBuf, lex, parse};
 use std::collections::HashSet;
-use topology::model::{Schema, Snapshot, Table, View};
+use topology::model::{Placement, Schema, Snapshot, Table, View};
 
 /// Views inside of views: more levels are taken as a loop.
 const DEPTH_MAX: usize = 32;
@@ -53,7 +53,34 @@ impl<'s> Scene<'s> {
     /// The view that a name means, if it must be expanded.
     pub fn view(&self, name: &TableName) -> Option<(&'s Schema, &'s Table, &'s View)> {
         let (schema, table) = self.table(name)?;
-        table.expanded_view().map(|view| (schema, table, view))
+        self.expanded(schema, table).map(|view| (schema, table, view))
+    }
+
+    /// The view that a table is, if it must be expanded. One that its data node can answer is looked
+    /// at again: its tables may have got other placements since.
+    pub fn expanded(&self, schema: &Schema, table: &'s Table) -> Option<&'s View> {
+        let view = table.view.as_deref()?;
+        (!view.native || !self.reads_only_singles(schema, view)).then_some(view)
+    }
+
+    fn reads_only_singles(&self, schema: &Schema, view: &View) -> bool {
+        let text = view.query.as_bytes();
+        let mut tokens = TokenBuf::new();
+        let mode = LexMode { ansi_quotes: false, no_backslash_escapes: false, ..*self.mode };
+        lex(text, 0, &mode, &mut tokens);
+        let Ok(parsed) = parse(text, &tokens, &mode) else { return true };
+        let own = Scene { src: text, tokens: &tokens, current_schema: None, ..*self };
+        let mut singles = true;
+        for_each_table(&parsed.stmt, text, |site| {
+            // One that is gone is told by the data node.
+            if let (false, Some((its, table))) = (site.is_cte, own.table(site.name)) {
+                singles &= its.name == schema.name
+                    && table.placement == Placement::Single
+                    && table.physical_base.is_none()
+                    && table.expanded_view().is_none();
+            }
+        });
+        singles
     }
 }
 
@@ -77,7 +104,7 @@ pub fn expand(
     let has_views = snapshot
         .schemas
         .values()
-        .any(|schema| schema.tables.values().any(|table| table.expanded_view().is_some()));
+        .any(|schema| schema.tables.values().any(|table| table.view.is_some()));
     if !has_views {
         return Ok(None);
     }

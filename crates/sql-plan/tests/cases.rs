@@ -239,26 +239,26 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
 }
 
 fn ddl(plan: &DdlPlan, values: &Values<'_>, out: &mut String) {
-            for statement in &plan.statements {
-                let target = statement.targets.last().copied();
-                show(&statement.text, values, &statement.tables, target, out);
-                if let Some(undo) = &statement.undo {
-                    out.push_str("undo ");
-                    show(undo, values, &statement.tables, target, out);
-                }
+    for statement in &plan.statements {
+        let target = statement.targets.last().copied();
+        show(&statement.text, values, &statement.tables, target, out);
+        if let Some(undo) = &statement.undo {
+            out.push_str("undo ");
+            show(undo, values, &statement.tables, target, out);
+        }
+    }
+    for change in &plan.changes {
+        let what = match change {
+            TableChange::Create { table } => format!("create {}", table.name),
+            TableChange::Alter { table } => format!("alter {}", table.name),
+            TableChange::Rename { from, table } => {
+                format!("rename {from} to {}", table.name)
             }
-            for change in &plan.changes {
-                let what = match change {
-                    TableChange::Create { table } => format!("create {}", table.name),
-                    TableChange::Alter { table } => format!("alter {}", table.name),
-                    TableChange::Rename { from, table } => {
-                        format!("rename {from} to {}", table.name)
-                    }
-                    TableChange::Move { .. } => "move".to_owned(),
-                    TableChange::Drop { name } => format!("drop {name}"),
-                };
-                writeln!(out, "change: {what}").unwrap();
-            }
+            TableChange::Move { .. } => "move".to_owned(),
+            TableChange::Drop { name } => format!("drop {name}"),
+        };
+        writeln!(out, "change: {what}").unwrap();
+    }
     if plan.rerun {
         writeln!(out, "what is done already is no error").unwrap();
     }

@@ -52,12 +52,12 @@ pub(crate) fn create_view(subject: &Subject<'_>, view: &CreateView) -> Result<Ma
         definition_version: 1,
         physical_base: None,
         frozen: false,
-        view: Some(View {
+        view: Some(Box::new(View {
             query: String::new(),
             native,
             check_option: ends_with_check_option(subject),
             head: String::new(),
-        }),
+        })),
     };
     let mut plan = empty_plan(schema);
     plan.statements.push(statement(subject, schema, &bound, view, &table, known.is_none())?);

@@ -157,8 +157,8 @@ fn add_sources<'s>(
             if named_queries.contains(&reference.name.name.tok) {
                 return None;
             }
-            let (_, table) = scene.table(&reference.name)?;
-            let view = match table.expanded_view() {
+            let (schema, table) = scene.table(&reference.name)?;
+            let view = match scene.expanded(schema, table) {
                 Some(view) => {
                     let hinted =
                         !reference.index_hints.is_empty() || !reference.partitions.is_empty();
