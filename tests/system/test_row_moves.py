@@ -307,3 +307,27 @@ def test_rows_without_a_key_and_awkward_values(client):
     rows(client, "UPDATE bare SET t = CONCAT(t, k) ORDER BY k DESC LIMIT 1")
     assert sorted(row[0] for row in rows(client, "SELECT t FROM bare WHERE k > 11")) == ["a ", "z", "é\\'x13"]
     rows(client, "DROP TABLE bare")
+
+
+def test_rows_that_others_refer_to(client):
+    rows(client, "CREATE TABLE parent (id INT NOT NULL PRIMARY KEY, u INT, UNIQUE KEY (id, u)) DBPARTITION BY MOD_HASH(id)")
+    rows(client, "CREATE TABLE child (id INT NOT NULL, n INT NOT NULL, PRIMARY KEY (id, n), "
+                 "FOREIGN KEY (id) REFERENCES parent (id) ON DELETE CASCADE) DBPARTITION BY MOD_HASH(id)")
+    rows(client, "INSERT INTO parent VALUES (1, 1), (2, 2), (3, 3)")
+    rows(client, "INSERT INTO child VALUES (1, 1), (1, 2), (2, 1)")
+    # A unique value changes where the row is: its children stay.
+    rows(client, "UPDATE parent SET u = u + 10 ORDER BY id LIMIT 3")
+    assert rows(client, "SELECT COUNT(*) FROM child") == [(3,)]
+    with pytest.raises(pymysql.MySQLError) as caught:
+        rows(client, "UPDATE parent SET id = id + 101 WHERE id = 1")
+    assert caught.value.args[0] == 1235 and "foreign key" in caught.value.args[1]
+    assert rows(client, "SELECT COUNT(*) FROM child") == [(3,)]
+    rows(client, "UPDATE child SET id = 3 WHERE id = 2")
+    assert rows(client, "SELECT id, n FROM child ORDER BY id, n") == [(1, 1), (1, 2), (3, 1)]
+    with pytest.raises(pymysql.MySQLError) as caught:
+        rows(client, "UPDATE child SET id = 77 WHERE id = 3")
+    assert caught.value.args[0] == 1452
+    rows(client, "DELETE FROM parent ORDER BY id LIMIT 1")
+    assert rows(client, "SELECT id, n FROM child ORDER BY id, n") == [(3, 1)]
+    rows(client, "DROP TABLE child")
+    rows(client, "DROP TABLE parent")

@@ -137,8 +137,8 @@ async fn insert(
     let first_id = made.first_id;
     let mut answer = match met {
         Some((answer, difference)) => {
-            let parts = [(plan.tables[0].clone(), &plan.written, difference)];
-            difference::apply(exec, &plan.tables, &parts).await?;
+            let mut parts = [(plan.tables[0].clone(), &plan.written, difference)];
+            difference::apply(exec, &plan.tables, &mut parts).await?;
             answer
         }
         None => {

@@ -391,6 +391,13 @@ pub(crate) fn quote(name: &str) -> String {
     String::from_utf8_lossy(&quoted(name)).into_owned()
 }
 
+/// A text in quotes.
+pub(crate) fn quote_text(text: &str) -> String {
+    let mut out = Vec::new();
+    write_literal(&SqlValue::Text(text.as_bytes().to_vec()), &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// A row's values.
 pub(crate) fn values(row: &Row, columns: &[ColumnDefinition]) -> Vec<SqlValue> {
     let mut fields = row.fields();
