@@ -7,6 +7,8 @@ use crate::backends::{BackendNode, Backends};
 use crate::client::ClientWriter;
 use crate::error::{ExecError, sql};
 use crate::reads::StatementReads;
+use crate::own_connection::{Need, OwnConnections};
+use crate::read_back::ReadBack;
 use crate::sequence::Sequences;
 use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
@@ -58,6 +60,12 @@ pub struct ExecSession {
     pub touched: Touched,
     /// Which servers the present statement reads.
     pub reads: StatementReads,
+    /// Connections that the session keeps.
+    pub own: OwnConnections,
+    /// LOCK TABLES is in force: transactions are no XA ones then, which exclude table locks.
+    pub tables_locked: bool,
+    /// What the present statement changes of the session on the connection that it runs on.
+    pub read_back: Option<Arc<ReadBack>>,
 }
 
 impl std::fmt::Debug for ExecSession {
@@ -184,6 +192,9 @@ impl ExecSession {
 
     /// A new transaction; nothing is sent before its first statement.
     pub fn new_transaction(&self, distributed: bool, options: TransactionOptions) -> Transaction {
+        if self.tables_locked {
+            return Transaction::begin_under_locks(options, self.found_rows, self.autocommit);
+        }
         let gtrid = distributed.then(|| (self.gtrids)());
         Transaction::begin(gtrid, options, self.found_rows)
     }
@@ -215,6 +226,13 @@ impl ExecSession {
                 out.extend_from_slice(self.last.found_rows.to_string().as_bytes())
             }
             SessionValue::Version => quote(&self.identity.version, out),
+            SessionValue::WarningCount => {
+                out.extend_from_slice(self.last.warnings.len().to_string().as_bytes());
+            }
+            SessionValue::ErrorCount => {
+                let errors = self.last.warnings.iter().filter(|one| one.level == "Error").count();
+                out.extend_from_slice(errors.to_string().as_bytes());
+            }
         }
     }
 
@@ -253,6 +271,7 @@ impl Exec<'_> {
         {
             transaction.note_write();
         }
+        self.session.read_back.clone_from(&statement.planned.read_back);
         self.begin_reads(statement.planned);
         let mark = self.out.mark();
         let mut result = self.dispatch(statement).await;
@@ -264,6 +283,7 @@ impl Exec<'_> {
             result = self.dispatch(statement).await;
         }
         self.end_reads();
+        self.session.read_back = None;
         if let Err(error) = &result {
             self.drop_dead_transaction(error).await;
         }
@@ -412,6 +432,12 @@ impl Exec<'_> {
                 ))
             }
             Place::AnyNode => {
+                // Named locks are looked at and taken where the session has its own.
+                if !self.session.own.is_empty()
+                    && let Some(node) = self.session.own.nodes_of(Need::NamedLocks).first()
+                {
+                    return Ok((node.clone(), Target { shard: 0, suffix: 0 }));
+                }
                 let known = self
                     .session
                     .transaction
@@ -434,8 +460,14 @@ impl Exec<'_> {
     ) -> Result<Held, ExecError> {
         let state = self.session.state.clone();
         match &mut self.session.transaction {
-            Some(transaction) => transaction.take(node, &state, writes).await,
+            Some(transaction) => {
+                let seat = self.session.own.seat(&node.definition.id);
+                transaction.take(node, &state, writes, seat).await
+            }
             None => {
+                if let Some(held) = self.take_own(node).await? {
+                    return Ok(held);
+                }
                 let lease = node.lease(self.session.found_rows, &state).await?;
                 Ok(Held::alone(node.primary().clone(), lease))
             }
@@ -445,6 +477,10 @@ impl Exec<'_> {
     /// Gives a connection back.
     pub fn release(&mut self, held: Held) {
         match &mut self.session.transaction {
+            _ if held.owner == crate::transaction::Owner::Session => {
+                let id = held.member.login().id().clone();
+                self.session.own.put_back(&id, held.lease);
+            }
             Some(transaction) if held.is_of_transaction() => transaction.put_back(held),
             _ => held.let_go(),
         }

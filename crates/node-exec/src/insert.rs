@@ -53,7 +53,11 @@ pub async fn run(
     };
     let rows = plan.rows.len();
     let mut ok = write::apply_in_turn(exec, &jobs, &ends, count, &plan.tables).await?;
-    if let Some(first) = ids.first() {
+    let told = ok.last_insert_id;
+    let sets_id = statement.planned.read_back.as_ref().is_some_and(|back| back.insert_id);
+    if sets_id && told != 0 {
+        // LAST_INSERT_ID(expr): the data node's own word.
+    } else if let Some(first) = ids.first() {
         ok.last_insert_id = *first;
     } else if plan.sequence.is_some() {
         // As on one server: a given value is told to the client only as what the data node says.
@@ -65,7 +69,9 @@ pub async fn run(
     let kept = exec.session.last.insert_id;
     exec.reply_ok(ok);
     // LAST_INSERT_ID() is of generated values only; the packet also tells a given one.
-    exec.session.last.insert_id = ids.first().copied().unwrap_or(kept);
+    if plan.sequence.is_some() && !(sets_id && told != 0) {
+        exec.session.last.insert_id = ids.first().copied().unwrap_or(kept);
+    }
     Ok(())
 }
 

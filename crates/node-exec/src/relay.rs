@@ -165,16 +165,32 @@ async fn finish(
                 exec.out.flush().await?;
                 exec.session.last.warnings = warnings_of(&mut held.lease, names).await;
             }
+            let read = read_back(exec, &mut held).await;
             exec.release(held);
-            Ok(())
+            read
         }
         Err(error) => {
+            if matches!(error, ExecError::Server(_)) {
+                read_back(exec, &mut held).await.ok();
+            }
             if held.lease.is_broken() {
                 held.member.note_lost();
             }
             exec.release(held);
             Err(error)
         }
+    }
+}
+
+/// Reads back what the statement changed of the session, after its answer was put: an error comes
+/// too late to be told as one.
+async fn read_back(exec: &mut Exec<'_>, held: &mut Held) -> Result<(), ExecError> {
+    if exec.session.read_back.is_none() {
+        return Ok(());
+    }
+    match crate::read_back::run(exec.session, &mut held.lease).await {
+        Err(ExecError::Backend(error)) => Err(ExecError::BrokenOff(error.to_string())),
+        done => done,
     }
 }
 

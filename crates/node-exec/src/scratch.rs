@@ -62,7 +62,11 @@ pub async fn run(
             fill_table(exec, &mut held, &name, load, targets, plan, statement, &mut budget).await?;
         }
         held.lease.apply_session(&state).await?;
-        answer(exec, &mut held, &database, plan, scratch, statement).await
+        let answered = answer(exec, &mut held, &database, plan, scratch, statement).await;
+        if matches!(answered, Ok(()) | Err(ExecError::Server(_))) {
+            crate::read_back::run(exec.session, &mut held.lease).await?;
+        }
+        answered
     }
     .await;
     if !held.lease.is_broken() {
@@ -206,8 +210,12 @@ async fn answer(
         .map_err(|error| rows::logical(error.into(), names))?;
     let outcome = match head {
         StreamHead::Rows(columns) => pass_rows(exec, held, &columns, names).await,
-        StreamHead::Ok { .. } => {
-            exec.reply_ok(OkPacket::default());
+        StreamHead::Ok { ok, .. } => {
+            exec.session.last.warnings.clear();
+            if ok.warnings > 0 {
+                exec.session.last.warnings = crate::relay::warnings_of(&mut held.lease, names).await;
+            }
+            exec.reply_ok(OkPacket { session_track: Vec::new(), ..ok });
             Ok(())
         }
         StreamHead::LocalInfile(_) => {

@@ -68,6 +68,7 @@ pub async fn apply_in_turn(
     count: Count,
     tables: &[PlanTable],
 ) -> Result<OkPacket, ExecError> {
+    check_assigns(exec, jobs)?;
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
         let several_nodes =
@@ -154,6 +155,9 @@ async fn run_parts(
     if let Some(at) = warned {
         exec.session.last.warnings = warnings_of(&mut nodes[at].held.lease, names).await;
     }
+    if exec.session.read_back.is_some() {
+        read_back(exec, jobs, &mut nodes).await?;
+    }
     let mut all: Vec<(usize, OkPacket)> = Vec::with_capacity(jobs.len());
     for parts in nodes {
         exec.release(parts.held);
@@ -164,6 +168,32 @@ async fn run_parts(
     }
     all.sort_by_key(|(number, _)| *number);
     Ok(all.into_iter().map(|(_, ok)| ok).collect())
+}
+
+/// What the statement changed of the session is known when it ran at one place.
+async fn read_back(
+    exec: &mut Exec<'_>,
+    jobs: &[Job],
+    nodes: &mut [NodeParts],
+) -> Result<(), ExecError> {
+    if let ([_], [only]) = (jobs, nodes) {
+        crate::read_back::run(exec.session, &mut only.held.lease).await?;
+    }
+    Ok(())
+}
+
+/// Refuses a statement whose user variables are assigned at several places: they would count apart.
+fn check_assigns(exec: &Exec<'_>, jobs: &[Job]) -> Result<(), ExecError> {
+    let assigns =
+        exec.session.read_back.as_ref().is_some_and(|read_back| !read_back.variables.is_empty());
+    if assigns && jobs.len() > 1 {
+        return Err(crate::error::sql(
+            base::sql_error::NOT_SUPPORTED,
+            "a statement that writes on several shards cannot assign user variables: each shard \
+             would count by itself; give the sharding key, or compute the values by a SELECT first",
+        ));
+    }
+    Ok(())
 }
 
 /// Runs one data node's parts below `end` in order; after an error the rest is not sent.

@@ -4,6 +4,13 @@
 
 mod catalogue;
 mod control;
+mod diagnostics;
+mod handler;
+mod kept;
+mod locks;
+mod prepared_text;
+mod temporary_tables;
+mod user_variables;
 pub mod handshake;
 mod kill;
 mod like;

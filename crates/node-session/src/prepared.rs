@@ -2,6 +2,7 @@
 //! binary rows pass as bytes; any other runs as text with its parameters as literals, and its rows
 //! become binary here.
 
+use crate::prepared_text::{cannot_be_prepared, not_preparable, too_many};
 use crate::query::{self, Source, parse_source, plan_parsed, run_planned};
 use crate::session::Core;
 use crate::statement::Prepared;
@@ -20,6 +21,9 @@ use sql_syntax::{TokenBuf, TokenKind, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
+/// A prepared statement with its parameters and columns, as far as a data node told them.
+pub type Made = (Prepared, Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>);
+
 fn unknown(id: u32) -> ExecError {
     sql(
         sql_error::UNKNOWN_PREPARED_STATEMENT,
@@ -30,6 +34,18 @@ fn unknown(id: u32) -> ExecError {
 impl Core {
     /// COM_STMT_PREPARE.
     pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
+        let (prepared, params, columns) = self.make_prepared(text).await?;
+        let count = prepared.param_tokens.len();
+        let Some(statement_id) = self.statements.add(prepared) else {
+            return Err(too_many());
+        };
+        self.reply_prepared(statement_id, count, params, &columns);
+        Ok(())
+    }
+
+    /// Reads and plans a statement that is to be kept, with what is known of its parameters and
+    /// columns.
+    pub async fn make_prepared(&mut self, text: &[u8]) -> Result<Made, ExecError> {
         let mode = self.lex;
         let mut tokens = TokenBuf::new();
         lex(text, 0, &mode, &mut tokens);
@@ -48,8 +64,13 @@ impl Core {
             input: None,
         };
         let parsed = parse_source(source, 0)?;
+        if cannot_be_prepared(&parsed.stmt) {
+            return Err(not_preparable());
+        }
         let param_tokens = params_of(&tokens);
-        let planned = match Self::is_session_statement(&parsed.stmt) {
+        let own = Self::is_session_statement(&parsed.stmt)
+            || self.is_of_temporary(&parsed.stmt, text);
+        let planned = match own {
             true => None,
             false => Some(plan_parsed(self, &parsed, source)?),
         };
@@ -58,19 +79,10 @@ impl Core {
             Some(planned) => self.describe(planned, source, &param_tokens).await?,
             None => (None, Vec::new()),
         };
-        let count = param_tokens.len();
         let schema = self.exec.identity.schema.clone();
-        let planned = planned.map(|planned| (self.snapshot.version, planned));
+        let planned = planned.map(|planned| (self.definitions(), planned));
         let prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
-        let Some(statement_id) = self.statements.add(prepared) else {
-            return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
-                1461,
-                "42000",
-                "Can't create more than max_prepared_stmt_count statements",
-            )));
-        };
-        self.reply_prepared(statement_id, count, params, &columns);
-        Ok(())
+        Ok((prepared, params, columns))
     }
 
     fn reply_prepared(
@@ -194,14 +206,25 @@ impl Core {
                 format!("this node does not serve now: {reason}"),
             ));
         }
+        let input = PreparedInput { raw, values: &values };
+        self.run_prepared(prepared, &params, Some(input)).await
+    }
+
+    /// Runs a prepared statement with its parameters.
+    pub async fn run_prepared(
+        &mut self,
+        prepared: &mut Prepared,
+        params: &[SqlValue],
+        input: Option<PreparedInput<'_>>,
+    ) -> Result<(), ExecError> {
         self.plan_again(prepared)?;
         let source = Source {
             text: &prepared.text,
             tokens: &prepared.tokens,
             mode: &prepared.mode,
             param_tokens: &prepared.param_tokens,
-            params: &params,
-            input: Some(PreparedInput { raw, values: &values }),
+            params,
+            input,
         };
         match &prepared.planned {
             Some((_, planned)) => run_planned(self, planned, source).await,
@@ -218,7 +241,7 @@ impl Core {
     /// A plan holds for one version of the definitions.
     fn plan_again(&mut self, prepared: &mut Prepared) -> Result<(), ExecError> {
         let Some((version, _)) = prepared.planned else { return Ok(()) };
-        if version == self.snapshot.version {
+        if version == self.definitions() {
             return Ok(());
         }
         let source = Source {
@@ -233,7 +256,7 @@ impl Core {
         let schema = std::mem::replace(&mut self.exec.identity.schema, prepared.schema.clone());
         let planned = plan_parsed(self, &parsed, source);
         self.exec.identity.schema = schema;
-        prepared.planned = Some((self.snapshot.version, Rc::new(planned?)));
+        prepared.planned = Some((self.definitions(), Rc::new(planned?)));
         Ok(())
     }
 

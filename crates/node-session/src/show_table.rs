@@ -171,6 +171,24 @@ impl Core {
         self.reply(&columns, &rows).await
     }
 
+    /// What follows the name in a table's CREATE statement, without keys to other tables and without
+    /// the sharding clause: what CREATE … LIKE takes.
+    pub async fn definition_of(
+        &mut self,
+        name: TableName,
+        source: Source<'_>,
+    ) -> Result<String, ExecError> {
+        let place = self.place_of(name, None, source)?;
+        let ask = [b"SHOW CREATE TABLE ".as_slice(), &place.qualified()].concat();
+        let (_, rows) = self.ask(&place.data_node, &ask).await?;
+        let create = rows.first().and_then(|row| row.get(1).cloned().flatten()).unwrap_or_default();
+        let mut create = logical_create(&place, &text(&create));
+        let clause = sharding_clause(&place.schema, &place.table);
+        create.truncate(create.len() - clause.len());
+        let body = create.find(" (\n").map_or("", |at| &create[at..]);
+        Ok(without_foreign_keys(body))
+    }
+
     /// SHOW TABLE STATUS: the first shard's figures of each table.
     pub async fn show_table_status(
         &mut self,
@@ -237,6 +255,14 @@ fn logical_create(place: &Place, create: &str) -> String {
         statement = with_auto_increment(&statement, sequence);
     }
     statement + &sharding_clause(&place.schema, &place.table)
+}
+
+/// A definition's lines without those of keys to other tables.
+fn without_foreign_keys(definition: &str) -> String {
+    let is_foreign =
+        |line: &&str| line.starts_with("  CONSTRAINT `") && line.contains(" FOREIGN KEY (");
+    let lines: Vec<&str> = definition.split('\n').filter(|line| !is_foreign(line)).collect();
+    lines.join("\n").replace(",\n)", "\n)")
 }
 
 /// Table options without `AUTO_INCREMENT=n`.

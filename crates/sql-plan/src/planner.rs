@@ -96,9 +96,12 @@ pub fn plan(
         Statement::Handler(_) => return Err(unsupported("HANDLER")),
         _ => Made::session(),
     };
+    check_named_locks(&made)?;
     let reads = crate::reads::of(&made, tokens, text);
+    let read_back = crate::read_back::of(parsed, text, tokens, made.uses);
     Ok(Planned {
         reads,
+        read_back,
         plan: made.plan,
         cacheable: made.cacheable,
         access: access::access(&parsed.stmt, text, context.current_schema),
@@ -106,6 +109,21 @@ pub fn plan(
         locking: made.locking,
         uses: made.uses,
     })
+}
+
+/// Named locks are those of one data node; what calls their functions must run there, so it cannot
+/// read tables, which may be on others.
+fn check_named_locks(made: &Made) -> Result<(), SqlError> {
+    use crate::plan::Home;
+    let alone =
+        matches!(&made.plan, Plan::Routed(plan) if plan.home == Home::Any { schema: None });
+    match made.uses.named_locks && !alone && !matches!(made.plan, Plan::Session) {
+        true => Err(refused(
+            "GET_LOCK, RELEASE_LOCK and their kin in a statement on tables are not supported; call \
+             them in a SELECT, DO or SET of its own",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The error of something that is not supported.

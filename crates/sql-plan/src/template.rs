@@ -113,6 +113,10 @@ pub enum SessionValue {
     FoundRows,
     /// VERSION()
     Version,
+    /// @@warning_count
+    WarningCount,
+    /// @@error_count
+    ErrorCount,
 }
 
 /// Where a template's holes are filled from.
