@@ -4,7 +4,8 @@
 # linker that building any Rust program needs.
 #
 # MariaDB comes from the -core package: it has the server program but no service, so nothing is
-# started and a MariaDB that runs on the machine is left alone.
+# started and a MariaDB that runs on the machine is left alone. For the same reason the statements of
+# the server's own tests come from mariadb-test-data alone: mariadb-test asks for the service.
 set -euo pipefail
 
 goal=${1:?usage: install.sh build|run|test|bench}
@@ -24,6 +25,7 @@ if [ "$goal" != build ]; then
 fi
 if [ "$goal" = test ] || [ "$goal" = bench ]; then
   need mariadb-dump mariadb-client
+  [ "$goal" = bench ] || [ -d /usr/share/mysql/mysql-test/main ] || packages+=(mariadb-test-data)
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 if [ "$goal" = bench ]; then

@@ -88,6 +88,8 @@ catalogue! {
     SYNTAX_ERROR = 1064, b"42000", User;
     /// Nothing to run.
     EMPTY_QUERY = 1065, b"42000", User;
+    /// ENCLOSED BY or ESCAPED BY of more than one character.
+    WRONG_FIELD_SEPARATOR = 1083, b"42000", User;
     /// KILL of a connection that is not there.
     NO_SUCH_THREAD = 1094, b"HY000", User;
     /// Something that the catalogue has no better error for.
@@ -98,6 +100,16 @@ catalogue! {
     VALUE_COUNT_MISMATCH = 1136, b"21S01", User;
     /// The account may not run this command on this table.
     TABLE_ACCESS_DENIED = 1142, b"42000", User;
+    /// DROP of a view that is not there.
+    UNKNOWN_VIEW = 4092, b"42S02", User;
+    /// A table where a view is wanted, or the other way round.
+    WRONG_OBJECT = 1347, b"HY000", User;
+    /// A view that reads itself.
+    VIEW_RECURSIVE = 1462, b"HY000", User;
+    /// A view whose rows cannot be changed through it.
+    NON_UPDATABLE_TABLE = 1288, b"HY000", User;
+    /// A view that no row can be inserted through.
+    NON_INSERTABLE_TABLE = 1471, b"HY000", User;
     /// No such table.
     NO_SUCH_TABLE = 1146, b"42S02", User;
     /// The statement is refused by a rule.
@@ -124,10 +136,14 @@ catalogue! {
     QUERY_INTERRUPTED = 1317, b"70100", User;
     /// The statement ran longer than `sql_execute_timeout`.
     QUERY_TIMEOUT = 3024, b"HY000", Limit;
+    /// A character set that no server knows.
+    UNKNOWN_CHARACTER_SET = 1115, b"42000", User;
     /// A value that does not fit its parameter.
     WRONG_ARGUMENTS = 1210, b"HY000", User;
     /// A savepoint that is not there.
     NO_SUCH_SAVEPOINT = 1305, b"42000", User;
+    /// INSERT DELAYED, which the data nodes' engine does not have.
+    DELAYED_NOT_SUPPORTED = 1616, b"HY000", User;
     /// The account's password is too old.
     PASSWORD_EXPIRED = 1862, b"HY000", User;
     /// The transaction would touch a second shard and the policy does not allow it.
@@ -159,6 +175,8 @@ catalogue! {
     TOO_MANY_DDL = 3112, b"HY000", Limit;
     /// A node of a read-only group found no replica to read from.
     NO_READ_REPLICA = 3113, b"HY000", Dependency;
+    /// A hint that is not known, or does not fit its statement; the text says why.
+    WRONG_HINT = 3120, b"HY000", User;
     /// A write on a node of a read-only group.
     NODE_IS_READ_ONLY = 1290, b"HY000", User;
 }

@@ -24,8 +24,10 @@ use control_store::records::node::NodeRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::records::table::TableRecord;
 use provision::Stop;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use topology::stream::{Answer, Ask, TableChange};
+use topology::model::Table;
+use topology::stream::{Answer, Ask, DdlWork, TableChange};
 
 /// A node that does not serve a new definition within this is stopped, and started anew by the
 /// reconciler: no node may route by an old definition once the client has its OK.
@@ -55,8 +57,8 @@ pub async fn answer(
     ask: Ask,
 ) -> Answer {
     let result = match ask {
-        Ask::DdlBegin { schema, changes } => {
-            begin(app, live, instance, node, &schema, changes).await
+        Ask::DdlBegin { schema, changes, work } => {
+            begin(app, live, instance, node, &schema, (changes, work)).await
         }
         Ask::DdlCommit { ddl_id, changes } => {
             commit(app, live, instance, node, &ddl_id, changes).await
@@ -80,7 +82,7 @@ async fn begin(
     instance: &InstanceId,
     node: &NodeId,
     schema: &str,
-    changes: Vec<TableChange>,
+    (changes, work): (Vec<TableChange>, DdlWork),
 ) -> Result<Answer, Refusal> {
     check_flow(app, instance).await?;
     let schema = schema.to_lowercase();
@@ -91,6 +93,7 @@ async fn begin(
         pid: live.process_of(node),
         schema: schema.clone(),
         changes,
+        work,
         begun_ms: now_ms(),
     };
     let mut tries = Tries::default();
@@ -147,12 +150,17 @@ async fn check_presence(
     schema: &str,
     changes: &[TableChange],
 ) -> Result<(), Refusal> {
+    let is_freed = |name: &str| {
+        changes.iter().any(|change| {
+            matches!(change, TableChange::Rename { from, .. } if from.eq_ignore_ascii_case(name))
+        })
+    };
     for change in changes {
         let (wanted, unwanted) = match change {
             TableChange::Create { table } => (None, Some(&table.name)),
             TableChange::Alter { table } => (Some(&table.name), None),
             TableChange::Rename { from, table } => {
-                (Some(from), (!from.eq_ignore_ascii_case(&table.name)).then_some(&table.name))
+                (Some(from), (!is_freed(&table.name)).then_some(&table.name))
             }
             TableChange::Drop { name } => (Some(name), None),
         };
@@ -201,26 +209,18 @@ async fn store_definitions(
         let ddl = begun_by(app, instance, node, ddl_id).await?;
         check_serves(app, instance, &ddl.value.schema, &changes).await?;
         let mut change = app.change(instance).await?;
-        for one in &changes {
-            let (gone, table) = match one {
-                TableChange::Create { table } | TableChange::Alter { table } => (None, Some(table)),
-                TableChange::Rename { from, table } => (Some(from), Some(table)),
-                TableChange::Drop { name } => (Some(name), None),
-            };
-            if let Some(name) = gone
-                && let Some(before) = find(app, instance, &ddl.value.schema, name).await?
-            {
-                change.delete(&before);
-            }
-            let Some(table) = table else { continue };
-            let record = TableRecord {
+        for (name, table) in after(&changes) {
+            let before = find(app, instance, &ddl.value.schema, &name).await?;
+            let record = table.map(|table| TableRecord {
                 instance_id: instance.clone(),
                 schema: ddl.value.schema.clone(),
                 table: table.clone(),
-            };
-            match find(app, instance, &ddl.value.schema, &table.name).await? {
-                Some(before) => change.update(&before, &record),
-                None => change.create(&record),
+            });
+            match (before, record) {
+                (Some(before), Some(record)) => change.update(&before, &record),
+                (Some(before), None) => change.delete(&before),
+                (None, Some(record)) => change.create(&record),
+                (None, None) => {}
             }
         }
         forget(app, &mut change, &ddl).await?;
@@ -229,6 +229,24 @@ async fn store_definitions(
         }
         tries.again()?;
     }
+}
+
+/// What each name means after the changes; nothing where it is gone. Names may be swapped: one that
+/// goes with one change may come with another.
+fn after(changes: &[TableChange]) -> BTreeMap<String, Option<&Table>> {
+    let mut names = BTreeMap::new();
+    for one in changes {
+        if let TableChange::Rename { from: name, .. } | TableChange::Drop { name } = one {
+            names.entry(name.to_lowercase()).or_insert(None);
+        }
+        if let TableChange::Create { table }
+        | TableChange::Alter { table }
+        | TableChange::Rename { table, .. } = one
+        {
+            names.insert(table.name.to_lowercase(), Some(table));
+        }
+    }
+    names
 }
 
 /// Refuses definitions with which the snapshot would contradict itself: no node could take it, nor
@@ -241,18 +259,11 @@ async fn check_serves(
 ) -> Result<(), Refusal> {
     let Some(mut snapshot) = app.snapshot(instance).await? else { return Ok(()) };
     let Some(schema) = snapshot.schemas.get_mut(schema) else { return Ok(()) };
-    for change in changes {
-        let (gone, table) = match change {
-            TableChange::Create { table } | TableChange::Alter { table } => (None, Some(table)),
-            TableChange::Rename { from, table } => (Some(from), Some(table)),
-            TableChange::Drop { name } => (Some(name), None),
+    for (name, table) in after(changes) {
+        match table {
+            Some(table) => schema.tables.insert(name, table.clone()),
+            None => schema.tables.remove(&name),
         };
-        if let Some(name) = gone {
-            schema.tables.remove(&name.to_lowercase());
-        }
-        if let Some(table) = table {
-            schema.tables.insert(table.name.to_lowercase(), table.clone());
-        }
     }
     let wrong =
         |error: topology::validate::SnapshotError| Refusal::Sql(WRONG_ARGUMENTS, error.to_string());

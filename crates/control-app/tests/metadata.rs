@@ -93,6 +93,7 @@ fn table(name: &str, placement: Placement, columns: &[(&str, &str)]) -> Table {
         unique_keys: vec![],
         sequence_column: (name == "T").then(|| "id".to_owned()),
         definition_version: 1,
+        view: None,
     }
 }
 
@@ -132,7 +133,7 @@ impl World {
         let node = NodeId::random();
         let changes: Vec<TableChange> =
             tables().into_iter().map(|table| TableChange::Create { table }).collect();
-        let begin = Ask::DdlBegin { schema: "shop".to_owned(), changes: changes.clone() };
+        let begin = Ask::DdlBegin { schema: "shop".to_owned(), changes: changes.clone(), work: Default::default() };
         let ask = async |ask| {
             control_app::ddl::answer(&self.app, &*self.publisher, &instance, &node, ask).await
         };

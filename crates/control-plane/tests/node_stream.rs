@@ -26,7 +26,7 @@ fn create(name: &str) -> TableChange {
 }
 
 fn begin(changes: Vec<TableChange>) -> Ask {
-    Ask::DdlBegin { schema: "shop".to_owned(), changes }
+    Ask::DdlBegin { schema: "shop".to_owned(), changes, work: Default::default() }
 }
 
 fn begun(answer: Answer) -> String {
@@ -83,7 +83,7 @@ async fn a_definition_is_locked_stored_and_published() {
     assert_eq!(refused(node.ask(begin(vec![create("orders")])).await), 3103);
     assert_eq!(
         refused(
-            node.ask(Ask::DdlBegin { schema: "other".to_owned(), changes: vec![create("t")] })
+            node.ask(Ask::DdlBegin { schema: "other".to_owned(), changes: vec![create("t")], work: Default::default() })
                 .await
         ),
         1049

@@ -16,7 +16,7 @@ use crate::session_state::{BASE_NAMES, SessionState};
 use crate::statement::StatementCache;
 use bytes::Buf;
 use mysql_wire::command::CommandCode;
-use mysql_wire::frame::{FRAME_HEADER_LEN, put_packet, put_packet_parts};
+use mysql_wire::frame::{FRAME_HEADER_LEN, put_packet_parts};
 use mysql_wire::packet::ErrPacket;
 use mysql_wire::response::{Event, OkHead, ResponseKind, ResponseScanner, Scan};
 use mysql_wire::{Capabilities, DecodeError, StatusFlags};
@@ -29,8 +29,6 @@ use tokio::time::timeout;
 pub(crate) const DRAIN_BYTES_MAX: usize = 1 << 20;
 /// So long an unwanted answer is awaited before the connection is given up.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
-/// A file's bytes are sent to the server in packets of this size.
-const FILE_PACKET: usize = 256 * 1024;
 /// COM_QUIT as a whole frame.
 const QUIT_FRAME: [u8; 5] = [1, 0, 0, 0, CommandCode::Quit as u8];
 
@@ -54,6 +52,8 @@ pub struct Connection {
     pub(crate) statements: StatementCache,
     pub(crate) stream: StreamState,
     pub(crate) max_packet: usize,
+    /// A LOAD DATA LOCAL was sent: the server may ask for its file.
+    pub(crate) offers_file: bool,
 }
 
 /// Bytes of an answer, as they came.
@@ -111,6 +111,7 @@ impl Connection {
             statements: StatementCache::default(),
             stream: StreamState::default(),
             max_packet: options.max_packet,
+            offers_file: false,
         };
         connection.apply_session(&options.session).await?;
         Ok(connection)
@@ -250,6 +251,9 @@ impl Connection {
             Err(error) => return Err(self.garbled(error)),
         };
         if let Scan::Piece { len, event, last } = scan {
+            if event == Event::LocalInfile && !self.offers_file {
+                return Err(self.garbled(DecodeError::Malformed("a file was asked for unbidden")));
+            }
             self.given = len;
             self.note(event, last);
         }
@@ -302,45 +306,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    /// Sends bytes of the file that the server asked for.
-    pub async fn send_local_data(&mut self, data: &[u8]) -> Result<(), BackendError> {
-        for chunk in data.chunks(FILE_PACKET) {
-            let scanner = self.file_scanner()?;
-            let mut sequence = scanner.next_sequence();
-            put_packet(&mut self.link.outbox, &mut sequence, chunk);
-            self.file_scanner()?.expect_sequence(sequence);
-            self.flush().await?;
-        }
-        Ok(())
-    }
-
-    /// Says that the file is over. The answer (OK or an error) is next.
-    pub async fn end_local_data(&mut self) -> Result<OkHead, BackendError> {
-        self.file_scanner()?;
-        self.queue_file_end();
-        let piece = self.next_piece().await?;
-        match (piece.event, piece.error()) {
-            (_, Some(error)) => Err(BackendError::Server(error)),
-            (Event::Ok(head), None) => Ok(head),
-            _ => Err(BackendError::Unexpected("another answer to a file than OK")),
-        }
-    }
-
-    fn file_scanner(&mut self) -> Result<&mut ResponseScanner, BackendError> {
-        self.expected
-            .front_mut()
-            .filter(|scanner| scanner.needs_file())
-            .ok_or(BackendError::Unexpected("the server asked for no file"))
-    }
-
-    fn queue_file_end(&mut self) {
-        if let Some(scanner) = self.expected.front_mut() {
-            let mut sequence = scanner.next_sequence();
-            put_packet(&mut self.link.outbox, &mut sequence, b"");
-            scanner.file_sent(sequence);
-        }
     }
 
     /// Whether the connection has this session state, so that applying it costs nothing.

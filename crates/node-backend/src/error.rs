@@ -76,6 +76,12 @@ pub enum BackendError {
         /// What the system said, if anything.
         source: Option<io::Error>,
     },
+    /// The data node takes no LOAD DATA LOCAL; the connection is still good.
+    #[error("LOAD DATA LOCAL needs local_infile=ON on data node {address}, where it is OFF")]
+    LocalFilesOff {
+        /// Host and port.
+        address: String,
+    },
     /// An answer is larger than the caller's bound; the rest was left unread.
     #[error("answer is larger than the limit of {limit} bytes")]
     ResultTooLarge {
@@ -119,6 +125,11 @@ impl BackendError {
 
     /// Whether the connection on which it happened can be used further.
     pub fn keeps_connection(&self) -> bool {
-        matches!(self, BackendError::Server(_) | BackendError::Unexpected(_))
+        matches!(
+            self,
+            BackendError::Server(_)
+                | BackendError::Unexpected(_)
+                | BackendError::LocalFilesOff { .. }
+        )
     }
 }

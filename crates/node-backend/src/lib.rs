@@ -11,6 +11,7 @@ pub mod error;
 pub mod health;
 pub mod kill;
 mod link;
+pub mod local_data;
 mod login;
 pub mod members;
 pub mod options;

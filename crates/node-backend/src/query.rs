@@ -97,7 +97,7 @@ pub enum StreamHead {
     },
     /// Rows follow, for [`Connection::next_row`].
     Rows(Arc<[ColumnDefinition]>),
-    /// The server wants this file: [`Connection::send_local_data`].
+    /// The server wants this file; told to [`Connection::begin_load`] alone.
     LocalInfile(Vec<u8>),
 }
 
@@ -121,7 +121,6 @@ impl Connection {
             StreamHead::Ok { ok, .. } => QueryResult::Ok(ok),
             StreamHead::Rows(columns) => QueryResult::Rows(self.collect(columns).await?),
             StreamHead::LocalInfile(_) => {
-                self.end_local_data().await?;
                 return Err(BackendError::Unexpected("a file was asked for"));
             }
         };
@@ -160,7 +159,7 @@ impl Connection {
                 StreamHead::Ok { ok, .. } => result = ok,
                 StreamHead::Rows(_) => while self.next_row().await?.is_some() {},
                 StreamHead::LocalInfile(_) => {
-                    self.end_local_data().await?;
+                    return Err(BackendError::Unexpected("a file was asked for"));
                 }
             }
             head = self.next_result().await?;

@@ -9,6 +9,7 @@ use mysql_wire::row::decode_binary_row;
 use mysql_wire::temporal::{DateValue, TimeValue};
 use mysql_wire::text_to_binary::text_row_to_binary;
 use mysql_wire::value::Value;
+use node_backend::local_data::{load_statement, put_row};
 use node_backend::{
     BackendError, ConnectOptions, Connection, KillTarget, QueryResult, SessionState, StreamHead,
     kill,
@@ -35,12 +36,14 @@ async fn everything_on_one_server() {
         files(&mut connection).await;
         assert!(connection.is_idle() && connection.idle_socket_alive());
     }
+    loaded_rows_are_exact(&server).await;
     literals(&server).await;
     sessions(&server).await;
     // Every connection said goodbye.
     let aborted =
         second(&mut server.connect().await, "SHOW GLOBAL STATUS LIKE 'Aborted_clients'").await;
     assert_eq!(aborted, "0");
+    unwanted_files(&server).await;
     limits(&server).await;
     flags(&server).await;
 }
@@ -275,24 +278,94 @@ async fn prepared(connection: &mut Connection) {
 }
 
 async fn files(connection: &mut Connection) {
-    connection.execute_sql(b"CREATE OR REPLACE TABLE f (a INT)").await.unwrap();
+    connection.execute_sql(b"CREATE OR REPLACE TABLE f (a INT PRIMARY KEY)").await.unwrap();
     let load = b"LOAD DATA LOCAL INFILE 'some.csv' INTO TABLE f";
-    match connection.query_stream(load).await.unwrap() {
-        StreamHead::LocalInfile(name) => assert_eq!(name, b"some.csv"),
-        other => panic!("{other:?}"),
-    }
+    connection.begin_load(load).await.unwrap();
     assert!(matches!(connection.next_piece().await, Err(BackendError::Unexpected(_))));
     let numbers: String = (0..100_000).map(|n| format!("{n}\n")).collect();
-    connection.send_local_data(&numbers.as_bytes()[..7]).await.unwrap();
-    connection.send_local_data(b"").await.unwrap();
-    connection.send_local_data(&numbers.as_bytes()[7..]).await.unwrap();
-    assert_eq!(connection.end_local_data().await.unwrap().affected_rows, 100_000);
+    connection.send_load(&numbers.as_bytes()[..7]).await.unwrap();
+    connection.send_load(b"").await.unwrap();
+    connection.send_load(&numbers.as_bytes()[7..]).await.unwrap();
+    let ok = connection.finish_load().await.unwrap();
+    assert_eq!(ok.affected_rows, 100_000);
+    assert_eq!(ok.info, b"Records: 100000  Deleted: 0  Skipped: 0  Warnings: 0");
     assert!(connection.is_idle());
     assert_eq!(one(connection, "SELECT SUM(a) FROM f").await, "4999950000");
-    // A request that nobody wants is answered with an empty file.
-    connection.query_stream(load).await.unwrap();
+    let ok = connection.load(load, b"5\n100000\nx\n").await.unwrap();
+    assert_eq!((ok.affected_rows, ok.warnings), (1, 3));
+    assert_eq!(ok.info, b"Records: 3  Deleted: 0  Skipped: 2  Warnings: 3");
+    let missing = connection.load(b"LOAD DATA LOCAL INFILE 'x' INTO TABLE nowhere", b"").await;
+    assert_eq!(missing.unwrap_err().server().unwrap().number, 1146);
+    assert!(connection.is_idle());
+    // A file that its caller gives up on is an empty one.
+    connection.begin_load(load).await.unwrap();
     connection.drain().await.unwrap();
-    assert_eq!(one(connection, "SELECT COUNT(*) FROM f").await, "100000");
+    assert_eq!(one(connection, "SELECT COUNT(*) FROM f").await, "100001");
+}
+
+/// A server that asks for a file unasked gets none; one that takes none says so.
+async fn unwanted_files(server: &Server) {
+    let mut connection = server.connect().await;
+    connection.execute_sql(b"CREATE OR REPLACE TABLE f (a INT)").await.unwrap();
+    let load = b"LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE f";
+    let refused = connection.query_stream(load).await;
+    assert!(matches!(refused, Err(BackendError::Protocol(_))) && connection.is_broken());
+    let mut connection = server.connect().await;
+    connection.execute_sql(b"SET GLOBAL local_infile=OFF").await.unwrap();
+    let refused = connection.load(load, b"1\n").await;
+    assert!(matches!(refused, Err(BackendError::LocalFilesOff { .. })), "{refused:?}");
+    assert!(connection.is_idle());
+    connection.execute_sql(b"SET GLOBAL local_infile=ON").await.unwrap();
+}
+
+/// Rows of every kind of column go through a file and are what they were.
+async fn loaded_rows_are_exact(server: &Server) {
+    let mut connection = server.connect().await;
+    let columns = "a VARBINARY(600), b BLOB, c VARCHAR(600) CHARACTER SET utf8mb4, \
+                   d VARCHAR(99) CHARACTER SET latin1, e BIT(33), f ENUM('x','','\u{e9}'), \
+                   g SET('p','q'), h DATE, i DATETIME(6), j TIMESTAMP(3) NULL, k TIME(6), l YEAR, \
+                   m DOUBLE, n FLOAT, o DECIMAL(65,30), p JSON, q BINARY(4), r BIGINT UNSIGNED, \
+                   s CHAR(5), t POINT";
+    for table in ["kinds", "copy"] {
+        let create = format!("CREATE OR REPLACE TABLE {table} ({columns})");
+        connection.execute_sql(create.as_bytes()).await.unwrap();
+    }
+    let mode = b"SET sql_mode='ALLOW_INVALID_DATES'";
+    connection.execute_sql(mode).await.unwrap();
+    for row in [
+        "('', '', '', '', 0, '', '', '0000-00-00', '0000-00-00', '0000-00-00', '00:00:00', 0, 0, \
+         0, 0, '{}', '', 0, '', POINT(0, 0))",
+        "('\\\\N', '\\0\\n\\t\\\\', 'a\\tb\u{1F600}\\n\\r\\0', '\u{e9}\u{20ac}', b'111100000101110000001001011011100', \
+         '\u{e9}', 'p,q', '2024-02-31', '2024-00-00 01:02:03.000001', '2030-01-01 00:00:00.123', \
+         '-838:59:59.999999', 2155, -1.7976931348623157e308, 3.4e38, -0.000000000000000000000000000001, \
+         '{\"a\": \"x\\\\ny\"}', '\\0a', 18446744073709551615, ' x', POINT(9, 10))",
+    ] {
+        let insert = format!("INSERT INTO kinds VALUES {row}");
+        connection.execute_sql(insert.as_bytes()).await.unwrap();
+    }
+    connection.execute_sql(b"INSERT INTO kinds (a) VALUES (NULL)").await.unwrap();
+    // Every pair of bytes, as far as the parser of files may see them as one character.
+    for first in 0..=255u8 {
+        let pairs: String = (0..=255u8).map(|second| format!("{first:02x}{second:02x}")).collect();
+        let insert = format!("INSERT INTO kinds (a, b) VALUES (x'{first:02x}', x'{pairs}')");
+        connection.execute_sql(insert.as_bytes()).await.unwrap();
+    }
+    let rows = connection.query(b"SELECT * FROM kinds").await.unwrap().into_rows();
+    let names: Vec<Vec<u8>> = (b'a'..=b't').map(|name| vec![b'`', name, b'`']).collect();
+    let mut file = Vec::new();
+    for row in &rows {
+        put_row(row.fields().map(Result::unwrap), &mut file);
+    }
+    for mode in ["ALLOW_INVALID_DATES", "ALLOW_INVALID_DATES,NO_BACKSLASH_ESCAPES"] {
+        connection.execute_sql(format!("SET sql_mode='{mode}'").as_bytes()).await.unwrap();
+        connection.execute_sql(b"DELETE FROM copy").await.unwrap();
+        let ok = connection.load(&load_statement(b"`copy`", &names), &file).await.unwrap();
+        let warnings = connection.query(b"SHOW WARNINGS").await.unwrap().into_rows();
+        let warnings: Vec<_> = warnings.iter().map(|row| row.text(2)).collect();
+        assert_eq!((ok.affected_rows, ok.warnings), (rows.len() as u64, 0), "{warnings:?}");
+        let copied = connection.query(b"SELECT * FROM copy").await.unwrap().into_rows();
+        assert!(rows == copied, "{mode}");
+    }
 }
 
 /// A parameter and its literal are the same value to the server.

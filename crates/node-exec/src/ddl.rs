@@ -2,13 +2,16 @@
 //! physical tables, each data node in parallel, published before the client gets its OK. What fails
 //! half-way is undone where that is possible, and told where it is not.
 
+mod number;
 pub mod precheck;
+mod work;
 
 use crate::ask::AskError;
 use crate::definition;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement, Warning};
 use crate::names::Names;
+use number::Numbering;
 use crate::rows::logical;
 use base::id::DataNodeId;
 use base::sql_error::{self, SqlErrorCode};
@@ -31,11 +34,19 @@ pub async fn run(
         transaction.commit().await?;
     }
     let mut affected_rows = 0;
-    if !plan.changes.is_empty() || !plan.statements.is_empty() {
-        affected_rows = change(exec, plan, statement).await?;
+    let mut notes = Vec::new();
+    let mut next = Some(plan);
+    while let Some(one) = next {
+        if !one.changes.is_empty() || !one.statements.is_empty() {
+            affected_rows = change(exec, one, statement).await?;
+        }
+        notes.extend(&one.notes);
+        if let Some(error) = &one.error_after {
+            return Err(error.clone().into());
+        }
+        next = one.then.as_deref();
     }
-    exec.session.last.warnings = plan
-        .notes
+    exec.session.last.warnings = notes
         .iter()
         .map(|(code, text)| Warning {
             level: "Note".to_owned(),
@@ -43,7 +54,7 @@ pub async fn run(
             message: text.clone().into_bytes(),
         })
         .collect();
-    let warnings = u16::try_from(plan.notes.len()).unwrap_or(u16::MAX);
+    let warnings = u16::try_from(notes.len()).unwrap_or(u16::MAX);
     exec.reply_ok(OkPacket { affected_rows, warnings, ..OkPacket::default() });
     Ok(())
 }
@@ -54,7 +65,8 @@ async fn change(
     plan: &DdlPlan,
     statement: &Statement<'_>,
 ) -> Result<u64, ExecError> {
-    let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone() };
+    let work = work::of(exec, plan, statement).await?;
+    let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone(), work };
     let ddl_id = match ask(exec, begin).await? {
         Answer::DdlBegun { ddl_id } => ddl_id,
         other => return Err(unexpected(&other)),
@@ -63,7 +75,14 @@ async fn change(
         abort(exec, ddl_id).await;
         return Err(error);
     }
-    let affected_rows = match run_statements(exec, plan, statement).await {
+    let numbering = match number::of(exec, plan).await {
+        Ok(numbering) => numbering,
+        Err(error) => {
+            abort(exec, ddl_id).await;
+            return Err(error);
+        }
+    };
+    let affected_rows = match run_statements(exec, plan, statement, numbering).await {
         Ok(affected_rows) => affected_rows,
         Err(error) => {
             abort(exec, ddl_id).await;
@@ -134,11 +153,13 @@ async fn run_statements(
     exec: &mut Exec<'_>,
     plan: &DdlPlan,
     statement: &Statement<'_>,
+    numbering: Option<Numbering>,
 ) -> Result<u64, ExecError> {
     let mut affected_rows: u64 = 0;
     let mut before: Vec<(&DdlStatement, Vec<Target>)> = Vec::new();
     for one in &plan.statements {
-        let outcome = run_everywhere(exec, plan, one, &one.text, &one.targets, statement).await?;
+        let outcome =
+            run_everywhere(exec, plan, one, &one.text, &one.targets, statement, numbering).await?;
         let failed_on = outcome.failed.len();
         let changed = outcome.done.len();
         let copies = if counts_one_copy(plan) { 1 } else { outcome.affected.len() };
@@ -154,7 +175,7 @@ async fn run_statements(
         if undoable {
             for (one, done) in before.iter().rev() {
                 if let Some(undo) = &one.undo {
-                    let undone = run_everywhere(exec, plan, one, undo, done, statement).await?;
+                    let undone = run_everywhere(exec, plan, one, undo, done, statement, None).await?;
                     if let Some((target, error)) = undone.failed.first() {
                         tracing::warn!(%error, ?target, "a physical table could not be undone");
                     }
@@ -174,10 +195,39 @@ async fn run_statements(
     Ok(affected_rows)
 }
 
+/// What a data node says of a part of an ALTER that it has already: a column, a key or a partition
+/// that is there or gone.
+const DONE_ALREADY: [u16; 7] = [1054, 1060, 1061, 1068, 1091, 1507, 1517];
+
+/// The settings for this target, then the statement that ends with where counting begins.
+fn numbered_text(text: Vec<u8>, numbering: Numbering, place: usize) -> Vec<u8> {
+    let head = format!(
+        "SET SESSION auto_increment_increment = {}, auto_increment_offset = {};",
+        numbering.step,
+        place % numbering.step + 1,
+    );
+    let tail = format!(", AUTO_INCREMENT = {}", numbering.first);
+    [head.as_bytes(), text.trim_ascii_end(), tail.as_bytes()].concat()
+}
+
+/// Runs a text; a numbered one has its settings before it.
+async fn execute(
+    lease: &mut node_backend::pool::Lease,
+    text: &[u8],
+    is_numbered: bool,
+) -> Result<OkPacket, BackendError> {
+    if let Some(end) = text.iter().position(|byte| *byte == b';').filter(|_| is_numbered) {
+        lease.mark_dirty();
+        lease.execute_sql(&text[..end]).await?;
+        return lease.execute_sql(&text[end + 1..]).await;
+    }
+    lease.execute_sql(text).await
+}
+
 async fn undo_all(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) {
     for one in plan.statements.iter().rev() {
         if let Some(undo) = &one.undo
-            && let Err(error) = run_everywhere(exec, plan, one, undo, &one.targets, statement).await
+            && let Err(error) = run_everywhere(exec, plan, one, undo, &one.targets, statement, None).await
         {
             tracing::warn!(%error, "a change of definitions could not be undone");
         }
@@ -192,10 +242,14 @@ async fn run_everywhere(
     text: &sql_plan::template::Template,
     targets: &[Target],
     statement: &Statement<'_>,
+    numbering: Option<Numbering>,
 ) -> Result<Outcome, ExecError> {
     let mut by_node: BTreeMap<DataNodeId, Vec<(Target, Vec<u8>)>> = BTreeMap::new();
-    for target in targets {
-        let text = exec.render(text, &one.tables, *target, statement)?;
+    for (place, target) in targets.iter().enumerate() {
+        let mut text = exec.render(text, &one.tables, *target, statement)?;
+        if let Some(numbering) = numbering {
+            text = numbered_text(text, numbering, place);
+        }
         exec.session.touched.note(&plan.schema, target.shard);
         by_node
             .entry(exec.data_node(&plan.schema, target.shard)?)
@@ -218,7 +272,12 @@ async fn run_everywhere(
     let runs = nodes.into_iter().map(|(mut lease, work)| async move {
         let mut outcome = Outcome { done: Vec::new(), failed: Vec::new(), affected: Vec::new() };
         for (target, text) in work {
-            match lease.execute_sql(&text).await {
+            match execute(&mut lease, &text, numbering.is_some()).await {
+                Err(BackendError::Server(error))
+                    if plan.rerun && DONE_ALREADY.contains(&error.number) =>
+                {
+                    outcome.done.push(target);
+                }
                 Ok(ok) => {
                     outcome.done.push(target);
                     outcome.affected.push(ok.affected_rows);
@@ -264,6 +323,9 @@ async fn finish_changes(exec: &Exec<'_>, plan: &DdlPlan) -> Result<Vec<TableChan
         let database = topology::model::physical_database(&schema.name, first.shard);
         let physical = table.physical_name(first.suffix);
         definition::refresh(&node, &database, &physical, table).await?;
+        if let (Some(view), Some(one)) = (&mut table.view, plan.statements.first()) {
+            view.query = definition::logical_query(&view.query, &one.tables, first);
+        }
     }
     Ok(changes)
 }
@@ -278,18 +340,45 @@ async fn follow_sequences(
     for table in &plan.sequence_reset {
         exec.sequences.restart(exec.backends, schema, table, 1).await?;
     }
+    if let (Some(column), Some(one)) = (&plan.numbered, plan.statements.first()) {
+        let renamed = usize::from(matches!(plan.changes.first(), Some(TableChange::Rename { .. })));
+        let top = number::greatest(exec, plan, one, column, renamed).await?;
+        let table = &one.tables[0].name;
+        exec.sequences.restart(exec.backends, schema, table, top.saturating_add(1)).await?;
+    }
     if let Some((table, start)) = &plan.sequence_start
         && let SqlValue::Integer(start) = start.resolve(&statement.values)
         && let Ok(start) = u64::try_from(start)
     {
         exec.sequences.restart(exec.backends, schema, table, start.max(1)).await?;
     }
-    for change in &plan.changes {
-        if let TableChange::Rename { from, table } = change
-            && table.sequence_column.is_some()
-        {
-            exec.sequences.rename(exec.backends, schema, from, &table.name).await?;
-        }
+    rename_sequences(exec, plan, schema).await
+}
+
+/// Sequences take their tables' new names, by way of names that no table has: two may swap theirs.
+async fn rename_sequences(
+    exec: &Exec<'_>,
+    plan: &DdlPlan,
+    schema: &topology::model::Schema,
+) -> Result<(), ExecError> {
+    let renames: Vec<(&String, &String)> = plan
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            TableChange::Rename { from, table } if table.sequence_column.is_some() => {
+                Some((from, &table.name))
+            }
+            _ => None,
+        })
+        .collect();
+    if let [(from, to)] = renames.as_slice() {
+        return exec.sequences.rename(exec.backends, schema, from, to).await;
+    }
+    for (number, (from, _)) in renames.iter().enumerate() {
+        exec.sequences.rename(exec.backends, schema, from, &format!("#{number}")).await?;
+    }
+    for (number, (_, to)) in renames.iter().enumerate() {
+        exec.sequences.rename(exec.backends, schema, &format!("#{number}"), to).await?;
     }
     Ok(())
 }

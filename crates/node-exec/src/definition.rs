@@ -7,7 +7,10 @@ use base::sql_error;
 use node_backend::connection::Connection;
 use node_backend::query::Row;
 use std::collections::BTreeMap;
-use topology::model::{Column, ColumnClass, Table};
+use sql_plan::plan::PlanTable;
+use sql_syntax::{Edits, LexMode, TokenBuf, TokenKind, lex};
+use topology::algorithm::Target;
+use topology::model::{Column, ColumnClass, Table, View};
 
 fn quoted(name: &str) -> String {
     format!("'{}'", name.replace('\\', "\\\\").replace('\'', "''"))
@@ -30,6 +33,10 @@ pub async fn refresh(
     }
     let (primary_key, unique_keys) = keys(&mut lease, database, physical).await?;
     table.columns = columns;
+    if let Some(view) = &mut table.view {
+        read_view(&mut lease, (database, physical), view).await?;
+        return Ok(());
+    }
     table.primary_key = primary_key;
     table.unique_keys = unique_keys;
     if let Some(name) = &table.sequence_column {
@@ -99,4 +106,79 @@ async fn keys(
     }
     let primary = all.remove("PRIMARY").unwrap_or_default();
     Ok((primary, all.into_values().collect()))
+}
+
+/// Reads a view's query, still in physical names, and the words before its name.
+async fn read_view(
+    connection: &mut Connection,
+    (database, physical): (&str, &str),
+    view: &mut View,
+) -> Result<(), ExecError> {
+    let ask = format!(
+        "SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+        quoted(database),
+        quoted(physical)
+    );
+    let rows = connection.query(ask.as_bytes()).await?.into_rows();
+    view.query = rows.first().and_then(|row| row.text(0)).unwrap_or_default();
+    if view.query.is_empty() {
+        return Err(sql(
+            sql_error::NOT_SUPPORTED,
+            "the data node does not tell the view's query to the account that DDM has there",
+        ));
+    }
+    let ask = [
+        b"SHOW CREATE VIEW ".as_slice(),
+        &sql_plan::template::quoted(database),
+        b".",
+        &sql_plan::template::quoted(physical),
+    ]
+    .concat();
+    let rows = connection.query(&ask).await?.into_rows();
+    let create = rows.first().and_then(|row| row.text(1)).unwrap_or_default();
+    let head = create.split_once(" VIEW ").map(|(head, _)| head).unwrap_or_default();
+    view.head = without_definer(head);
+    Ok(())
+}
+
+/// The words without DEFINER, which is the product's own account.
+fn without_definer(head: &str) -> String {
+    match (head.find(" DEFINER="), head.find(" SQL SECURITY")) {
+        (Some(from), Some(to)) if from < to => format!("{}{}", &head[..from], &head[to..]),
+        _ => head.to_owned(),
+    }
+}
+
+/// A view's query with logical names instead of physical ones.
+pub fn logical_query(query: &str, tables: &[PlanTable], target: Target) -> String {
+    let text = query.as_bytes();
+    let mut tokens = TokenBuf::new();
+    lex(text, 0, &LexMode::default(), &mut tokens);
+    let names: Vec<(String, String, &PlanTable)> = tables
+        .iter()
+        .map(|table| (table.physical_database(target), table.physical_name(target), table))
+        .collect();
+    let mut edits = Edits::new();
+    let all = tokens.tokens();
+    for three in all.windows(3) {
+        let [database, dot, table] = three else { continue };
+        if dot.kind != TokenKind::Dot || database.kind != TokenKind::QuotedIdent {
+            continue;
+        }
+        let text_of = |token: &sql_syntax::Token| {
+            String::from_utf8_lossy(&sql_syntax::text::unquote_ident(token.span().of(text)))
+                .into_owned()
+        };
+        let (database_name, table_name) = (text_of(database), text_of(table));
+        let found = names.iter().find(|(database, table, _)| {
+            *database == database_name && table.eq_ignore_ascii_case(&table_name)
+        });
+        if let Some((_, _, logical)) = found {
+            edits.replace(database.span(), &sql_plan::template::quoted(&logical.schema));
+            edits.replace(table.span(), &sql_plan::template::quoted(&logical.name));
+        }
+    }
+    let mut out = Vec::new();
+    edits.apply(text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }

@@ -91,6 +91,7 @@ fn backend_packet(error: &BackendError) -> ErrPacket {
         BackendError::AuthFailed { .. } | BackendError::AuthUnsupported { .. } => {
             sql_error::DATA_NODE_UNREACHABLE
         }
+        BackendError::LocalFilesOff { .. } => sql_error::NOT_ALLOWED,
         BackendError::ResultTooLarge { .. } => sql_error::TEMP_TABLE_LIMIT,
         BackendError::Protocol(_) | BackendError::Unexpected(_) => {
             sql_error::BACKEND_CONNECTION_LOST

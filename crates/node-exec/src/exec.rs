@@ -12,7 +12,10 @@ use crate::read_back::ReadBack;
 use crate::sequence::Sequences;
 use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
-use crate::{ddl, insert, insert_select, relay, rows, scratch, write};
+use crate::upload::Upload;
+use crate::{
+    ddl, insert, insert_select, load, relay, rows, scratch, scratch_insert, scratch_write, write,
+};
 use base::id::DataNodeId;
 use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
@@ -66,6 +69,10 @@ pub struct ExecSession {
     pub tables_locked: bool,
     /// What the present statement changes of the session on the connection that it runs on.
     pub read_back: Option<Arc<ReadBack>>,
+    /// User variables that it has assigned so far, with their values as SQL.
+    pub assigned: Vec<(String, String)>,
+    /// The file that a LOAD DATA LOCAL gets from the client.
+    pub upload: Rc<Upload>,
 }
 
 impl std::fmt::Debug for ExecSession {
@@ -217,21 +224,25 @@ impl ExecSession {
                 out.extend_from_slice(self.identity.connection_id.to_string().as_bytes())
             }
             SessionValue::LastInsertId => {
-                out.extend_from_slice(self.last.insert_id.to_string().as_bytes())
+                // Unsigned and of 64 bits, as the servers' own.
+                out.extend_from_slice(format!("({}|0)", self.last.insert_id).as_bytes())
             }
             SessionValue::RowCount => {
-                out.extend_from_slice(self.last.row_count.to_string().as_bytes())
+                let count = self.last.row_count;
+                out.extend_from_slice(format!("IF(TRUE,{count},{})", i64::MAX).as_bytes())
             }
             SessionValue::FoundRows => {
-                out.extend_from_slice(self.last.found_rows.to_string().as_bytes())
+                let found = self.last.found_rows;
+                out.extend_from_slice(format!("IF(TRUE,{found},{})", i64::MAX).as_bytes())
             }
             SessionValue::Version => quote(&self.identity.version, out),
             SessionValue::WarningCount => {
-                out.extend_from_slice(self.last.warnings.len().to_string().as_bytes());
+                let count = self.last.warnings.len();
+                out.extend_from_slice(format!("({count}|0)").as_bytes());
             }
             SessionValue::ErrorCount => {
                 let errors = self.last.warnings.iter().filter(|one| one.level == "Error").count();
-                out.extend_from_slice(errors.to_string().as_bytes());
+                out.extend_from_slice(format!("({errors}|0)").as_bytes());
             }
         }
     }
@@ -283,7 +294,9 @@ impl Exec<'_> {
             result = self.dispatch(statement).await;
         }
         self.end_reads();
-        self.session.read_back = None;
+        if self.session.read_back.take().is_some() || !self.session.assigned.is_empty() {
+            crate::read_back::keep(self.session)?;
+        }
         if let Err(error) = &result {
             self.drop_dead_transaction(error).await;
         }
@@ -306,6 +319,8 @@ impl Exec<'_> {
             Plan::Routed(plan) => self.run_routed(plan, statement).await,
             Plan::Insert(plan) => insert::run(self, plan, statement).await,
             Plan::InsertSelect(plan) => insert_select::run(self, plan, statement).await,
+            Plan::Load(plan) => load::run(self, plan, statement).await,
+            Plan::ScratchInsert(plan) => scratch_insert::run(self, plan, statement).await,
             Plan::Ddl(plan) => ddl::run(self, plan, statement).await,
             Plan::Session => {
                 Err(sql(sql_error::NOT_SUPPORTED, "this statement is not supported in this place"))
@@ -348,6 +363,9 @@ impl Exec<'_> {
             }
             Action::Scratch { plan: scratch, sources } => {
                 scratch::run(self, plan, scratch, &sources, statement).await
+            }
+            Action::ScratchWrite { plan: scratch, sources } => {
+                scratch_write::run(self, scratch, &sources, statement).await
             }
         }
     }

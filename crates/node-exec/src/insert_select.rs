@@ -94,7 +94,9 @@ async fn copy(
     if let InsertHome::Everywhere { shards } = plan.placer.home {
         ok.affected_rows /= u64::from(shards.max(1));
     }
-    ok.last_insert_id = first_id;
+    if plan.placer.sequence.is_some() {
+        ok.last_insert_id = first_id;
+    }
     ok.info = format!("Records: {}  Duplicates: 0  Warnings: {}", records.len(), ok.warnings)
         .into_bytes();
     Ok(ok)
@@ -199,6 +201,9 @@ impl Batches<'_> {
         }
         let ok = write::apply(exec, &jobs, Count::Sum, &self.plan.tables).await?;
         self.total.affected_rows += ok.affected_rows;
+        if self.total.last_insert_id == 0 {
+            self.total.last_insert_id = ok.last_insert_id;
+        }
         self.total.warnings = self.total.warnings.saturating_add(ok.warnings);
         Ok(())
     }

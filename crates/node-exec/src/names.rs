@@ -39,12 +39,19 @@ impl<'a> Names<'a> {
         self.tables.iter().map(|table| table.schema.as_str()).find(|schema| named(schema))
     }
 
+    /// Whether a table holds the result of a part of the statement.
+    fn is_result(&self, physical: &[u8]) -> bool {
+        let digits = self.scratch.and_then(|prefix| physical.strip_prefix(prefix.as_bytes()));
+        let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        number.is_some_and(|number: usize| number >= self.tables.len())
+    }
+
     fn table(&self, physical: &[u8]) -> Option<&'a str> {
         if let Some(number) =
             self.scratch.and_then(|prefix| physical.strip_prefix(prefix.as_bytes()))
         {
             let number: usize = std::str::from_utf8(number).ok()?.parse().ok()?;
-            return self.tables.get(number).map(|table| table.name.as_str());
+            return Some(self.tables.get(number).map_or("", |table| table.name.as_str()));
         }
         let named = |table: &PlanTable| {
             let TablePlace::Sharded { suffixed: true } = table.place else { return false };
@@ -60,8 +67,10 @@ impl<'a> Names<'a> {
     /// Appends a column definition's payload with logical names.
     pub fn rewrite_column(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let view = ColumnView::decode(payload)?;
+        let of_result = self.is_result(view.org_table);
+        let schema = if of_result { Some("") } else { self.schema(view.schema) };
         let renames = Renames {
-            schema: self.schema(view.schema).map(str::as_bytes),
+            schema: schema.map(str::as_bytes),
             table: self.table(view.table).map(str::as_bytes),
             org_table: self.table(view.org_table).map(str::as_bytes),
             name: None,

@@ -1,6 +1,6 @@
-//! After a statement that assigns user variables, sets LAST_INSERT_ID() or counts rows beyond its
-//! LIMIT: what the connection has of them now becomes the session's, with types and collations, so
-//! that any other connection gets the same by the session's state.
+//! After a statement that assigns user variables or sets LAST_INSERT_ID(): what the connection has of
+//! them now becomes the session's, with types and collations, so that any other connection gets the
+//! same by the session's state.
 
 use crate::error::ExecError;
 use crate::exec::ExecSession;
@@ -32,7 +32,7 @@ pub async fn run(
     if connection.is_broken() {
         return Ok(());
     }
-    let mut items = vec!["FOUND_ROWS()".to_owned(), "LAST_INSERT_ID()".to_owned()];
+    let mut items = vec!["LAST_INSERT_ID()".to_owned()];
     for name in &read_back.variables {
         let name = quoted(name);
         items.push(format!("{name},HEX({name}),COLLATION({name})"));
@@ -40,20 +40,18 @@ pub async fn run(
     let ask = format!("SELECT {}", items.join(","));
     let QueryResult::Rows(set) = connection.query(ask.as_bytes()).await? else { return Ok(()) };
     let Some(row) = set.rows.first() else { return Ok(()) };
-    if read_back.found_rows {
-        session.last.found_rows = number(row, 0);
-    }
     if read_back.insert_id {
-        session.last.insert_id = number(row, 1);
+        session.last.insert_id = number(row, 0);
     }
     if read_back.variables.is_empty() {
         return Ok(());
     }
     let mut state = (*session.state).clone();
     for (at, name) in read_back.variables.iter().enumerate() {
-        let first = 2 + FIELDS * at;
+        let first = 1 + FIELDS * at;
         let Some(column) = set.columns.get(first) else { break };
         let value = literal(row, first, column);
+        session.assigned.push((name.clone(), value.clone()));
         state = with_user_variable(state, name, value)?;
     }
     let state = Arc::new(state);
@@ -61,6 +59,19 @@ pub async fn run(
         connection.assume_session(state.clone());
     }
     session.state = state;
+    Ok(())
+}
+
+/// At the end of a statement: what it assigned is the session's, whatever settings it ran under.
+pub fn keep(session: &mut ExecSession) -> Result<(), ExecError> {
+    session.read_back = None;
+    let mut state = (*session.state).clone();
+    for (name, value) in std::mem::take(&mut session.assigned) {
+        state = with_user_variable(state, &name, value)?;
+    }
+    if !state.same_settings(&session.state) {
+        session.state = Arc::new(state);
+    }
     Ok(())
 }
 

@@ -7,11 +7,13 @@ use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
 use crate::names::Names;
 use crate::transaction::Held;
 use mysql_wire::capability::Capabilities;
+use mysql_wire::column::ColumnDefinition;
 use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
 use mysql_wire::response::{Event, OkHead};
 use mysql_wire::status::StatusFlags;
 use mysql_wire::stmt::encode_params;
 use node_backend::connection::{Connection, Piece};
+use node_backend::query::QueryResult;
 use sql_plan::plan::{Place, PlanTable, RoutedPlan};
 use sql_plan::template::{Fill, Rendered, Template};
 use std::rc::Rc;
@@ -106,7 +108,8 @@ async fn send_and_relay(
             exec.release(held);
             continue;
         }
-        return finish(exec, held, outcome, Names::of(tables)).await;
+        let counts_found = counts_found(statement);
+        return finish(exec, held, outcome, Names::of(tables), counts_found).await;
     }
 }
 
@@ -120,10 +123,58 @@ pub async fn pass_through(
 ) -> Result<(), ExecError> {
     let mut held = exec.acquire(node, writes).await?;
     let active = exec.enter(&held);
+    if exec.form.binary {
+        let outcome = answer_binary(exec, &mut held, text, names).await;
+        drop(active);
+        return finish(exec, held, outcome, names, false).await;
+    }
     held.lease.queue_query(text);
     let outcome = relay_answer(exec, &mut held, names).await;
     drop(active);
-    finish(exec, held, outcome, names).await
+    finish(exec, held, outcome, names, false).await
+}
+
+fn counts_found(statement: &Statement<'_>) -> bool {
+    matches!(&statement.planned.plan, sql_plan::Plan::Routed(plan) if plan.counts_found)
+}
+
+/// Runs a text and answers with binary rows: its own answer has text rows.
+async fn answer_binary(
+    exec: &mut Exec<'_>,
+    held: &mut Held,
+    text: &[u8],
+    names: Names<'_>,
+) -> Result<OkHead, ExecError> {
+    let result = held.lease.query(text).await;
+    match result.map_err(|error| crate::rows::logical(error.into(), names))? {
+        QueryResult::Ok(ok) => {
+            let head = OkHead {
+                affected_rows: ok.affected_rows,
+                last_insert_id: ok.last_insert_id,
+                warnings: ok.warnings,
+                status: ok.status,
+            };
+            exec.reply_ok(OkPacket { session_track: Vec::new(), ..ok });
+            Ok(head)
+        }
+        QueryResult::Rows(set) => {
+            let mut columns = Vec::with_capacity(set.columns.len());
+            for column in set.columns.iter() {
+                let (mut before, mut after) = (Vec::new(), Vec::new());
+                column.encode(&mut before);
+                names.rewrite_column(&before, &mut after)?;
+                columns.push(ColumnDefinition::decode(&after)?);
+            }
+            let width = columns.len();
+            let rows: Vec<Vec<Option<Vec<u8>>>> = set
+                .rows
+                .iter()
+                .map(|row| (0..width).map(|at| row.get(at).map(<[u8]>::to_vec)).collect())
+                .collect();
+            crate::rows::reply_rows(exec, &columns, &rows).await?;
+            Ok(OkHead { warnings: set.warnings, ..OkHead::default() })
+        }
+    }
 }
 
 async fn queue_prepared(
@@ -157,10 +208,14 @@ async fn finish(
     mut held: Held,
     outcome: Result<OkHead, ExecError>,
     names: Names<'_>,
+    counts_found: bool,
 ) -> Result<(), ExecError> {
     match outcome {
         Ok(head) => {
             exec.session.last.warnings.clear();
+            if counts_found {
+                exec.session.last.found_rows = found_rows(&mut held.lease).await?;
+            }
             if head.warnings > 0 {
                 exec.out.flush().await?;
                 exec.session.last.warnings = warnings_of(&mut held.lease, names).await;
@@ -194,24 +249,42 @@ async fn read_back(exec: &mut Exec<'_>, held: &mut Held) -> Result<(), ExecError
     }
 }
 
+/// FOUND_ROWS() of a connection.
+pub async fn found_rows(connection: &mut Connection) -> Result<u64, ExecError> {
+    let rows = connection.query(b"SELECT FOUND_ROWS()").await?.into_rows();
+    let found = rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok());
+    Ok(found.unwrap_or_default())
+}
+
 /// SHOW WARNINGS of a connection, with logical names.
 pub async fn warnings_of(connection: &mut Connection, names: Names<'_>) -> Vec<Warning> {
-    match connection.query(b"SHOW WARNINGS").await {
-        Ok(result) => result
-            .into_rows()
-            .iter()
-            .take(WARNINGS_MAX)
-            .map(|row| Warning {
-                level: row.text(0).unwrap_or_default(),
-                code: row.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
-                message: names.rewrite_message(row.get(2).unwrap_or_default()),
-            })
-            .collect(),
+    connection.queue_query(b"SHOW WARNINGS");
+    match read_warnings(connection, names).await {
+        Ok(warnings) => warnings,
         Err(error) => {
             tracing::debug!(%error, "the warnings of a statement cannot be read");
             Vec::new()
         }
     }
+}
+
+/// The answer to a SHOW WARNINGS that was queued before.
+pub async fn read_warnings(
+    connection: &mut Connection,
+    names: Names<'_>,
+) -> Result<Vec<Warning>, ExecError> {
+    connection.open_stream().await?;
+    let mut warnings = Vec::new();
+    while let Some(row) = connection.next_row().await? {
+        if warnings.len() < WARNINGS_MAX {
+            warnings.push(Warning {
+                level: row.text(0).unwrap_or_default(),
+                code: row.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
+                message: names.rewrite_message(row.get(2).unwrap_or_default()),
+            });
+        }
+    }
+    Ok(warnings)
 }
 
 /// Passes one answer on, all its results. An error of the data node is answered as one, with

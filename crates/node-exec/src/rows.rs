@@ -30,6 +30,8 @@ pub struct MergedRows {
     pub merger: Merger,
     /// The client's columns, with logical names.
     pub columns: Vec<ColumnDefinition>,
+    /// Columns of type FLOAT, with the columns where their value is whole.
+    exact: Vec<(usize, usize)>,
 }
 
 impl MergedRows {
@@ -74,7 +76,13 @@ pub async fn open(
         columns.push(ColumnDefinition::decode(&after)?);
     }
     let layout = Layout { columns: all, visible, weights };
-    Ok(MergedRows { streams, merger: Merger::new(merge, layout, having, bounds), columns })
+    let exact = merge
+        .exact
+        .iter()
+        .map(|(shown, whole)| (layout.index(*shown), layout.index(*whole)))
+        .filter(|(at, _)| columns.get(*at).is_some_and(|one| one.column_type == ColumnType::Float))
+        .collect();
+    Ok(MergedRows { streams, merger: Merger::new(merge, layout, having, bounds), columns, exact })
 }
 
 fn bounds(exec: &Exec<'_>, merge: &Merge, statement: &Statement<'_>) -> Result<Bounds, ExecError> {
@@ -148,12 +156,13 @@ async fn send_rows(exec: &mut Exec<'_>, rows: &mut MergedRows) -> Result<u64, (E
     put_columns(exec, &rows.columns);
     let mut sent = 0;
     while let Some(record) = row {
-        put_record(exec, &record, &rows.columns).map_err(|error| (error, true))?;
+        put_record(exec, &record, rows).map_err(|error| (error, true))?;
         sent += 1;
         exec.out.flush_if_long().await.map_err(|error| (error, true))?;
         row = rows.next().await.map_err(|error| (error, true))?;
     }
-    Ok(sent)
+    let found = rows.merger.count_found(&mut rows.streams).await.map_err(|error| (error, true))?;
+    Ok(found.unwrap_or(sent))
 }
 
 /// Appends the head of a result.
@@ -169,8 +178,15 @@ pub fn put_columns(exec: &mut Exec<'_>, columns: &[ColumnDefinition]) {
 fn put_record(
     exec: &mut Exec<'_>,
     record: &Record,
-    columns: &[ColumnDefinition],
+    rows: &MergedRows,
 ) -> Result<(), ExecError> {
+    let columns = &rows.columns;
+    if exec.form.binary && !rows.exact.is_empty() {
+        let whole = |at: usize| rows.exact.iter().find(|(shown, _)| *shown == at);
+        let fields = (0..columns.len()).map(|at| record.get(whole(at).map_or(at, |(_, at)| *at)));
+        let record = Record::from_fields(fields);
+        return put_text_row(exec, record.payload(), columns);
+    }
     if !exec.form.binary && record.len() == columns.len() {
         exec.out.put(record.payload());
         return Ok(());

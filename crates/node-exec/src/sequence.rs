@@ -5,6 +5,7 @@
 
 use crate::backends::{BackendNode, Backends};
 use crate::error::{ExecError, sql};
+use crate::named_sequence::{NamedSequences, table_cache};
 use base::sql_error;
 use mysql_wire::packet::ErrPacket;
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ pub const SEQUENCE_TABLE: &str = "_ddm_sequence";
 #[derive(Debug, Default)]
 pub struct Sequences {
     blocks: Mutex<HashMap<(String, String), Block>>,
+    /// Those that CREATE SEQUENCE made.
+    pub named: NamedSequences,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +80,8 @@ impl Sequences {
         let start = match self.take_known(&key, version, count) {
             Some(start) => start,
             None => {
-                let size = count.max(BLOCK);
+                let step = table_cache(backends, schema, &key.1).await?.unwrap_or(BLOCK);
+                let size = count.max(step);
                 let start = take_block(backends, schema, &key.1, size).await?;
                 self.keep_rest(key, version, start + count, start + size);
                 start
@@ -150,6 +154,28 @@ impl Sequences {
         );
         run(&node, &place, &statement).await?;
         Ok(())
+    }
+
+    /// Where the next block of each table's sequence begins; tables that took none are not among them.
+    pub async fn positions(
+        &self,
+        backends: &Backends,
+        schema: &Schema,
+    ) -> Result<HashMap<String, u64>, ExecError> {
+        let (node, place) = place(backends, schema)?;
+        let mut lease = node.own_lease().await?;
+        let ask = format!("SELECT name, next FROM {place}");
+        match lease.query(ask.as_bytes()).await {
+            Ok(result) => Ok(result
+                .into_rows()
+                .iter()
+                .filter_map(|row| Some((row.text(0)?, row.text(1)?.parse().ok()?)))
+                .collect()),
+            Err(error) if error.server().is_some_and(|server| server.number == 1146) => {
+                Ok(HashMap::new())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A table's sequence begins at `start` again.

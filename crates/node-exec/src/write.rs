@@ -4,9 +4,9 @@
 
 use crate::backends::BackendNode;
 use crate::error::ExecError;
-use crate::exec::Exec;
+use crate::exec::{Exec, WARNINGS_MAX, Warning};
 use crate::names::Names;
-use crate::relay::warnings_of;
+use crate::relay::{read_warnings, warnings_of};
 use crate::rows::logical;
 use crate::streams::Job;
 use crate::transaction::{Held, run_all};
@@ -21,6 +21,9 @@ use std::rc::Rc;
 
 /// The savepoint of one statement.
 const SAVEPOINT: &str = "`_ddm_statement`";
+
+/// Asks for the warnings of the statement before.
+const SHOW_WARNINGS: &[u8] = b"SHOW WARNINGS";
 
 /// Statements sent ahead on one connection before their answers are read.
 const AHEAD_MAX: usize = 64;
@@ -68,6 +71,19 @@ pub async fn apply_in_turn(
     count: Count,
     tables: &[PlanTable],
 ) -> Result<OkPacket, ExecError> {
+    let oks = apply_each(exec, jobs, ends, tables, None).await?;
+    Ok(total(&oks, count))
+}
+
+/// The same, with the answer of each part. `rows` are the numbers, in the statement, of each part's
+/// rows: what data nodes say of a part's rows is told of the statement's.
+pub async fn apply_each(
+    exec: &mut Exec<'_>,
+    jobs: &[Job],
+    ends: &[usize],
+    tables: &[PlanTable],
+    rows: Option<&[Vec<u32>]>,
+) -> Result<Vec<OkPacket>, ExecError> {
     check_assigns(exec, jobs)?;
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
@@ -77,7 +93,7 @@ pub async fn apply_in_turn(
         exec.session.transaction = Some(exec.session.new_transaction(several_nodes, options));
     }
     let outcome = match exec.claim_shards(jobs.iter().map(|job| (&job.data_node, job.shard))) {
-        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables)).await,
+        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), rows).await,
         Err(error) => Err(error),
     };
     if own {
@@ -86,7 +102,7 @@ pub async fn apply_in_turn(
         return match outcome {
             Ok(parts) => {
                 transaction.commit().await?;
-                Ok(total(&parts, count))
+                Ok(parts)
             }
             Err(error) => {
                 transaction.rollback().await;
@@ -94,7 +110,7 @@ pub async fn apply_in_turn(
             }
         };
     }
-    Ok(total(&outcome?, count))
+    outcome
 }
 
 /// One data node's parts.
@@ -104,6 +120,9 @@ struct NodeParts {
     /// The statement's savepoint is set there.
     saved: bool,
     done: Vec<(usize, OkPacket)>,
+    warned: Vec<(usize, Vec<Warning>)>,
+    /// The part that failed.
+    failed_at: Option<usize>,
 }
 
 async fn run_parts(
@@ -112,6 +131,7 @@ async fn run_parts(
     ends: &[usize],
     savepoint: bool,
     names: Names<'_>,
+    rows: Option<&[Vec<u32>]>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     let mut by_node: BTreeMap<&DataNodeId, Vec<usize>> = BTreeMap::new();
     for (number, job) in jobs.iter().enumerate() {
@@ -122,7 +142,14 @@ async fn run_parts(
     for (id, numbers) in by_node {
         let node: Rc<BackendNode> = exec.backends.node(id)?;
         match exec.acquire(&node, true).await {
-            Ok(held) => nodes.push(NodeParts { held, numbers, saved: false, done: Vec::new() }),
+            Ok(held) => nodes.push(NodeParts {
+                held,
+                numbers,
+                saved: false,
+                done: Vec::new(),
+                warned: Vec::new(),
+                failed_at: None,
+            }),
             Err(error) => {
                 nodes.into_iter().for_each(|parts| exec.release(parts.held));
                 return Err(error);
@@ -132,7 +159,7 @@ async fn run_parts(
     let guards: Vec<_> = nodes.iter().map(|parts| exec.enter(&parts.held)).collect();
     let mut failed = None;
     for end in ends {
-        let runs = nodes.iter_mut().map(|parts| run_on_node(parts, jobs, *end, savepoint));
+        let runs = nodes.iter_mut().map(|parts| run_on_node(parts, jobs, *end, savepoint, names));
         failed = join_all(runs).await.into_iter().find_map(Result::err);
         if failed.is_some() {
             break;
@@ -148,23 +175,30 @@ async fn run_parts(
         }))
         .await;
     }
-    let warned = nodes
-        .iter()
-        .position(|parts| failed.is_none() && parts.done.iter().any(|(_, ok)| ok.warnings > 0));
-    exec.session.last.warnings.clear();
-    if let Some(at) = warned {
-        exec.session.last.warnings = warnings_of(&mut nodes[at].held.lease, names).await;
-    }
+    let failed_at = nodes.iter().find_map(|parts| parts.failed_at);
     if exec.session.read_back.is_some() {
         read_back(exec, jobs, &mut nodes).await?;
     }
     let mut all: Vec<(usize, OkPacket)> = Vec::with_capacity(jobs.len());
+    let mut warned: Vec<(usize, Vec<Warning>)> = Vec::new();
     for parts in nodes {
         exec.release(parts.held);
         all.extend(parts.done);
+        warned.extend(parts.warned);
     }
+    exec.session.last.warnings.clear();
     if let Some(error) = failed {
-        return Err(logical(error, names));
+        let row = |row: u32| row_of(rows, failed_at?, row);
+        return Err(with_statement_rows(logical(error, names), &row));
+    }
+    warned.sort_by_key(|(number, _)| *number);
+    for (number, warnings) in warned {
+        let room = WARNINGS_MAX.saturating_sub(exec.session.last.warnings.len());
+        exec.session.last.warnings.extend(warnings.into_iter().take(room).map(|mut warning| {
+            warning.message =
+                statement_rows(&warning.message, &|row| row_of(rows, number, row));
+            warning
+        }));
     }
     all.sort_by_key(|(number, _)| *number);
     Ok(all.into_iter().map(|(_, ok)| ok).collect())
@@ -196,19 +230,52 @@ fn check_assigns(exec: &Exec<'_>, jobs: &[Job]) -> Result<(), ExecError> {
     Ok(())
 }
 
+/// The statement's number of a part's row.
+fn row_of(rows: Option<&[Vec<u32>]>, part: usize, row: u32) -> Option<u32> {
+    let at = usize::try_from(row.checked_sub(1)?).ok()?;
+    rows?.get(part)?.get(at).map(|number| number + 1)
+}
+
+/// A data node's text with `at row N` told of the statement.
+pub(crate) fn statement_rows(message: &[u8], row: &dyn Fn(u32) -> Option<u32>) -> Vec<u8> {
+    const WORDS: &[u8] = b" at row ";
+    let at = message.windows(WORDS.len()).rposition(|window| window == WORDS);
+    let renumbered = at.and_then(|at| {
+        let (head, digits) = message.split_at(at + WORDS.len());
+        let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        Some([head, row(number)?.to_string().as_bytes()].concat())
+    });
+    renumbered.unwrap_or_else(|| message.to_vec())
+}
+
+/// The same for an error.
+pub(crate) fn with_statement_rows(
+    error: ExecError,
+    row: &dyn Fn(u32) -> Option<u32>,
+) -> ExecError {
+    match error {
+        ExecError::Server(mut packet) => {
+            packet.message = statement_rows(&packet.message, row);
+            ExecError::Server(packet)
+        }
+        other => other,
+    }
+}
+
 /// Runs one data node's parts below `end` in order; after an error the rest is not sent.
 async fn run_on_node(
     parts: &mut NodeParts,
     jobs: &[Job],
     end: usize,
     savepoint: bool,
+    names: Names<'_>,
 ) -> Result<(), ExecError> {
-    let connection = &mut parts.held.lease;
     let from = parts.done.len();
     let to = parts.numbers.partition_point(|number| *number < end);
-    let mut rest = &parts.numbers[from..to];
+    let numbers: Vec<usize> = parts.numbers[from..to].to_vec();
+    let mut rest = numbers.as_slice();
     if savepoint && !parts.saved && !rest.is_empty() {
-        run_all(connection, &[format!("SAVEPOINT {SAVEPOINT}")]).await?;
+        run_all(&mut parts.held.lease, &[format!("SAVEPOINT {SAVEPOINT}")]).await?;
         parts.saved = true;
     }
     while !rest.is_empty() {
@@ -224,29 +291,54 @@ async fn run_on_node(
             .max(1);
         let (now, later) = rest.split_at(fits);
         rest = later;
-        for number in now {
-            connection.queue_query(&jobs[*number].text);
-        }
-        connection.flush().await?;
-        let mut failed = None;
-        for number in now {
-            match connection.open_stream().await {
-                Ok(StreamHead::Ok { ok, .. }) => parts.done.push((*number, ok)),
-                Ok(_) => {
-                    connection.drain().await?;
-                    return Err(ExecError::Backend(BackendError::Unexpected("rows for a write")));
-                }
-                Err(BackendError::Server(error)) => {
-                    failed.get_or_insert(ExecError::Server(error));
-                }
-                Err(other) => return Err(other.into()),
-            }
-        }
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        run_burst(parts, jobs, now, names).await?;
     }
     Ok(())
+}
+
+/// Sends parts together and reads their answers. The next statement would make a data node forget a
+/// part's warnings, so they are asked for in between; those of the last one only if there are some.
+async fn run_burst(
+    parts: &mut NodeParts,
+    jobs: &[Job],
+    now: &[usize],
+    names: Names<'_>,
+) -> Result<(), ExecError> {
+    let connection = &mut parts.held.lease;
+    for (at, number) in now.iter().enumerate() {
+        connection.queue_query(&jobs[*number].text);
+        if at + 1 < now.len() {
+            connection.queue_query(SHOW_WARNINGS);
+        }
+    }
+    connection.flush().await?;
+    let mut failed = None;
+    for (at, number) in now.iter().enumerate() {
+        match connection.open_stream().await {
+            Ok(StreamHead::Ok { ok, .. }) => {
+                if at + 1 == now.len() && ok.warnings > 0 && failed.is_none() {
+                    parts.warned.push((*number, warnings_of(connection, names).await));
+                }
+                parts.done.push((*number, ok));
+            }
+            Ok(_) => {
+                connection.drain().await?;
+                return Err(ExecError::Backend(BackendError::Unexpected("rows for a write")));
+            }
+            Err(BackendError::Server(error)) => {
+                parts.failed_at.get_or_insert(*number);
+                failed.get_or_insert(ExecError::Server(error));
+            }
+            Err(other) => return Err(other.into()),
+        }
+        if at + 1 < now.len() {
+            let warnings = read_warnings(connection, names).await?;
+            if failed.is_none() && !warnings.is_empty() {
+                parts.warned.push((*number, warnings));
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// The parts' counts as one.
@@ -287,6 +379,19 @@ fn add_infos<'a>(infos: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_told_of_the_statement() {
+        let parts = [vec![0, 2], vec![1, 3]];
+        let told = |part, text: &str| {
+            let text = statement_rows(text.as_bytes(), &|row| row_of(Some(&parts), part, row));
+            String::from_utf8_lossy(&text).into_owned()
+        };
+        assert_eq!(told(1, "Data truncated for column 'a' at row 2"), "Data truncated for column 'a' at row 4");
+        assert_eq!(told(0, "Data truncated for column ' at row 1"), "Data truncated for column ' at row 1");
+        assert_eq!(told(0, "x at row 3"), "x at row 3", "no such row");
+        assert_eq!(told(0, "Duplicate entry '1' for key 'PRIMARY'"), "Duplicate entry '1' for key 'PRIMARY'");
+    }
 
     #[test]
     fn infos_add_up_by_place() {

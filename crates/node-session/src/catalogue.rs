@@ -1,186 +1,234 @@
-//! Queries on information_schema, and COM_FIELD_LIST. A data node runs the query on its own
-//! catalogue: schema names in it become the first shard's database, and in the answer physical names
-//! become logical ones again. Rows about anything that the account does not see, or that has no
-//! logical counterpart, are left out.
+//! Queries on information_schema, and COM_FIELD_LIST. Each table of information_schema in a query is
+//! filled with logical rows: a temporary table on one data node gets them, and the query runs there
+//! under the server's own rules, so that joins, aggregates and sub-queries are what they are on one
+//! server. Tables that say nothing of schemas, tables or accounts are read where they are.
 
+use crate::catalogue_rows::{Kind, Needed, kind_of};
 use crate::control::text;
 use crate::like;
 use crate::permission;
-use crate::query::{Source, fetch};
+use crate::query::{Source, fetch, values_of};
 use crate::session::Core;
-use crate::show::{Row, field, literal_text};
-use base::id::DataNodeId;
+use crate::show::Row;
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
 use mysql_wire::lenenc;
-use mysql_wire::packet::EofPacket;
+use mysql_wire::packet::{EofPacket, OkPacket};
+use node_backend::query::StreamHead;
+use node_backend::session_state::SessionState;
+use node_exec::decision::OWN_DATABASE;
 use node_exec::error::{ExecError, sql};
-use sql_syntax::ast::{Parsed, Statement};
-use sql_syntax::{Edits, TokenKind};
-use std::collections::BTreeSet;
-use topology::model::{Schema, physical_database};
+use node_exec::exec::Exec;
+use node_exec::rows;
+use node_exec::transaction::Held;
+use sql_plan::PlanContext;
+use sql_plan::catalogue::{CataloguePlan, CatalogueTable, INFORMATION_SCHEMA, system_tables};
+use sql_plan::template::{Fill, Rendered, quoted};
+use sql_plan::value::Values;
+use sql_syntax::ast::Parsed;
+use std::sync::Arc;
+use topology::algorithm::Target;
+use topology::model::Schema;
 
-/// Catalogue rows of one answer.
-const ROWS_MAX: usize = 1_000_000;
+/// What the temporary tables are called, with their number behind.
+const PREFIX: &str = "_ddm_catalogue_";
+
+/// One INSERT of rows is sent when its text is so long.
+const BATCH_BYTES: usize = 512 * 1024;
 
 /// A NULL default in COM_FIELD_LIST's answer.
 const NULL_FIELD: u8 = 0xFB;
 
-/// Columns of information_schema that hold a schema's name.
-const SCHEMA_COLUMNS: [&[u8]; 7] = [
-    b"TABLE_SCHEMA",
-    b"SCHEMA_NAME",
-    b"CONSTRAINT_SCHEMA",
-    b"INDEX_SCHEMA",
-    b"TRIGGER_SCHEMA",
-    b"EVENT_SCHEMA",
-    b"REFERENCED_TABLE_SCHEMA",
-];
+/// Schemas of a server itself that an account has no right on.
+const CLOSED_SCHEMAS: [&str; 3] = ["mysql", "performance_schema", "sys"];
 
-/// Columns of information_schema that hold a table's name.
-const TABLE_COLUMNS: [&[u8]; 2] = [b"TABLE_NAME", b"REFERENCED_TABLE_NAME"];
-
-/// What one field of an answer is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Holds {
-    Schema,
-    Table,
-    Other,
+/// The session's settings, without its character sets: for rows of our own.
+pub(crate) fn load_state(state: &SessionState) -> Arc<SessionState> {
+    let names = [
+        "names",
+        "character_set_client",
+        "character_set_connection",
+        "character_set_results",
+        "collation_connection",
+    ];
+    let plain = names.iter().fold(state.clone(), |state, name| state.without(name));
+    Arc::new(plain.with("sql_mode", "'ALLOW_INVALID_DATES'").with_database(None))
 }
 
 impl Core {
-    /// A query that the planner leaves to the session: one on information_schema.
+    /// A query that the planner leaves to the session: one on a server's own schemas.
     pub async fn run_catalogue_query(
         &mut self,
         parsed: &Parsed,
         source: Source<'_>,
     ) -> Result<(), ExecError> {
-        if !matches!(parsed.stmt, Statement::Query(_))
-            || source.input.is_some_and(|input| !input.values.is_empty())
-        {
-            return Err(sql(
-                sql_error::NOT_SUPPORTED,
-                "this statement is not supported on information_schema",
-            ));
+        let plan = self.plan_catalogue(parsed, source)?;
+        let mut held = self.catalogue_connection().await?;
+        let outcome = self.run_catalogue_plan(&plan, source, &mut held).await;
+        // The temporary tables go with the connection's reset.
+        if !held.lease.is_broken() {
+            held.lease.mark_dirty();
         }
-        let (statement, mentioned) = self.physical_query(source);
-        let schemas: Vec<Schema> = self
-            .visible_schemas()
-            .filter(|schema| mentioned.is_empty() || mentioned.contains(&schema.name))
-            .cloned()
-            .collect();
-        let mut places: BTreeSet<DataNodeId> = schemas
-            .iter()
-            .filter_map(|schema| schema.shards.first())
-            .map(|shard| shard.data_node.clone())
-            .collect();
-        if places.is_empty() {
-            places.insert(self.worker.backends.any()?.definition.id.clone());
-        }
-        let mut columns = Vec::new();
-        let mut rows = Vec::new();
-        for place in places {
-            let (found, mut more) = self.catalogue_rows(&place, &statement).await?;
-            let holds: Vec<Holds> = found.iter().map(holds).collect();
-            more.retain_mut(|row| make_logical(row, &holds, &schemas));
-            columns = found;
-            rows.append(&mut more);
-        }
-        self.reply(&columns, &rows).await
+        held.let_go();
+        outcome
     }
 
-    fn visible_schemas(&self) -> impl Iterator<Item = &Schema> {
+    fn plan_catalogue(
+        &self,
+        parsed: &Parsed,
+        source: Source<'_>,
+    ) -> Result<CataloguePlan, ExecError> {
+        let schema = self.exec.identity.schema.as_deref();
+        let closed = system_tables(&parsed.stmt, source.text, schema)
+            .into_iter()
+            .find(|table| CLOSED_SCHEMAS.contains(&table.schema.as_str()));
+        if let Some(table) = closed {
+            let name = format!("{}`.`{}", table.schema, table.table);
+            let account = self.account()?;
+            let host = &self.host;
+            let message = format!(
+                "SELECT command denied to user '{}'@'{host}' for table `{name}`",
+                account.name
+            );
+            return Err(sql(sql_error::TABLE_ACCESS_DENIED, message));
+        }
+        let context = PlanContext { current_schema: schema, mode: source.mode, plain_names: false };
+        let (text, tokens) = (source.text, source.tokens);
+        Ok(sql_plan::catalogue::plan(parsed, text, tokens, &self.snapshot, &context)?)
+    }
+
+    async fn catalogue_connection(&mut self) -> Result<Held, ExecError> {
+        let node = self.worker.backends.any()?;
+        let lease = node.lease(self.exec.found_rows, &load_state(&self.exec.state)).await?;
+        Ok(Held::alone(node.primary().clone(), lease))
+    }
+
+    async fn run_catalogue_plan(
+        &mut self,
+        plan: &CataloguePlan,
+        source: Source<'_>,
+        held: &mut Held,
+    ) -> Result<(), ExecError> {
+        let rendered = self.fill_catalogue(plan, source, held).await?;
+        self.answer_catalogue(plan, &rendered, held).await
+    }
+
+    /// Makes and fills the temporary tables; gives the text that reads them.
+    async fn fill_catalogue(
+        &mut self,
+        plan: &CataloguePlan,
+        source: Source<'_>,
+        held: &mut Held,
+    ) -> Result<Rendered, ExecError> {
+        let values = Values { zero_is_a_value: self.zero_is_a_value, ..values_of(source) };
+        let mut budget = self.worker.settings().temporary_rows_max;
+        for (number, table) in plan.tables.iter().enumerate() {
+            match kind_of(&table.name) {
+                Kind::InPlace => {}
+                Kind::Denied => {
+                    return Err(sql(
+                        sql_error::SPECIFIC_ACCESS_DENIED,
+                        "Access denied; you need (at least one of) the PROCESS privilege(s) for this operation",
+                    ));
+                }
+                kind => {
+                    let columns = make_table(held, number, &table.name).await?;
+                    let needed = Needed::of(kind, columns, plan.names.as_ref());
+                    let rows = self.catalogue_rows(table, kind, &needed, &values).await?;
+                    budget = budget.checked_sub(rows.len() as u64).ok_or_else(|| {
+                        sql(sql_error::TEMP_TABLE_LIMIT, "Temp table limit exceeded")
+                    })?;
+                    insert_rows(held, number, &needed.columns, &rows).await?;
+                }
+            }
+        }
+        held.lease.apply_session(&self.exec.state).await?;
+        let mut rendered = Rendered::default();
+        let session = &self.exec;
+        let fill = Fill {
+            values: &values,
+            tables: &[],
+            session: &|what, out| session.write_value(what, out),
+            temporary: &|number, out| out.extend(place_of(&plan.tables, number as usize)),
+            inline_params: true,
+        };
+        plan.text.render(&fill, Target { shard: 0, suffix: 0 }, &mut rendered);
+        Ok(rendered)
+    }
+
+    async fn answer_catalogue(
+        &mut self,
+        plan: &CataloguePlan,
+        rendered: &Rendered,
+        held: &mut Held,
+    ) -> Result<(), ExecError> {
+        let mut exec = self.exec();
+        let active = exec.enter(held);
+        let head = held.lease.query_stream(&rendered.text).await;
+        let outcome = match head {
+            Ok(StreamHead::Rows(columns)) => {
+                let columns: Vec<_> =
+                    columns.iter().map(|column| logical_column(&plan.tables, column)).collect();
+                pass_rows(&mut exec, held, &columns).await
+            }
+            Ok(StreamHead::Ok { .. }) => {
+                exec.reply_ok(OkPacket::default());
+                Ok(())
+            }
+            Ok(StreamHead::LocalInfile(_)) => {
+                Err(sql(sql_error::NOT_SUPPORTED, "a query cannot ask for a file"))
+            }
+            Err(error) => Err(logical_error(&plan.tables, error.into())),
+        };
+        drop(active);
+        outcome
+    }
+
+    /// The columns of a query on information_schema, for PREPARE.
+    pub async fn describe_catalogue(
+        &mut self,
+        parsed: &Parsed,
+        source: Source<'_>,
+    ) -> Result<Vec<ColumnDefinition>, ExecError> {
+        let plan = self.plan_catalogue(parsed, source)?;
+        let mut held = self.catalogue_connection().await?;
+        let outcome = async {
+            for (number, table) in plan.tables.iter().enumerate() {
+                if !matches!(kind_of(&table.name), Kind::InPlace | Kind::Denied) {
+                    make_table(&mut held, number, &table.name).await?;
+                }
+            }
+            held.lease.apply_session(&self.exec.state).await?;
+            let session = &self.exec;
+            let values = values_of(source);
+            let fill = Fill {
+                values: &values,
+                tables: &[],
+                session: &|what, out| session.write_value(what, out),
+                temporary: &|number, out| out.extend(place_of(&plan.tables, number as usize)),
+                inline_params: false,
+            };
+            let mut rendered = Rendered::default();
+            plan.text.render(&fill, Target { shard: 0, suffix: 0 }, &mut rendered);
+            let described = held.lease.prepare(&rendered.text).await;
+            let described = described.map_err(|error| logical_error(&plan.tables, error.into()))?;
+            let logical = |column| logical_column(&plan.tables, column);
+            Ok(described.columns.iter().map(logical).collect())
+        }
+        .await;
+        if !held.lease.is_broken() {
+            held.lease.mark_dirty();
+        }
+        held.let_go();
+        outcome
+    }
+
+    /// The schemas that the account sees.
+    pub(crate) fn visible_schemas(&self) -> impl Iterator<Item = &Schema> {
         let account = self.account().ok();
         self.snapshot.schemas.values().filter(move |schema| {
             schema.ready && account.is_some_and(|account| permission::sees(account, &schema.name))
         })
-    }
-
-    /// The text with physical names, and the schemas that it names.
-    fn physical_query(&self, source: Source<'_>) -> (Vec<u8>, BTreeSet<String>) {
-        let mut edits = Edits::new();
-        let mut mentioned = BTreeSet::new();
-        let tokens = source.tokens.tokens();
-        let quoted = |schema: &str| format!("'{}'", physical_database(schema, 0)).into_bytes();
-        for (at, token) in tokens.iter().enumerate() {
-            let span = token.span();
-            if token.kind == TokenKind::String {
-                let value = literal_text(source, at as u32).to_lowercase();
-                if self.snapshot.schemas.contains_key(&value) {
-                    edits.replace(span, &quoted(&value));
-                    mentioned.insert(value);
-                } else if let Some(physical) = self.physical_table(source, at, &value) {
-                    edits.replace(span, format!("'{}'", physical.replace('\'', "''")).as_bytes());
-                }
-                continue;
-            }
-            let word = span.of(source.text);
-            let is_call = matches!(tokens.get(at + 1), Some(next) if next.kind == TokenKind::LParen)
-                && matches!(tokens.get(at + 2), Some(next) if next.kind == TokenKind::RParen);
-            if is_call
-                && (word.eq_ignore_ascii_case(b"database") || word.eq_ignore_ascii_case(b"schema"))
-            {
-                let whole = span.to(tokens[at + 2].span());
-                match &self.exec.identity.schema {
-                    Some(schema) if self.snapshot.schemas.contains_key(schema) => {
-                        edits.replace(whole, &quoted(schema));
-                        mentioned.insert(schema.clone());
-                    }
-                    Some(other) => edits.replace(whole, format!("'{other}'").as_bytes()),
-                    None => edits.replace(whole, b"NULL"),
-                }
-            }
-        }
-        let mut out = Vec::new();
-        edits.apply_within(source.text, source.tokens.text_span(), &mut out);
-        (out, mentioned)
-    }
-
-    /// The text at `at` as a physical name, when a table's name is compared with it and that table has
-    /// other names on the data nodes.
-    fn physical_table(&self, source: Source<'_>, at: usize, value: &str) -> Option<String> {
-        let tokens = source.tokens.tokens();
-        let word = |back: usize| Some(tokens.get(at.checked_sub(back)?)?.span().of(source.text));
-        let column = word(2)?;
-        let compared =
-            word(1)? == b"=" && TABLE_COLUMNS.iter().any(|name| name.eq_ignore_ascii_case(column));
-        if !compared {
-            return None;
-        }
-        let chosen = self.exec.identity.schema.as_ref();
-        let chosen = chosen.and_then(|name| self.snapshot.schemas.get(name));
-        let mut schemas = chosen.into_iter().chain(self.visible_schemas());
-        let table = schemas.find_map(|schema| schema.tables.get(value))?;
-        let physical = table.physical_name(0);
-        (!physical.eq_ignore_ascii_case(value)).then_some(physical)
-    }
-
-    async fn catalogue_rows(
-        &mut self,
-        place: &DataNodeId,
-        statement: &[u8],
-    ) -> Result<(Vec<ColumnDefinition>, Vec<Row>), ExecError> {
-        let node = self.worker.backends.node(place)?;
-        // Unqualified names are of information_schema when that is the chosen schema.
-        let database =
-            self.exec.identity.schema.clone().filter(|name| name == "information_schema");
-        let state = std::sync::Arc::new((*self.exec.state).clone().with_database(database));
-        let mut lease = node.lease(self.exec.found_rows, &state).await?;
-        let head = lease.query_stream(statement).await?;
-        let node_backend::query::StreamHead::Rows(columns) = head else {
-            return Err(sql(
-                sql_error::NOT_SUPPORTED,
-                "this statement is not supported on information_schema",
-            ));
-        };
-        let mut rows: Vec<Row> = Vec::new();
-        while let Some(row) = lease.next_row().await? {
-            if rows.len() >= ROWS_MAX {
-                return Err(sql(sql_error::TEMP_TABLE_LIMIT, "Temp table limit exceeded"));
-            }
-            rows.push((0..columns.len()).map(|at| row.get(at).map(<[u8]>::to_vec)).collect());
-        }
-        Ok((columns.to_vec(), rows))
     }
 
     /// COM_FIELD_LIST.
@@ -206,50 +254,124 @@ impl Core {
     }
 }
 
-fn holds(column: &ColumnDefinition) -> Holds {
-    let is = |names: &[&[u8]]| names.iter().any(|name| column.org_name.eq_ignore_ascii_case(name));
-    if is(&SCHEMA_COLUMNS) {
-        Holds::Schema
-    } else if is(&TABLE_COLUMNS) {
-        Holds::Table
-    } else {
-        Holds::Other
+/// Where a query reads a table.
+fn place_of(tables: &[CatalogueTable], number: usize) -> Vec<u8> {
+    let name = tables.get(number).map_or("", |table| table.name.as_str());
+    let (schema, name) = match kind_of(name) {
+        Kind::InPlace | Kind::Denied => (INFORMATION_SCHEMA, name.to_owned()),
+        _ => (OWN_DATABASE, format!("{PREFIX}{number}")),
+    };
+    [quoted(schema), b".".to_vec(), quoted(&name)].concat()
+}
+
+/// Makes an empty temporary table with the columns of one of information_schema; gives their names.
+async fn make_table(held: &mut Held, number: usize, name: &str) -> Result<Vec<String>, ExecError> {
+    let own = format!("`{OWN_DATABASE}`.`{PREFIX}{number}`");
+    let of = String::from_utf8_lossy(&quoted(name)).into_owned();
+    let create =
+        format!("CREATE TEMPORARY TABLE {own} AS SELECT * FROM information_schema.{of} LIMIT 0");
+    let made = held.lease.execute_sql(create.as_bytes()).await;
+    if let Err(error) = made {
+        if error.server().is_none_or(|server| server.number != sql_error::UNKNOWN_DB.number) {
+            return Err(error.into());
+        }
+        let database = format!("CREATE DATABASE IF NOT EXISTS `{OWN_DATABASE}`");
+        held.lease.execute_sql(database.as_bytes()).await?;
+        held.lease.execute_sql(create.as_bytes()).await?;
+    }
+    let ask = format!("SELECT * FROM {own} LIMIT 0");
+    match held.lease.query(ask.as_bytes()).await? {
+        node_backend::query::QueryResult::Rows(set) => {
+            Ok(set.columns.iter().map(|column| text(&column.name).to_uppercase()).collect())
+        }
+        node_backend::query::QueryResult::Ok(_) => Ok(Vec::new()),
     }
 }
 
-/// Puts logical names into a row; false when the row has no logical counterpart.
-fn make_logical(row: &mut Row, holds: &[Holds], schemas: &[Schema]) -> bool {
-    let mut of: Option<&Schema> = None;
-    for (value, holds) in row.iter_mut().zip(holds) {
-        let (Holds::Schema, Some(name)) = (holds, value.as_ref().map(|name| text(name))) else {
-            continue;
-        };
-        if name.eq_ignore_ascii_case("information_schema") {
-            return true;
+async fn insert_rows(
+    held: &mut Held,
+    number: usize,
+    columns: &[String],
+    rows: &[Row],
+) -> Result<(), ExecError> {
+    let names: Vec<Vec<u8>> = columns.iter().map(|column| quoted(column)).collect();
+    let head = [
+        format!("INSERT INTO `{OWN_DATABASE}`.`{PREFIX}{number}` (").into_bytes(),
+        names.join(&b","[..]),
+        b") VALUES ".to_vec(),
+    ]
+    .concat();
+    let mut statement = head.clone();
+    for row in rows {
+        if statement.len() > head.len() {
+            statement.push(b',');
         }
-        let Some(schema) = schemas.iter().find(|schema| physical_database(&schema.name, 0) == name)
-        else {
-            return false;
-        };
-        of = Some(schema);
-        *value = field(&schema.name);
-    }
-    for (value, holds) in row.iter_mut().zip(holds) {
-        let (Holds::Table, Some(name)) = (holds, value.as_ref().map(|name| text(name))) else {
-            continue;
-        };
-        let candidates: Vec<&Schema> = match of {
-            Some(schema) => vec![schema],
-            None => schemas.iter().collect(),
-        };
-        let logical = candidates
-            .iter()
-            .flat_map(|schema| schema.tables.values())
-            .find(|table| table.physical_name(0).eq_ignore_ascii_case(&name));
-        match logical {
-            Some(table) => *value = field(&table.name),
-            None => return false,
+        statement.push(b'(');
+        for (at, field) in row.iter().enumerate() {
+            if at > 0 {
+                statement.push(b',');
+            }
+            match field {
+                Some(bytes) => mysql_wire::value::put_quoted(&mut statement, bytes, false),
+                None => statement.extend_from_slice(b"NULL"),
+            }
+        }
+        statement.push(b')');
+        if statement.len() > BATCH_BYTES {
+            held.lease.execute_sql(&statement).await?;
+            statement.truncate(head.len());
         }
     }
-    true
+    if statement.len() > head.len() {
+        held.lease.execute_sql(&statement).await?;
+    }
+    Ok(())
+}
+
+async fn pass_rows(
+    exec: &mut Exec<'_>,
+    held: &mut Held,
+    columns: &[ColumnDefinition],
+) -> Result<(), ExecError> {
+    let mut next = held.lease.next_row().await?;
+    rows::put_columns(exec, columns);
+    let mut sent = 0;
+    while let Some(row) = next {
+        rows::put_text_row(exec, row.payload(), columns)?;
+        sent += 1;
+        exec.out.flush_if_long().await?;
+        next = match held.lease.next_row().await {
+            Ok(row) => row,
+            Err(error) => return Err(ExecError::BrokenOff(error.to_string())),
+        };
+    }
+    let warnings = held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
+    rows::end_rows(exec, sent, warnings);
+    Ok(())
+}
+
+/// The number in a temporary table's name.
+fn number_in(name: &[u8]) -> Option<usize> {
+    std::str::from_utf8(name.strip_prefix(PREFIX.as_bytes())?).ok()?.parse().ok()
+}
+
+fn logical_column(tables: &[CatalogueTable], column: &ColumnDefinition) -> ColumnDefinition {
+    let mut logical = column.clone();
+    let Some(table) = number_in(&column.org_table).and_then(|number| tables.get(number)) else {
+        return logical;
+    };
+    logical.schema = INFORMATION_SCHEMA.as_bytes().to_vec();
+    logical.org_table = table.name.clone().into_bytes();
+    logical
+}
+
+/// A data node's error without the names of temporary tables.
+fn logical_error(tables: &[CatalogueTable], error: ExecError) -> ExecError {
+    let ExecError::Server(mut packet) = error else { return error };
+    let mut message = text(&packet.message);
+    for (number, table) in tables.iter().enumerate().rev() {
+        message = message.replace(&format!("{PREFIX}{number}"), &table.name);
+    }
+    packet.message = message.replace(OWN_DATABASE, INFORMATION_SCHEMA).into_bytes();
+    ExecError::Server(packet)
 }

@@ -33,6 +33,9 @@ fn not_supported(what: &str) -> ExecError {
 impl Core {
     /// Whether [`Self::run_session_statement`] runs it.
     pub fn is_session_statement(statement: &Statement) -> bool {
+        if let Statement::CreateTable(create) = statement {
+            return !create.temporary && (create.query.is_some() || create.like.is_some());
+        }
         !matches!(
             statement,
             Statement::Query(_)
@@ -80,6 +83,12 @@ impl Core {
             other if self.is_of_temporary(other, source.text) => {
                 self.run_temporary(parsed, source).await?;
             }
+            Statement::CreateTable(create) if Self::is_session_statement(&parsed.stmt) => {
+                match create.like {
+                    Some(like) => self.create_like(create, like, parsed, source).await?,
+                    None => self.create_from_query(create, parsed, source).await?,
+                }
+            }
             Statement::AlterTable(alter) if self.kept.locks.is_some() => {
                 return self.alter_under_locks(alter, parsed, source).await;
             }
@@ -102,7 +111,7 @@ impl Core {
             Statement::Account(_) => {
                 return Err(not_supported("account management in SQL; use the API"));
             }
-            Statement::Sequence(_) => return Err(not_supported("SEQUENCE statements")),
+            Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
             Statement::Maintain(_) => return Err(not_supported("table maintenance")),
             Statement::Flush(flush) => self.run_flush(flush, source).await?,
             Statement::Other(other) if other.kind == OtherKind::Diagnostics => {
@@ -214,6 +223,7 @@ impl Core {
             KillKind::Connection => Kill::Connection,
             KillKind::Query => Kill::Query,
             KillKind::Physical => return Err(not_supported("KILL PHYSICAL")),
+            KillKind::User => return Err(not_supported("KILL USER")),
         };
         let id = kill.id.as_ref().map(|id| text(id.span.of(source.text))).unwrap_or_default();
         let id: u64 = id

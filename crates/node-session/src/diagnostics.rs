@@ -7,6 +7,7 @@ use crate::session::Core;
 use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_exec::error::{ExecError, sql};
+use node_exec::exec::Warning;
 use node_exec::names::Names;
 use node_exec::read_back::with_user_variable;
 use node_exec::relay;
@@ -46,20 +47,22 @@ impl Core {
             Some(number) => match number.checked_sub(1).and_then(|at| warnings.get(at)) {
                 Some(warning) => Some(warning),
                 None => {
-                    return Err(ExecError::Server(ErrPacket::new(
-                        INVALID_CONDITION,
-                        "35000",
-                        "Invalid condition number",
-                    )));
+                    self.exec.last.warnings.push(Warning {
+                        level: "Error".to_owned(),
+                        code: INVALID_CONDITION,
+                        message: b"Invalid condition number".to_vec(),
+                    });
+                    self.reply_ok_packet(OkPacket { warnings: 1, ..OkPacket::default() });
+                    return Ok(());
                 }
             },
         };
         for (variable, item) in asked.items {
             let item = text(item).to_ascii_uppercase();
             let value = match (item.as_str(), chosen) {
-                ("NUMBER", None) => warnings.len().to_string(),
+                ("NUMBER", None) => unsigned(warnings.len()),
                 ("ROW_COUNT", None) => self.exec.last.row_count.to_string(),
-                ("MYSQL_ERRNO", Some(warning)) => warning.code.to_string(),
+                ("MYSQL_ERRNO", Some(warning)) => unsigned(usize::from(warning.code)),
                 ("RETURNED_SQLSTATE", Some(warning)) => quoted(sqlstate(warning.code, &warning.level)),
                 ("MESSAGE_TEXT", Some(warning)) => {
                     format!("_utf8mb4 X'{}'", base::id::hex(&warning.message))
@@ -79,6 +82,10 @@ impl Core {
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }
+}
+
+fn unsigned(number: usize) -> String {
+    format!("CAST({number} AS UNSIGNED)")
 }
 
 fn quoted(word: &str) -> String {

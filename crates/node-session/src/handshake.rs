@@ -78,6 +78,7 @@ fn capabilities(tls: bool) -> Capabilities {
         | Capabilities::LONG_FLAG
         | Capabilities::CONNECT_WITH_DB
         | Capabilities::ODBC
+        | Capabilities::LOCAL_FILES
         | Capabilities::IGNORE_SPACE
         | Capabilities::PROTOCOL_41
         | Capabilities::INTERACTIVE

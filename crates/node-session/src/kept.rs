@@ -22,8 +22,18 @@ pub struct Kept {
     pub named_locks: NamedLocks,
     /// HANDLER … OPEN.
     pub handlers: Handlers,
+    /// sql_select_limit, where it limits anything.
+    pub select_limit: Option<u64>,
     /// PREPARE … FROM.
     pub statements: NamedStatements,
+}
+
+impl Kept {
+    /// Whether plans hold for this session alone: it has temporary tables, or table locks, under
+    /// which physical tables are named in another way.
+    pub fn plans_alone(&self) -> bool {
+        !self.temporary.is_empty() || self.locks.is_some()
+    }
 }
 
 impl Core {

@@ -83,8 +83,8 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// What each data node gets of it. Where a physical table has another name, it is locked under
-    /// both: statements name it by either.
+    /// What each data node gets of it. Physical tables are locked by their own names, for which the
+    /// planner leaves them without aliases of ours.
     fn clauses(&self, by_node: &mut BTreeMap<DataNodeId, Vec<Vec<u8>>>) {
         let kind: &[u8] = if self.write { b" WRITE" } else { b" READ" };
         for target in table_targets(self.table, self.schema.shard_count()) {
@@ -95,21 +95,29 @@ impl Wanted<'_> {
             };
             let name = [quoted(&shard.database).as_slice(), b".", &quoted(&physical)].concat();
             let clauses = by_node.entry(shard.data_node.clone()).or_default();
-            let mut push = |alias: Option<&str>| {
-                let alias = alias.map_or_else(Vec::new, |alias| {
-                    [b" AS ".as_slice(), &quoted(alias)].concat()
-                });
-                clauses.push([name.as_slice(), &alias, kind].concat());
-            };
-            match &self.alias {
-                Some(alias) => push(Some(alias)),
-                None => {
-                    push(None);
-                    if !physical.eq_ignore_ascii_case(&self.table.name) {
-                        push(Some(&self.table.name));
-                    }
-                }
-            }
+            let alias = self.alias.as_ref().map_or_else(Vec::new, |alias| {
+                [b" AS ".as_slice(), &quoted(alias)].concat()
+            });
+            clauses.push([name.as_slice(), &alias, kind].concat());
+        }
+    }
+
+    /// An alias stands for one table in each database, so several parts there cannot have it.
+    fn check_alias(&self) -> Result<(), ExecError> {
+        let targets = table_targets(self.table, self.schema.shard_count());
+        let several = targets.iter().any(|one| {
+            targets.iter().any(|other| one.shard == other.shard && one.suffix != other.suffix)
+        });
+        match self.alias.is_some() && several {
+            true => Err(sql(
+                sql_error::NOT_SUPPORTED,
+                format!(
+                    "LOCK TABLES of '{}' by an alias: the table has several parts in one database, \
+                     which cannot be locked by one alias; lock it by its name",
+                    self.table.name
+                ),
+            )),
+            false => Ok(()),
         }
     }
 }
@@ -167,7 +175,9 @@ impl Core {
             });
             if !self.kept.temporary.contains(&schema.name, &table.name.to_lowercase()) {
                 let alias = alias.clone();
-                Wanted { schema, table, alias, write: *write }.clauses(&mut by_node);
+                let wanted = Wanted { schema, table, alias, write: *write };
+                wanted.check_alias()?;
+                wanted.clauses(&mut by_node);
             }
         }
         for (id, clauses) in by_node {
@@ -179,6 +189,7 @@ impl Core {
         }
         self.exec.tables_locked = true;
         self.kept.locks = Some(TableLocks(locked));
+        self.kept.temporary.note_change();
         Ok(())
     }
 
@@ -216,6 +227,7 @@ impl Core {
         }
         self.commit().await?;
         self.kept.locks = None;
+        self.kept.temporary.note_change();
         self.exec.tables_locked = false;
         let mut unlocked = Ok(());
         for node in self.exec.own.nodes_of(Need::TableLocks) {

@@ -27,6 +27,12 @@ fn check_one(account: &Account, host: &str, access: &Access) -> Result<(), SqlEr
     })
 }
 
+/// Whether the account may do this in the schema.
+pub fn may(account: &Account, schema: &str, authority: Authority) -> bool {
+    account.administrator
+        || account.schemas.contains(schema) && account.authorities.contains(&authority)
+}
+
 /// The account may not do this to this table.
 pub fn table_denied(account: &Account, host: &str, authority: Authority, table: &str) -> SqlError {
     SqlError::new(

@@ -17,7 +17,7 @@ use node_exec::exec::PreparedInput;
 use node_exec::names::Names;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
-use sql_syntax::{TokenBuf, TokenKind, lex};
+use sql_syntax::{LexMode, TokenBuf, TokenKind, ast, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
@@ -46,6 +46,37 @@ impl Core {
     /// Reads and plans a statement that is to be kept, with what is known of its parameters and
     /// columns.
     pub async fn make_prepared(&mut self, text: &[u8]) -> Result<Made, ExecError> {
+        match self.with_views(text)? {
+            Some(expanded) => self.prepare_text(&expanded, Some(text)).await,
+            None => self.prepare_text(text, None).await,
+        }
+    }
+
+    /// The text with the queries of its views, if it names some.
+    fn with_views(&self, text: &[u8]) -> Result<Option<Vec<u8>>, ExecError> {
+        let mode = self.lex;
+        let mut tokens = TokenBuf::new();
+        lex(text, 0, &mode, &mut tokens);
+        let source = Source {
+            text,
+            tokens: &tokens,
+            mode: &mode,
+            param_tokens: &[],
+            params: &[],
+            input: None,
+        };
+        match sql_syntax::parse(text, &tokens, &mode) {
+            Ok(parsed) => crate::views::expand(self, &parsed, source),
+            // Told when it is prepared.
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn prepare_text(
+        &mut self,
+        text: &[u8],
+        written: Option<&[u8]>,
+    ) -> Result<Made, ExecError> {
         let mode = self.lex;
         let mut tokens = TokenBuf::new();
         lex(text, 0, &mode, &mut tokens);
@@ -63,13 +94,15 @@ impl Core {
             params: &[],
             input: None,
         };
+        if let Some((params, columns)) = self.describe_with_sequences(source).await? {
+            return Ok(self.keep_prepared(text, tokens, mode, None, None, (params, columns)));
+        }
         let parsed = parse_source(source, 0)?;
         if cannot_be_prepared(&parsed.stmt) {
             return Err(not_preparable());
         }
         let param_tokens = params_of(&tokens);
-        let own = Self::is_session_statement(&parsed.stmt)
-            || self.is_of_temporary(&parsed.stmt, text);
+        let own = Self::is_session_statement(&parsed.stmt) || defines(&parsed.stmt);
         let planned = match own {
             true => None,
             false => Some(plan_parsed(self, &parsed, source)?),
@@ -77,12 +110,30 @@ impl Core {
         let planned = planned.filter(|planned| !matches!(planned.plan, Plan::Session)).map(Rc::new);
         let (params, columns) = match &planned {
             Some(planned) => self.describe(planned, source, &param_tokens).await?,
+            None if matches!(parsed.stmt, sql_syntax::ast::Statement::Query(_)) => {
+                let source = Source { param_tokens: &param_tokens, ..source };
+                (None, self.describe_catalogue(&parsed, source).await?)
+            }
             None => (None, Vec::new()),
         };
+        Ok(self.keep_prepared(text, tokens, mode, planned, written, (params, columns)))
+    }
+
+    fn keep_prepared(
+        &self,
+        text: &[u8],
+        tokens: TokenBuf,
+        mode: LexMode,
+        planned: Option<Rc<Planned>>,
+        written: Option<&[u8]>,
+        (params, columns): (Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>),
+    ) -> Made {
+        let param_tokens = params_of(&tokens);
         let schema = self.exec.identity.schema.clone();
         let planned = planned.map(|planned| (self.definitions(), planned));
-        let prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
-        Ok((prepared, params, columns))
+        let mut prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
+        prepared.written = written.map(Into::into);
+        (prepared, params, columns)
     }
 
     fn reply_prepared(
@@ -116,7 +167,7 @@ impl Core {
 
     /// What a data node says of a statement's parameters and columns. Only queries have columns;
     /// other statements are not shown to a data node before they run.
-    async fn describe(
+    pub(crate) async fn describe(
         &mut self,
         planned: &Planned,
         source: Source<'_>,
@@ -229,11 +280,18 @@ impl Core {
         match &prepared.planned {
             Some((_, planned)) => run_planned(self, planned, source).await,
             None => {
+                if self.execute_with_sequences(source).await? {
+                    return Ok(());
+                }
                 let parsed = parse_source(source, 0)?;
                 if self.run_session_statement(&parsed, source).await? {
                     return Ok(());
                 }
-                self.run_catalogue_query(&parsed, source).await
+                let planned = plan_parsed(self, &parsed, source)?;
+                match planned.plan {
+                    Plan::Session => self.run_catalogue_query(&parsed, source).await,
+                    _ => run_planned(self, &planned, source).await,
+                }
             }
         }
     }
@@ -243,6 +301,12 @@ impl Core {
         let Some((version, _)) = prepared.planned else { return Ok(()) };
         if version == self.definitions() {
             return Ok(());
+        }
+        if let Some(written) = &prepared.written {
+            let text = self.with_views(written)?.unwrap_or_else(|| written.to_vec());
+            lex(&text, 0, &prepared.mode, &mut prepared.tokens);
+            prepared.param_tokens = params_of(&prepared.tokens);
+            prepared.text = text.into();
         }
         let source = Source {
             text: &prepared.text,
@@ -270,8 +334,22 @@ impl Core {
     }
 }
 
+/// Whether a statement changes definitions: what it means depends on what there is when it runs.
+fn defines(statement: &ast::Statement) -> bool {
+    matches!(
+        statement,
+        ast::Statement::CreateTable(_)
+            | ast::Statement::AlterTable(_)
+            | ast::Statement::DropTable(_)
+            | ast::Statement::Truncate(_)
+            | ast::Statement::RenameTable(_)
+            | ast::Statement::CreateIndex(_)
+            | ast::Statement::DropIndex(_)
+    )
+}
+
 /// The tokens that are `?`, in order.
-fn params_of(tokens: &TokenBuf) -> Vec<u32> {
+pub fn params_of(tokens: &TokenBuf) -> Vec<u32> {
     let all = tokens.tokens().iter().enumerate();
     all.filter(|(_, token)| token.kind == TokenKind::Param).map(|(at, _)| at as u32).collect()
 }

@@ -4,6 +4,7 @@
 
 use crate::permission;
 use crate::processes::Kill;
+use crate::sequence_values;
 use crate::session::Core;
 use crate::shared::{PLAN_HITS, PLAN_MISSES};
 use base::sql_error;
@@ -77,14 +78,14 @@ async fn run_statements(
 }
 
 /// Runs one statement of a text.
-async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
+pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
     if let Some(reason) = core.worker.shared.fenced_reason() {
         return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
     }
     let mut digest = std::mem::take(&mut core.digest);
     normalise(source.text, source.tokens, &mut digest);
     let schema = core.exec.identity.schema.clone();
-    let shared = core.kept.temporary.is_empty();
+    let shared = !core.kept.plans_alone();
     let known = match shared {
         true => core.worker.plans.borrow().get(
             core.snapshot.version,
@@ -127,7 +128,24 @@ async fn plan_or_run(
     source: Source<'_>,
     from: u32,
 ) -> Result<Option<Rc<Planned>>, ExecError> {
+    match sequence_values::find(source)? {
+        sequence_values::Found::Nothing => {}
+        sequence_values::Found::Rows(of, count) => {
+            core.run_sequence_rows(&of, count).await?;
+            return Ok(None);
+        }
+        sequence_values::Found::Values(of) => {
+            core.check_sequences(&of).await?;
+            let text = core.with_sequence_values(&of, source).await?;
+            run_made(core, &text, source.mode).await?;
+            return Ok(None);
+        }
+    }
     let parsed = parse_source(source, from)?;
+    if let Some(text) = crate::views::expand(core, &parsed, source)? {
+        crate::views::run_expanded(core, &text, source).await?;
+        return Ok(None);
+    }
     if core.run_session_statement(&parsed, source).await? {
         return Ok(None);
     }
@@ -137,6 +155,25 @@ async fn plan_or_run(
         return Ok(None);
     }
     Ok(Some(Rc::new(planned)))
+}
+
+/// Runs a statement whose text was made here, and answers the client.
+pub async fn run_made(core: &mut Core, text: &[u8], mode: &LexMode) -> Result<(), ExecError> {
+    let tokens = sequence_values::lexed(text, mode);
+    let source =
+        Source { text, tokens: &tokens, mode, param_tokens: &[], params: &[], input: None };
+    Box::pin(run_one(core, source, 0)).await
+}
+
+/// Runs a statement of our own; the client is not told of its end.
+pub async fn run_quietly(core: &mut Core, text: &[u8]) -> Result<(), ExecError> {
+    let mode = core.lex;
+    let mark = core.out.mark();
+    run_made(core, text, &mode).await?;
+    if core.out.take_back(mark) {
+        return Ok(());
+    }
+    Err(sql(sql_error::UNKNOWN_ERROR, "an answer within a statement was sent too early"))
 }
 
 /// Parses a statement; an error is told as a server does.
@@ -154,7 +191,19 @@ pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<P
     let schema = core.exec.identity.schema.as_deref();
     let access = sql_plan::access(&parsed.stmt, source.text, schema);
     permission::check(core.account()?, &core.host, &access)?;
-    let context = PlanContext { current_schema: schema, mode: source.mode };
+    if let ast::Statement::Load(load) = &parsed.stmt
+        && !load.local
+    {
+        // Nobody has the FILE right here.
+        let (user, host) = (&core.user, &core.host);
+        let text = format!("Access denied for user '{user}'@'{host}' (using password: YES)");
+        return Err(sql(sql_error::ACCESS_DENIED, text));
+    }
+    let context = PlanContext {
+        current_schema: schema,
+        mode: source.mode,
+        plain_names: core.kept.locks.is_some(),
+    };
     // Definitions are changed as others see them; queries and writes see temporary tables too.
     let snapshot = match &parsed.stmt {
         ast::Statement::CreateTable(_)
@@ -175,6 +224,9 @@ pub async fn run_planned(
 ) -> Result<(), ExecError> {
     permission::check(core.account()?, &core.host, &planned.access)?;
     check_ready(core, planned)?;
+    if core.kept.select_limit.is_some() {
+        return Box::pin(crate::select_limit::run(core, planned, source)).await;
+    }
     core.before_planned(planned, source).await?;
     if let Some(options) = core.next_transaction.take()
         && core.exec.transaction.is_none()

@@ -2,8 +2,10 @@
 //! statement runs, the watch for a client that goes away.
 
 use mysql_wire::error::DecodeError;
-use mysql_wire::frame::{Message, read_message};
+use mysql_wire::frame::{FRAME_HEADER_LEN, FrameHeader, MAX_FRAME_PAYLOAD, Message, read_message};
+use node_exec::upload::Upload;
 use std::io;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The buffer's size between messages.
@@ -12,6 +14,12 @@ const BUFFER_BYTES: usize = 4 * 1024;
 /// While a statement runs, a client may send so much ahead; then we stop reading, and no longer see
 /// it go away.
 const AHEAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// A file is read in bites of this size.
+const FILE_READ_BYTES: usize = 64 * 1024;
+
+/// A client that sends nothing of its file for this long is given up, as a server does.
+const FILE_STALL: Duration = Duration::from_secs(30);
 
 /// Why no message came.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +106,66 @@ impl ClientReader {
                 return;
             }
         }
+    }
+
+    /// While a statement runs: passes on the file that it asks the client for, and returns when the
+    /// client has closed its end or says what it must not.
+    pub async fn watch(&mut self, upload: &Upload) {
+        loop {
+            let sequence = tokio::select! {
+                biased;
+                sequence = upload.wanted() => sequence,
+                () = self.closed() => return,
+            };
+            if let Err(error) = self.pass_file(upload, sequence).await {
+                tracing::debug!(%error, "a client's file broke off");
+                return;
+            }
+        }
+    }
+
+    /// Passes on a file: frames until an empty one.
+    async fn pass_file(&mut self, upload: &Upload, mut sequence: u8) -> Result<(), ReadError> {
+        let mut continued = false;
+        loop {
+            self.fill_for_file(FRAME_HEADER_LEN).await?;
+            let head = self.buffer[self.start..].first_chunk().expect("a header was read");
+            let header = FrameHeader::parse(*head);
+            if header.sequence != sequence {
+                let expected = sequence;
+                return Err(DecodeError::Sequence { expected, got: header.sequence }.into());
+            }
+            self.consume(FRAME_HEADER_LEN);
+            sequence = sequence.wrapping_add(1);
+            if header.payload_len == 0 && !continued {
+                upload.end(sequence);
+                return Ok(());
+            }
+            continued = header.payload_len == MAX_FRAME_PAYLOAD;
+            let mut left = header.payload_len;
+            while left > 0 {
+                self.fill_for_file(1).await?;
+                let have = &self.buffer[self.start..];
+                let piece = have[..have.len().min(left)].to_vec();
+                left -= piece.len();
+                self.consume(piece.len());
+                upload.put(piece).await;
+            }
+        }
+    }
+
+    /// Reads until so many bytes are in the buffer.
+    async fn fill_for_file(&mut self, wanted: usize) -> Result<(), ReadError> {
+        while self.buffer.len() - self.start < wanted {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            self.buffer.reserve(FILE_READ_BYTES);
+            let read = tokio::time::timeout(FILE_STALL, self.io.read_buf(&mut self.buffer)).await;
+            if read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? == 0 {
+                return Err(ReadError::Io(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        Ok(())
     }
 
     /// Returns when the client has closed its end or its socket failed.

@@ -96,6 +96,8 @@ pub struct Core {
     pub running: Option<Running>,
     /// What the session keeps besides.
     pub kept: Kept,
+    /// The last value that the session took of each sequence.
+    pub last_values: crate::sequence_values::LastValues,
     /// The nonce of COM_CHANGE_USER's check is the handshake's in old clients; new ones get another.
     nonce: [u8; NONCE_LEN],
 }
@@ -150,6 +152,8 @@ impl Session {
             own: Default::default(),
             tables_locked: false,
             read_back: None,
+            assigned: Vec::new(),
+            upload: Default::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);
         lex.charset = variables::charset_class(client.collation);
@@ -174,6 +178,7 @@ impl Session {
             ending: false,
             running: None,
             kept: Kept::default(),
+            last_values: Default::default(),
             nonce: handshake::new_nonce(),
         };
         Self { reader: client.reader, core, command: Vec::new() }
@@ -252,7 +257,9 @@ impl Session {
         }
         let handle = core.handle.clone();
         let active = core.exec.active.clone();
+        let upload = core.exec.upload.clone();
         let mut work = pin!(core.dispatch(command));
+        let mut gone = pin!(reader.watch(&upload));
         let mut told = false;
         loop {
             tokio::select! {
@@ -270,7 +277,7 @@ impl Session {
                     active.kill_all().await;
                     return After::Close;
                 }
-                () = reader.closed() => {
+                () = &mut gone => {
                     active.kill_all().await;
                     return After::Close;
                 }
@@ -492,6 +499,7 @@ impl Core {
         self.exec.transaction_options = TransactionOptions::default();
         self.exec.last = Last::default();
         self.next_transaction = None;
+        self.last_values.clear();
         self.zero_is_a_value = false;
         self.lex = variables::lex_mode(&self.snapshot);
         self.statements = Statements::default();

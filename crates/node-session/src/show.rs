@@ -7,6 +7,7 @@ use crate::permission;
 use crate::query::Source;
 use crate::session::Core;
 use base::sql_error;
+use mysql_wire::column::{ColumnDefinition, ColumnFlags, ColumnType};
 use node_backend::query::QueryResult;
 use node_exec::error::{ExecError, sql};
 use node_exec::names::Names;
@@ -16,6 +17,9 @@ use sql_syntax::LiteralValue;
 use sql_syntax::ast::{Expr, Ident, Show, ShowKind};
 use topology::account::Authority;
 use topology::model::Schema;
+
+/// The scale of values that have none.
+const DECIMALS_NOT_FIXED: u8 = 39;
 
 /// One row of an answer of our own.
 pub type Row = Vec<Option<Vec<u8>>>;
@@ -38,6 +42,7 @@ impl Core {
             K::CreateDatabase => self.show_create_database(show, source).await,
             K::Warnings | K::Errors => self.show_warnings(show, source).await,
             K::ProcessList => self.show_process_list(show.full).await,
+            K::Sequences => self.show_sequences(show, source).await,
             K::Rule => self.show_rule(show, source).await,
             K::Topology => self.show_topology(show, source).await,
             K::DataNode => self.show_data_node().await,
@@ -177,13 +182,14 @@ impl Core {
         let rows: Vec<Row> = schema
             .tables
             .values()
+            .filter(|table| !self.kept.temporary.is_unlisted(&schema.name, &table.name))
             .filter(|table| {
                 pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name))
             })
             .map(|table| {
                 let mut row = vec![field(&table.name)];
                 if show.full {
-                    row.push(field("BASE TABLE"));
+                    row.push(field(if table.view.is_some() { "VIEW" } else { "BASE TABLE" }));
                 }
                 row
             })
@@ -206,7 +212,7 @@ impl Core {
         self.reply(&[text_column("Database"), text_column("Create Database")], &[row]).await
     }
 
-    async fn show_warnings(&mut self, show: &Show, _source: Source<'_>) -> Result<(), ExecError> {
+    async fn show_warnings(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
         let errors_only = show.kind == ShowKind::Errors;
         let warnings = self.exec.last.warnings.clone();
         let listed = warnings.iter().filter(|warning| !errors_only || warning.level == "Error");
@@ -215,19 +221,37 @@ impl Core {
                 true => ("@@session.error_count", listed.count()),
                 false => ("@@session.warning_count", listed.count()),
             };
-            self.reply(&[number_column(name)], &[vec![field(count)]]).await?;
+            self.reply(&[unsigned(number_column(name))], &[vec![field(count)]]).await?;
         } else {
+            let (skip, most) = self.limit_of(show, source)?;
             let rows: Vec<Row> = listed
+                .skip(skip)
+                .take(most)
                 .map(|warning| {
                     vec![field(&warning.level), field(warning.code), Some(warning.message.clone())]
                 })
                 .collect();
-            let columns = [text_column("Level"), number_column("Code"), text_column("Message")];
+            let mut code = unsigned(number_column("Code"));
+            code.column_type = ColumnType::Long;
+            let columns = [free_text("Level"), code, free_text("Message")];
             self.reply(&columns, &rows).await?;
         }
         // Looking at warnings does not clear them.
         self.exec.last.warnings = warnings;
         Ok(())
+    }
+
+    /// Rows to leave out and rows to show.
+    fn limit_of(&self, show: &Show, source: Source<'_>) -> Result<(usize, usize), ExecError> {
+        let Some(limit) = &show.limit else { return Ok((0, usize::MAX)) };
+        let number = |expr: &Expr| {
+            text(&crate::user_variables::inlined(source, expr.span)).trim().parse::<usize>()
+        };
+        let read = |expr: Option<&Expr>, default: usize| {
+            expr.map_or(Ok(default), number)
+                .map_err(|_| sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to LIMIT"))
+        };
+        Ok((read(limit.offset.as_ref(), 0)?, read(limit.count.as_ref(), usize::MAX)?))
     }
 
     /// SHOW \[FULL\] PROCESSLIST and COM_PROCESS_INFO.
@@ -338,6 +362,17 @@ impl Core {
         let columns: Vec<_> = names.iter().map(|name| text_column(name)).collect();
         self.reply(&columns, &[]).await
     }
+}
+
+/// A column of numbers without sign.
+fn unsigned(mut column: ColumnDefinition) -> ColumnDefinition {
+    column.flags.insert(ColumnFlags::UNSIGNED);
+    column
+}
+
+/// A column of texts as the servers announce those of SHOW WARNINGS.
+fn free_text(name: &str) -> ColumnDefinition {
+    ColumnDefinition { decimals: DECIMALS_NOT_FIXED, ..text_column(name) }
 }
 
 /// A string literal's text.

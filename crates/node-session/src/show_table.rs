@@ -155,6 +155,13 @@ impl Core {
             .table
             .ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW CREATE TABLE needs a name"))?;
         let place = self.place_of(name, show.schema, source)?;
+        if place.table.view.is_some() {
+            return self.show_create_view(&place).await;
+        }
+        if show.kind == ShowKind::CreateView {
+            let shown = format!("'{}.{}' is not of type 'VIEW'", place.schema.name, place.table.name);
+            return Err(sql(sql_error::WRONG_OBJECT, shown));
+        }
         let mut ask = b"SHOW CREATE TABLE ".to_vec();
         ask.extend(place.qualified());
         let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
@@ -171,22 +178,60 @@ impl Core {
         self.reply(&columns, &rows).await
     }
 
-    /// What follows the name in a table's CREATE statement, without keys to other tables and without
-    /// the sharding clause: what CREATE … LIKE takes.
+    /// SHOW CREATE VIEW, and SHOW CREATE TABLE of a view.
+    async fn show_create_view(&mut self, place: &Place) -> Result<(), ExecError> {
+        let mut ask = b"SHOW CREATE VIEW ".to_vec();
+        ask.extend(place.qualified());
+        let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
+        let Some(view) = &place.table.view else { return Ok(()) };
+        let name = place.table.name.replace('`', "``");
+        let definer = format!("`{}`@`%`", self.user.replace('`', "``"));
+        let head = view.head.replacen(" SQL SECURITY", &format!(" DEFINER={definer} SQL SECURITY"), 1);
+        let here = self.exec.identity.schema.as_deref() == Some(place.schema.name.as_str());
+        let own = format!("`{}`.", place.schema.name);
+        // As servers do, names of the current schema stand by themselves.
+        let query = if here { view.query.replace(&own, "") } else { view.query.clone() };
+        let owner = if here { "" } else { &own };
+        let check = if view.check_option { " WITH CASCADED CHECK OPTION" } else { "" };
+        if let Some(row) = rows.first_mut().filter(|row| row.len() >= 2) {
+            row[0] = field(&place.table.name);
+            row[1] = field(format!("{head} VIEW {owner}`{name}` AS {query}{check}"));
+        }
+        self.reply(&columns, &rows).await
+    }
+
+    /// What follows the name in a table's CREATE statement, from its bracket on.
     pub async fn definition_of(
         &mut self,
         name: TableName,
         source: Source<'_>,
     ) -> Result<String, ExecError> {
         let place = self.place_of(name, None, source)?;
-        let ask = [b"SHOW CREATE TABLE ".as_slice(), &place.qualified()].concat();
+        if place.table.view.is_some() {
+            let shown =
+                format!("'{}.{}' is not of type 'BASE TABLE'", place.schema.name, place.table.name);
+            return Err(sql(sql_error::WRONG_OBJECT, shown));
+        }
+        let mut ask = b"SHOW CREATE TABLE ".to_vec();
+        ask.extend(place.qualified());
         let (_, rows) = self.ask(&place.data_node, &ask).await?;
         let create = rows.first().and_then(|row| row.get(1).cloned().flatten()).unwrap_or_default();
-        let mut create = logical_create(&place, &text(&create));
+        let create = logical_create(&place, &text(&create));
+        Ok(create.find(" (").map(|at| create[at + 1..].to_owned()).unwrap_or_default())
+    }
+
+    /// The same without the sharding clause and without keys to other tables: what CREATE TEMPORARY
+    /// TABLE … LIKE takes.
+    pub async fn own_definition_of(
+        &mut self,
+        name: TableName,
+        source: Source<'_>,
+    ) -> Result<String, ExecError> {
+        let mut definition = self.definition_of(name, source).await?;
+        let place = self.place_of(name, None, source)?;
         let clause = sharding_clause(&place.schema, &place.table);
-        create.truncate(create.len() - clause.len());
-        let body = create.find(" (\n").map_or("", |at| &create[at..]);
-        Ok(without_foreign_keys(body))
+        definition.truncate(definition.len() - clause.len());
+        Ok(without_foreign_keys(&definition))
     }
 
     /// SHOW TABLE STATUS: the first shard's figures of each table.
@@ -244,13 +289,8 @@ fn make_logical(place: &Place, columns: &[ColumnDefinition], rows: &mut [Row]) {
 /// The data node's CREATE statement with the logical name, without the data node's own counter, and
 /// with the sharding clause.
 fn logical_create(place: &Place, create: &str) -> String {
-    let physical = format!("CREATE TABLE `{}`", place.physical.replace('`', "``"));
-    let logical = format!("CREATE TABLE `{}`", place.table.name.replace('`', "``"));
-    let mut statement = create.replacen(&physical, &logical, 1);
-    if let Some(end) = statement.rfind("\n)") {
-        let options = without_counter(&statement[end..]);
-        statement.replace_range(end.., &options);
-    }
+    let mut statement =
+        topology::definition::comparable(create, &place.physical, &place.table.name);
     if let Some(sequence) = &place.table.sequence_column {
         statement = with_auto_increment(&statement, sequence);
     }
@@ -263,15 +303,6 @@ fn without_foreign_keys(definition: &str) -> String {
         |line: &&str| line.starts_with("  CONSTRAINT `") && line.contains(" FOREIGN KEY (");
     let lines: Vec<&str> = definition.split('\n').filter(|line| !is_foreign(line)).collect();
     lines.join("\n").replace(",\n)", "\n)")
-}
-
-/// Table options without `AUTO_INCREMENT=n`.
-fn without_counter(options: &str) -> String {
-    let Some(at) = options.find(" AUTO_INCREMENT=") else { return options.to_owned() };
-    let digits =
-        options[at + " AUTO_INCREMENT=".len()..].chars().take_while(char::is_ascii_digit).count();
-    let end = at + " AUTO_INCREMENT=".len() + digits;
-    format!("{}{}", &options[..at], &options[end..])
 }
 
 /// AUTO_INCREMENT on the line of the sequence's column, where the data node does not say it.
@@ -297,11 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_go_and_sequences_come() {
-        assert_eq!(
-            without_counter("\n) ENGINE=InnoDB AUTO_INCREMENT=17 DEFAULT CHARSET=utf8"),
-            "\n) ENGINE=InnoDB DEFAULT CHARSET=utf8"
-        );
+    fn sequences_come() {
         let create =
             "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL,\n  `ida` int(11)\n) ENGINE=InnoDB";
         assert_eq!(

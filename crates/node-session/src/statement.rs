@@ -17,6 +17,8 @@ const LONG_DATA_BYTES_MAX: usize = 1 << 30;
 pub struct Prepared {
     /// Its text.
     pub text: Rc<[u8]>,
+    /// The text as the client wrote it, where the queries of views were put into it.
+    pub written: Option<Rc<[u8]>>,
     /// Its tokens.
     pub tokens: TokenBuf,
     /// How it was lexed.
@@ -55,6 +57,7 @@ impl Prepared {
     ) -> Self {
         Self {
             text: text.into(),
+            written: None,
             tokens,
             mode,
             schema,

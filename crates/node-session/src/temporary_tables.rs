@@ -90,6 +90,11 @@ impl TemporaryTables {
             })
     }
 
+    /// The session's statements mean something else from now on.
+    pub fn note_change(&mut self) {
+        self.changes += 1;
+    }
+
     /// Forgets all; gives the snapshot without them, if there were any.
     pub fn clear(&mut self) -> Option<Arc<Snapshot>> {
         self.tables.clear();
@@ -131,9 +136,9 @@ impl Core {
 
     /// A number for the definitions that this session's plans are made by.
     pub fn definitions(&self) -> u64 {
-        match self.kept.temporary.is_empty() {
-            true => self.snapshot.version,
-            false => FIRST_STAMP + self.kept.temporary.changes,
+        match self.kept.plans_alone() {
+            false => self.snapshot.version,
+            true => FIRST_STAMP + self.kept.temporary.changes,
         }
     }
 
@@ -375,6 +380,7 @@ impl Core {
             primary_key,
             unique_keys,
             sequence_column: None,
+            view: None,
             definition_version: 0,
         })
     }

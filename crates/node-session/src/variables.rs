@@ -165,14 +165,27 @@ impl Core {
             SetStmt::Password { .. } => {
                 Err(sql(sql_error::NOT_SUPPORTED, "passwords are changed through the API"))
             }
-            SetStmt::Statement { .. } | SetStmt::Other(_) => Err(sql(
-                sql_error::NOT_SUPPORTED,
-                "This version doesn't yet support 'this form of SET'",
-            )),
+            SetStmt::Statement { items, stmt_span, .. } => {
+                self.set_for_statement(items, *stmt_span, source).await
+            }
+            SetStmt::Other(span) => self.set_role(&text(span.of(source.text))),
         }
     }
 
     async fn set_items(&mut self, items: &[SetItem], source: Source<'_>) -> Result<(), ExecError> {
+        self.apply_items(items, source).await?;
+        self.exec.last.row_count = 0;
+        self.exec.last.warnings.clear();
+        self.reply_ok_packet(OkPacket::default());
+        Ok(())
+    }
+
+    /// Gives variables their values, all or none.
+    pub async fn apply_items(
+        &mut self,
+        items: &[SetItem],
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         let mut pending = Pending {
             state: (*self.exec.state).clone(),
             autocommit: self.exec.autocommit,
@@ -202,8 +215,7 @@ impl Core {
         self.exec.transaction_options.isolation = pending.isolation;
         self.lex = pending.lex;
         self.zero_is_a_value = pending.zero_is_a_value;
-        self.exec.last.row_count = 0;
-        self.reply_ok_packet(OkPacket::default());
+        self.follow_select_limit();
         Ok(())
     }
 
@@ -396,14 +408,10 @@ async fn read_variable(connection: &mut Connection, name: &str) -> Result<String
 }
 
 fn follow_lexing(lex: &mut LexMode, zero_is_a_value: &mut bool, state: &SessionState) {
-    let mode = state.get("sql_mode").unwrap_or("").to_ascii_uppercase();
-    let has = |word: &str| mode.trim_matches('\'').split(',').any(|one| one == word);
-    lex.ansi_quotes = has("ANSI_QUOTES") || has("ANSI");
-    lex.no_backslash_escapes = has("NO_BACKSLASH_ESCAPES");
-    lex.pipes_as_concat = has("PIPES_AS_CONCAT") || has("ANSI");
-    lex.ignore_space = has("IGNORE_SPACE") || has("ANSI");
-    lex.high_not_precedence = has("HIGH_NOT_PRECEDENCE");
-    *zero_is_a_value = has("NO_AUTO_VALUE_ON_ZERO");
+    let mode = state.get("sql_mode").unwrap_or("").trim_matches('\'');
+    lex.follow_sql_mode(mode);
+    *zero_is_a_value =
+        mode.split(',').any(|one| one.trim().eq_ignore_ascii_case("NO_AUTO_VALUE_ON_ZERO"));
     if let Some(charset) = state.get("character_set_client") {
         lex.charset = CharsetClass::of_charset(charset.trim_matches('\'').as_bytes());
     }

@@ -6,7 +6,7 @@ mod resolve;
 pub(crate) mod walk;
 
 use sql_syntax::TokenBuf;
-use sql_syntax::ast::{Expr, Select, Span, TableName, TableRef};
+use sql_syntax::ast::{ColumnRef, Cte, Expr, Query, Select, Span, TableName, TableRef};
 use std::collections::HashMap;
 use topology::model::{Placement, Schema, Snapshot, Table};
 
@@ -14,7 +14,7 @@ use crate::plan::Uses;
 use crate::route::Router;
 use crate::template::TokenRange;
 
-pub(crate) use resolve::ColumnOf;
+pub(crate) use resolve::{ColumnOf, ident_text};
 
 /// The statement as a whole, its names looked up.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Bound<'s> {
     pub snapshot: &'s Snapshot,
     /// The schema of unqualified names.
     pub current_schema: Option<&'s str>,
+    /// Tables get no alias that the statement does not give them.
+    pub plain_names: bool,
     /// Table references in the order of the text.
     pub refs: Vec<Reference<'s>>,
     /// Query blocks; 0 is the outermost.
@@ -35,6 +37,12 @@ pub(crate) struct Bound<'s> {
     pub ref_by_token: HashMap<u32, usize>,
     /// The block of the SELECT at this token.
     pub block_by_token: HashMap<u32, usize>,
+    /// Names of columns in expressions, with the block where they stand.
+    pub columns: Vec<(ColumnRef, usize)>,
+    /// Queries of WITH.
+    pub named: Vec<Named<'s>>,
+    /// Where they are used.
+    pub named_uses: Vec<NamedUse<'s>>,
     /// Where table names qualify something.
     pub qualified: Vec<Qualified>,
     /// Calls that the session answers.
@@ -62,6 +70,24 @@ pub(crate) struct Facts {
     pub random: bool,
     /// A query on information_schema or another system schema.
     pub system_schema: bool,
+}
+
+/// A query of WITH.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named<'s> {
+    /// The query with its name.
+    pub cte: &'s Cte,
+}
+
+/// A use of a query of WITH in a FROM.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NamedUse<'s> {
+    /// Which, in [`Bound::named`].
+    pub named: usize,
+    /// The name's token.
+    pub token: u32,
+    /// The reference; none for `TABLE name`.
+    pub table_ref: Option<&'s TableRef>,
 }
 
 /// A table's name before a column, a star, or among the targets of a DELETE.
@@ -126,6 +152,8 @@ pub(crate) struct Block<'s> {
     pub conditions: Vec<Conjunct<'s>>,
     /// Columns of USING.
     pub using: Vec<String>,
+    /// There is a NATURAL JOIN in its FROM.
+    pub natural: bool,
     /// The SELECT, if it is one.
     pub select: Option<&'s Select>,
     /// It stands in a FROM (a derived table or named query).
@@ -141,10 +169,14 @@ pub(crate) struct Block<'s> {
 pub(crate) enum Source {
     /// A table.
     Table(usize),
-    /// A derived table or named query: its columns are not looked into.
+    /// A derived table or named query.
     Opaque {
         /// Its alias.
         alias: Vec<u8>,
+        /// Its columns' names, where they are certain.
+        columns: Option<Vec<Vec<u8>>>,
+        /// The token of the named query's name, or the first of the derived table's query.
+        token: u32,
     },
 }
 
@@ -183,6 +215,20 @@ impl<'s> Bound<'s> {
     /// The text of a span.
     pub fn text(&self, span: Span) -> &'s [u8] {
         span.of(self.src)
+    }
+
+    /// The SELECT whose items name the columns of a query.
+    pub fn first_select(query: &Query) -> Option<&Select> {
+        use sql_syntax::ast::SetExpr;
+        let mut body = &query.body;
+        loop {
+            match body {
+                SetExpr::Select(select) => return Some(select),
+                SetExpr::Paren(query, _) => body = &query.body,
+                SetExpr::SetOp(chain) => body = &chain.first,
+                SetExpr::Values(..) | SetExpr::Table(..) => return None,
+            }
+        }
     }
 
     /// All conjuncts of a block.

@@ -142,7 +142,7 @@ fn tied_by_promise(bound: &Bound<'_>, classes: &Classes, left: usize, right: usi
         })
 }
 
-fn tied_by_keys(bound: &Bound<'_>, classes: &Classes, left: usize, right: usize) -> bool {
+pub(crate) fn tied_by_keys(bound: &Bound<'_>, classes: &Classes, left: usize, right: usize) -> bool {
     let (Some(left_router), Some(right_router)) =
         (&bound.refs[left].router, &bound.refs[right].router)
     else {

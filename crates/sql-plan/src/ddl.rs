@@ -4,21 +4,23 @@
 
 mod alter;
 mod create;
+mod foreign;
+mod key;
+mod rename;
+pub(crate) mod view;
 
 pub(crate) use alter::alter_table;
 pub(crate) use create::create_table;
+pub(crate) use rename::rename_table;
 
 use crate::bind::walk::{no_such_table, schema_of};
 use crate::plan::{DdlPlan, DdlStatement, Plan, PlanTable, TablePlace, Uses, table_targets};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
-use base::sql_error::{NO_DB_SELECTED, SqlError, TABLE_EXISTS, UNKNOWN_TABLE};
-use sql_syntax::ast::{
-    ConstraintKind, CreateIndex, DropIndex, DropTable, Ident, TableConstraint, TableName,
-};
+use base::sql_error::{NO_DB_SELECTED, SqlError, UNKNOWN_TABLE, UNKNOWN_VIEW};
+use sql_syntax::ast::{CreateIndex, DropIndex, DropTable, Ident, TableName};
 use std::sync::Arc;
 use topology::model::{Placement, Schema, Table};
-use topology::rule::check_table_name;
 use topology::stream::TableChange;
 
 /// The number of MySQL's note about a table that `DROP TABLE IF EXISTS` does not find.
@@ -80,7 +82,18 @@ pub(crate) fn empty_plan(schema: &Schema) -> DdlPlan {
         notes: Vec::new(),
         sequence_start: None,
         sequence_reset: Vec::new(),
+        rerun: false,
+        numbered: None,
+        then: None,
+        error_after: None,
     }
+}
+
+/// Plans that run one after the other.
+pub(crate) fn chained(plans: Vec<DdlPlan>) -> Option<DdlPlan> {
+    plans.into_iter().rev().fold(None, |then, plan| {
+        Some(DdlPlan { then: then.map(Box::new), ..plan })
+    })
 }
 
 pub(crate) fn made(plan: DdlPlan) -> Made {
@@ -113,40 +126,70 @@ pub(crate) fn next_version(table: &Table) -> Table {
     Table { definition_version: table.definition_version + 1, ..table.clone() }
 }
 
-/// DROP TABLE.
+/// DROP TABLE. What is there is dropped; what is not is told afterwards, as servers do that do not
+/// take the statement as one.
 pub(crate) fn drop_table(subject: &Subject<'_>, drop: &DropTable) -> Result<Made, SqlError> {
     if drop.temporary {
         return Err(refused("temporary tables are not supported"));
     }
-    let Some(first) = drop.names.first() else { return Ok(Made::session()) };
-    let schema = schema_for(subject, *first)?;
-    let mut plan = empty_plan(schema);
+    let mut plans: Vec<DdlPlan> = Vec::new();
     let mut unknown = Vec::new();
     for name in &drop.names {
-        if schema_for(subject, *name)?.name != schema.name {
-            return Err(refused("DROP TABLE of tables of several schemas is not supported"));
-        }
+        let schema = schema_for(subject, *name)?;
         let written = name_of(subject, name.name);
-        let Some(table) = schema.table(&written) else {
-            unknown.push(format!("{}.{written}", schema.name));
-            continue;
+        let at = match plans.iter().position(|plan| plan.schema == schema.name) {
+            Some(at) => at,
+            None => {
+                plans.push(empty_plan(schema));
+                plans.len() - 1
+            }
         };
-        let is_new = !plan.changes.contains(&TableChange::Drop { name: table.name.clone() });
-        if is_new {
-            let pieces = vec![Piece::text("DROP TABLE IF EXISTS "), Piece::Table(0)];
-            plan.statements.push(on_all(schema, table, Template::made(pieces, Vec::new())));
-            plan.changes.push(TableChange::Drop { name: table.name.clone() });
-            plan.sequence_reset.extend(table.sequence_column.is_some().then(|| table.name.clone()));
+        let change = TableChange::Drop { name: written.clone() };
+        match schema.table(&written).filter(|table| table.view.is_none()) {
+            Some(table) => add_drop(&mut plans[at], schema, table),
+            None if plans[at].changes.contains(&change) => {}
+            None => unknown.push(format!("{}.{written}", schema.name)),
         }
     }
-    if !drop.if_exists && !unknown.is_empty() {
-        let text = format!("Unknown table '{}'", unknown.join(","));
-        return Err(SqlError::new(UNKNOWN_TABLE, text));
+    finish_drop(plans, unknown, drop.if_exists, "Unknown table")
+}
+
+fn add_drop(plan: &mut DdlPlan, schema: &Schema, table: &Table) {
+    let change = TableChange::Drop { name: table.name.clone() };
+    if plan.changes.contains(&change) {
+        return;
     }
-    plan.notes = unknown
-        .into_iter()
-        .map(|name| (NOTE_UNKNOWN_TABLE, format!("Unknown table '{name}'")))
-        .collect();
+    let word = if table.view.is_some() { "DROP VIEW IF EXISTS " } else { "DROP TABLE IF EXISTS " };
+    let pieces = vec![Piece::text(word), Piece::Table(0)];
+    plan.statements.push(on_all(schema, table, Template::made(pieces, Vec::new())));
+    plan.changes.push(change);
+    plan.sequence_reset.extend(table.sequence_column.is_some().then(|| table.name.clone()));
+}
+
+/// A DROP's plans with what was not found.
+pub(crate) fn finish_drop(
+    plans: Vec<DdlPlan>,
+    unknown: Vec<String>,
+    if_exists: bool,
+    word: &str,
+) -> Result<Made, SqlError> {
+    let text = format!("{word} '{}'", unknown.join(","));
+    let (code, note) = match word {
+        "Unknown table" => (UNKNOWN_TABLE, NOTE_UNKNOWN_TABLE),
+        _ => (UNKNOWN_VIEW, UNKNOWN_VIEW.number),
+    };
+    let is_known = plans.iter().any(|plan| !plan.changes.is_empty());
+    if !unknown.is_empty() && !if_exists && !is_known {
+        return Err(SqlError::new(code, text));
+    }
+    let Some(mut plan) = chained(plans) else { return Ok(Made::session()) };
+    if !unknown.is_empty() {
+        if if_exists {
+            plan.notes.push((note, text));
+        } else {
+            plan.error_after = Some(SqlError::new(code, text));
+        }
+    }
     Ok(made(plan))
 }
 
@@ -161,71 +204,9 @@ pub(crate) fn truncate(subject: &Subject<'_>, name: TableName) -> Result<Made, S
     Ok(made(plan))
 }
 
-/// RENAME TABLE.
-pub(crate) fn rename_table(
-    subject: &Subject<'_>,
-    pairs: &[(TableName, TableName)],
-) -> Result<Made, SqlError> {
-    let [(from, to)] = pairs else {
-        return Err(refused("RENAME TABLE of several tables at once is not supported"));
-    };
-    let (schema, table) = table_for(subject, *from)?;
-    let renamed = renamed(subject, schema, table, *to)?;
-    let pieces =
-        vec![Piece::text("RENAME TABLE "), Piece::Table(0), Piece::text(" TO "), Piece::Table(1)];
-    let mut plan = empty_plan(schema);
-    plan.statements.push(rename_statement(
-        schema,
-        table,
-        &renamed,
-        Template::made(pieces, Vec::new()),
-    ));
-    plan.changes.push(TableChange::Rename { from: table.name.clone(), table: renamed });
-    Ok(made(plan))
-}
-
-/// The table under its new name.
-pub(crate) fn renamed(
-    subject: &Subject<'_>,
-    schema: &Schema,
-    table: &Table,
-    to: TableName,
-) -> Result<Table, SqlError> {
-    if schema_for(subject, to)?.name != schema.name {
-        return Err(refused("a table cannot be renamed into another schema"));
-    }
-    let new_name = name_of(subject, to.name);
-    check_table_name(&new_name)?;
-    let same = new_name.eq_ignore_ascii_case(&table.name);
-    if schema.table(&new_name).is_some() && !same {
-        return Err(SqlError::new(TABLE_EXISTS, format!("Table '{new_name}' already exists")));
-    }
-    let renamed = Table { name: new_name, ..next_version(table) };
-    topology::rule::check_table(schema, &renamed)?;
-    Ok(renamed)
-}
-
-/// A statement that names the old and the new physical table.
-pub(crate) fn rename_statement(
-    schema: &Schema,
-    table: &Table,
-    renamed: &Table,
-    text: Template,
-) -> DdlStatement {
-    let undo =
-        vec![Piece::text("RENAME TABLE "), Piece::Table(1), Piece::text(" TO "), Piece::Table(0)];
-    DdlStatement {
-        tables: Arc::from([plan_table(schema, table), plan_table(schema, renamed)]),
-        targets: table_targets(table, schema.shard_count()),
-        text,
-        undo: Some(Template::made(undo, Vec::new())),
-    }
-}
-
 /// CREATE INDEX.
 pub(crate) fn create_index(subject: &Subject<'_>, create: &CreateIndex) -> Result<Made, SqlError> {
     let (schema, table) = table_for(subject, create.table)?;
-    check_key(table, &create.index)?;
     change_in_place(subject, schema, table, create.table)
 }
 
@@ -248,15 +229,3 @@ fn change_in_place(
     Ok(made(plan))
 }
 
-/// Keys that a table on several shards cannot have.
-pub(crate) fn check_key(table: &Table, key: &TableConstraint) -> Result<(), SqlError> {
-    if table.placement == Placement::Single {
-        return Ok(());
-    }
-    match key.kind {
-        ConstraintKind::ForeignKey => {
-            Err(refused("foreign keys are supported on single tables only"))
-        }
-        _ => Ok(()),
-    }
-}

@@ -3,11 +3,12 @@
 
 use crate::insert::{InsertHome, InsertPlan, InsertSelectPlan};
 use crate::merge::{ColumnAt, Merge, OrderKey};
+use crate::scratch_write::{ScratchInsertPlan, ScratchRows, ScratchWritePlan, WriteLoad};
 use crate::plan::{
     Action, DdlPlan, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan, RowKind, ScratchPlan,
     TablePlace,
 };
-use crate::template::Template;
+use crate::template::{REDUCTIONS_FROM, Template};
 use crate::value::Values;
 use base::sql_error::SqlError;
 use std::collections::BTreeSet;
@@ -21,6 +22,8 @@ impl Planned {
             Plan::Routed(plan) => routed(plan, values, &mut lines)?,
             Plan::Insert(plan) => insert(plan, values, &mut lines)?,
             Plan::InsertSelect(plan) => insert_select(plan, values, &mut lines)?,
+            Plan::Load(plan) => lines.push(format!("Load({})", plan.schema)),
+            Plan::ScratchInsert(plan) => scratch_insert(plan, values, &mut lines)?,
             Plan::Ddl(plan) => ddl(plan, values, &mut lines),
             Plan::Session => lines.push("Session()"),
         }
@@ -65,10 +68,68 @@ fn routed(plan: &RoutedPlan, values: &Values<'_>, lines: &mut Lines) -> Result<(
             lines.push(scan(operator, &plan.tables, &targets, text, values));
         }
         Action::Scratch { plan: scratch, sources } => {
-            scratch_lines(scratch, &plan.tables, &sources, values, lines);
+            scratch_lines(scratch, &plan.tables, &sources, values, lines)?;
+        }
+        Action::ScratchWrite { plan: scratch, sources } => {
+            scratch_write_lines(scratch, &sources, values, lines);
         }
     }
     Ok(())
+}
+
+fn scratch_write_lines(
+    scratch: &ScratchWritePlan,
+    sources: &[Vec<Target>],
+    values: &Values<'_>,
+    lines: &mut Lines,
+) {
+    let text = scratch.text.explained(values, &scratch.tables);
+    lines.over(format!("ScratchModify(reason=\"{}\", sql=\"{text}\")", scratch.reason));
+    for ((load, targets), table) in scratch.loads.iter().zip(sources).zip(scratch.tables.iter()) {
+        lines.push(load_line(load, table, targets, &scratch.tables, values));
+    }
+}
+
+fn load_line(
+    load: &WriteLoad,
+    table: &PlanTable,
+    targets: &[Target],
+    tables: &[PlanTable],
+    values: &Values<'_>,
+) -> String {
+    let any = matches!(load.source, LoadSource::Shard(_));
+    format!(
+        "ExtTableScan(tables=\"{}\", tableType={}, shardCount={}, pushdownSql=\"{}\")",
+        physical(table, targets),
+        table_type(table),
+        if any { 1 } else { targets.len() },
+        load.text.explained(values, tables),
+    )
+}
+
+fn scratch_insert(
+    plan: &ScratchInsertPlan,
+    values: &Values<'_>,
+    lines: &mut Lines,
+) -> Result<(), SqlError> {
+    let table = &plan.tables[0];
+    lines.over(format!(
+        "ScratchInsert(table=\"{}\", tableType={}, reason=\"{}\")",
+        table.name,
+        table_type(table),
+        plan.reason
+    ));
+    for (load, table) in plan.loads.iter().zip(&plan.tables[1..]) {
+        let targets = load.source.targets(values)?;
+        lines.push(load_line(load, table, &targets, &plan.tables, values));
+    }
+    match &plan.rows {
+        ScratchRows::Listed(text) => {
+            lines.push(format!("Evaluate(sql=\"{}\")", text.explained(values, &plan.tables)));
+            Ok(())
+        }
+        ScratchRows::Query { source, .. } => routed(source, values, lines),
+    }
 }
 
 fn scratch_lines(
@@ -77,19 +138,50 @@ fn scratch_lines(
     sources: &[Vec<Target>],
     values: &Values<'_>,
     lines: &mut Lines,
-) {
-    let text = scratch.text.explained(values, tables);
+) -> Result<(), SqlError> {
+    let holes = |number: u32, out: &mut Vec<u8>| {
+        let text = match number.checked_sub(REDUCTIONS_FROM) {
+            None => format!("temp_{number}"),
+            Some(number) => match scratch.reductions.get(number as usize) {
+                Some(reduction) => format!(
+                    "{} IN (values of temp_{}.{})",
+                    reduction.column,
+                    reduction.source,
+                    reduction.source_column.wrapping_add(1)
+                ),
+                None => "TRUE".to_owned(),
+            },
+        };
+        out.extend_from_slice(text.as_bytes());
+    };
+    let text = scratch.text.explained_with(values, tables, &holes);
     lines.over(format!("Scratch(reason=\"{}\", sql=\"{text}\")", scratch.reason));
-    for ((load, targets), table) in scratch.loads.iter().zip(sources).zip(tables) {
-        let any = matches!(load.source, LoadSource::Shard(_));
-        let text = load.text.explained(values, tables);
-        lines.push(format!(
-            "ExtTableScan(tables=\"{}\", tableType={}, shardCount={}, pushdownSql=\"{text}\")",
-            physical(table, targets),
-            table_type(table),
-            if any { 1 } else { targets.len() },
-        ));
+    let depth = lines.depth;
+    for (load, targets) in scratch.loads.iter().zip(sources) {
+        match (&load.source, tables.get(load.number as usize)) {
+            (LoadSource::Query(plan), _) => {
+                lines.over(format!("Result(temp_{})", load.number));
+                routed(plan, values, lines)?;
+                lines.depth = depth;
+            }
+            (LoadSource::Copy(of), _) => {
+                lines.push(format!("Copy(temp_{} of temp_{of})", load.number));
+            }
+            (source, Some(table)) => {
+                let any = matches!(source, LoadSource::Shard(_));
+                let text = load.text.explained_with(values, tables, &holes);
+                let operator = if load.in_place { "InPlace" } else { "ExtTableScan" };
+                lines.push(format!(
+                    "{operator}(tables=\"{}\", tableType={}, shardCount={}, pushdownSql=\"{text}\")",
+                    physical(table, targets),
+                    table_type(table),
+                    if any { 1 } else { targets.len() },
+                ));
+            }
+            (_, None) => {}
+        }
     }
+    Ok(())
 }
 
 fn scan(

@@ -4,9 +4,11 @@
 
 mod chunks;
 mod make;
+mod scratch;
 mod split;
 
 pub(crate) use make::plan;
+pub use split::{as_id, asks_for_id};
 
 use crate::plan::{PlanTable, RoutedPlan};
 use crate::route::Router;
@@ -14,7 +16,6 @@ use crate::template::{Template, TokenRange};
 use crate::value::ValueRef;
 use std::sync::Arc;
 use topology::algorithm::Target;
-use topology::model::Column;
 
 /// INSERT or REPLACE of listed rows into a sharded or broadcast table (one into a single table is a
 /// [`RoutedPlan`]).
@@ -144,9 +145,4 @@ pub struct PlacedSequence {
     pub of: SequenceUse,
     /// The id's place in the row; `None`: it is appended after the row's values.
     pub position: Option<u32>,
-}
-
-/// Names the key columns for messages.
-pub(crate) fn key_names(columns: &[Column]) -> String {
-    columns.iter().map(|column| format!("'{}'", column.name)).collect::<Vec<_>>().join(" and ")
 }

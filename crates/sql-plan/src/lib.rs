@@ -4,12 +4,15 @@
 
 mod access;
 mod bind;
+pub mod catalogue;
 mod colocate;
 mod ddl;
 mod explain;
 mod expr;
+mod hint;
 pub mod insert;
 mod keys;
+pub mod load;
 pub mod merge;
 mod names;
 pub mod plan;
@@ -19,9 +22,12 @@ pub mod read_back;
 pub mod reads;
 pub mod route;
 mod scratch;
+pub mod shape;
+pub mod scratch_write;
 pub mod template;
 pub mod value;
 pub mod variables;
+pub mod view;
 mod write;
 
 pub use access::access;

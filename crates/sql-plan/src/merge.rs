@@ -25,6 +25,11 @@ pub struct Merge {
     /// Neighbours with equal keys are dropped but for the first. The streams are sorted so that
     /// equal rows are neighbours.
     pub distinct: Vec<SortKey>,
+    /// Columns of type FLOAT with the same value as DOUBLE: the text of a FLOAT shows fewer digits than
+    /// it has, which counts where it is sent in binary.
+    pub exact: Vec<(ColumnAt, ColumnAt)>,
+    /// SQL_CALC_FOUND_ROWS: rows beyond the limit are counted.
+    pub counts_found: bool,
     /// How many rows are returned.
     pub limit: Option<ValueRef>,
     /// How many rows are skipped before.

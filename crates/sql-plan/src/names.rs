@@ -18,6 +18,18 @@ pub(crate) enum NameMode {
     TargetPlain,
     /// Temporary tables of a scratch plan.
     Temporary,
+    /// The same; the reference of this number stands where no alias may be.
+    TemporaryPlain(usize),
+}
+
+impl NameMode {
+    /// The mode for one reference.
+    fn of(self, reference: usize) -> NameMode {
+        match self {
+            NameMode::TemporaryPlain(plain) if plain != reference => NameMode::Temporary,
+            mode => mode,
+        }
+    }
 }
 
 /// Names longer than this are not given as an alias (the servers' limit).
@@ -29,20 +41,31 @@ enum Qualifier {
     DropSchema,
     Schema,
     SchemaAndTable,
+    Temporary,
+}
+
+/// The alias of a reference in a text of our own, where it has one there.
+pub(crate) fn alias_piece(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<Piece> {
+    let wanted = reference.has_alias || !bound.plain_names;
+    wanted.then(|| Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()))
 }
 
 /// All edits of names.
 pub(crate) fn name_edits(bound: &Bound<'_>, mode: NameMode) -> Vec<Edit> {
+    let mode = match mode {
+        NameMode::Target | NameMode::TargetAliased if bound.plain_names => NameMode::TargetPlain,
+        mode => mode,
+    };
     let mut edits = Vec::new();
     for (index, reference) in bound.refs.iter().enumerate() {
-        edits.extend(table_edits(bound, number(index), reference, mode));
+        edits.extend(table_edits(bound, number(index), reference, mode.of(index)));
     }
     for qualified in &bound.qualified {
         let reference = &bound.refs[qualified.reference];
         let index = number(qualified.reference);
         let table = TokenRange { first: qualified.table_token, last: qualified.table_token };
         let schema = qualified.schema_token;
-        match (qualifier(reference, mode), schema) {
+        match (qualifier(reference, mode.of(qualified.reference)), schema) {
             (Qualifier::Keep, _) | (Qualifier::DropSchema | Qualifier::Schema, None) => {}
             (Qualifier::DropSchema, Some(schema)) => {
                 let at = TokenRange { first: schema, last: qualified.table_token - 1 };
@@ -51,6 +74,10 @@ pub(crate) fn name_edits(bound: &Bound<'_>, mode: NameMode) -> Vec<Edit> {
             (Qualifier::Schema, Some(schema)) => {
                 let at = TokenRange { first: schema, last: schema };
                 edits.push(Edit::replace(at, vec![Piece::Database(index)]));
+            }
+            (Qualifier::Temporary, schema) => {
+                let at = TokenRange { first: schema.unwrap_or(table.first), last: table.last };
+                edits.push(Edit::replace(at, vec![Piece::Temporary(index)]));
             }
             (Qualifier::SchemaAndTable, None) => {
                 edits.push(Edit::replace(table, vec![Piece::TableName(index)]));
@@ -76,6 +103,7 @@ fn qualifier(reference: &Reference<'_>, mode: NameMode) -> Qualifier {
     }
     match mode {
         NameMode::Temporary | NameMode::TargetAliased => Qualifier::DropSchema,
+        NameMode::TemporaryPlain(_) => Qualifier::Temporary,
         NameMode::Target if reference.is_suffixed() => Qualifier::DropSchema,
         NameMode::TargetPlain if reference.is_suffixed() => Qualifier::SchemaAndTable,
         NameMode::Target | NameMode::TargetPlain => Qualifier::Schema,
@@ -96,13 +124,13 @@ fn table_edits(
         && match mode {
             NameMode::Temporary | NameMode::TargetAliased => true,
             NameMode::Target => reference.is_suffixed(),
-            NameMode::TargetPlain => false,
+            NameMode::TargetPlain | NameMode::TemporaryPlain(_) => false,
         };
     let mut alias = Vec::new();
     if adds_alias {
         alias.push(Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()));
     }
-    if mode == NameMode::Temporary {
+    if matches!(mode, NameMode::Temporary | NameMode::TemporaryPlain(_)) {
         let at = TokenRange { first: name.first, last: partitions_end };
         let pieces = [vec![Piece::Temporary(index)], alias].concat();
         let mut edits = vec![Edit::replace(at, pieces)];

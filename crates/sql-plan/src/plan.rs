@@ -4,10 +4,12 @@
 //! execution and say what to do.
 
 use crate::insert::{InsertPlan, InsertSelectPlan};
+use crate::load::LoadPlan;
 use crate::merge::Merge;
 use crate::read_back::ReadBack;
 use crate::reads::Reads;
 use crate::route::Route;
+use crate::scratch_write::{ScratchInsertPlan, ScratchWritePlan};
 use crate::template::Template;
 use crate::value::{ValueRef, Values};
 use base::sql_error::SqlError;
@@ -75,6 +77,10 @@ pub enum Plan {
     Insert(Box<InsertPlan>),
     /// INSERT and REPLACE of a query's rows.
     InsertSelect(Box<InsertSelectPlan>),
+    /// LOAD DATA LOCAL.
+    Load(Box<LoadPlan>),
+    /// INSERT and REPLACE whose rows must be made by a server before they can be placed.
+    ScratchInsert(Box<ScratchInsertPlan>),
     /// A change of definitions.
     Ddl(Box<DdlPlan>),
     /// Not about tables' rows: the session runs it from the syntax tree (SHOW, SET, USE, BEGIN …,
@@ -130,11 +136,14 @@ pub struct RoutedPlan {
     pub forward: Template,
     /// What is done when several places take part.
     pub many: Many,
-    /// New values for sharding keys (`UPDATE t SET k = …`): allowed when the row stays in its place.
+    /// New values for sharding keys (`UPDATE t SET k = …`): pushed down when the row stays in its
+    /// place; else `many` moves it.
     pub key_guard: Option<Route>,
     /// A read goes whole to one place when this execution's values happen to lead there
     /// (`ultimate_optimize`); else only when the statement's form says that they do.
     pub by_values: bool,
+    /// SQL_CALC_FOUND_ROWS: the server that runs it is asked for FOUND_ROWS().
+    pub counts_found: bool,
     /// What it is, for EXPLAIN.
     pub kind: RowKind,
 }
@@ -155,6 +164,8 @@ pub enum Many {
     Scatter(Box<Scatter>),
     /// The rows are brought together on one data node and the statement runs there.
     Scratch(Box<ScratchPlan>),
+    /// The same for a change of rows, which then goes back to where the rows are.
+    ScratchWrite(Box<ScratchWritePlan>),
     /// Refused, with the reason.
     Refused(SqlError),
 }
@@ -230,8 +241,10 @@ impl PlanTable {
 /// temporary table on one data node, and the statement runs there under the server's own rules.
 #[derive(Clone, Debug)]
 pub struct ScratchPlan {
-    /// One per table reference, in the order of [`RoutedPlan::tables`].
+    /// What is brought there.
     pub loads: Vec<Load>,
+    /// Conditions on loads by the values of others.
+    pub reductions: Vec<Reduction>,
     /// The statement with [`crate::template::Piece::Temporary`] in place of its tables.
     pub text: Template,
     /// Why it is of this kind, for EXPLAIN.
@@ -240,13 +253,25 @@ pub struct ScratchPlan {
     pub schema: String,
 }
 
-/// How one table reference is brought to the scratch node.
+/// How a table reference, or the result of a part of the statement, is brought to the scratch node.
 #[derive(Clone, Debug)]
 pub struct Load {
+    /// The number of its temporary table: that of the reference in [`RoutedPlan::tables`], or, for
+    /// results, one behind them all.
+    pub number: u32,
     /// The logical schema.
     pub schema: String,
-    /// `(column definitions)` of the temporary table, brackets included.
+    /// `(column definitions)` of the temporary table, brackets included; empty for results, whose
+    /// columns a server decides.
     pub definition: String,
+    /// The primary key of the temporary table, where it holds over all shards: rows are then read in
+    /// the order in which one server has them.
+    pub primary_key: Vec<String>,
+    /// Columns that the temporary table has a key on.
+    pub keys: Vec<String>,
+    /// The table is on the scratch node itself (at target 0) and can be read there, unless a
+    /// transaction is open, whose connection is another.
+    pub in_place: bool,
     /// The columns, in order.
     pub columns: Vec<String>,
     /// Where the rows are.
@@ -262,6 +287,51 @@ pub enum LoadSource {
     Shard(u32),
     /// Where the values say.
     Route(Box<Route>),
+    /// The rows of a query that runs by a plan of its own.
+    Query(Box<RoutedPlan>),
+    /// The rows of the load of this number.
+    Copy(u32),
+}
+
+/// `column IN (values)`, for a load whose rows are of no use without a partner among the rows of
+/// another load, once that one is loaded and its values are few. [`crate::template::Piece::Reduction`]
+/// stands in the load's text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reduction {
+    /// The number of the load that is made smaller.
+    pub load: u32,
+    /// The column that is compared, quoted, with its qualifier.
+    pub column: String,
+    /// The number of the load whose values it must have.
+    pub source: u32,
+    /// The place of the column there.
+    pub source_column: u32,
+    /// Which sharding key of the load it is, if it is one.
+    pub key: Option<u32>,
+    /// How the two compare.
+    pub family: Family,
+}
+
+/// What values of two columns are, so that their equality is equality of texts or numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Whole numbers.
+    Integer,
+    /// Dates.
+    Date,
+    /// Texts of one collation.
+    Text,
+}
+
+impl LoadSource {
+    /// The targets, in the load's own schema.
+    pub fn targets(&self, values: &Values<'_>) -> Result<Vec<Target>, SqlError> {
+        match self {
+            LoadSource::Shard(shard) => Ok(vec![Target { shard: *shard, suffix: 0 }]),
+            LoadSource::Route(route) => route.targets(values),
+            LoadSource::Query(_) | LoadSource::Copy(_) => Ok(Vec::new()),
+        }
+    }
 }
 
 /// What to do now, with the values of this execution.
@@ -300,6 +370,13 @@ pub enum Action<'p> {
         /// How.
         plan: &'p ScratchPlan,
         /// The targets of each load, in the order of its loads, in that load's schema.
+        sources: Vec<Vec<Target>>,
+    },
+    /// Load, run, and write the difference back.
+    ScratchWrite {
+        /// How.
+        plan: &'p ScratchWritePlan,
+        /// As in [`Action::Scratch`].
         sources: Vec<Vec<Target>>,
     },
 }
@@ -347,8 +424,10 @@ impl RoutedPlan {
         values: &Values<'_>,
     ) -> Result<Action<'p>, SqlError> {
         let one = crate::route::common_target(routes, values)?;
-        if let Some(guard) = &self.key_guard {
-            guard.check_stays(one, values)?;
+        if let Some(guard) = &self.key_guard
+            && !guard.stays(one, values)
+        {
+            return self.decide_many(schema, routes, values);
         }
         let is_allowed = |target: &Target| {
             forwardable.is_none_or(|allowed| allowed.get(target.shard as usize) == Some(&true))
@@ -378,15 +457,12 @@ impl RoutedPlan {
                 Ok(Action::Scatter { schema, targets, text, merge })
             }
             Many::Scratch(plan) => {
-                let sources = plan
-                    .loads
-                    .iter()
-                    .map(|load| match &load.source {
-                        LoadSource::Shard(shard) => Ok(vec![Target { shard: *shard, suffix: 0 }]),
-                        LoadSource::Route(route) => route.targets(values),
-                    })
-                    .collect::<Result<_, _>>()?;
-                Ok(Action::Scratch { plan, sources })
+                let sources = plan.loads.iter().map(|load| load.source.targets(values));
+                Ok(Action::Scratch { plan, sources: sources.collect::<Result<_, _>>()? })
+            }
+            Many::ScratchWrite(plan) => {
+                let sources = plan.loads.iter().map(|load| load.source.targets(values));
+                Ok(Action::ScratchWrite { plan, sources: sources.collect::<Result<_, _>>()? })
             }
             Many::Refused(error) => Err(error.clone()),
         }
@@ -412,6 +488,15 @@ pub struct DdlPlan {
     pub sequence_start: Option<(String, ValueRef)>,
     /// Tables whose sequence is to be forgotten (dropped, truncated: it starts again).
     pub sequence_reset: Vec<String>,
+    /// Physical tables that are changed already are no error (`allow_alter_rerun`).
+    pub rerun: bool,
+    /// A column that becomes AUTO_INCREMENT: rows without a value get one, each another, and the
+    /// sequence begins above all.
+    pub numbered: Option<String>,
+    /// What is changed after this, as a change of its own.
+    pub then: Option<Box<DdlPlan>>,
+    /// The error with which the statement ends although it changed something.
+    pub error_after: Option<SqlError>,
 }
 
 /// One statement of a DDL, for all physical tables of one logical table.

@@ -15,6 +15,9 @@ pub struct PlanContext<'a> {
     pub current_schema: Option<&'a str>,
     /// How the statement was lexed.
     pub mode: &'a LexMode,
+    /// Physical tables keep their own names in what data nodes get: under LOCK TABLES they can be
+    /// used by no other.
+    pub plain_names: bool,
 }
 
 /// A statement with everything that planning looks at.
@@ -31,7 +34,20 @@ impl<'s> Subject<'s> {
     /// A walk over this statement.
     pub fn binder(&self) -> Binder<'s> {
         let context = self.context;
-        Binder::new(self.src, self.tokens, self.snapshot, context.current_schema)
+        let binder =
+            Binder::new(self.src, self.tokens, self.snapshot, context.current_schema);
+        binder.with_plain_names(context.plain_names)
+    }
+
+    /// A token's text; nothing behind the end.
+    pub fn word(&self, token: u32) -> &'s [u8] {
+        let span = self.tokens.tokens().get(token as usize).map(|token| token.span());
+        span.map(|span| span.of(self.src)).unwrap_or_default()
+    }
+
+    /// A token's kind.
+    pub fn kind(&self, token: u32) -> Option<sql_syntax::TokenKind> {
+        self.tokens.tokens().get(token as usize).map(|token| token.kind)
     }
 
     /// The tokens of the whole statement.
@@ -90,8 +106,9 @@ pub fn plan(
         Statement::RenameTable(pairs) => ddl::rename_table(&subject, pairs)?,
         Statement::CreateIndex(create) => ddl::create_index(&subject, create)?,
         Statement::DropIndex(drop) => ddl::drop_index(&subject, drop)?,
-        Statement::Load(_) => return Err(unsupported("LOAD DATA")),
-        Statement::CreateView(_) | Statement::DropView(_) => return Err(unsupported("a view")),
+        Statement::Load(load) => crate::load::plan(&subject, load)?,
+        Statement::CreateView(view) => ddl::view::create_view(&subject, view)?,
+        Statement::DropView(drop) => ddl::view::drop_view(&subject, drop)?,
         Statement::Call(_) => return Err(unsupported("a stored procedure")),
         Statement::Handler(_) => return Err(unsupported("HANDLER")),
         _ => Made::session(),
@@ -99,12 +116,13 @@ pub fn plan(
     check_named_locks(&made)?;
     let reads = crate::reads::of(&made, tokens, text);
     let read_back = crate::read_back::of(parsed, text, tokens, made.uses);
+    let (made, hinted) = crate::hint::apply(&subject, made)?;
     Ok(Planned {
         reads,
         read_back,
         plan: made.plan,
         cacheable: made.cacheable,
-        access: access::access(&parsed.stmt, text, context.current_schema),
+        access: [access::access(&parsed.stmt, text, context.current_schema), hinted].concat(),
         read_only: made.read_only,
         locking: made.locking,
         uses: made.uses,

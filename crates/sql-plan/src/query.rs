@@ -52,9 +52,23 @@ pub(crate) fn routed(
     statement: &Statement,
     range: TokenRange,
 ) -> Result<(RoutedPlan, bool), SqlError> {
+    routed_as(subject, bound, query, statement, range, Vec::new())
+}
+
+/// The same, where `aliases` give the columns names; without them they keep theirs.
+pub(crate) fn routed_as(
+    subject: &Subject<'_>,
+    bound: &Bound<'_>,
+    query: &Query,
+    statement: &Statement,
+    range: TokenRange,
+    aliases: Vec<crate::template::Edit>,
+) -> Result<(RoutedPlan, bool), SqlError> {
     let places = Places::of(bound);
     let mut edits = name_edits(bound, NameMode::Target);
-    let mut cacheable = keep_column_names(bound, query, &mut edits);
+    let mut cacheable = aliases.is_empty() && keep_column_names(bound, query, &mut edits)
+        || !aliases.is_empty();
+    edits.extend(aliases);
     let forward = Template::edited(range, edits.clone());
     let never = Many::Refused(refused("the statement has one place to run"));
     let (home, many) = match places.home {
@@ -65,7 +79,7 @@ pub(crate) fn routed(
         places::Found::One(home) => (home, never),
         places::Found::Sharded { ref schema, ref forwardable } => {
             let (routes, many, same) =
-                many(bound, query, statement, range, &edits, forwardable.is_some());
+                many(subject, bound, query, (statement, range), &edits, forwardable.is_some());
             cacheable &= same;
             check_keys_given(subject, &routes)?;
             let (schema, forwardable) = (schema.clone(), forwardable.clone());
@@ -78,7 +92,7 @@ pub(crate) fn routed(
                 .collect();
             check_keys_given(subject, &routes)?;
             let reason = "tables of one statement are on different data nodes";
-            let (plan, same) = scratch(bound, statement, query, range, reason);
+            let (plan, same) = scratch(subject, bound, (statement, query, range), reason);
             cacheable &= same;
             (Home::Apart, Many::Scratch(Box::new(plan)))
         }
@@ -91,6 +105,7 @@ pub(crate) fn routed(
         key_guard: None,
         by_values: !query.locks.is_empty()
             || subject.snapshot.parameters.get_boolean("ultimate_optimize"),
+        counts_found: query.as_select().is_some_and(|select| select.calc_found_rows),
         kind: RowKind::Read,
     };
     Ok((plan, cacheable))
@@ -100,10 +115,10 @@ type ManyPlan = (Vec<Route>, Many, bool);
 
 /// What is done when the keys lead to several places.
 fn many(
+    subject: &Subject<'_>,
     bound: &Bound<'_>,
     query: &Query,
-    statement: &Statement,
-    range: TokenRange,
+    (statement, range): (&Statement, TokenRange),
     names: &[crate::template::Edit],
     some_shards_only: bool,
 ) -> ManyPlan {
@@ -122,7 +137,7 @@ fn many(
                 let error = refused("SELECT ... INTO over several shards is not supported");
                 return (routes, Many::Refused(error), true);
             }
-            let (plan, cacheable) = scratch(bound, statement, query, range, reason);
+            let (plan, cacheable) = scratch(subject, bound, (statement, query, range), reason);
             (routes, Many::Scratch(Box::new(plan)), cacheable)
         }
     }

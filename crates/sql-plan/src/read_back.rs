@@ -1,5 +1,5 @@
 //! What a statement changes of its session on the connection that it runs on: user variables that it
-//! assigns, LAST_INSERT_ID(expr), the count behind SQL_CALC_FOUND_ROWS. Such a statement runs at one
+//! assigns, LAST_INSERT_ID(expr). Such a statement runs at one
 //! place, and afterwards these are read back from there.
 
 use crate::plan::Uses;
@@ -16,8 +16,6 @@ pub struct ReadBack {
     pub variables: Vec<String>,
     /// LAST_INSERT_ID(): it calls the function with an argument.
     pub insert_id: bool,
-    /// FOUND_ROWS(): it says SQL_CALC_FOUND_ROWS.
-    pub found_rows: bool,
 }
 
 /// What a statement changes; `None` for nearly all.
@@ -27,14 +25,12 @@ pub(crate) fn of(
     tokens: &TokenBuf,
     uses: Uses,
 ) -> Option<Arc<ReadBack>> {
-    let found_rows = matches!(&parsed.stmt, Statement::Query(query) if counts_found_rows(query));
-    if !uses.user_variables && !uses.connection_state && !found_rows {
+    if !uses.user_variables && !uses.connection_state {
         return None;
     }
     let read_back = ReadBack {
         variables: assigned(&parsed.stmt, src, tokens),
         insert_id: uses.connection_state && sets_insert_id(src, tokens),
-        found_rows,
     };
     (read_back != ReadBack::default()).then(|| Arc::new(read_back))
 }
@@ -44,10 +40,6 @@ pub(crate) fn into_variables(query: &Query) -> bool {
     let inner = query.as_select().and_then(|select| select.into.as_ref());
     let into = query.into.as_ref().or(inner);
     into.is_some_and(|into| matches!(into.kind, IntoKind::Vars(_)))
-}
-
-fn counts_found_rows(query: &Query) -> bool {
-    query.as_select().is_some_and(|select| select.calc_found_rows)
 }
 
 /// The user variables that a statement assigns.

@@ -2,7 +2,6 @@
 //! holes for values; asked with the values of one execution it gives targets. It may give too many,
 //! never too few: every part that says nothing about a key counts as "anywhere".
 
-use crate::insert::key_names;
 use crate::value::{ValueRef, Values};
 use base::sql_error::{NOT_SUPPORTED, SqlError};
 use std::collections::BTreeSet;
@@ -66,6 +65,8 @@ pub enum Condition {
     And(Vec<Condition>),
     /// At least one holds.
     Or(Vec<Condition>),
+    /// Whatever the keys are: these shards, all tables in them (a hint).
+    Shards(Vec<u32>),
 }
 
 impl Condition {
@@ -228,6 +229,10 @@ impl Router {
                 .map(|part| self.set(part, values))
                 .fold(TargetSet::All, TargetSet::intersect),
             Condition::Or(parts) => self.union(parts.iter().map(|part| self.set(part, values))),
+            Condition::Shards(shards) => {
+                let all = self.rule.all_targets(self.shards).into_iter();
+                TargetSet::of(all.filter(|target| shards.contains(&target.shard)))
+            }
         }
     }
 
@@ -253,28 +258,26 @@ impl Route {
         })
     }
 
-    /// For a statement that assigns key columns: refuses it unless its rows stay in the one target
-    /// that they are in.
-    pub(crate) fn check_stays(
+    /// The targets where one of its keys has one of these values too.
+    pub fn targets_among(
         &self,
-        target: Option<Target>,
+        key: u32,
+        among: Vec<SqlValue>,
         values: &Values<'_>,
-    ) -> Result<(), SqlError> {
-        let stays = match (target, self.router.set(&self.condition, values)) {
+    ) -> Result<Vec<Target>, SqlError> {
+        let among = among.into_iter().map(ValueRef::Const).collect();
+        let given = Condition::In { key: key as usize, values: among };
+        let condition = Condition::all([self.condition.clone(), given]);
+        Route { router: self.router.clone(), condition }.targets(values)
+    }
+
+    /// For a statement that assigns key columns: whether its rows stay in the one target that they
+    /// are in.
+    pub(crate) fn stays(&self, target: Option<Target>, values: &Values<'_>) -> bool {
+        match (target, self.router.set(&self.condition, values)) {
             (Some(target), TargetSet::Some(targets)) => targets.contains(&target),
-            _ => false,
-        };
-        if stays {
-            return Ok(());
+            _ => self.router.shards * self.router.rule.tables_per_shard == 1,
         }
-        Err(SqlError::new(
-            NOT_SUPPORTED,
-            format!(
-                "changing the value of sharding key {} would move rows to another shard, which is \
-                 not supported; delete the rows and insert them again",
-                key_names(&self.router.columns)
-            ),
-        ))
     }
 }
 
@@ -283,6 +286,9 @@ impl Route {
     /// there is one target.
     pub(crate) fn is_pinned(&self) -> bool {
         let places = self.router.shards * self.router.rule.tables_per_shard;
+        if let Condition::Shards(shards) = &self.condition {
+            return shards.len() == 1 && self.router.rule.tables_per_shard == 1;
+        }
         let pins = |part: &Condition, wanted: usize| match part {
             Condition::Equal { key, .. } | Condition::Null { key } => *key == wanted,
             _ => false,

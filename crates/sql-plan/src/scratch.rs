@@ -1,40 +1,156 @@
 //! Scratch plans: what of each table reference must be brought to one data node so that the
-//! statement gives the same answer there. Conditions are pushed down only where dropping a row early
-//! cannot be seen: not to the optional side of an outer join.
+//! statement gives the same answer there. Parts that run by themselves bring their results instead
+//! (`results`). Conditions are pushed down only where dropping a row early cannot be seen: not to the
+//! optional side of an outer join; partners of joins are conditions too (`partners`).
+
+mod columns;
+mod partners;
+mod results;
 
 use crate::bind::{Bound, Reference, What};
 use crate::expr;
 use crate::keys::route_of_reference;
-use crate::names::{NameMode, name_edits, number};
-use crate::plan::{Load, LoadSource, ScratchPlan};
-use crate::template::{Piece, Template, TokenRange, push_quoted, quoted};
-use sql_syntax::ast::{ColumnRef, Expr, ExprKind, LockStrength, Query};
-use sql_syntax::visit;
-use topology::model::{Column, ColumnClass};
+use crate::names::{NameMode, keep_column_names, name_edits, number};
+use crate::plan::{Load, LoadSource, Reduction, ScratchPlan};
+use crate::planner::Subject;
+use crate::template::{Edit, Piece, Template, TokenRange};
+pub(crate) use columns::{definition, needed_columns};
+use columns::{exact_item, primary_key};
+use partners::Partners;
+use results::ResultPart;
+use sql_syntax::ast::{Expr, ExprKind, LockStrength, Query, Statement};
+use topology::model::Column;
 
-/// The scratch plan of a query.
+/// The scratch plan of a query whose text is the tokens `range`.
 pub(crate) fn scratch(
+    subject: &Subject<'_>,
     bound: &Bound<'_>,
-    statement: &sql_syntax::ast::Statement,
-    query: &Query,
-    range: TokenRange,
+    (statement, query, range): (&Statement, &Query, TokenRange),
     reason: &'static str,
 ) -> (ScratchPlan, bool) {
     let needed = needed_columns(bound, statement);
+    let mut parts = results::find(subject, bound, query);
+    let mut edits = name_edits(bound, NameMode::Temporary);
+    // Results have the numbers behind the references'.
+    let mut results = Vec::new();
+    let mut places = Vec::new();
+    let mut next = number(bound.refs.len());
+    for part in &parts {
+        let first = next;
+        for used in &part.uses {
+            let (before, after) = used.around.clone();
+            let pieces = vec![Piece::Text(before), Piece::Temporary(next), Piece::Text(after)];
+            places.push((used.at, Edit::replace(used.at, pieces)));
+            results.push(Result { number: next, token: used.token, range: part.range });
+            next += 1;
+        }
+        if !part.uses.iter().any(|used| covers(used.at, part.range)) {
+            let nothing = vec![Piece::text("SELECT 1")];
+            places.push((part.range, Edit::replace(part.range, nothing)));
+        }
+        debug_assert!(first < next, "a part is used");
+    }
+    let mut cacheable = {
+        edits.extend(places.iter().map(|(_, edit)| edit.clone()));
+        keep_column_names(bound, query, &mut edits)
+    };
+    let is_replaced = |edit: &Edit| {
+        places.iter().any(|(at, own)| own != edit && covers(*at, edit.at))
+    };
+    edits.retain(|edit| !is_replaced(edit));
+    let schema = home_schema(bound);
+    let mut partners = Partners::new(bound, &results, &parts, &schema, query.locks.is_empty());
+    let mut loads = result_loads(&mut parts, &results, &partners, &mut cacheable);
     let lock = query.locks.first().map(|lock| match lock.strength {
         LockStrength::Update => " FOR UPDATE",
         LockStrength::Share | LockStrength::ShareMode => " LOCK IN SHARE MODE",
     });
-    let loads =
-        (0..bound.refs.len()).map(|index| load(bound, index, &needed[index], lock)).collect();
-    let mut edits = name_edits(bound, NameMode::Temporary);
-    let cacheable = crate::names::keep_column_names(bound, query, &mut edits);
-    let schema = bound.refs.first().map(|reference| reference.schema.name.clone());
+    for index in 0..bound.refs.len() {
+        if partners.is_loaded(index) {
+            loads.push(load(bound, index, &needed[index], lock, &mut partners));
+        }
+    }
+    let mut reductions: Vec<Reduction> = partners.reductions;
+    // A table's column has another place in its load.
+    for reduction in &mut reductions {
+        let Some(reference) = bound.refs.get(reduction.source as usize) else { continue };
+        let name = &reference.table.columns[reduction.source_column as usize].name;
+        let load = loads.iter().find(|load| load.number == reduction.source);
+        let at = load.and_then(|load| load.columns.iter().position(|own| own == name));
+        reduction.source_column = at.map_or(u32::MAX, number);
+    }
     let text = Template::edited(range, edits);
-    (ScratchPlan { loads, text, reason, schema: schema.unwrap_or_default() }, cacheable)
+    (ScratchPlan { loads, reductions, text, reason, schema }, cacheable)
 }
 
-fn load(bound: &Bound<'_>, index: usize, columns: &[usize], lock: Option<&str>) -> Load {
+/// A result's place in the statement.
+struct Result {
+    number: u32,
+    /// The token by which blocks know it; 0 for sub-queries.
+    token: u32,
+    range: TokenRange,
+}
+
+fn covers(outer: TokenRange, inner: TokenRange) -> bool {
+    outer.first <= inner.first && inner.last <= outer.last
+}
+
+/// The schema on whose first shard's data node the statement runs: where most is already.
+fn home_schema(bound: &Bound<'_>) -> String {
+    let single = bound.refs.iter().find(|reference| reference.is_single());
+    let home = single.or(bound.refs.first());
+    home.map(|reference| reference.schema.name.clone()).unwrap_or_default()
+}
+
+fn result_loads(
+    parts: &mut Vec<ResultPart>,
+    results: &[Result],
+    partners: &Partners<'_, '_>,
+    cacheable: &mut bool,
+) -> Vec<Load> {
+    let mut loads = Vec::new();
+    let mut results = results.iter();
+    for part in std::mem::take(parts) {
+        *cacheable &= part.cacheable;
+        let schema = match &part.plan.home {
+            crate::plan::Home::Sharded { schema, .. } => schema.clone(),
+            _ => String::new(),
+        };
+        let columns: Vec<String> =
+            part.names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let text = part.plan.forward.clone();
+        let mut first = None;
+        let mut plan = Some(part.plan);
+        for _ in &part.uses {
+            let Some(result) = results.next() else { break };
+            let source = match (first, plan.take()) {
+                (None, Some(plan)) => LoadSource::Query(Box::new(plan)),
+                (first, _) => LoadSource::Copy(first.unwrap_or_default()),
+            };
+            first.get_or_insert(result.number);
+            loads.push(Load {
+                number: result.number,
+                schema: schema.clone(),
+                definition: String::new(),
+                primary_key: Vec::new(),
+                keys: partners.result_keys(result.number, &columns, &part.numbers),
+                in_place: false,
+                columns: columns.clone(),
+                source,
+                text: text.clone(),
+            });
+        }
+    }
+    loads
+}
+
+fn load(
+    bound: &Bound<'_>,
+    index: usize,
+    columns: &[usize],
+    lock: Option<&str>,
+    partners: &mut Partners<'_, '_>,
+) -> Load {
     let reference = &bound.refs[index];
     let columns: Vec<&Column> =
         columns.iter().map(|column| &reference.table.columns[*column]).collect();
@@ -42,40 +158,45 @@ fn load(bound: &Bound<'_>, index: usize, columns: &[usize], lock: Option<&str>) 
         Some(route) => LoadSource::Route(Box::new(route)),
         None => LoadSource::Shard(0),
     };
+    let in_place = partners.is_in_place(index);
+    let primary_key = primary_key(reference).unwrap_or_default();
+    let mut keys = partners.keys(index, &columns);
+    keys.retain(|key| Some(key) != primary_key.first());
     Load {
+        number: number(index),
         schema: reference.schema.name.clone(),
         definition: definition(&columns),
+        primary_key,
+        keys,
+        in_place,
         columns: columns.iter().map(|column| column.name.clone()).collect(),
         source,
-        text: load_text(bound, index, &columns, lock),
+        text: load_text(bound, index, &columns, lock, partners),
     }
 }
 
-fn load_text(bound: &Bound<'_>, index: usize, columns: &[&Column], lock: Option<&str>) -> Template {
+fn load_text(
+    bound: &Bound<'_>,
+    index: usize,
+    columns: &[&Column],
+    lock: Option<&str>,
+    partners: &mut Partners<'_, '_>,
+) -> Template {
     let reference = &bound.refs[index];
     let mut select = b"SELECT ".to_vec();
     for (place, column) in columns.iter().enumerate() {
         if place > 0 {
             select.extend_from_slice(b", ");
         }
-        push_quoted(column.name.as_bytes(), &mut select);
+        select.extend_from_slice(&exact_item(column));
     }
-    select.extend_from_slice(b" FROM ");
-    let mut pieces = vec![Piece::Text(select), Piece::Table(number(index))];
-    if let Some(partitions) = partition_tokens(bound, reference) {
-        pieces.push(Piece::text(" "));
-        pieces.push(Piece::Tokens(partitions));
-    }
-    pieces.push(Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()));
+    let mut pieces = vec![Piece::Text(select)];
+    pieces.extend(from_where(bound, index));
+    pieces.extend(partners.conditions(index));
     let mut word = " WHERE ";
-    for conjunct in bound.conditions(reference.block) {
-        let What::Expr(condition) = &conjunct.what else { continue };
-        if conjunct.before_joins.contains(&index) && is_about(bound, index, condition) {
-            pieces.push(Piece::text(word));
-            pieces.push(Piece::text("("));
-            pieces.push(Piece::Tokens(bound.range(condition.span)));
-            pieces.push(Piece::text(")"));
-            word = " AND ";
+    for piece in &mut pieces {
+        if *piece == Piece::Text(AND_MARK.to_vec()) {
+            *piece = Piece::text(std::mem::replace(&mut word, " AND "));
         }
     }
     if let Some(lock) = lock
@@ -87,8 +208,32 @@ fn load_text(bound: &Bound<'_>, index: usize, columns: &[&Column], lock: Option<
     Template::made(pieces, name_edits(bound, NameMode::TargetAliased))
 }
 
+/// Stands where WHERE or AND will.
+const AND_MARK: &[u8] = b"\0and";
+
+/// `FROM table` with the conditions that speak of it alone.
+fn from_where(bound: &Bound<'_>, index: usize) -> Vec<Piece> {
+    let reference = &bound.refs[index];
+    let mut pieces = vec![Piece::text(" FROM "), Piece::Table(number(index))];
+    if let Some(partitions) = partition_tokens(bound, reference) {
+        pieces.push(Piece::text(" "));
+        pieces.push(Piece::Tokens(partitions));
+    }
+    pieces.extend(crate::names::alias_piece(bound, reference));
+    for conjunct in bound.conditions(reference.block) {
+        let What::Expr(condition) = &conjunct.what else { continue };
+        if conjunct.before_joins.contains(&index) && is_about(bound, index, condition) {
+            pieces.push(Piece::Text(AND_MARK.to_vec()));
+            pieces.push(Piece::text("("));
+            pieces.push(Piece::Tokens(bound.range(condition.span)));
+            pieces.push(Piece::text(")"));
+        }
+    }
+    pieces
+}
+
 /// PARTITION (…) or FOR SYSTEM_TIME … after the table's name.
-fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<TokenRange> {
+pub(crate) fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<TokenRange> {
     let table = reference.table_ref?;
     if let Some(system_time) = table.system_time {
         return Some(bound.range(system_time));
@@ -98,7 +243,7 @@ fn partition_tokens(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<Toke
 }
 
 /// Whether a condition speaks of this reference alone and may be asked of its rows early.
-fn is_about(bound: &Bound<'_>, index: usize, condition: &Expr) -> bool {
+pub(crate) fn is_about(bound: &Bound<'_>, index: usize, condition: &Expr) -> bool {
     let block = bound.refs[index].block;
     let speaks_of_others = expr::any(condition, &|part| match &part.kind {
         ExprKind::Column(column) => {
@@ -111,106 +256,4 @@ fn is_about(bound: &Bound<'_>, index: usize, condition: &Expr) -> bool {
         && !expr::has_query(condition)
         && !expr::is_random(condition, bound.src)
         && !expr::has_aggregate(condition, bound.src)
-}
-
-/// The columns of each reference that the statement can name.
-fn needed_columns(bound: &Bound<'_>, statement: &sql_syntax::ast::Statement) -> Vec<Vec<usize>> {
-    let mut stars = Stars { src: bound.src, bare: false, of: Vec::new(), natural: false };
-    let mut names: Vec<(Option<Vec<u8>>, Vec<u8>)> = Vec::new();
-    visit::for_each_column(statement, |column: &ColumnRef| {
-        names.push((
-            column.table.map(|table| table.name(bound.src).into_owned()),
-            column.name.name(bound.src).into_owned(),
-        ));
-    });
-    collect_stars(bound, &mut stars);
-    bound
-        .refs
-        .iter()
-        .map(|reference| {
-            let alias = reference.alias.as_bytes();
-            let all = stars.natural
-                || (stars.bare_in(bound, reference))
-                || stars.of.iter().any(|star| star.eq_ignore_ascii_case(alias));
-            let using = &bound.blocks[reference.block].using;
-            let is_named = |column: &Column| {
-                names.iter().any(|(table, name)| {
-                    name.eq_ignore_ascii_case(column.name.as_bytes())
-                        && table.as_ref().is_none_or(|table| table.eq_ignore_ascii_case(alias))
-                }) || using.iter().any(|name| name.eq_ignore_ascii_case(&column.name))
-            };
-            let columns = reference.table.columns.iter().enumerate();
-            let mut needed: Vec<usize> = columns
-                .filter(|(_, column)| is_named(column) || (all && !column.invisible))
-                .map(|(index, _)| index)
-                .collect();
-            if needed.is_empty() {
-                needed.push(0);
-            }
-            needed
-        })
-        .collect()
-}
-
-/// Stars of select lists.
-struct Stars<'s> {
-    src: &'s [u8],
-    bare: bool,
-    of: Vec<Vec<u8>>,
-    natural: bool,
-}
-
-impl Stars<'_> {
-    fn bare_in(&self, bound: &Bound<'_>, reference: &Reference<'_>) -> bool {
-        self.bare
-            && bound.blocks[reference.block].select.is_none_or(|select| {
-                select.items.iter().any(|item| {
-                    matches!(item, sql_syntax::ast::SelectItem::Star { table: None, .. })
-                })
-            })
-    }
-}
-
-fn collect_stars(bound: &Bound<'_>, stars: &mut Stars<'_>) {
-    for block in &bound.blocks {
-        let Some(select) = block.select else {
-            stars.bare |= block.set_operand; // `TABLE t`
-            continue;
-        };
-        for item in &select.items {
-            match item {
-                sql_syntax::ast::SelectItem::Star { table: Some(table), .. } => {
-                    stars.of.push(table.name(stars.src).into_owned());
-                }
-                sql_syntax::ast::SelectItem::Star { table: None, .. } => stars.bare = true,
-                sql_syntax::ast::SelectItem::Expr { .. } => {}
-            }
-        }
-        stars.natural |= select.from.iter().any(has_natural_join);
-    }
-}
-
-fn has_natural_join(table: &sql_syntax::ast::TableExpr) -> bool {
-    use sql_syntax::ast::TableExpr;
-    match table {
-        TableExpr::Join(join) => {
-            join.natural || has_natural_join(&join.left) || has_natural_join(&join.right)
-        }
-        TableExpr::Nested { tables, .. } => tables.iter().any(has_natural_join),
-        _ => false,
-    }
-}
-
-/// The column definitions of a temporary table, brackets included.
-fn definition(columns: &[&Column]) -> String {
-    let columns = columns.iter().map(|column| {
-        let collation = match (&column.class, &column.collation) {
-            (ColumnClass::Text, Some(collation)) => format!(" COLLATE {collation}"),
-            _ => String::new(),
-        };
-        let null = if column.nullable { "NULL" } else { "NOT NULL" };
-        let name = String::from_utf8_lossy(&quoted(&column.name)).into_owned();
-        format!("{name} {}{collation} {null}", column.column_type)
-    });
-    format!("({})", columns.collect::<Vec<_>>().join(", "))
 }

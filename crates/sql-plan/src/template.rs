@@ -77,8 +77,15 @@ pub enum Piece {
     TableName(u32),
     /// `` `database` `` alone.
     Database(u32),
+    /// A name with the target's number behind it.
+    Suffixed(String),
+    /// The text of the target's shard.
+    ByShard(std::sync::Arc<[Vec<u8>]>),
     /// The temporary table of this load.
     Temporary(u32),
+    /// The condition of this reduction of a scratch plan, or TRUE; written by [`Fill::temporary`]
+    /// under the number [`REDUCTIONS_FROM`] and this one.
+    Reduction(u32),
     /// A copy of tokens of the source, with the edits inside them.
     Tokens(TokenRange),
     /// The sum of these values: a pushed-down LIMIT (offset + count).
@@ -118,6 +125,9 @@ pub enum SessionValue {
     /// @@error_count
     ErrorCount,
 }
+
+/// Temporary tables have numbers below this; above it are reductions.
+pub const REDUCTIONS_FROM: u32 = 1 << 20;
 
 /// Where a template's holes are filled from.
 #[derive(Clone, Copy)]
@@ -242,14 +252,23 @@ impl Template {
 
     /// The text as EXPLAIN shows it: logical names, `?0` for the first literal or parameter.
     pub(crate) fn explained(&self, values: &Values<'_>, tables: &[PlanTable]) -> String {
-        let session = |value: SessionValue, out: &mut Vec<u8>| {
-            out.extend_from_slice(format!("{value:?}()").as_bytes());
-        };
         let temporary = |load: u32, out: &mut Vec<u8>| {
             out.extend_from_slice(format!("temp_{load}").as_bytes());
         };
-        let fill =
-            Fill { values, tables, session: &session, temporary: &temporary, inline_params: false };
+        self.explained_with(values, tables, &temporary)
+    }
+
+    /// The same, where temporary tables and reductions are written by `temporary`.
+    pub(crate) fn explained_with(
+        &self,
+        values: &Values<'_>,
+        tables: &[PlanTable],
+        temporary: &dyn Fn(u32, &mut Vec<u8>),
+    ) -> String {
+        let session = |value: SessionValue, out: &mut Vec<u8>| {
+            out.extend_from_slice(format!("{value:?}()").as_bytes());
+        };
+        let fill = Fill { values, tables, session: &session, temporary, inline_params: false };
         let mut out = Rendered::default();
         let target = Target { shard: 0, suffix: 0 };
         let (range, edits) = match (self.range, self.edits.split_first()) {

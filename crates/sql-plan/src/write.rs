@@ -1,6 +1,7 @@
 //! UPDATE and DELETE. The text goes to every target that can hold matching rows; counts are added
-//! up. What would need rows of one shard to change rows of another is refused, and so is what would
-//! move a row: never half a change.
+//! up. What needs rows of one shard to change rows of another, or of all shards to choose some, and
+//! what moves rows or could change copies differently, goes by way of temporary tables
+//! (`scratch_write`).
 
 use crate::bind::walk::Binder;
 use crate::bind::{Bound, What};
@@ -14,30 +15,41 @@ use crate::planner::{Made, Subject, refused};
 use crate::query::check_keys_given;
 use crate::query::places::{Found, Places};
 use crate::route::{Condition, Route};
-use crate::template::{Edit, Template};
+use crate::scratch_write::{Wish, scratch_write};
+use crate::template::{Edit, Template, TokenRange};
 use base::sql_error::SqlError;
-use sql_syntax::ast::{Assignment, Delete, Expr, TableExpr, Update};
+use sql_syntax::ast::{Assignment, Delete, Expr, ExprKind, Limit, OrderItem, TableExpr, Update};
 
 /// What UPDATE and DELETE have in common.
 struct Change<'s> {
-    verb: &'static str,
     tables: &'s [TableExpr],
     /// References whose rows change.
     written: Vec<usize>,
     /// Expressions besides the conditions.
     exprs: Vec<&'s Expr>,
-    /// ORDER BY or LIMIT is written.
-    ordered_or_limited: bool,
-    limited: bool,
+    order_by: &'s [OrderItem],
+    limit: Option<&'s Limit>,
     returning: bool,
+    /// IGNORE where keys change: rows that are not chosen count too.
+    meets_rows: bool,
+    /// How tables are named where the statement runs over temporary tables.
+    temporary: NameMode,
+}
+
+impl Change<'_> {
+    /// The order decides what becomes of the rows.
+    fn order_matters(&self, bound: &Bound<'_>) -> bool {
+        self.limit.is_some()
+            || (!self.order_by.is_empty() && (self.returning || bound.facts.assigns_variables))
+    }
 }
 
 /// Plans an UPDATE.
 pub(crate) fn plan_update(subject: &Subject<'_>, update: &Update) -> Result<Made, SqlError> {
-    if update.with.is_some() {
-        return Err(refused("WITH before UPDATE is not supported"));
-    }
     let mut binder = subject.binder();
+    if let Some(with) = &update.with {
+        binder.with(with, None)?;
+    }
     let block = binder.open_block(None);
     binder.from(&update.tables, update.selection.as_ref(), block)?;
     for assignment in &update.assignments {
@@ -49,24 +61,25 @@ pub(crate) fn plan_update(subject: &Subject<'_>, update: &Update) -> Result<Made
     let multi = update.single_table().is_none();
     let written = written_by(&bound, block, &update.assignments, multi)?;
     let change = Change {
-        verb: "UPDATE",
         tables: &update.tables,
         exprs: update.assignments.iter().map(|assignment| &assignment.value).collect(),
-        ordered_or_limited: update.limit.is_some() || !update.order_by.is_empty(),
-        limited: update.limit.is_some(),
+        order_by: &update.order_by,
+        limit: update.limit.as_ref(),
         returning: false,
+        meets_rows: update.ignore && changes_keys(&bound, block, &update.assignments),
+        temporary: NameMode::Temporary,
         written,
     };
-    let guard = key_guard(&bound, block, &change, &update.assignments)?;
+    let guard = key_guard(&bound, block, &update.assignments);
     finish(subject, &bound, block, &change, guard, NameMode::Target)
 }
 
 /// Plans a DELETE.
 pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made, SqlError> {
-    if delete.with.is_some() {
-        return Err(refused("WITH before DELETE is not supported"));
-    }
     let mut binder = subject.binder();
+    if let Some(with) = &delete.with {
+        binder.with(with, None)?;
+    }
     let block = binder.open_block(None);
     binder.from(&delete.tables, delete.selection.as_ref(), block)?;
     for target in &delete.targets {
@@ -75,7 +88,7 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
     walk_tail(&mut binder, block, &delete.order_by, delete.limit.as_ref())?;
     let bound = binder.finish();
     let single = delete.single_table();
-    let written = match single {
+    let written: Vec<usize> = match single {
         Some(_) => bound.refs_of(block).collect(),
         None => delete
             .targets
@@ -87,14 +100,19 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
             })
             .collect(),
     };
+    let temporary = match (single, written.first()) {
+        (Some(_), Some(target)) => NameMode::TemporaryPlain(*target),
+        _ => NameMode::Temporary,
+    };
     let change = Change {
-        verb: "DELETE",
         tables: &delete.tables,
         written,
         exprs: Vec::new(),
-        ordered_or_limited: delete.limit.is_some() || !delete.order_by.is_empty(),
-        limited: delete.limit.is_some(),
+        order_by: &delete.order_by,
+        limit: delete.limit.as_ref(),
         returning: delete.returning_span.is_some(),
+        meets_rows: false,
+        temporary,
     };
     let mode = if single.is_some() { NameMode::TargetPlain } else { NameMode::TargetAliased };
     finish(subject, &bound, block, &change, None, mode)
@@ -103,8 +121,8 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
 fn walk_tail<'s>(
     binder: &mut Binder<'s>,
     block: usize,
-    order_by: &'s [sql_syntax::ast::OrderItem],
-    limit: Option<&'s sql_syntax::ast::Limit>,
+    order_by: &'s [OrderItem],
+    limit: Option<&'s Limit>,
 ) -> Result<(), SqlError> {
     for item in order_by {
         binder.expr(&item.expr, block)?;
@@ -113,6 +131,18 @@ fn walk_tail<'s>(
         binder.expr(expr, block)?;
     }
     Ok(())
+}
+
+/// Whether a column of a unique key is assigned.
+fn changes_keys(bound: &Bound<'_>, block: usize, assignments: &[Assignment]) -> bool {
+    assignments.iter().any(|assignment| {
+        bound.resolve(block, &assignment.column).is_none_or(|column| {
+            let table = bound.refs[column.reference].table;
+            let name = &bound.column(column).name;
+            let mut keys = table.unique_keys.iter().chain(std::iter::once(&table.primary_key));
+            keys.any(|key| key.iter().any(|part| part.eq_ignore_ascii_case(name)))
+        })
+    })
 }
 
 /// The references that assignments write.
@@ -141,35 +171,31 @@ fn written_by(
     Ok(written)
 }
 
-/// Assignments to key columns become a condition that the new values must satisfy: the row stays.
+/// Assignments to key columns become a condition: where the new values satisfy it, the row stays. A
+/// computed value satisfies none.
 fn key_guard(
     bound: &Bound<'_>,
     block: usize,
-    change: &Change<'_>,
     assignments: &[Assignment],
-) -> Result<Option<Route>, SqlError> {
+) -> Option<Route> {
     let mut guards = Vec::new();
     let mut router = None;
+    let mut is_known = true;
     for assignment in assignments {
         let Some(column) = bound.resolve(block, &assignment.column) else { continue };
         let keys = key_columns(bound, column.reference);
         let Some(key) = keys.iter().position(|key| *key == column) else { continue };
-        let name = &bound.column(column).name;
-        let same = bound.column_of(block, &assignment.value) == Some(column);
-        if same {
+        if bound.column_of(block, &assignment.value) == Some(column) {
             continue;
         }
-        let Some(value) = value_of(&assignment.value, bound.src) else {
-            return Err(refused(format!(
-                "{} gives sharding key '{name}' a computed value, which could move rows to another \
-                 shard; that is not supported: delete the rows and insert them again",
-                change.verb
-            )));
-        };
-        guards.push(Condition::Equal { key, value });
         router = bound.refs[column.reference].router.clone();
+        match value_of(&assignment.value, bound.src) {
+            Some(value) => guards.push(Condition::Equal { key, value }),
+            None => is_known = false,
+        }
     }
-    Ok(router.map(|router| Route { router, condition: Condition::all(guards) }))
+    let condition = if is_known { Condition::all(guards) } else { Condition::Any };
+    router.map(|router| Route { router, condition })
 }
 
 fn finish(
@@ -185,22 +211,36 @@ fn finish(
     }
     let places = Places::of(bound);
     let edits = name_edits(bound, mode);
+    let apart = |reason| -> Result<(Home, Many), SqlError> {
+        check_keys_given(subject, &routes_of(bound))?;
+        Ok((Home::Apart, many_scratch(subject, bound, block, change, reason)))
+    };
+    let one_place = || Many::Refused(refused("the statement has one place to run"));
     let broadcast = change
         .written
         .iter()
         .any(|index| !bound.refs[*index].is_sharded() && !bound.refs[*index].is_single());
     let (home, many) = if broadcast {
-        let home = everywhere(bound, change)?;
-        (home, Many::Refused(refused("a broadcast table is changed on all shards alike")))
+        match everywhere(bound, block, change) {
+            Ok(home) => (home, one_place()),
+            Err(reason) => apart(reason)?,
+        }
     } else {
         match places.home {
-            Found::One(home) => {
-                (home, Many::Refused(refused("the statement has one place to run")))
-            }
-            Found::Apart => return Err(apart(change)),
+            Found::One(home) => (home, one_place()),
+            Found::Apart => apart("tables of one statement are on different data nodes")?,
             Found::Sharded { schema, forwardable } => {
+                let moves = key_guard.is_some();
                 let (routes, many) =
-                    sharded(bound, block, change, forwardable.is_some(), &edits, subject)?;
+                    sharded(bound, block, change, forwardable.is_some() || moves, &edits, subject);
+                let many = match many {
+                    Ok(many) => many,
+                    Err(reason) => {
+                        let reason =
+                            if moves { "a sharding key gets a new value" } else { reason };
+                        many_scratch(subject, bound, block, change, reason)
+                    }
+                };
                 check_keys_given(subject, &routes)?;
                 (Home::Sharded { schema, routes, forwardable }, many)
             }
@@ -213,93 +253,146 @@ fn finish(
         many,
         key_guard,
         by_values: true,
+        counts_found: false,
         kind: RowKind::Write,
     };
     Ok(Made::write(Plan::Routed(Box::new(plan)), true, bound.facts.uses))
 }
 
-fn apart(change: &Change<'_>) -> SqlError {
-    refused(format!(
-        "{} of tables that are on different data nodes is not supported; read the keys first and \
-         change the rows by them",
-        change.verb
-    ))
+fn routes_of(bound: &Bound<'_>) -> Vec<Route> {
+    (0..bound.refs.len()).filter_map(|index| route_of_reference(bound, index)).collect()
 }
 
-/// A broadcast table: the same change on every shard.
-fn everywhere(bound: &Bound<'_>, change: &Change<'_>) -> Result<Home, SqlError> {
+fn many_scratch(
+    subject: &Subject<'_>,
+    bound: &Bound<'_>,
+    block: usize,
+    change: &Change<'_>,
+    reason: &'static str,
+) -> Many {
+    let wish = Wish {
+        written: &change.written,
+        whole: change.meets_rows,
+        cut: cut(bound, block, change),
+        reason,
+        mode: change.temporary,
+    };
+    Many::ScratchWrite(Box::new(scratch_write(subject, bound, &wish)))
+}
+
+/// ORDER BY and LIMIT of a statement on one table by itself: each shard needs to give only so many
+/// rows, provided that it can judge all conditions.
+fn cut(bound: &Bound<'_>, block: usize, change: &Change<'_>) -> Vec<TokenRange> {
+    let (Some(limit), [_]) = (change.limit, bound.refs.as_slice()) else { return Vec::new() };
+    let is_about = |expr: &Expr| crate::scratch::is_about(bound, 0, expr);
+    let judged = bound.conditions(block).iter().all(|conjunct| match &conjunct.what {
+        What::Expr(expr) => conjunct.before_joins.contains(&0) && is_about(expr),
+        What::Equal(..) => false,
+    });
+    let ordered = change.order_by.iter().all(|item| is_about(&item.expr));
+    let Some(count) = limit.count.as_ref().filter(|_| judged && ordered) else {
+        return Vec::new();
+    };
+    let limit = bound.range(count.span);
+    let order = change.order_by.first().zip(change.order_by.last());
+    let order = order.map(|(first, last)| TokenRange {
+        first: bound.range(first.span).first,
+        last: bound.range(last.span).last,
+    });
+    order.into_iter().chain(std::iter::once(limit)).collect()
+}
+
+/// A broadcast table: the same change on every shard, or why that could make copies differ.
+fn everywhere(
+    bound: &Bound<'_>,
+    block: usize,
+    change: &Change<'_>,
+) -> Result<Home, colocate::Reason> {
     if bound.refs.iter().any(|reference| reference.is_sharded() || reference.is_single()) {
-        return Err(refused(format!(
-            "{} of a broadcast table together with tables that are not broadcast is not supported",
-            change.verb
-        )));
+        return Err("a broadcast table is changed together with others");
     }
-    let Some(first) = bound.refs.first() else { return Err(apart(change)) };
+    let first = bound.refs.first().ok_or("no table")?;
     if bound.refs.iter().any(|reference| reference.schema.name != first.schema.name) {
-        return Err(apart(change));
+        return Err("tables of one statement are on different data nodes");
     }
-    if bound.facts.random || bound.facts.uses.user_variables {
-        return Err(refused(format!(
-            "{} of a broadcast table with RAND(), UUID() or variables could change its copies \
-             differently; compute the value first",
-            change.verb
-        )));
+    let clock = |expr: &Expr| reads_clock(expr, bound.src);
+    let conditions = bound.conditions(block).iter().any(|conjunct| match &conjunct.what {
+        What::Expr(expr) => clock(expr),
+        What::Equal(..) => false,
+    });
+    let differs = bound.facts.random
+        || bound.facts.uses.user_variables
+        || conditions
+        || change.exprs.iter().any(|expr| clock(expr));
+    if differs {
+        return Err("copies of a broadcast table could be changed differently");
     }
-    if change.limited {
-        return Err(refused(format!(
-            "{} ... LIMIT of a broadcast table could pick different rows on its copies; select the \
-             keys first",
-            change.verb
-        )));
+    if change.limit.is_some() {
+        return Err("LIMIT could pick different rows of a broadcast table's copies");
     }
     if change.returning {
-        return Err(refused("RETURNING on a broadcast table is not supported"));
+        return Err("RETURNING of a broadcast table");
     }
     Ok(Home::Everywhere { schema: first.schema.name.clone(), shards: first.schema.shard_count() })
 }
+
+/// Whether an expression depends on when it is evaluated.
+pub(crate) fn reads_clock(expr: &Expr, src: &[u8]) -> bool {
+    crate::expr::any(expr, &|part| match &part.kind {
+        ExprKind::Func(call) => matches!(
+            crate::expr::function_name(call, src).as_str(),
+            "NOW"
+                | "CURRENT_TIMESTAMP"
+                | "LOCALTIME"
+                | "LOCALTIMESTAMP"
+                | "CURDATE"
+                | "CURRENT_DATE"
+                | "CURTIME"
+                | "CURRENT_TIME"
+                | "UTC_DATE"
+                | "UTC_TIME"
+                | "UTC_TIMESTAMP"
+                | "UNIX_TIMESTAMP"
+        ),
+        _ => false,
+    })
+}
+
+type Scattered = Result<Many, colocate::Reason>;
 
 /// Sharded tables: the routes, and what is done when they lead to several targets.
 fn sharded(
     bound: &Bound<'_>,
     block: usize,
     change: &Change<'_>,
-    some_shards_only: bool,
+    never_scatters: bool,
     edits: &[Edit],
     subject: &Subject<'_>,
-) -> Result<(Vec<Route>, Many), SqlError> {
-    let routes = || -> Vec<Route> {
-        (0..bound.refs.len()).filter_map(|index| route_of_reference(bound, index)).collect()
-    };
-    let unit = if some_shards_only {
+) -> (Vec<Route>, Scattered) {
+    let unit = if never_scatters {
         Err("tables of the statement are on different data nodes")
     } else {
         colocated(bound, block, change)
     };
     let unit = match unit {
         Ok(unit) => unit,
-        Err(reason) => {
-            let error = refused(format!(
-                "{} over several shards is not supported here: {reason}; give the sharding keys, or \
-                 read the keys first and change the rows by them",
-                change.verb
-            ));
-            return Ok((routes(), Many::Refused(error)));
-        }
+        Err(reason) => return (routes_of(bound), Err(reason)),
     };
     let Some(route) = route_of_unit(bound, block, &unit) else {
-        return Ok((routes(), Many::Refused(apart(change))));
+        return (routes_of(bound), Err("a sub-query reads other shards"));
     };
-    if change.ordered_or_limited {
-        let error = refused(format!(
-            "{} with ORDER BY or LIMIT over several shards is not supported; give the sharding key, \
-             or select the keys first",
-            change.verb
-        ));
-        return Ok((vec![route], Many::Refused(error)));
+    if bound.facts.assigns_variables {
+        return (vec![route], Err("user variables are assigned row by row"));
+    }
+    if change.order_matters(bound) {
+        return (vec![route], Err("ORDER BY or LIMIT over several shards"));
+    }
+    if change.returning {
+        return (vec![route], Err("RETURNING over several shards"));
     }
     let text = Template::edited(subject.whole(), edits.to_vec());
-    let merge = Merge { counts_only: !change.returning, ..Merge::default() };
-    Ok((vec![route], Many::Scatter(Box::new(Scatter { text, merge }))))
+    let merge = Merge { counts_only: true, ..Merge::default() };
+    (vec![route], Ok(Many::Scatter(Box::new(Scatter { text, merge }))))
 }
 
 /// The co-located sharded references, with all sub-queries checked.

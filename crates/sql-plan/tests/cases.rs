@@ -6,8 +6,10 @@
 use base::id::{DataNodeId, InstanceId};
 use base::secret::Secret;
 use base::sql_error::SqlError;
+use sql_plan::load::LoadWay;
 use sql_plan::merge::Merge;
-use sql_plan::plan::{Action, Place, Plan, PlanTable, Planned, RoutedPlan};
+use sql_plan::plan::{Action, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
+use sql_plan::scratch_write::ScratchRows;
 use sql_plan::template::{Fill, Rendered, SessionValue, Template};
 use sql_plan::value::Values;
 use sql_plan::{PlanContext, plan};
@@ -103,7 +105,7 @@ impl World {
         let mut tokens = TokenBuf::new();
         let parsed = parse_one(text.as_bytes(), 0, &mode, &mut tokens)
             .unwrap_or_else(|error| panic!("{text}\n{error}"));
-        let context = PlanContext { current_schema: self.current.as_deref(), mode: &mode };
+        let context = PlanContext { current_schema: self.current.as_deref(), mode: &mode, plain_names: false };
         plan(&parsed, text.as_bytes(), &tokens, &self.snapshot, &context)
     }
 
@@ -117,7 +119,7 @@ impl World {
             Ok(parsed) => parsed,
             Err(error) => return format!("syntax error: {error}\n"),
         };
-        let context = PlanContext { current_schema: self.current.as_deref(), mode: &mode };
+        let context = PlanContext { current_schema: self.current.as_deref(), mode: &mode, plain_names: false };
         let planned = match plan(&parsed, text.as_bytes(), &tokens, &self.snapshot, &context) {
             Ok(planned) => planned,
             Err(error) => return refusal(&error),
@@ -194,6 +196,30 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             writeln!(out, "keys at {:?}", plan.placer.key_positions).unwrap();
             routed(&plan.source, values, out)?;
         }
+        Plan::Load(plan) => match &plan.way {
+            LoadWay::Whole { shard, text } => {
+                let target = Some(Target { shard: *shard, suffix: 0 });
+                show(text, values, &plan.tables, target, out);
+            }
+            LoadWay::Split(split) => {
+                let target = Some(Target { shard: 0, suffix: 0 });
+                show(&split.text, values, &plan.tables, target, out);
+                writeln!(out, "given {:?}, without {:?}", split.given, split.left_out).unwrap();
+                writeln!(out, "keys {:?}", split.keys).unwrap();
+            }
+        },
+        Plan::ScratchInsert(plan) => {
+            for load in &plan.loads {
+                let targets = load.source.targets(values)?;
+                show(&load.text, values, &plan.tables, targets.last().copied(), out);
+            }
+            match &plan.rows {
+                ScratchRows::Listed(text) => show(text, values, &plan.tables, None, out),
+                ScratchRows::Query { source, .. } => routed(source, values, out)?,
+            }
+            let tail = if plan.meets_rows { &plan.tail } else { &plan.pushed_tail };
+            show(tail, values, &plan.tables, None, out);
+        }
         Plan::Ddl(plan) => {
             for statement in &plan.statements {
                 let target = statement.targets.last().copied();
@@ -239,10 +265,29 @@ fn routed(plan: &RoutedPlan, values: &Values<'_>, out: &mut String) -> Result<()
         }
         Action::Scratch { plan: scratch, sources } => {
             for (load, targets) in scratch.loads.iter().zip(&sources) {
-                writeln!(out, "table {}", load.definition).unwrap();
-                show(&load.text, values, &plan.tables, targets.last().copied(), out);
+                let list = |what: &str, columns: &[String]| match columns {
+                    [] => String::new(),
+                    columns => format!(" {what} {}", columns.join(", ")),
+                };
+                let keys = list("primary key", &load.primary_key) + &list("keys", &load.keys);
+                writeln!(out, "table {}{}{keys}", load.number, load.definition).unwrap();
+                match &load.source {
+                    LoadSource::Query(plan) => routed(plan, values, out)?,
+                    LoadSource::Copy(of) => writeln!(out, "copy of {of}").unwrap(),
+                    _ if load.in_place => writeln!(out, "in place").unwrap(),
+                    _ => show(&load.text, values, &plan.tables, targets.last().copied(), out),
+                }
             }
             show(&scratch.text, values, &plan.tables, None, out);
+        }
+        Action::ScratchWrite { plan: scratch, sources } => {
+            for (load, targets) in scratch.loads.iter().zip(&sources) {
+                if load.written.is_none() {
+                    writeln!(out, "table {}", load.definition).unwrap();
+                }
+                show(&load.text, values, &scratch.tables, targets.last().copied(), out);
+            }
+            show(&scratch.text, values, &scratch.tables, None, out);
         }
     }
     Ok(())
@@ -269,7 +314,12 @@ fn with_fill<T>(values: &Values<'_>, tables: &[PlanTable], f: impl FnOnce(&Fill<
         out.extend_from_slice(format!("'<{value:?}>'").as_bytes());
     };
     let temporary = |load: u32, out: &mut Vec<u8>| {
-        out.extend_from_slice(format!("`tmp_{load}`").as_bytes());
+        let reduction = load.checked_sub(sql_plan::template::REDUCTIONS_FROM);
+        let text = match reduction {
+            None => format!("`tmp_{load}`"),
+            Some(number) => format!("<reduction {number}>"),
+        };
+        out.extend_from_slice(text.as_bytes());
     };
     f(&Fill { values, tables, session: &session, temporary: &temporary, inline_params: true })
 }

@@ -12,7 +12,7 @@ fn reads(text: &str) -> Reads {
     let mut tokens = TokenBuf::new();
     lex(text.as_bytes(), 0, &mode, &mut tokens);
     let parsed = parse(text.as_bytes(), &tokens, &mode).unwrap();
-    let context = PlanContext { current_schema: Some("shop"), mode: &mode };
+    let context = PlanContext { current_schema: Some("shop"), mode: &mode, plain_names: false };
     plan(&parsed, text.as_bytes(), &tokens, &world::snapshot(), &context).unwrap().reads
 }
 
@@ -59,7 +59,6 @@ fn hints_come_first() {
         ("/*+ db_type=slave */", Reads::Replica),
         ("/*+split_chunk_size=3, db_type=slave*/", Reads::Replica),
         ("/*+split_chunk_size=3*/", Reads::Primary),
-        ("/*+db_type=slaves*/", Reads::Primary),
         ("/*!GAUSS:skip_plancache=true*/", Reads::Primary),
         ("/*!GAUSS:skip_plancache=true*/ /*+db_type=slave*/", Reads::Replica),
         ("/* db_type=master */", Reads::Any),

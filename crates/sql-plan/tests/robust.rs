@@ -73,7 +73,7 @@ fn mutated(words: &[String], others: &[String], random: &mut Random) -> String {
 fn go(text: &str, snapshot: &Snapshot) -> bool {
     let (mode, mut tokens) = (LexMode::default(), TokenBuf::new());
     let Ok(parsed) = parse_one(text.as_bytes(), 0, &mode, &mut tokens) else { return false };
-    let context = PlanContext { current_schema: Some("shop"), mode: &mode };
+    let context = PlanContext { current_schema: Some("shop"), mode: &mode, plain_names: false };
     let Ok(planned) = plan(&parsed, text.as_bytes(), &tokens, snapshot, &context) else {
         return false;
     };
@@ -103,6 +103,10 @@ fn go(text: &str, snapshot: &Snapshot) -> bool {
                     plan.text.render(&fill, target, &mut out);
                     plan.loads.iter().for_each(|load| load.text.render(&fill, target, &mut out));
                 }
+                Ok(Action::ScratchWrite { plan, .. }) => {
+                    plan.text.render(&fill, target, &mut out);
+                    plan.loads.iter().for_each(|load| load.text.render(&fill, target, &mut out));
+                }
                 Ok(
                     Action::Forward { text, .. }
                     | Action::Scatter { text, .. }
@@ -124,7 +128,11 @@ fn go(text: &str, snapshot: &Snapshot) -> bool {
                 insert.render(&part, &ids, &fill, &mut out);
             }
         }
-        Plan::InsertSelect(_) | Plan::Ddl(_) | Plan::Session => {}
+        Plan::InsertSelect(_)
+        | Plan::ScratchInsert(_)
+        | Plan::Load(_)
+        | Plan::Ddl(_)
+        | Plan::Session => {}
     }
     true
 }

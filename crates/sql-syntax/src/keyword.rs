@@ -62,7 +62,7 @@ keywords! {
         Middleint b"MIDDLEINT", MinuteMicrosecond b"MINUTE_MICROSECOND",
         MinuteSecond b"MINUTE_SECOND", Mod b"MOD", Modifies b"MODIFIES", Natural b"NATURAL",
         Not b"NOT", NoWriteToBinlog b"NO_WRITE_TO_BINLOG", Null b"NULL", Numeric b"NUMERIC",
-        On b"ON", Optimize b"OPTIMIZE", Option b"OPTION", Optionally b"OPTIONALLY", Or b"OR",
+        On b"ON", Optimize b"OPTIMIZE", Optionally b"OPTIONALLY", Or b"OR",
         Order b"ORDER", Out b"OUT", Outer b"OUTER", Outfile b"OUTFILE", Over b"OVER",
         Partition b"PARTITION", Precision b"PRECISION", Primary b"PRIMARY",
         Procedure b"PROCEDURE", Purge b"PURGE", Range b"RANGE", Read b"READ", Reads b"READS",
@@ -86,7 +86,7 @@ keywords! {
         Varying b"VARYING", When b"WHEN", Where b"WHERE", While b"WHILE", With b"WITH",
         Write b"WRITE", Xor b"XOR", YearMonth b"YEAR_MONTH", Zerofill b"ZEROFILL";
     free:
-        Begin b"BEGIN", End b"END", Function b"FUNCTION", Event b"EVENT", Package b"PACKAGE",
+        Option b"OPTION", Begin b"BEGIN", End b"END", Function b"FUNCTION", Event b"EVENT", Package b"PACKAGE",
         Commit b"COMMIT", Rollback b"ROLLBACK", Start b"START", Savepoint b"SAVEPOINT", Xa b"XA",
         Truncate b"TRUNCATE", Do b"DO", Handler b"HANDLER", Prepare b"PREPARE",
         Execute b"EXECUTE", Deallocate b"DEALLOCATE", Flush b"FLUSH", Reset b"RESET",

@@ -46,16 +46,34 @@ impl Default for LexMode {
     }
 }
 
+impl LexMode {
+    /// Takes over what a value of `sql_mode` says about reading text: words between commas, in any
+    /// case, without quotes around them. The other modes do not matter here.
+    pub fn follow_sql_mode(&mut self, value: &str) {
+        let has = |word: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(word));
+        let ansi = has("ANSI");
+        self.ansi_quotes = ansi || has("ANSI_QUOTES");
+        self.no_backslash_escapes = has("NO_BACKSLASH_ESCAPES");
+        self.pipes_as_concat = ansi || has("PIPES_AS_CONCAT");
+        self.ignore_space = ansi || has("IGNORE_SPACE");
+        self.high_not_precedence = has("HIGH_NOT_PRECEDENCE");
+    }
+}
+
 /// Classes of client character sets, by whether an ASCII byte can be the tail of a character.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CharsetClass {
     /// Bytes below 0x80 are always characters of their own (utf8, latin1, ujis, …).
     #[default]
     AsciiSafe,
-    /// gbk, big5, gb18030: the byte after a lead byte belongs to it, be it `\` or a quote.
-    GbkLike,
-    /// sjis, cp932: the same with other lead bytes.
+    /// gbk: a tail may be `\`, a backquote or another ASCII byte from 0x40 on.
+    Gbk,
+    /// big5: the same with other leads and tails.
+    Big5,
+    /// sjis, cp932.
     Sjis,
+    /// gb18030: as gbk, and characters of four bytes.
+    Gb18030,
 }
 
 impl CharsetClass {
@@ -63,19 +81,39 @@ impl CharsetClass {
     #[must_use]
     pub fn of_charset(name: &[u8]) -> Self {
         match name.to_ascii_lowercase().as_slice() {
-            b"gbk" | b"big5" | b"gb18030" => CharsetClass::GbkLike,
+            b"gbk" => CharsetClass::Gbk,
+            b"big5" => CharsetClass::Big5,
+            b"gb18030" => CharsetClass::Gb18030,
             b"sjis" | b"cp932" => CharsetClass::Sjis,
             _ => CharsetClass::AsciiSafe,
         }
     }
 
-    /// Whether `byte` begins a character of two bytes.
+    /// How many bytes the character at the beginning of `text` has, as far as it matters to where
+    /// quotes end: a lead byte without a tail that fits is a character of its own, so that it
+    /// cannot swallow a quote.
     #[must_use]
-    pub fn is_lead(self, byte: u8) -> bool {
-        match self {
+    pub fn char_len(self, text: &[u8]) -> usize {
+        let (Some(&lead), Some(&tail)) = (text.first(), text.get(1)) else { return 1 };
+        let double = match self {
             CharsetClass::AsciiSafe => false,
-            CharsetClass::GbkLike => (0x81..=0xFE).contains(&byte),
-            CharsetClass::Sjis => matches!(byte, 0x81..=0x9F | 0xE0..=0xFC),
+            CharsetClass::Gbk | CharsetClass::Gb18030 => {
+                matches!(lead, 0x81..=0xFE) && matches!(tail, 0x40..=0x7E | 0x80..=0xFE)
+            }
+            CharsetClass::Big5 => {
+                matches!(lead, 0xA1..=0xF9) && matches!(tail, 0x40..=0x7E | 0xA1..=0xFE)
+            }
+            CharsetClass::Sjis => {
+                matches!(lead, 0x81..=0x9F | 0xE0..=0xFC)
+                    && matches!(tail, 0x40..=0x7E | 0x80..=0xFC)
+            }
+        };
+        let four = self == CharsetClass::Gb18030
+            && matches!(text, [0x81..=0xFE, b'0'..=b'9', 0x81..=0xFE, b'0'..=b'9', ..]);
+        match (double, four) {
+            (true, _) => 2,
+            (_, true) => 4,
+            _ => 1,
         }
     }
 }
@@ -136,6 +174,8 @@ pub enum TokenKind {
     Assign,
     Colon,
     Dot,
+    /// `..` of a loop in a stored program.
+    DotDot,
     Comma,
     LParen,
     RParen,

@@ -76,11 +76,12 @@ pub fn unquote_ident(raw: &[u8]) -> Cow<'_, [u8]> {
                 return Cow::Borrowed(inner);
             }
             let mut name = Vec::with_capacity(inner.len());
-            let mut bytes = inner.iter();
+            // A quote that is not doubled is the tail of a character of two bytes.
+            let mut bytes = inner.iter().peekable();
             while let Some(byte) = bytes.next() {
                 name.push(*byte);
                 if byte == quote {
-                    bytes.next();
+                    bytes.next_if_eq(&quote);
                 }
             }
             Cow::Owned(name)
@@ -118,9 +119,14 @@ pub fn unquote_string<'a>(raw: &'a [u8], mode: &LexMode) -> Cow<'a, [u8]> {
     let mut value = Vec::with_capacity(inner.len());
     let mut pos = 0;
     while let Some(&byte) = inner.get(pos) {
+        let length = mode.charset.char_len(&inner[pos..]);
+        if length > 1 {
+            value.extend_from_slice(&inner[pos..pos + length]);
+            pos += length;
+            continue;
+        }
         let next = inner.get(pos + 1).copied();
         match (byte, next) {
-            (b, Some(tail)) if mode.charset.is_lead(b) => value.extend_from_slice(&[b, tail]),
             (b'\\', Some(escaped)) if escapes => unescape(escaped, &mut value),
             (b, Some(_)) if b == *quote => value.push(b),
             _ => {

@@ -23,8 +23,25 @@ pub enum Verdict {
     Crashed(String),
 }
 
+/// What of a statement's result is defined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nature {
+    /// The order of the rows.
+    pub ordered: bool,
+    /// Columns that are sums of DOUBLE values, whose last digits depend on the order of additions.
+    pub nearly: Vec<usize>,
+    /// The decimals of text columns are not defined: the server gives 39 for an expression, and 0
+    /// for the same one when its plan has a temporary table.
+    pub text_decimals: bool,
+}
+
 /// Judges what DDM showed by what the plain server showed.
 pub fn judge(sql: &str, plain: &Observed, ddm: &Observed) -> Verdict {
+    judge_as(sql, &Nature { ordered: is_ordered(sql), ..Nature::default() }, plain, ddm)
+}
+
+/// The same for a statement of which more is known.
+pub fn judge_as(sql: &str, nature: &Nature, plain: &Observed, ddm: &Observed) -> Verdict {
     match (plain, ddm) {
         (_, Observed::Lost(reason)) => Verdict::Crashed(reason.clone()),
         (
@@ -41,7 +58,7 @@ pub fn judge(sql: &str, plain: &Observed, ddm: &Observed) -> Verdict {
         (
             Observed::Rows { columns: a, rows: r, warnings: w },
             Observed::Rows { columns: b, rows: s, warnings: v },
-        ) => same_rows(sql, (a, r, *w), (b, s, *v)),
+        ) => same_rows(nature, (a, r, *w), (b, s, *v)),
         _ => Verdict::Wrong(format!("plain: {}\n  ddm:   {}", short(plain), short(ddm))),
     }
 }
@@ -60,20 +77,33 @@ fn same_done(sql: &str, plain: (&u64, &u64, &u16), ddm: (&u64, &u64, &u16)) -> V
 
 type Seen<'a> = (&'a Vec<SeenColumn>, &'a Vec<Vec<Option<String>>>, u16);
 
-fn same_rows(sql: &str, plain: Seen<'_>, ddm: Seen<'_>) -> Verdict {
-    if plain.0 != ddm.0 {
+fn same_rows(nature: &Nature, plain: Seen<'_>, ddm: Seen<'_>) -> Verdict {
+    let same = if nature.text_decimals {
+        plain.0.iter().map(without_text_decimals).eq(ddm.0.iter().map(without_text_decimals))
+    } else {
+        plain.0 == ddm.0
+    };
+    if !same {
         return Verdict::Wrong(format!("columns\n  plain {:?}\n  ddm   {:?}", plain.0, ddm.0));
     }
     if plain.2 != ddm.2 {
         return Verdict::Wrong(format!("warnings plain {}, ddm {}", plain.2, ddm.2));
     }
-    let ordered = is_ordered(sql);
-    let (a, b) =
-        if ordered { (plain.1.clone(), ddm.1.clone()) } else { (sorted(plain.1), sorted(ddm.1)) };
-    if a == b {
-        return Verdict::Equal;
+    let (mut a, mut b) = (plain.1.clone(), ddm.1.clone());
+    if !nature.ordered {
+        sort(&mut a, &nature.nearly);
+        sort(&mut b, &nature.nearly);
     }
-    let difference = a.iter().zip(&b).position(|(x, y)| x != y).unwrap_or(a.len().min(b.len()));
+    let unlike = |(x, y): (&Vec<Option<String>>, &Vec<Option<String>>)| {
+        x.len() != y.len()
+            || (0..x.len())
+                .any(|at| x[at] != y[at] && !(nature.nearly.contains(&at) && near(&x[at], &y[at])))
+    };
+    let difference = match a.iter().zip(&b).position(unlike) {
+        Some(at) => at,
+        None if a.len() == b.len() => return Verdict::Equal,
+        None => a.len().min(b.len()),
+    };
     Verdict::Wrong(format!(
         "{} rows plain, {} ddm, first difference at {difference}\n  plain {:?}\n  ddm   {:?}",
         a.len(),
@@ -81,6 +111,25 @@ fn same_rows(sql: &str, plain: Seen<'_>, ddm: Seen<'_>) -> Verdict {
         a.get(difference),
         b.get(difference)
     ))
+}
+
+fn without_text_decimals(column: &SeenColumn) -> SeenColumn {
+    let text = column.column_type.contains("String") || column.column_type.contains("Blob");
+    SeenColumn { decimals: if text { 0 } else { column.decimals }, ..column.clone() }
+}
+
+/// How far two sums of the same DOUBLE values may lie apart, as a share of them.
+const NEAR: f64 = 1e-12;
+
+fn near(a: &Option<String>, b: &Option<String>) -> bool {
+    let number = |text: &Option<String>| {
+        let text = text.as_deref()?;
+        text.trim_start_matches("Double(").trim_end_matches(')').parse::<f64>().ok()
+    };
+    match (number(a), number(b)) {
+        (Some(a), Some(b)) => (a - b).abs() <= NEAR * a.abs().max(b.abs()).max(1.0),
+        _ => false,
+    }
 }
 
 /// Whether the statement says in which order its rows come (the cases order totally when they do).
@@ -96,10 +145,13 @@ fn is_ordered(sql: &str) -> bool {
     }
 }
 
-fn sorted(rows: &[Vec<Option<String>>]) -> Vec<Vec<Option<String>>> {
-    let mut rows = rows.to_vec();
-    rows.sort();
-    rows
+/// Sorts rows by all fields that are exact; those that are not come last.
+fn sort(rows: &mut [Vec<Option<String>>], nearly: &[usize]) {
+    rows.sort_by_cached_key(|row| {
+        let (rough, exact): (Vec<_>, Vec<_>) =
+            row.iter().cloned().enumerate().partition(|(at, _)| nearly.contains(at));
+        (exact, rough)
+    });
 }
 
 fn short(observed: &Observed) -> String {

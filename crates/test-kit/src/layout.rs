@@ -38,11 +38,12 @@ impl Layout {
             text.replace(&format!("{{{table}}}"), clause)
         })
     }
+}
 
-    /// A table definition for the plain server.
-    pub fn strip(&self, definition: &str) -> String {
-        self.clauses
-            .keys()
-            .fold(definition.to_owned(), |text, table| text.replace(&format!("{{{table}}}"), ""))
+/// A table definition for the plain server: without the place of a layout's clause.
+pub fn strip_clauses(definition: &str) -> String {
+    match (definition.find('{'), definition.find('}')) {
+        (Some(from), Some(to)) => format!("{}{}", &definition[..from], &definition[to + 1..]),
+        _ => definition.to_owned(),
     }
 }

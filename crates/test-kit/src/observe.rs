@@ -72,12 +72,34 @@ pub struct SeenColumn {
     pub decimals: u8,
 }
 
+impl Observed {
+    /// The same as seen in a schema of another name.
+    pub fn in_schema(mut self, from: &str, to: &str) -> Self {
+        if let Observed::Rows { columns, .. } = &mut self {
+            for column in columns.iter_mut().filter(|column| column.schema == from) {
+                column.schema = to.to_owned();
+            }
+        }
+        self
+    }
+}
+
 /// Runs one statement and says what a client sees.
 pub async fn observe(connection: &mut Connection, protocol: Protocol, sql: &str) -> Observed {
+    observe_with(connection, protocol, sql, &[]).await
+}
+
+/// The same with parameters, which only the binary protocol takes.
+pub async fn observe_with(
+    connection: &mut Connection,
+    protocol: Protocol,
+    sql: &str,
+    values: &[Value],
+) -> Observed {
     let run = async {
         match protocol {
             Protocol::Text => run_text(connection, sql).await,
-            Protocol::Binary => run_binary(connection, sql).await,
+            Protocol::Binary => run_binary(connection, sql, values).await,
         }
     };
     match tokio::time::timeout(STATEMENT_TIMEOUT, run).await {
@@ -99,9 +121,9 @@ async fn run_text(connection: &mut Connection, sql: &str) -> Result<Observed> {
     collect(connection, head, Protocol::Text).await
 }
 
-async fn run_binary(connection: &mut Connection, sql: &str) -> Result<Observed> {
+async fn run_binary(connection: &mut Connection, sql: &str, values: &[Value]) -> Result<Observed> {
     let prepared = connection.prepare(sql.as_bytes()).await?;
-    let head = connection.execute(&prepared, &[]).await?;
+    let head = connection.execute(&prepared, values).await?;
     collect(connection, head, Protocol::Binary).await
 }
 

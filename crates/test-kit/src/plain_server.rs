@@ -84,11 +84,16 @@ impl PlainServer {
         }
     }
 
-    /// A connection, with this database if one is given.
-    pub async fn connect(&self, database: Option<&str>) -> Result<Connection> {
+    /// How to reach it, with this database if one is given.
+    pub fn options(&self, database: Option<&str>) -> ConnectOptions {
         let mut options = ConnectOptions::new("127.0.0.1", self.port, USER, Secret::new(""));
         options.database = database.map(str::to_owned);
-        Ok(Connection::connect(&options).await?)
+        options
+    }
+
+    /// A connection, with this database if one is given.
+    pub async fn connect(&self, database: Option<&str>) -> Result<Connection> {
+        Ok(Connection::connect(&self.options(database)).await?)
     }
 
     /// The port on 127.0.0.1.

@@ -4,43 +4,66 @@
 
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
 use test_kit::case_file::sql_dir;
 use test_kit::compare::Verdict;
 use test_kit::layout::Layout;
 use test_kit::observe::Protocol;
-use test_kit::oracle::{Finding, Oracle};
+use test_kit::oracle::{Finding, Place, run_file};
 use test_kit::plain_server::PlainServer;
 use test_kit::system::System;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 const SHARDS: &str = "4";
+/// Layouts that are run at the same time.
+const AT_A_TIME: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_statement_is_as_on_one_server() -> Result<()> {
     let plain = PlainServer::start().await?;
+    let started = Instant::now();
     let system = System::start(&["--demo", "--http"]).await?;
-    let mut findings = Vec::new();
+    let mut admin = plain.connect(None).await?;
+    let mut pairs = Vec::new();
     for layout in Layout::all()? {
         let schema = format!("orc_{}", layout.name);
         make_schema(&system, &schema)?;
-        let mut admin = plain.connect(None).await?;
-        // The oracle's database has the logical schema's name and defaults.
-        admin
-            .execute_sql(
-                format!(
-                    "CREATE DATABASE {schema} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
-                )
-                .as_bytes(),
-            )
-            .await?;
-        let ddm = system.administrator(&schema)?;
-        let oracle = Oracle { plain: &plain, ddm: &ddm, schema: &schema };
-        for file in files()? {
-            for protocol in [Protocol::Text, Protocol::Binary] {
-                findings.extend(oracle.run_file(&layout, protocol, &file).await?);
-            }
-        }
+        // The plain server's database has the logical schema's name and defaults: names show.
+        let make =
+            format!("CREATE DATABASE {schema} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci");
+        admin.execute_sql(make.as_bytes()).await?;
+        let one = Place::plain(&plain, &schema)?;
+        pairs.push((one, Place::ddm(layout, system.administrator(&schema)?)?));
     }
+    let findings = run(pairs, files()?).await?;
+    println!("oracle: {} statements in {:.0?}", findings.len(), started.elapsed());
     report(&findings)
+}
+
+/// Runs all files in all layouts, some layouts at a time.
+async fn run(pairs: Vec<(Place, Place)>, files: Vec<String>) -> Result<Vec<Finding>> {
+    let room = Arc::new(Semaphore::new(AT_A_TIME));
+    let mut tasks = JoinSet::new();
+    for (mut one, mut ddm) in pairs {
+        let (files, room) = (files.clone(), room.clone());
+        tasks.spawn(async move {
+            let _room = room.acquire().await?;
+            let mut findings = Vec::new();
+            for file in &files {
+                for protocol in [Protocol::Text, Protocol::Binary] {
+                    findings.extend(run_file(&mut one, &mut ddm, protocol, file).await?);
+                }
+            }
+            anyhow::Ok(findings)
+        });
+    }
+    let mut findings = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        findings.extend(done??);
+    }
+    Ok(findings)
 }
 
 fn make_schema(system: &System, schema: &str) -> Result<()> {

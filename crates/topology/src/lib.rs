@@ -6,6 +6,7 @@ pub mod access;
 pub mod account;
 pub mod algorithm;
 mod column;
+pub mod definition;
 pub mod model;
 pub mod parameters;
 pub mod rule;

@@ -146,6 +146,24 @@ pub struct Table {
     pub sequence_column: Option<String>,
     /// Grows with every DDL on the table.
     pub definition_version: u64,
+    /// What it shows, when it is a view.
+    #[serde(default)]
+    pub view: Option<View>,
+}
+
+/// A view. It has a physical counterpart in the schema's first shard, which tells its columns; where
+/// not all that it reads is there, that counterpart is never read: a statement gets its query.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// The query: every column named, every table under its schema, in logical names. Empty until
+    /// a data node has told it.
+    pub query: String,
+    /// All that it reads is in the schema's first shard alone: it is served there as it is.
+    pub native: bool,
+    /// WITH CHECK OPTION.
+    pub check_option: bool,
+    /// SHOW CREATE VIEW's words up to the view's name.
+    pub head: String,
 }
 
 /// How a table's rows are placed on the shards.
@@ -330,6 +348,11 @@ impl Table {
     /// The column of this name (any case) and its position.
     pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
         self.columns.iter().enumerate().find(|(_, column)| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// A view that no one data node can answer.
+    pub fn expanded_view(&self) -> Option<&View> {
+        self.view.as_ref().filter(|view| !view.native)
     }
 
     /// The name of its physical table number `suffix` inside a shard. Only tables with a table rule

@@ -101,6 +101,9 @@ pub enum Ask {
         schema: String,
         /// The tables that it changes.
         changes: Vec<TableChange>,
+        /// How, so that it can be finished when the node cannot.
+        #[serde(default)]
+        work: DdlWork,
     },
     /// The physical tables are changed; publish.
     DdlCommit {
@@ -114,6 +117,29 @@ pub enum Ask {
         /// From [`Answer::DdlBegun`].
         ddl_id: String,
     },
+}
+
+/// What a change of definitions does on the data nodes, as far as somebody else could go on with it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DdlWork {
+    /// The session's `sql_mode`, where it is not the data node's.
+    pub sql_mode: Option<String>,
+    /// The physical tables' definition before, as [`crate::definition::comparable`] has it: one that
+    /// still has it was not reached. `None`: none was there, or the change does not show in it.
+    pub before: Option<String>,
+    /// One for each physical table.
+    pub steps: Vec<DdlStep>,
+}
+
+/// One statement on one physical table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DdlStep {
+    /// The shard.
+    pub shard: u32,
+    /// The physical table, as it is called before.
+    pub table: String,
+    /// The statement, complete.
+    pub statement: String,
 }
 
 /// A change of one logical table.

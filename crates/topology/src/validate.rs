@@ -120,6 +120,7 @@ mod tests {
             unique_keys: vec![],
             sequence_column: Some("id".into()),
             definition_version: 1,
+            view: None,
         };
         let tables = [
             table("T", Placement::Sharded(rule)),

@@ -335,6 +335,7 @@ pub(crate) mod tests {
                 unique_keys: vec![],
                 sequence_column: None,
                 definition_version: 1,
+                view: None,
             },
             create: Some(format!("CREATE TABLE `{name}` (`id` bigint(20) NOT NULL)")),
             next_value: None,

@@ -46,6 +46,7 @@ pub fn table(name: &str) -> Table {
         unique_keys: vec![],
         sequence_column: None,
         definition_version: 1,
+        view: None,
     }
 }
 

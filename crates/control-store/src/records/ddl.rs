@@ -4,7 +4,7 @@
 use crate::record::Record;
 use base::id::{InstanceId, NodeId};
 use serde::{Deserialize, Serialize};
-use topology::stream::TableChange;
+use topology::stream::{DdlWork, TableChange};
 
 /// A change that has begun.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct DdlRecord {
     pub schema: String,
     /// What it changes.
     pub changes: Vec<TableChange>,
+    /// How, physical table by physical table.
+    #[serde(default)]
+    pub work: DdlWork,
     /// When it began, UNIX milliseconds.
     pub begun_ms: i64,
 }

@@ -89,6 +89,12 @@ impl GroupBuilder {
     pub(crate) fn finish(self) -> Record {
         let mut made: Vec<Option<Option<Vec<u8>>>> = vec![None; self.first.len()];
         for (at, state) in self.states {
+            // What the extreme is sorted by is that of the row that it came from.
+            if let State::Extreme { weight: Some(weight), best: Some((_, by)), .. } = &state
+                && let Some(slot) = made.get_mut(*weight)
+            {
+                *slot = Some(Some(by.clone()));
+            }
             if let Some(slot) = made.get_mut(at) {
                 *slot = Some(state.finish(&self.layout, at));
             }

@@ -122,7 +122,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    fn index(&self, at: ColumnAt) -> usize {
+    pub(crate) fn index(&self, at: ColumnAt) -> usize {
         match at {
             ColumnAt::Visible(number) => number as usize,
             ColumnAt::Hidden(number) => self.visible + number as usize,
@@ -168,6 +168,9 @@ pub struct Merger {
     started: bool,
     /// The first row of the next group.
     waiting: Option<Record>,
+    counts_found: bool,
+    /// Rows before OFFSET and LIMIT so far.
+    produced: u64,
     sorted: Option<VecDeque<Record>>,
     last: Option<Record>,
 }
@@ -276,6 +279,8 @@ impl Merger {
             heads: Vec::new(),
             started: false,
             waiting: None,
+            counts_found: merge.counts_found,
+            produced: 0,
             sorted: None,
             last: None,
         }
@@ -300,6 +305,7 @@ impl Merger {
                 }
                 self.last = Some(record.clone());
             }
+            self.produced += 1;
             if self.skip > 0 {
                 self.skip -= 1;
                 continue;
@@ -308,6 +314,16 @@ impl Merger {
             return Ok(Some(record));
         }
         Ok(None)
+    }
+
+    /// How many rows there are without OFFSET and LIMIT, if the statement asks for it.
+    pub async fn count_found(&mut self, streams: &mut Streams) -> Result<Option<u64>, ExecError> {
+        if !self.counts_found {
+            return Ok(None);
+        }
+        self.left = u64::MAX;
+        while self.next(streams).await?.is_some() {}
+        Ok(Some(self.produced))
     }
 
     async fn next_sorted(&mut self, streams: &mut Streams) -> Result<Option<Record>, ExecError> {

@@ -130,7 +130,7 @@ impl Core {
         place: &Place,
         source: Source<'_>,
     ) -> Result<Vec<u8>, ExecError> {
-        let definition = self.definition_of(like, source).await?;
+        let definition = self.own_definition_of(like, source).await?;
         let head = match (create.or_replace, create.if_not_exists) {
             (true, _) => "CREATE OR REPLACE TEMPORARY TABLE ",
             (false, true) => "CREATE TEMPORARY TABLE IF NOT EXISTS ",

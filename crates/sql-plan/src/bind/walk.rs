@@ -1,7 +1,7 @@
 //! The walk that fills [`Bound`].
 
 use super::resolve::ident_text;
-use super::{Block, Bound, Conjunct, Facts, Qualified, Reference, Source, What};
+use super::{Block, Bound, Conjunct, Facts, Named, NamedUse, Qualified, Reference, Source, What};
 use crate::expr::{self, Part, conjuncts, for_each_part, function_name};
 use crate::route::Router;
 use crate::template::{SessionValue, TokenRange};
@@ -9,7 +9,7 @@ use base::sql_error::{NO_DB_SELECTED, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlError,
 use sql_syntax::TokenBuf;
 use sql_syntax::ast::{
     ColumnRef, Expr, ExprKind, Ident, IntoKind, Join, JoinKind, Query, Select, SelectInto,
-    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef,
+    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef, With,
 };
 use std::collections::HashMap;
 use topology::model::{Placement, Schema, Snapshot};
@@ -27,9 +27,11 @@ struct Pending {
 /// The walk.
 pub(crate) struct Binder<'s> {
     bound: Bound<'s>,
-    /// Names of WITH that are visible now.
-    ctes: Vec<Vec<u8>>,
+    /// Queries of WITH that are visible now, by their names.
+    ctes: Vec<(Vec<u8>, usize)>,
     pending: Vec<Pending>,
+    /// Views may be named whose query has not been put in their place.
+    views: bool,
 }
 
 impl<'s> Binder<'s> {
@@ -45,10 +47,14 @@ impl<'s> Binder<'s> {
                 tokens,
                 snapshot,
                 current_schema,
+                plain_names: false,
                 refs: Vec::new(),
                 blocks: Vec::new(),
                 ref_by_token: HashMap::new(),
                 block_by_token: HashMap::new(),
+                columns: Vec::new(),
+                named: Vec::new(),
+                named_uses: Vec::new(),
                 qualified: Vec::new(),
                 session_calls: Vec::new(),
                 own_variables: Vec::new(),
@@ -56,7 +62,19 @@ impl<'s> Binder<'s> {
             },
             ctes: Vec::new(),
             pending: Vec::new(),
+            views: false,
         }
+    }
+
+    /// The statement defines a view: it names other views as they are.
+    pub fn allow_views(&mut self) {
+        self.views = true;
+    }
+
+    /// Tables get no alias that the statement does not give them.
+    pub fn with_plain_names(mut self, plain: bool) -> Self {
+        self.bound.plain_names = plain;
+        self
     }
 
     /// Everything is walked: qualifiers are understood.
@@ -100,15 +118,7 @@ impl<'s> Binder<'s> {
     ) -> Result<usize, SqlError> {
         let visible = self.ctes.len();
         if let Some(with) = &query.with {
-            self.bound.facts.ctes = true;
-            if with.recursive {
-                let names = with.ctes.iter().map(|cte| cte.name.name(self.bound.src).into_owned());
-                self.ctes.extend(names);
-            }
-            for cte in &with.ctes {
-                self.query(&cte.query, parent, true)?;
-                self.ctes.push(cte.name.name(self.bound.src).into_owned());
-            }
+            self.with(with, parent)?;
         }
         let block = self.set_expr(&query.body, parent, derived, false)?;
         for item in &query.order_by {
@@ -123,6 +133,25 @@ impl<'s> Binder<'s> {
         self.into(query.into.as_ref());
         self.ctes.truncate(visible);
         Ok(block)
+    }
+
+    /// WITH: its names are visible from here on.
+    pub fn with(&mut self, with: &'s With, parent: Option<usize>) -> Result<(), SqlError> {
+        self.bound.facts.ctes = true;
+        let first = self.bound.named.len();
+        self.bound.named.extend(with.ctes.iter().map(|cte| Named { cte }));
+        let names: Vec<(Vec<u8>, usize)> = (first..)
+            .zip(&with.ctes)
+            .map(|(index, cte)| (cte.name.name(self.bound.src).into_owned(), index))
+            .collect();
+        if with.recursive {
+            self.ctes.extend(names.iter().cloned());
+        }
+        for (cte, name) in with.ctes.iter().zip(names) {
+            self.query(&cte.query, parent, true)?;
+            self.ctes.push(name);
+        }
+        Ok(())
     }
 
     fn into(&mut self, into: Option<&SelectInto>) {
@@ -239,12 +268,22 @@ impl<'s> Binder<'s> {
                 .table_name(table.name, Some(table), block, null_side)?
                 .into_iter()
                 .collect()),
-            TableExpr::Derived { lateral, query, alias, .. } => {
+            TableExpr::Derived { lateral, query, alias, columns, .. } => {
                 // A lateral query sees what stands before it; others see what is around the block.
                 let parent = if *lateral { Some(block) } else { self.bound.blocks[block].parent };
                 self.query(query, parent, true)?;
                 let alias = alias.map(|alias| alias.name(self.bound.src).into_owned());
-                let source = Source::Opaque { alias: alias.unwrap_or_default() };
+                let names = if columns.is_empty() {
+                    self.bound.column_names(query)
+                } else {
+                    let own = columns.iter().map(|name| name.name(self.bound.src).into_owned());
+                    Some(own.collect())
+                };
+                let source = Source::Opaque {
+                    alias: alias.unwrap_or_default(),
+                    columns: names,
+                    token: self.bound.range(query.span).first,
+                };
                 self.bound.blocks[block].sources.push(source);
                 Ok(Vec::new())
             }
@@ -259,7 +298,8 @@ impl<'s> Binder<'s> {
             TableExpr::JsonTable { expr, alias, .. } => {
                 self.expr(expr, block)?;
                 let alias = alias.map(|alias| alias.name(self.bound.src).into_owned());
-                let source = Source::Opaque { alias: alias.unwrap_or_default() };
+                let alias = alias.unwrap_or_default();
+                let source = Source::Opaque { alias, columns: None, token: 0 };
                 self.bound.blocks[block].sources.push(source);
                 Ok(Vec::new())
             }
@@ -272,6 +312,7 @@ impl<'s> Binder<'s> {
         block: usize,
         null_side: bool,
     ) -> Result<Vec<usize>, SqlError> {
+        self.bound.blocks[block].natural |= join.natural;
         let left = self.table_expr(&join.left, block, null_side || join.kind == JoinKind::Right)?;
         let right =
             self.table_expr(&join.right, block, null_side || join.kind == JoinKind::Left)?;
@@ -363,17 +404,28 @@ impl<'s> Binder<'s> {
         let src = self.bound.src;
         let alias = table_ref.and_then(|table| table.alias);
         if name.schema.is_none()
-            && let Some(cte) = self.ctes.iter().find(|cte| name.name.is(src, cte))
+            && let Some((cte, named)) =
+                self.ctes.iter().rev().find(|(cte, _)| name.name.is(src, cte)).cloned()
         {
-            let alias = alias.map_or_else(|| cte.clone(), |alias| alias.name(src).into_owned());
-            self.bound.blocks[block].sources.push(Source::Opaque { alias });
+            let alias = alias.map_or(cte, |alias| alias.name(src).into_owned());
+            let token = name.name.tok;
+            self.bound.named_uses.push(NamedUse { named, token, table_ref });
+            let columns = self.named_columns(named);
+            self.bound.blocks[block].sources.push(Source::Opaque { alias, columns, token });
             return Ok(None);
         }
         let Some((schema, table)) = self.look_up(name)? else {
             let alias = alias.unwrap_or(name.name).name(src).into_owned();
-            self.bound.blocks[block].sources.push(Source::Opaque { alias });
+            let source = Source::Opaque { alias, columns: None, token: name.name.tok };
+            self.bound.blocks[block].sources.push(source);
             return Ok(None);
         };
+        if !self.views && table.expanded_view().is_some() {
+            return Err(crate::planner::refused(format!(
+                "view '{}.{}' cannot be used in this place",
+                schema.name, table.name
+            )));
+        }
         let router = match &table.placement {
             Placement::Sharded(rule) => Router::new(schema, table, rule),
             _ => None,
@@ -393,6 +445,15 @@ impl<'s> Binder<'s> {
         self.bound.ref_by_token.insert(name.name.tok, index);
         self.bound.blocks[block].sources.push(Source::Table(index));
         Ok(Some(index))
+    }
+
+    /// The names of a named query's columns.
+    fn named_columns(&self, named: usize) -> Option<Vec<Vec<u8>>> {
+        let cte = self.bound.named[named].cte;
+        if cte.columns.is_empty() {
+            return self.bound.column_names(&cte.query);
+        }
+        Some(cte.columns.iter().map(|name| name.name(self.bound.src).into_owned()).collect())
     }
 
     /// The table of this name; `None` for tables of the servers' own schemas.
@@ -437,6 +498,7 @@ impl<'s> Binder<'s> {
 
     /// A column's name outside of an expression (assignments, column lists).
     pub fn column(&mut self, column: &ColumnRef, block: usize) {
+        self.bound.columns.push((*column, block));
         if let Some(table) = column.table {
             self.qualifier(column.schema, table, block);
         }

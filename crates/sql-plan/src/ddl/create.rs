@@ -1,11 +1,13 @@
 //! CREATE TABLE: the sharding clause becomes a rule and is cut out of what the data nodes get.
 
+use super::alter::not_a_table;
+use super::foreign::ForeignKeys;
 use super::{
-    check_key, empty_plan, made, name_of, on_all, plan_table, range, schema_for, table_for,
+    add_drop, chained, empty_plan, made, name_of, on_all, plan_table, range, schema_for, table_for,
 };
 use crate::plan::{DdlPlan, DdlStatement, table_targets};
 use crate::planner::{Made, Subject, refused};
-use crate::template::{Edit, Piece, Template};
+use crate::template::{Edit, Piece, Template, TokenRange};
 use crate::value::{LiteralForm, ValueRef};
 use base::sql_error::{SqlError, TABLE_EXISTS, WRONG_SHARDING_RULE};
 use sql_syntax::ast::{
@@ -31,12 +33,10 @@ pub(crate) fn create_table(subject: &Subject<'_>, create: &CreateTable) -> Resul
     if create.temporary {
         return Err(refused("temporary tables are not supported"));
     }
-    if create.or_replace {
-        return Err(refused("CREATE OR REPLACE TABLE is not supported; drop the table first"));
-    }
     let schema = schema_for(subject, create.name)?;
     let name = name_of(subject, create.name.name);
-    if schema.table(&name).is_some() {
+    let known = schema.table(&name);
+    if known.is_some() && !create.or_replace {
         let text = format!("Table '{name}' already exists");
         if !create.if_not_exists {
             return Err(SqlError::new(TABLE_EXISTS, text));
@@ -45,27 +45,54 @@ pub(crate) fn create_table(subject: &Subject<'_>, create: &CreateTable) -> Resul
         plan.notes.push((NOTE_TABLE_EXISTS, text));
         return Ok(made(plan));
     }
-    if let Some(like) = create.like {
-        return create_like(subject, schema, &name, like);
-    }
+    let plan = match create.like {
+        Some(like) => create_like(subject, schema, &name, like)?,
+        None => create_new(subject, create, schema, name)?,
+    };
+    let Some(old) = known else { return Ok(made(plan)) };
+    let mut gone = empty_plan(schema);
+    add_drop(&mut gone, schema, old);
+    Ok(made(chained(vec![gone, plan]).unwrap_or_else(|| empty_plan(schema))))
+}
+
+fn create_new(
+    subject: &Subject<'_>,
+    create: &CreateTable,
+    schema: &Schema,
+    name: String,
+) -> Result<DdlPlan, SqlError> {
     let placement = placement(subject, create)?;
     check_clause_is_whole(subject, create)?;
     if create.query.is_some() {
-        return Err(refused(
-            "CREATE TABLE ... AS SELECT is not supported; create the table, then INSERT ... SELECT",
-        ));
+        return Err(refused("CREATE TABLE ... SELECT is not supported in this place"));
     }
     let table = new_table(subject, create, schema, name, placement);
     check(schema, &table, create)?;
-    let mut edits = Vec::new();
+    let mut keys = ForeignKeys::default();
+    for key in &create.constraints {
+        keys.add_constraint(subject, schema, &table, key, 1)?;
+    }
+    for column in &create.columns {
+        keys.add_column(subject, schema, &table, column, 1)?;
+    }
+    let ForeignKeys { mut edits, parents } = keys;
     if let Some(clause) = &create.sharding {
         edits.push(Edit::replace(range(subject, clause.span), Vec::new()));
+    }
+    if create.or_replace {
+        edits.push(Edit::replace(TokenRange { first: 1, last: 2 }, Vec::new()));
     }
     edits.push(Edit::replace(range(subject, create.name.span), vec![Piece::Table(0)]));
     let text = Template::edited(subject.whole(), edits);
     let sequence_start = sequence_start(create, &table);
-    let plan = plan_of(schema, table, text);
-    Ok(made(DdlPlan { sequence_start, ..plan }))
+    let mut plan = plan_of(schema, table, text);
+    if !parents.is_empty() {
+        for statement in &mut plan.statements {
+            statement.tables =
+                statement.tables.iter().cloned().chain(parents.iter().cloned()).collect();
+        }
+    }
+    Ok(DdlPlan { sequence_start, ..plan })
 }
 
 fn plan_of(schema: &Schema, table: Table, text: Template) -> DdlPlan {
@@ -86,10 +113,13 @@ fn create_like(
     schema: &Schema,
     name: &str,
     like: TableName,
-) -> Result<Made, SqlError> {
+) -> Result<DdlPlan, SqlError> {
     let (other_schema, other) = table_for(subject, like)?;
     if other_schema.name != schema.name {
-        return Err(refused("CREATE TABLE ... LIKE a table of another schema is not supported"));
+        return Err(refused("CREATE TABLE ... LIKE a table of another schema is not supported in this place"));
+    }
+    if other.view.is_some() {
+        return Err(not_a_table(other_schema, other));
     }
     let table = Table { name: name.to_owned(), definition_version: 1, ..other.clone() };
     check_table(schema, &table)?;
@@ -100,7 +130,7 @@ fn create_like(
         statement.tables = Arc::from([plan_table(schema, &table), plan_table(schema, other)]);
         statement.targets = table_targets(&table, schema.shard_count());
     }
-    Ok(made(plan))
+    Ok(plan)
 }
 
 fn check(schema: &Schema, table: &Table, create: &CreateTable) -> Result<(), SqlError> {
@@ -108,10 +138,6 @@ fn check(schema: &Schema, table: &Table, create: &CreateTable) -> Result<(), Sql
     if table.placement == Placement::Single {
         return Ok(());
     }
-    if create.columns.iter().any(|column| column.references.is_some()) {
-        return Err(refused("foreign keys are supported on single tables only"));
-    }
-    create.constraints.iter().try_for_each(|key| check_key(table, key))?;
     let placed = |kind| matches!(kind, OptionKind::Placement | OptionKind::Union);
     if create.options.iter().any(|option| placed(option.kind)) {
         return Err(refused(
@@ -225,6 +251,7 @@ fn new_table(
         unique_keys,
         sequence_column,
         definition_version: 1,
+        view: None,
     }
 }
 
@@ -253,7 +280,7 @@ fn new_column(
 }
 
 /// The type as information_schema would give it, as far as rules look at it.
-fn column_type(subject: &Subject<'_>, definition: &ColumnDef) -> String {
+pub(crate) fn column_type(subject: &Subject<'_>, definition: &ColumnDef) -> String {
     let ty = &definition.ty;
     let name = match ty.kind {
         TypeKind::TinyInt => "tinyint",

@@ -11,7 +11,7 @@ use crate::planner::{Made, Subject, refused};
 use crate::query::places::{Found, Places, plan_table};
 use crate::query::routed;
 use crate::template::{Piece, Template, TokenRange, quoted};
-use base::sql_error::{SqlError, UNKNOWN_COLUMN, VALUE_COUNT_MISMATCH};
+use base::sql_error::{DELAYED_NOT_SUPPORTED, SqlError, UNKNOWN_COLUMN, VALUE_COUNT_MISMATCH};
 use listed::Listed;
 use sql_syntax::ast::{Expr, ExprKind, Insert, InsertRow, InsertSource, Query};
 use std::sync::Arc;
@@ -56,15 +56,15 @@ pub(crate) fn plan(subject: &Subject<'_>, insert: &Insert) -> Result<Made, SqlEr
     }
 }
 
-struct Maker<'m, 's> {
-    subject: &'m Subject<'s>,
-    insert: &'m Insert,
-    bound: &'m Bound<'s>,
+pub(super) struct Maker<'m, 's> {
+    pub(super) subject: &'m Subject<'s>,
+    pub(super) insert: &'m Insert,
+    pub(super) bound: &'m Bound<'s>,
 }
 
 /// A row's values with the tokens that it takes.
-struct RowOf<'m> {
-    values: Vec<&'m Expr>,
+pub(super) struct RowOf<'m> {
+    pub(super) values: Vec<&'m Expr>,
     tokens: TokenRange,
     /// The last token inside of the row's brackets, or of SET.
     last_inside: u32,
@@ -73,43 +73,21 @@ struct RowOf<'m> {
 
 impl<'m> Maker<'m, '_> {
     /// The table that is written.
-    fn target(&self) -> &crate::bind::Reference<'_> {
+    pub(super) fn target(&self) -> &crate::bind::Reference<'_> {
         &self.bound.refs[0]
     }
 
     fn check(&self) -> Result<(), SqlError> {
         if self.insert.delayed {
-            return Err(refused("INSERT DELAYED is not supported"));
-        }
-        let sharded = !self.target().is_single();
-        if sharded && self.insert.returning_span.is_some() {
-            return Err(refused("INSERT ... RETURNING is supported for single tables only"));
-        }
-        let broadcast = sharded && self.target().router.is_none();
-        let random = |value: &Expr| expr::is_random(value, self.bound.src);
-        if broadcast && self.insert.on_duplicate.iter().any(|update| random(&update.value)) {
-            return Err(refused(
-                "ON DUPLICATE KEY UPDATE with RAND() or UUID() on a broadcast table could change its \
-                 copies differently",
-            ));
-        }
-        if let Some(router) = &self.target().router {
-            for assignment in &self.insert.on_duplicate {
-                let name = assignment.column.name.name(self.bound.src);
-                let name = String::from_utf8_lossy(&name);
-                if router.key(&name).is_some() && !self.keeps_key(&name, &assignment.value) {
-                    return Err(refused(format!(
-                        "ON DUPLICATE KEY UPDATE of sharding key '{name}' could move the row to \
-                         another shard, which is not supported"
-                    )));
-                }
-            }
+            let text =
+                format!("DELAYED option not supported for table '{}'", self.target().table.name);
+            return Err(SqlError::new(DELAYED_NOT_SUPPORTED, text));
         }
         Ok(())
     }
 
     /// `k = VALUES(k)` or `k = k`: the row is where it belongs in any case.
-    fn keeps_key(&self, key: &str, value: &Expr) -> bool {
+    pub(super) fn keeps_key(&self, key: &str, value: &Expr) -> bool {
         let is_key = |name: &[u8]| name.eq_ignore_ascii_case(key.as_bytes());
         match &value.unparen().kind {
             ExprKind::Values(column) => is_key(&column.name.name(self.bound.src)),
@@ -124,7 +102,7 @@ impl<'m> Maker<'m, '_> {
     }
 
     /// The columns that rows give values for, in order.
-    fn columns(&self) -> Result<Vec<&Column>, SqlError> {
+    pub(super) fn columns(&self) -> Result<Vec<&Column>, SqlError> {
         let table = self.target().table;
         let named = match &self.insert.source {
             InsertSource::Set { assignments, .. } => {
@@ -145,7 +123,7 @@ impl<'m> Maker<'m, '_> {
             .collect()
     }
 
-    fn rows(&self) -> Vec<RowOf<'m>> {
+    pub(super) fn rows(&self) -> Vec<RowOf<'m>> {
         match &self.insert.source {
             InsertSource::Values { rows, .. } => rows.iter().map(|row| self.row(row)).collect(),
             InsertSource::Set { assignments, span } => {
@@ -167,7 +145,7 @@ impl<'m> Maker<'m, '_> {
         }
     }
 
-    fn home(&self) -> InsertHome {
+    pub(super) fn home(&self) -> InsertHome {
         let target = self.target();
         match (&target.router, &target.table.placement) {
             (Some(router), _) => InsertHome::Sharded(router.clone()),
@@ -178,7 +156,7 @@ impl<'m> Maker<'m, '_> {
         }
     }
 
-    fn sequence(&self) -> Option<SequenceUse> {
+    pub(super) fn sequence(&self) -> Option<SequenceUse> {
         let target = self.target();
         if target.is_single() {
             return None;
@@ -203,13 +181,16 @@ impl<'m> Maker<'m, '_> {
         }
         let home = self.home();
         if let InsertHome::Shard { .. } = home {
-            return self.on_one_place();
+            if let Found::One(home @ Home::Shard { .. }) = Places::of(self.bound).home {
+                return Ok(self.on_one_place(home));
+            }
+            return self.scratch_listed("a value is read from other shards");
         }
-        if self.bound.refs.len() > 1 {
-            return Err(refused(
-                "a sub-query among the values of an INSERT into a sharded or broadcast table is not \
-                 supported; use INSERT ... SELECT",
-            ));
+        if let Some(reason) = self.meets_rows() {
+            return self.scratch_listed(reason);
+        }
+        if let Some(reason) = self.must_be_made()? {
+            return self.scratch_listed(reason);
         }
         let mut listed = Listed {
             maker: self,
@@ -225,30 +206,25 @@ impl<'m> Maker<'m, '_> {
     }
 
     /// A single table: its data node does it all.
-    fn on_one_place(&self) -> Result<Made, SqlError> {
-        let places = Places::of(self.bound);
-        let Found::One(home @ Home::Shard { .. }) = places.home else {
-            return Err(refused(
-                "INSERT of values that are read from other shards is not supported",
-            ));
-        };
+    fn on_one_place(&self, home: Home) -> Made {
         let edits = name_edits(self.bound, NameMode::TargetPlain);
         let plan = RoutedPlan {
-            tables: places.tables,
+            tables: Places::of(self.bound).tables,
             home,
             forward: Template::edited(self.subject.whole(), edits),
             many: Many::Refused(refused("the statement has one place to run")),
             key_guard: None,
             by_values: true,
-            kind: RowKind::Write,
+            counts_found: false,
+        kind: RowKind::Write,
         };
-        Ok(Made::write(Plan::Routed(Box::new(plan)), true, self.bound.facts.uses))
+        Made::write(Plan::Routed(Box::new(plan)), true, self.bound.facts.uses)
     }
 
     // Rows of a query.
 
     fn rows_of(&self, query: &Query) -> Result<Made, SqlError> {
-        if let Some(made) = self.query_on_one_place()? {
+        if let Some(made) = self.query_on_one_place() {
             return Ok(made);
         }
         // The query is planned by itself, without the table that is written.
@@ -262,7 +238,12 @@ impl<'m> Maker<'m, '_> {
         let statement = &self.subject.parsed.stmt;
         let (mut source, cacheable) = routed(self.subject, &bound, query, statement, range)?;
         source.kind = RowKind::Read;
-        let placer = self.placer()?;
+        let Some(placer) = self.placer()? else {
+            return self.scratch_query("the sharding key's default places the row", source, cacheable);
+        };
+        if let Some(reason) = self.meets_rows() {
+            return self.scratch_query(reason, source, cacheable);
+        }
         let (head, tail) = self.head_and_tail(&placer)?;
         let target = self.target();
         let table = plan_table(target, place_of(target));
@@ -273,18 +254,19 @@ impl<'m> Maker<'m, '_> {
     }
 
     /// Single tables alone, on one shard: the data node does it all.
-    fn query_on_one_place(&self) -> Result<Option<Made>, SqlError> {
+    fn query_on_one_place(&self) -> Option<Made> {
         let sharded = self.bound.refs.iter().any(crate::bind::Reference::is_sharded);
         if !self.target().is_single() || sharded {
-            return Ok(None);
+            return None;
         }
         match Places::of(self.bound).home {
-            Found::One(Home::Shard { .. }) => self.on_one_place().map(Some),
-            _ => Ok(None),
+            Found::One(home @ Home::Shard { .. }) => Some(self.on_one_place(home)),
+            _ => None,
         }
     }
 
-    fn placer(&self) -> Result<RowPlacer, SqlError> {
+    /// Places rows by the query's values; `None` where a key is not among them.
+    fn placer(&self) -> Result<Option<RowPlacer>, SqlError> {
         let columns = self.columns()?;
         let position =
             |name: &str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
@@ -299,14 +281,14 @@ impl<'m> Maker<'m, '_> {
                 let generated = sequence.as_ref().is_some_and(|sequence| {
                     sequence.position.is_none() && sequence.of.column == key.name
                 });
-                if position.is_none() && !generated {
-                    return Err(key_missing(&key.name));
+                if (position.is_none() && !generated) || key.generated {
+                    return Ok(None);
                 }
                 key_positions.push(position);
             }
         }
         let schema = self.target().schema.name.clone();
-        Ok(RowPlacer { schema, home, width: number(columns.len()), key_positions, sequence })
+        Ok(Some(RowPlacer { schema, home, width: number(columns.len()), key_positions, sequence }))
     }
 
     fn head_and_tail(&self, placer: &RowPlacer) -> Result<(Template, Template), SqlError> {
@@ -335,16 +317,8 @@ impl<'m> Maker<'m, '_> {
         Ok((head, tail))
     }
 
-    /// ON DUPLICATE KEY UPDATE after a SELECT may name the SELECT's columns, which are gone when the
-    /// rows are written.
     fn check_on_duplicate_stands_alone(&self) -> Result<(), SqlError> {
-        let stranger = |part: &Expr| match &part.kind {
-            ExprKind::Column(column) => {
-                column.table.is_some_and(|table| !self.bound.is_named(0, column.schema, table))
-            }
-            _ => false,
-        };
-        if self.insert.on_duplicate.iter().any(|a| expr::any(&a.value, &stranger)) {
+        if self.tail_reads_source() {
             return Err(refused(
                 "ON DUPLICATE KEY UPDATE that reads the SELECT's tables is not supported; use \
                  VALUES(column)",
@@ -352,6 +326,28 @@ impl<'m> Maker<'m, '_> {
         }
         Ok(())
     }
+
+    /// ON DUPLICATE KEY UPDATE after a SELECT may name the SELECT's columns, which are gone when the
+    /// rows are written.
+    pub(super) fn tail_reads_source(&self) -> bool {
+        let InsertSource::Query(_) = self.insert.source else { return false };
+        let stranger = |part: &Expr| match &part.kind {
+            ExprKind::Column(column) => match column.table {
+                Some(table) => !self.bound.is_named(0, column.schema, table),
+                None => {
+                    let name = String::from_utf8_lossy(&column.name.name(self.bound.src)).into_owned();
+                    self.target().table.column(&name).is_none()
+                }
+            },
+            _ => false,
+        };
+        self.insert.on_duplicate.iter().any(|update| expr::any(&update.value, &stranger))
+    }
+}
+
+/// DEFAULT or DEFAULT(column).
+pub(super) fn is_default(value: &Expr) -> bool {
+    expr::any(value, &|part| matches!(part.kind, ExprKind::Default(_)))
 }
 
 fn place_of(target: &crate::bind::Reference<'_>) -> crate::plan::TablePlace {
@@ -361,8 +357,4 @@ fn place_of(target: &crate::bind::Reference<'_>) -> crate::plan::TablePlace {
         Placement::Broadcast => TablePlace::Broadcast,
         Placement::Single => TablePlace::Fixed { shard: 0 },
     }
-}
-
-fn key_missing(key: &str) -> SqlError {
-    refused(format!("the column list of an INSERT must contain sharding key '{key}'"))
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use topology::algorithm::{SqlValue, Target};
 
 /// Whether a value given to a sequence column asks for a generated one.
-fn asks_for_id(value: &SqlValue, zero_is_a_value: bool) -> bool {
+pub fn asks_for_id(value: &SqlValue, zero_is_a_value: bool) -> bool {
     match value {
         SqlValue::Null => true,
         SqlValue::Integer(0) => !zero_is_a_value,
@@ -21,7 +21,8 @@ fn asks_for_id(value: &SqlValue, zero_is_a_value: bool) -> bool {
     }
 }
 
-fn as_id(value: &SqlValue) -> Option<u64> {
+/// The id that a given value is.
+pub fn as_id(value: &SqlValue) -> Option<u64> {
     match value {
         SqlValue::Integer(number) => u64::try_from(*number).ok(),
         SqlValue::Text(text) => std::str::from_utf8(text).ok()?.trim().parse().ok(),

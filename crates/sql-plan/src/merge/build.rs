@@ -1,6 +1,7 @@
 //! The merge of a SELECT that runs on each target by itself. What cannot be merged exactly while it
 //! streams is not merged at all: the reason given here becomes the reason of a scratch plan.
 
+mod floats;
 mod groups;
 mod having;
 mod terms;
@@ -12,7 +13,9 @@ use crate::expr::{self, function_name, has_aggregate, value_of};
 use crate::keys::Classes;
 use crate::names::number;
 use crate::template::{Edit, Piece, TokenRange};
-use sql_syntax::ast::{BinaryOp, Expr, ExprKind, FuncCall, Query, Select, SelectItem};
+use sql_syntax::ast::{
+    BinaryOp, Expr, ExprKind, FuncCall, Ident, Over, Query, Select, SelectItem, WindowSpec,
+};
 use topology::model::Column;
 
 /// A merge, with the edits of the text that it needs.
@@ -61,12 +64,6 @@ fn refuse_what_cannot_stream(
     if select.rollup {
         return Err("WITH ROLLUP");
     }
-    if bound.facts.windows {
-        return Err("a window function");
-    }
-    if select.calc_found_rows {
-        return Err("SQL_CALC_FOUND_ROWS");
-    }
     if select.procedure.is_some() {
         return Err("PROCEDURE");
     }
@@ -102,9 +99,62 @@ struct Term<'b> {
 
 impl<'b> Builder<'b, '_> {
     fn run(&mut self) -> Result<(), Reason> {
+        self.check_windows()?;
+        self.merge.counts_found = self.select.calc_found_rows;
         let aggregated = !self.select.group_by.is_empty() || self.any_aggregate();
         let complete = aggregated && self.groups_are_complete()?;
-        if aggregated && !complete { self.aggregate() } else { self.rows() }
+        self.show_floats();
+        if aggregated && !complete {
+            if self.bound.facts.windows {
+                return Err("a window function over groups of several shards");
+            }
+            self.aggregate()
+        } else {
+            self.rows()
+        }
+    }
+
+    /// A window is whole on its target when its PARTITION BY has the sharding keys.
+    fn check_windows(&self) -> Result<(), Reason> {
+        const WINDOW: Reason = "a window function whose PARTITION BY lacks the sharding keys";
+        if !self.bound.facts.windows {
+            return Ok(());
+        }
+        let items = self.select.items.iter().filter_map(item_expr);
+        let order = self.query.order_by.iter().map(|item| &item.expr);
+        for expr in items.chain(order) {
+            let is_apart = expr::any(expr, &|part| match &part.kind {
+                ExprKind::Func(call) => match call.over.as_deref() {
+                    None => false,
+                    Some(Over::Spec(spec)) => !self.is_whole(spec),
+                    Some(Over::Name(name)) => !self.window(*name).is_some_and(|w| self.is_whole(w)),
+                },
+                _ => false,
+            });
+            if is_apart {
+                return Err(WINDOW);
+            }
+        }
+        Ok(())
+    }
+
+    fn window(&self, name: Ident) -> Option<&'b WindowSpec> {
+        let name = name.name(self.bound.src);
+        let mut windows = self.select.windows.iter();
+        let named = windows.find(|(own, _)| own.name(self.bound.src).eq_ignore_ascii_case(&name));
+        named.map(|(_, spec)| spec)
+    }
+
+    fn is_whole(&self, spec: &WindowSpec) -> bool {
+        if let (Some(base), true) = (spec.base, spec.partition_by.is_empty()) {
+            return self.window(base).is_some_and(|base| self.is_whole(base));
+        }
+        let columns: Vec<_> = spec
+            .partition_by
+            .iter()
+            .filter_map(|expr| self.bound.column_of(self.block, expr))
+            .collect();
+        self.covers_keys(&columns)
     }
 
     fn finish(mut self) -> Built {
@@ -227,6 +277,7 @@ impl<'b> Builder<'b, '_> {
         };
         let (count, offset) = (value(&limit.count)?, value(&limit.offset)?);
         let pushed = match (&count, &offset) {
+            _ if self.select.calc_found_rows => Vec::new(),
             (Some(count), Some(offset)) if early => {
                 vec![Piece::text("LIMIT "), Piece::Sum(vec![offset.clone(), count.clone()])]
             }

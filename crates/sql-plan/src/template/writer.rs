@@ -1,6 +1,6 @@
 //! The writer: the source's text between edits, the edits' pieces in their places.
 
-use super::{Edit, Fill, How, Piece, Rendered, RowFill, TokenRange, push_quoted};
+use super::{Edit, Fill, How, Piece, REDUCTIONS_FROM, Rendered, RowFill, TokenRange, push_quoted};
 use crate::value::ValueRef;
 use sql_syntax::{Hint, HintKind};
 use topology::algorithm::Target;
@@ -149,7 +149,20 @@ impl Writer<'_, '_> {
             }
             Piece::TableName(index) => self.table_name(*index),
             Piece::Database(index) => self.database(*index),
+            Piece::Suffixed(name) if self.explain => push_quoted(name.as_bytes(), &mut self.out.text),
+            Piece::Suffixed(name) => {
+                let name = format!("{name}_{}", self.target.suffix);
+                push_quoted(name.as_bytes(), &mut self.out.text);
+            }
+            Piece::ByShard(texts) => {
+                if let Some(text) = texts.get(self.target.shard as usize) {
+                    self.out.text.extend_from_slice(text);
+                }
+            }
             Piece::Temporary(load) => (self.fill.temporary)(*load, &mut self.out.text),
+            Piece::Reduction(number) => {
+                (self.fill.temporary)(REDUCTIONS_FROM + number, &mut self.out.text);
+            }
             Piece::Tokens(range) => {
                 let copying = std::mem::replace(&mut self.copying, true);
                 self.tokens(*range);

@@ -26,6 +26,7 @@ pub fn snapshot() -> Snapshot {
         unique_keys: vec![],
         sequence_column: None,
         definition_version: 1,
+        view: None,
     };
     let users = [("id", "bigint"), ("name", "varchar(50)"), ("age", "int")];
     let items = [("oid", "bigint"), ("sku", "varchar(20)"), ("qty", "int")];

@@ -303,6 +303,8 @@ pub enum KillKind {
     Query,
     /// KILL PHYSICAL
     Physical,
+    /// KILL USER: every connection of an account, or what they run; `target` is the account.
+    User,
 }
 
 /// CALL.

@@ -29,9 +29,9 @@ pub fn lex(src: &[u8], from: u32, mode: &LexMode, buf: &mut TokenBuf) {
         buf,
         in_version_comment: false,
         compound: Compound::Unknown,
-        nesting: 0,
     };
     let end = scanner.run();
+    let end = if scanner.compound == Compound::Yes { scanner.end_of_program(end) } else { end };
     let rest = scanner.following(end);
     buf.rest = rest;
     buf.text = Span::new(from.min(end as u32), end as u32);
@@ -54,7 +54,6 @@ struct Scanner<'a> {
     buf: &'a mut TokenBuf,
     in_version_comment: bool,
     compound: Compound,
-    nesting: u32,
 }
 
 /// Bytes that a bare name is made of.
@@ -242,7 +241,7 @@ impl Scanner<'_> {
             if !NAME[byte as usize] {
                 break;
             }
-            pos += if self.mode.charset.is_lead(byte) { 2 } else { 1 };
+            pos += if byte < 0x80 { 1 } else { self.mode.charset.char_len(&self.src[pos..]) };
         }
         pos.min(self.src.len())
     }
@@ -277,7 +276,6 @@ impl Scanner<'_> {
             self.push(TokenKind::Ident, start);
         } else {
             self.push_word(TokenKind::Keyword, keyword, start);
-            self.track_nesting(keyword);
         }
     }
 
@@ -330,9 +328,8 @@ impl Scanner<'_> {
             if byte == quote && self.at(pos + 1) != quote {
                 return Some(pos + 1);
             }
-            let double =
-                byte == quote || (escapes && byte == b'\\') || self.mode.charset.is_lead(byte);
-            pos += if double { 2 } else { 1 };
+            let double = byte == quote || (escapes && byte == b'\\');
+            pos += if double { 2 } else { self.mode.charset.char_len(&self.src[pos..]) };
         }
     }
 
@@ -341,8 +338,7 @@ impl Scanner<'_> {
         match self.quoted_end(start, quote, false) {
             Some(end) => {
                 self.pos = end;
-                let empty = end - start == 2;
-                self.push(if empty { TokenKind::Invalid } else { TokenKind::QuotedIdent }, start);
+                self.push(TokenKind::QuotedIdent, start);
             }
             None => self.unfinished(start),
         }
@@ -364,7 +360,7 @@ impl Scanner<'_> {
             self.pos = end;
             return self.push(TokenKind::Float, start);
         }
-        if self.at(pos) == b'.' {
+        if self.at(pos) == b'.' && self.at(pos + 1) != b'.' {
             return self.fraction(start, pos + 1);
         }
         if pos < self.src.len() && NAME[self.at(pos) as usize] {
@@ -428,6 +424,10 @@ impl Scanner<'_> {
         if !after_name && self.at(start + 1).is_ascii_digit() {
             return self.fraction(start, start + 1);
         }
+        if self.at(start + 1) == b'.' {
+            self.pos += 2;
+            return self.push(TokenKind::DotDot, start);
+        }
         self.pos += 1;
         self.push(TokenKind::Dot, start);
     }
@@ -490,38 +490,45 @@ impl Scanner<'_> {
         if self.compound == Compound::Unknown {
             self.compound = self.classify();
         }
-        self.compound == Compound::No || self.nesting == 0
+        self.compound == Compound::No
     }
 
-    /// Stored programs and `BEGIN NOT ATOMIC` may hold statements of their own.
+    /// Stored programs and compound statements may hold statements of their own.
     fn classify(&self) -> Compound {
+        use Keyword as K;
         let head = &self.buf.tokens[..self.buf.tokens.len().min(COMPOUND_SEARCH_TOKENS)];
-        let first = head.first().map_or(Keyword::None, |t| t.keyword);
+        let first = head.first().map_or(K::None, |t| t.keyword);
         let program = |t: &Token| {
-            use Keyword as K;
             matches!(t.keyword, K::Procedure | K::Function | K::Trigger | K::Event | K::Package)
         };
+        let block = |pair: &[Token]| pair[0].keyword == K::Begin && pair[1].keyword == K::Not;
         let compound = match first {
-            Keyword::Create | Keyword::Alter => head.iter().any(program),
-            Keyword::Begin => head.get(1).is_some_and(|t| t.keyword == Keyword::Not),
+            K::Create | K::Alter => head.iter().any(program),
+            K::Begin => head.windows(2).next().is_some_and(block),
+            K::Set => head.iter().any(program) || head.windows(2).any(block),
+            K::If | K::Case | K::Loop | K::While | K::Repeat | K::For => true,
             _ => false,
         };
         if compound { Compound::Yes } else { Compound::No }
     }
 
-    /// Counts BEGIN and CASE against END; `END IF` and the like close what is not counted.
-    fn track_nesting(&mut self, keyword: Keyword) {
-        use Keyword as K;
-        let before = self.buf.tokens.len().checked_sub(2).map(|i| self.buf.tokens[i].keyword);
-        match keyword {
-            K::Begin => self.nesting += 1,
-            K::Case if before != Some(K::End) => self.nesting += 1,
-            K::End => self.nesting = self.nesting.saturating_sub(1),
-            K::If | K::Loop | K::While | K::Repeat | K::For if before == Some(K::End) => {
-                self.nesting += 1;
-            }
-            _ => {}
-        }
+    /// The text was read to its end, since only the grammar tells which `;` belongs to the program.
+    /// What follows the program is taken out again.
+    fn end_of_program(&mut self, end: usize) -> usize {
+        let eof = Token {
+            kind: TokenKind::Eof,
+            keyword: Keyword::None,
+            start: end as u32,
+            end: end as u32,
+        };
+        self.buf.tokens.push(eof);
+        let semicolon = crate::parser::end_of_program(self.src, self.buf, self.mode);
+        self.buf.tokens.pop();
+        let Some(at) = semicolon else { return end };
+        let end = self.buf.tokens[at].start as usize;
+        self.buf.tokens.truncate(at);
+        self.buf.hints.retain(|hint| hint.before_tok as usize <= at);
+        end
     }
 }
 

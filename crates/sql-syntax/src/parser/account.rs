@@ -21,8 +21,8 @@ impl Parser<'_> {
             let host_start = self.start();
             let lone = self.peek(0).end - self.peek(0).start == 1;
             self.bump();
-            if lone {
-                self.ident_or_string()?;
+            if lone && (self.at_ident() || self.is(T::String)) {
+                self.bump();
             }
             while self.eat_kind(T::Dot) {
                 self.bump();
@@ -51,7 +51,15 @@ impl Parser<'_> {
         self.ident_or_string()?;
         let mut password = None;
         if self.eat_any(&["BY", "AS", "USING"]) {
+            let hashed = self.at("PASSWORD") && self.peek(1).kind == T::LParen;
+            if hashed {
+                self.pos += 2;
+            }
             password = Some(self.string()?);
+            if hashed {
+                self.expect_kind(T::RParen)?;
+                password = None;
+            }
         }
         Ok((account, password))
     }
@@ -89,6 +97,16 @@ impl Parser<'_> {
             if !self.eat_kind(T::Comma) {
                 break;
             }
+        }
+        let proxy = privileges.len() == 1
+            && privileges[0].of(self.src).eq_ignore_ascii_case(b"PROXY")
+            && self.at("ON");
+        if proxy {
+            self.bump();
+            self.account()?;
+            self.expect(if revoke { "FROM" } else { "TO" })?;
+            self.skip_rest()?;
+            return Ok(Statement::Account(AccountStmt::Other));
         }
         let level = if self.eat("ON") { self.grant_level()? } else { GrantLevel::None };
         let to = if revoke { "FROM" } else { "TO" };

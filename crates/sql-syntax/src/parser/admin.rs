@@ -11,12 +11,14 @@ impl Parser<'_> {
     /// Statements that neither read, change nor define rows.
     pub(super) fn administration(&mut self, word: &[u8]) -> Result<Statement> {
         let start = self.start();
+        if self.at_compound() {
+            return self.compound();
+        }
         match word {
             b"USE" => {
                 self.bump();
                 Ok(Statement::Use(self.ident()?))
             }
-            b"BEGIN" if self.is_at(1, "NOT") => self.other(OtherKind::Compound, start),
             b"BEGIN" | b"START" | b"COMMIT" | b"ROLLBACK" | b"SAVEPOINT" | b"RELEASE" | b"XA" => {
                 self.transaction(word)
             }
@@ -58,14 +60,14 @@ impl Parser<'_> {
             b"CHANGE" | b"STOP" | b"PURGE" | b"BINLOG" => OtherKind::Replication,
             b"INSTALL" | b"UNINSTALL" => OtherKind::Plugin,
             b"HELP" => OtherKind::Help,
-            b"SIGNAL" | b"RESIGNAL" | b"GET" => OtherKind::Diagnostics,
+            b"SIGNAL" | b"RESIGNAL" | b"GET" => return self.diagnostics(),
             b"SHUTDOWN" | b"RESTART" | b"CLONE" | b"CACHE" | b"IMPORT" | b"BACKUP" | b"RESTORE" => {
                 OtherKind::Admin
             }
             _ => return self.unexpected(),
         };
         self.bump();
-        if self.is(T::Eof) && !matches!(word, b"SHUTDOWN" | b"RESTART" | b"RESIGNAL") {
+        if self.at_end() && !matches!(word, b"SHUTDOWN" | b"RESTART") {
             return self.unexpected();
         }
         self.other(kind, start)
@@ -102,7 +104,7 @@ impl Parser<'_> {
 
     fn begin_options(&mut self) -> Result<TransactionStmt> {
         let (mut consistent_snapshot, mut read_only) = (false, None);
-        if !self.is(T::Eof) {
+        if !self.at_end() {
             self.comma_list(|p| {
                 if p.eat_words(&["WITH", "CONSISTENT", "SNAPSHOT"]) {
                     consistent_snapshot = true;
@@ -178,8 +180,9 @@ impl Parser<'_> {
                 p.eat("LOCAL");
                 false
             } else {
-                p.eat_any(&["LOW_PRIORITY", "CONCURRENT"]);
+                p.eat("LOW_PRIORITY");
                 p.expect("WRITE")?;
+                p.eat("CONCURRENT");
                 true
             };
             Ok(LockTable { table, write })
@@ -216,7 +219,7 @@ impl Parser<'_> {
     }
 
     fn using(&mut self) -> Result<Vec<crate::ast::Expr>> {
-        if self.eat("USING") { self.comma_list(|p| p.expr()) } else { Ok(Vec::new()) }
+        if self.eat("USING") { self.comma_list(|p| p.value()) } else { Ok(Vec::new()) }
     }
 
     fn kill(&mut self) -> Result<Statement> {
@@ -236,6 +239,12 @@ impl Parser<'_> {
             self.eat("CONNECTION");
             KillKind::Connection
         };
+        if self.eat("USER") {
+            let start = self.start();
+            self.account()?;
+            let target = Some(self.since(start));
+            return Ok(Statement::Kill(Kill { kind: KillKind::User, id: None, target }));
+        }
         Ok(Statement::Kill(Kill { kind, id: Some(self.expr()?), target: None }))
     }
 
@@ -274,7 +283,7 @@ impl Parser<'_> {
             }
             return self.unexpected();
         }
-        let tables = if self.is(T::Eof) && kind == MaintainKind::Check {
+        let tables = if self.at_end() && kind == MaintainKind::Check {
             Vec::new()
         } else {
             self.comma_list(|p| p.table_name())?
@@ -286,7 +295,7 @@ impl Parser<'_> {
         let reset = self.at("RESET");
         self.bump();
         self.eat_any(&["NO_WRITE_TO_BINLOG", "LOCAL"]);
-        if self.is(T::Eof) {
+        if self.at_end() {
             return self.unexpected();
         }
         let (mut tables, mut with_lock) = (Vec::new(), false);
@@ -353,7 +362,7 @@ impl Parser<'_> {
             explain.connection = Some(self.expr()?);
             return Ok(Statement::Explain(Box::new(explain)));
         }
-        if self.is(T::Eof) {
+        if self.at_end() {
             return self.unexpected();
         }
         let start = self.start();

@@ -20,15 +20,16 @@ impl Parser<'_> {
         }
         self.eat("NOWAIT");
         let mut actions = Vec::new();
-        while !self.is(T::Eof) {
+        while !self.at_end() {
             let start = self.start();
             let kind = self.alter_kind()?;
             actions.push(AlterAction { kind, span: self.since(start) });
             // A partition operation and a sharding clause may follow without a comma.
             if !self.eat_kind(T::Comma)
-                && !self.is(T::Eof)
+                && !self.at_end()
                 && !self.at_sharding()
                 && !self.at_words(&["PARTITION", "BY"])
+                && !self.at_words(&["REMOVE", "PARTITIONING"])
                 && !self.table_option_follows()
             {
                 return self.unexpected();
@@ -44,7 +45,7 @@ impl Parser<'_> {
     }
 
     fn table_option_follows(&self) -> bool {
-        self.at_any(&["DEFAULT", "CHARSET", "CHARACTER", "COLLATE"])
+        self.at_any(&["DEFAULT", "CHARSET", "CHARACTER", "COLLATE", "UNION"])
             || (self.at_ident() && self.peek(1).kind == T::Eq)
     }
 
@@ -84,12 +85,7 @@ impl Parser<'_> {
     fn alter_rest(&mut self) -> Result<AlterKind> {
         if self.eat_words(&["CONVERT", "TO"]) {
             let charset = Some(self.charset_words()?).filter(|name| !name.is(self.src, b"DEFAULT"));
-            let collation = if self.eat("COLLATE") {
-                self.eat_kind(T::Eq);
-                Some(self.ident_or_string()?)
-            } else {
-                None
-            };
+            let collation = if self.eat("COLLATE") { Some(self.collation()?) } else { None };
             return Ok(AlterKind::ConvertCharset { charset, collation });
         }
         for (word, lock) in [("ALGORITHM", false), ("LOCK", true)] {
@@ -158,8 +154,14 @@ impl Parser<'_> {
         if self.eat_words(&["PRIMARY", "KEY"]) {
             return Ok(AlterKind::DropPrimaryKey);
         }
-        if self.eat_words(&["SYSTEM", "VERSIONING"]) || self.eat_words(&["PERIOD", "FOR"]) {
-            self.eat("SYSTEM_TIME");
+        if self.eat_words(&["SYSTEM", "VERSIONING"]) {
+            return Ok(AlterKind::Other);
+        }
+        if self.at("PERIOD") && (self.is_at(1, "FOR") || self.is_at(1, "IF")) {
+            self.bump();
+            self.eat_words(&["IF", "EXISTS"]);
+            self.expect("FOR")?;
+            self.ident()?;
             return Ok(AlterKind::Other);
         }
         let index = self.eat_any(&["INDEX", "KEY"]);
@@ -182,6 +184,7 @@ impl Parser<'_> {
 
     fn alter_alter(&mut self) -> Result<AlterKind> {
         if self.eat_any(&["INDEX", "KEY"]) {
+            self.eat_words(&["IF", "EXISTS"]);
             let name = self.ident()?;
             return self.skip_words().map(|()| AlterKind::AlterIndex(name));
         }
@@ -233,7 +236,7 @@ impl Parser<'_> {
     /// An operation on the data node's own partitions, taken to its end.
     fn partition_action(&mut self) -> Result<Option<PartitionAction>> {
         use PartitionActionKind as K;
-        let forms: [(&[&str], K); 16] = [
+        let forms: [(&[&str], K); 17] = [
             (&["PARTITION", "BY"], K::By),
             (&["REMOVE", "PARTITIONING"], K::Remove),
             (&["ADD", "PARTITION"], K::Add),
@@ -250,6 +253,7 @@ impl Parser<'_> {
             (&["DISCARD", "PARTITION"], K::Discard),
             (&["IMPORT", "PARTITION"], K::Import),
             (&["CONVERT", "PARTITION"], K::Convert),
+            (&["CONVERT", "TABLE"], K::Convert),
         ];
         let Some((_, kind)) = forms.into_iter().find(|(words, _)| self.at_words(words)) else {
             return Ok(None);
@@ -258,15 +262,16 @@ impl Parser<'_> {
             self.partition_by()?;
             return Ok(Some(PartitionAction { kind, exchange: None }));
         }
+        let table = self.is_at(1, "TABLE");
         self.pos += 2;
-        let mut exchange = None;
-        while !self.is(T::Eof) && !self.at_sharding() {
+        let mut exchange = if table { Some(self.table_name()?) } else { None };
+        while !self.at_end() && !self.at_sharding() {
             match self.kind() {
                 T::LParen => {
                     self.skip_parens()?;
                 }
                 T::Invalid | T::RParen => return self.unexpected(),
-                _ if self.at_words(&["WITH", "TABLE"]) => {
+                _ if self.at_words(&["WITH", "TABLE"]) || self.at_words(&["TO", "TABLE"]) => {
                     self.pos += 2;
                     exchange = Some(self.table_name()?);
                 }

@@ -7,6 +7,7 @@ use crate::ast::{
     TypeKind,
 };
 use crate::lexer::TokenKind as T;
+use crate::text;
 
 /// Type words and what they are; of two that begin alike the longer stands first.
 const TYPES: &[(&[&str], TypeKind)] = &[
@@ -48,6 +49,7 @@ const TYPES: &[(&[&str], TypeKind)] = &[
     (&["NATIONAL", "CHAR"], TypeKind::Char),
     (&["NVARCHAR"], TypeKind::VarChar),
     (&["NCHAR", "VARYING"], TypeKind::VarChar),
+    (&["NCHAR", "VARCHAR"], TypeKind::VarChar),
     (&["NCHAR"], TypeKind::Char),
     (&["CHARACTER", "VARYING"], TypeKind::VarChar),
     (&["CHAR", "VARYING"], TypeKind::VarChar),
@@ -130,7 +132,7 @@ impl Parser<'_> {
     }
 
     fn create_body(&mut self, create: &mut CreateTable) -> Result<()> {
-        if self.is(T::LParen) && !self.at_paren_query() {
+        if self.is(T::LParen) && !self.at_query_in_parens() {
             let start = self.start();
             self.bump();
             loop {
@@ -158,7 +160,7 @@ impl Parser<'_> {
         }
         if self.eat_any(&["IGNORE", "REPLACE"])
             || self.at("AS")
-            || self.at_any(&["SELECT", "WITH"])
+            || self.at_any(&["SELECT", "WITH", "VALUES", "TABLE"])
             || self.is(T::LParen)
         {
             self.eat("AS");
@@ -191,7 +193,8 @@ impl Parser<'_> {
             "FOREIGN",
             "CHECK",
         ];
-        self.at_any(&key_words) || (self.at("PERIOD") && self.is_at(1, "FOR"))
+        self.at_any(&key_words)
+            || (self.at("PERIOD") && (self.is_at(1, "FOR") || self.is_at(1, "IF")))
     }
 
     /// A key or check as an item of its own.
@@ -199,6 +202,7 @@ impl Parser<'_> {
         let start = self.start();
         let mut name = None;
         if self.eat("CONSTRAINT") && !self.at_any(&["PRIMARY", "UNIQUE", "FOREIGN", "CHECK"]) {
+            self.eat_words(&["IF", "NOT", "EXISTS"]);
             name = Some(self.ident()?);
         }
         let kind = self.constraint_kind()?;
@@ -219,7 +223,7 @@ impl Parser<'_> {
                 self.eat("ENFORCED");
             }
             ConstraintKind::Period => {
-                self.ident_or_keyword()?;
+                self.ident()?;
                 self.skip_parens()?;
             }
             _ => {
@@ -240,7 +244,7 @@ impl Parser<'_> {
     }
 
     fn constraint_kind(&mut self) -> Result<ConstraintKind> {
-        let forms: [(&[&str], ConstraintKind); 13] = [
+        let forms: [(&[&str], ConstraintKind); 14] = [
             (&["PRIMARY", "KEY"], ConstraintKind::Primary),
             (&["UNIQUE", "INDEX"], ConstraintKind::Unique),
             (&["UNIQUE", "KEY"], ConstraintKind::Unique),
@@ -253,6 +257,7 @@ impl Parser<'_> {
             (&["FOREIGN", "KEY"], ConstraintKind::ForeignKey),
             (&["CHECK"], ConstraintKind::Check),
             (&["PERIOD", "FOR"], ConstraintKind::Period),
+            (&["PERIOD", "IF", "NOT", "EXISTS", "FOR"], ConstraintKind::Period),
             (&["SPATIAL"], ConstraintKind::Spatial),
         ];
         let Some((_, kind)) = forms.into_iter().find(|(words, _)| self.eat_words(words)) else {
@@ -308,10 +313,20 @@ impl Parser<'_> {
                 self.index_type()?;
             } else if self.eat_words(&["WITH", "PARSER"]) {
                 self.ident()?;
+            } else if self.at_engine_attribute() {
+                self.pos += 3;
             } else if !self.eat_any(&["INVISIBLE", "VISIBLE", "IGNORED", "NOT"]) {
                 return Ok(());
             }
         }
+    }
+
+    /// `name = value`, which means something to a storage engine alone.
+    fn at_engine_attribute(&self) -> bool {
+        use T::{Eq, Hex, Ident, Int, Keyword, QuotedIdent, String};
+        self.at_ident()
+            && self.peek(1).kind == Eq
+            && matches!(self.peek(2).kind, Int | String | Hex | Ident | QuotedIdent | Keyword)
     }
 
     pub(super) fn references(&mut self) -> Result<crate::ast::TableName> {
@@ -343,7 +358,11 @@ impl Parser<'_> {
 
     pub(super) fn column_def(&mut self) -> Result<ColumnDef> {
         let start = self.start();
-        let name = self.ident()?;
+        let mut name = self.ident()?;
+        // The table's own name may stand before.
+        while self.eat_kind(T::Dot) {
+            name = self.after_dot()?;
+        }
         let ty = self.data_type()?;
         let mut column = ColumnDef {
             name,
@@ -372,6 +391,9 @@ impl Parser<'_> {
 
     fn column_attribute(&mut self, column: &mut ColumnDef) -> Result<bool> {
         let start = self.start();
+        if column.generated.is_some() && self.mode.mariadb {
+            return self.generated_attribute(column);
+        }
         if self.eat_words(&["NOT", "NULL"]) {
             column.nullable = Some(false);
         } else if self.eat("NULL") {
@@ -394,6 +416,9 @@ impl Parser<'_> {
             column.comment_tok = Some(self.string()?);
         } else if self.at("REFERENCES") {
             column.references = Some(self.references()?);
+        } else if self.at("CONSTRAINT") && self.is_at(2, "REFERENCES") {
+            self.pos += 2;
+            column.references = Some(self.references()?);
         } else if self.at("CHECK")
             || (self.at("CONSTRAINT") && (self.is_at(1, "CHECK") || self.is_at(2, "CHECK")))
         {
@@ -404,8 +429,25 @@ impl Parser<'_> {
         Ok(true)
     }
 
+    /// What MariaDB lets follow a generated column's expression.
+    fn generated_attribute(&mut self, column: &mut ColumnDef) -> Result<bool> {
+        if self.eat("UNIQUE") {
+            self.eat("KEY");
+            column.unique = true;
+        } else if self.eat("COMMENT") {
+            column.comment_tok = Some(self.string()?);
+        } else if self.at_any(&["CHECK", "CONSTRAINT"]) {
+            column.checks.extend(self.constraint()?.check);
+        } else if self.at_engine_attribute() {
+            self.pos += 3;
+        } else {
+            return Ok(self.eat("INVISIBLE"));
+        }
+        Ok(true)
+    }
+
     fn rare_attribute(&mut self, column: &mut ColumnDef) -> Result<bool> {
-        if self.eat_words(&["GENERATED", "ALWAYS", "AS", "ROW"]) {
+        if self.eat_words(&["GENERATED", "ALWAYS", "AS", "ROW"]) || self.eat_words(&["AS", "ROW"]) {
             return if self.eat_any(&["START", "END"]) { Ok(true) } else { self.unexpected() };
         }
         if self.eat_words(&["GENERATED", "ALWAYS", "AS"])
@@ -430,8 +472,11 @@ impl Parser<'_> {
             }
         }
         if self.eat("COLLATE") {
-            column.ty.collation =
-                Some(if self.at("BINARY") { self.any_ident() } else { self.ident_or_string()? });
+            column.ty.collation = Some(self.collation()?);
+            return Ok(true);
+        }
+        if self.at_engine_attribute() {
+            self.pos += 3;
             return Ok(true);
         }
         let words: [&[&str]; 6] = [
@@ -445,7 +490,17 @@ impl Parser<'_> {
         Ok(words.iter().any(|words| self.eat_words(words)))
     }
 
-    fn data_type(&mut self) -> Result<DataType> {
+    /// A collation's name after COLLATE.
+    pub(super) fn collation(&mut self) -> Result<Ident> {
+        self.eat_kind(T::Eq);
+        if self.at_any(&["BINARY", "DEFAULT"]) {
+            Ok(self.any_ident())
+        } else {
+            self.ident_or_string()
+        }
+    }
+
+    pub(super) fn data_type(&mut self) -> Result<DataType> {
         let start = self.start();
         let known = TYPES.iter().find(|(words, _)| self.eat_words(words)).map(|(_, kind)| kind);
         let kind = match known {
@@ -453,6 +508,9 @@ impl Parser<'_> {
             // A word that is no type here may be one of the data node's; it says so if not.
             None if self.is(T::Ident) => {
                 self.bump();
+                if self.eat_kind(T::Dot) {
+                    self.after_dot()?;
+                }
                 if self.is(T::LParen) {
                     self.skip_parens()?;
                 }
@@ -482,12 +540,12 @@ impl Parser<'_> {
             } else if self.at("CHARSET") || self.at_words(&["CHARACTER", "SET"]) {
                 ty.charset = Some(self.charset_words()?);
             } else if self.eat("COLLATE") {
-                ty.collation = Some(if self.at("BINARY") {
-                    self.any_ident()
-                } else {
-                    self.ident_or_string()?
-                });
-            } else if !self.eat_any(&["SIGNED", "BINARY", "ASCII", "UNICODE"]) {
+                ty.collation = Some(self.collation()?);
+            } else if self.eat("COMPRESSED") {
+                if self.eat_kind(T::Eq) {
+                    self.ident_or_keyword()?;
+                }
+            } else if !self.eat_any(&["SIGNED", "BINARY", "ASCII", "UNICODE", "BYTE"]) {
                 break;
             }
         }
@@ -501,13 +559,24 @@ impl Parser<'_> {
             return Ok(());
         }
         self.expect_kind(T::LParen)?;
-        ty.length = Some(self.number()?);
+        ty.length = Some(self.length()?);
         if self.eat_kind(T::Comma) {
             ty.scale = Some(self.number()?);
         }
         self.eat_any(&["CHAR", "BYTE"]);
         self.expect_kind(T::RParen)?;
         Ok(())
+    }
+
+    /// A length, which the data node refuses when it is too great or has a fraction.
+    fn length(&mut self) -> Result<u64> {
+        let unfit = self.is(T::Decimal)
+            || (self.is(T::Int) && text::parse_u64(self.peek(0).span().of(self.src)).is_none());
+        if unfit {
+            self.bump();
+            return Ok(u64::MAX);
+        }
+        self.number()
     }
 
     /// CHARSET or CHARACTER SET, `=` and the name.
@@ -566,7 +635,7 @@ impl Parser<'_> {
         let (value_start, value_tok) = (self.start(), self.tok());
         if self.is(T::LParen) {
             self.skip_parens()?;
-        } else if matches!(self.kind(), T::Eof | T::Comma | T::RParen | T::Invalid) {
+        } else if matches!(self.kind(), T::Eof | T::Semi | T::Comma | T::RParen | T::Invalid) {
             return self.unexpected();
         } else {
             self.bump();
@@ -604,7 +673,7 @@ impl Parser<'_> {
         let start = self.start();
         self.expect("PARTITION")?;
         self.expect("BY")?;
-        while !self.is(T::Eof) && !self.at_sharding() && !self.at_any(&["SELECT", "AS"]) {
+        while !self.at_end() && !self.at_sharding() && !self.at_any(&["SELECT", "AS"]) {
             match self.kind() {
                 T::LParen => {
                     self.skip_parens()?;

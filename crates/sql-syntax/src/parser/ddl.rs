@@ -3,7 +3,7 @@
 use super::{Parser, Result};
 use crate::ast::{
     ConstraintKind, CreateIndex, CreateView, DatabaseStmt, DdlAction, DropIndex, DropTable, Other,
-    OtherKind, SequenceStmt, Statement, TableConstraint, TableName,
+    OtherKind, SequenceStmt, Statement, TableConstraint,
 };
 use crate::lexer::TokenKind as T;
 
@@ -36,10 +36,10 @@ impl Parser<'_> {
         if self.eat_words(&["SQL", "SECURITY"]) {
             self.ident_or_keyword()?;
         }
-        if self.eat("VIEW") {
+        if !temporary && self.eat("VIEW") {
             return self.view(false, or_replace);
         }
-        self.other_object(start)
+        self.other_object(start, DdlAction::Create)
     }
 
     /// DEFINER = account.
@@ -52,10 +52,16 @@ impl Parser<'_> {
     }
 
     /// What is known by its words alone.
-    fn other_object(&mut self, start: u32) -> Result<Statement> {
+    fn other_object(&mut self, start: u32, action: DdlAction) -> Result<Statement> {
         self.eat("AGGREGATE");
         let kind = self.object_kind()?;
-        self.other(kind, start)
+        let program = matches!(kind, OtherKind::Routine | OtherKind::Trigger | OtherKind::Event);
+        match action {
+            _ if !program || self.at("PACKAGE") => self.other(kind, start),
+            DdlAction::Create => self.create_program(start, kind),
+            DdlAction::Alter => self.alter_program(start, kind),
+            _ => self.drop_program(start, kind),
+        }
     }
 
     fn object_kind(&self) -> Result<OtherKind> {
@@ -82,30 +88,20 @@ impl Parser<'_> {
         }
     }
 
-    /// A statement kept as text from `start`; the tables of a trigger and the like are not sought.
+    /// A statement kept as text from `start`.
     pub(super) fn other(&mut self, kind: OtherKind, start: u32) -> Result<Statement> {
-        let mut tables = Vec::new();
-        if kind == OtherKind::Trigger {
-            tables.extend(self.trigger_table()?);
-        }
         self.skip_rest()?;
-        Ok(Statement::Other(Other { kind, tables, span: self.since(start) }))
-    }
-
-    /// `TRIGGER … ON t`.
-    fn trigger_table(&mut self) -> Result<Option<TableName>> {
-        while !self.is(T::Eof) && !self.at_any(&["ON", "BEGIN"]) {
-            self.bump();
-        }
-        if self.eat("ON") { self.table_name().map(Some) } else { Ok(None) }
+        Ok(Statement::Other(Other { kind, tables: Vec::new(), span: self.since(start) }))
     }
 
     fn view(&mut self, alter: bool, or_replace: bool) -> Result<Statement> {
-        let if_not_exists = self.eat_words(&["IF", "NOT", "EXISTS"]);
+        let if_not_exists = !alter && self.eat_words(&["IF", "NOT", "EXISTS"]);
         let name = self.table_name()?;
         let columns = if self.is(T::LParen) { self.ident_list()? } else { Vec::new() };
         self.expect("AS")?;
+        self.inside += 1;
         let query = Box::new(self.query()?);
+        self.inside -= 1;
         if self.eat("WITH") {
             self.eat_any(&["CASCADED", "LOCAL"]);
             self.expect("CHECK")?;
@@ -144,6 +140,7 @@ impl Parser<'_> {
         let table = self.table_name()?;
         let parts = self.key_parts()?;
         self.index_options()?;
+        self.lock_wait()?;
         let index = TableConstraint {
             kind,
             name,
@@ -166,11 +163,9 @@ impl Parser<'_> {
         self.bump();
         let if_clause =
             self.eat_words(&["IF", "NOT", "EXISTS"]) || self.eat_words(&["IF", "EXISTS"]);
-        let name = if self.at_ident() && !self.at_any(&["CHARSET", "COMMENT", "ENCRYPTION"]) {
-            Some(self.ident()?)
-        } else {
-            None
-        };
+        let option =
+            action == DdlAction::Alter && self.at_any(&["CHARSET", "COMMENT", "ENCRYPTION"]);
+        let name = if self.at_ident() && !option { Some(self.ident()?) } else { None };
         if name.is_none() && action != DdlAction::Alter {
             return self.unexpected();
         }
@@ -213,7 +208,7 @@ impl Parser<'_> {
         if self.eat("VIEW") {
             return self.view(true, false);
         }
-        self.other_object(start)
+        self.other_object(start, DdlAction::Alter)
     }
 
     pub(super) fn drop_statement(&mut self) -> Result<Statement> {
@@ -238,6 +233,7 @@ impl Parser<'_> {
             self.expect("ON")?;
             let table = self.table_name()?;
             self.index_options()?;
+            self.lock_wait()?;
             return Ok(Statement::DropIndex(DropIndex { name, if_exists, table }));
         }
         if self.at("USER") {
@@ -246,7 +242,7 @@ impl Parser<'_> {
         if self.eat("PREPARE") {
             return Ok(Statement::Prepared(crate::ast::PreparedStmt::Deallocate(self.ident()?)));
         }
-        self.other_object(start)
+        self.other_object(start, DdlAction::Drop)
     }
 
     fn drop_names(&mut self, temporary: bool) -> Result<DropTable> {
@@ -257,6 +253,16 @@ impl Parser<'_> {
         }
         self.eat_any(&["RESTRICT", "CASCADE", "NOWAIT"]);
         Ok(DropTable { temporary, if_exists, names })
+    }
+
+    /// `WAIT n` or NOWAIT.
+    pub(super) fn lock_wait(&mut self) -> Result<()> {
+        if self.eat("WAIT") {
+            self.number()?;
+        } else {
+            self.eat("NOWAIT");
+        }
+        Ok(())
     }
 
     pub(super) fn rename(&mut self) -> Result<Statement> {
@@ -271,6 +277,7 @@ impl Parser<'_> {
         self.eat_words(&["IF", "EXISTS"]);
         let pairs = self.comma_list(|p| {
             let from = p.table_name()?;
+            p.lock_wait()?;
             p.expect("TO")?;
             Ok((from, p.table_name()?))
         })?;
@@ -306,6 +313,9 @@ impl Parser<'_> {
             vec![self.table_name()?]
         };
         while self.sequence_option(&mut sequence)? {}
+        if action == DdlAction::Create {
+            while self.table_option()?.is_some() {}
+        }
         Ok(Statement::Sequence(sequence))
     }
 

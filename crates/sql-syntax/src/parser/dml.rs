@@ -66,7 +66,7 @@ impl Parser<'_> {
     }
 
     /// `((((SELECT` is a query, not a column list.
-    fn at_query_in_parens(&self) -> bool {
+    pub(super) fn at_query_in_parens(&self) -> bool {
         let mut at = 0;
         while self.peek(at).kind == T::LParen {
             at += 1;
@@ -102,7 +102,7 @@ impl Parser<'_> {
         let start = self.start();
         self.eat("ROW");
         self.expect_kind(T::LParen)?;
-        let values = if self.is(T::RParen) { Vec::new() } else { self.comma_list(|p| p.expr())? };
+        let values = if self.is(T::RParen) { Vec::new() } else { self.comma_list(|p| p.value())? };
         self.expect_kind(T::RParen)?;
         Ok(InsertRow { values, span: self.since(start) })
     }
@@ -113,7 +113,7 @@ impl Parser<'_> {
         if !self.eat_kind(T::Eq) {
             self.expect_kind(T::Assign)?;
         }
-        let value = self.expr()?;
+        let value = self.value()?;
         Ok(Assignment { column, value, span: self.since(start) })
     }
 
@@ -165,7 +165,13 @@ impl Parser<'_> {
                 break;
             }
         }
+        if self.at("HISTORY") && self.is_at(1, "FROM") {
+            self.bump();
+        }
         let (targets, tables) = self.delete_tables()?;
+        if self.eat_words(&["BEFORE", "SYSTEM_TIME"]) {
+            self.point_in_time()?;
+        }
         let (selection, where_span) = self.where_clause()?;
         let (order_by, order_span) = self.order_by()?;
         let limit = self.limit()?;

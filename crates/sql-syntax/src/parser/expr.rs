@@ -206,7 +206,20 @@ impl Parser<'_> {
             if self.at_paren_query() {
                 ExprKind::InQuery { expr, not, query: Box::new(self.paren_query()?) }
             } else {
-                Self::in_list(expr, not, self.paren_list(|p| p.expr())?)
+                self.expect_kind(T::LParen)?;
+                let mut first = self.expr()?;
+                if self.at_query_tail()
+                    && let ExprKind::Subquery(query) = first.kind
+                {
+                    let query = Box::new(self.query_from(*query, first.span)?);
+                    first = Expr { kind: ExprKind::Subquery(query), span: first.span };
+                }
+                let mut list = vec![first];
+                while self.eat_kind(T::Comma) {
+                    list.push(self.expr()?);
+                }
+                self.expect_kind(T::RParen)?;
+                Self::in_list(expr, not, list)
             }
         } else if self.eat("BETWEEN") {
             let low = Box::new(self.bit_expr()?);

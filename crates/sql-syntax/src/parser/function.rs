@@ -19,7 +19,46 @@ const BARE: &[&str] = &[
     "CURRENT_ROLE",
 ];
 
+/// Functions that the server's lexer knows: right before `(` these words are no names.
+const FUNCTION_TOKENS: &[&str] = &[
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "CAST",
+    "COUNT",
+    "CURDATE",
+    "CURTIME",
+    "DATE_ADD",
+    "DATE_SUB",
+    "EXTRACT",
+    "GROUP_CONCAT",
+    "JSON_ARRAYAGG",
+    "JSON_OBJECTAGG",
+    "MAX",
+    "MID",
+    "MIN",
+    "NOW",
+    "POSITION",
+    "STD",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "SUBSTR",
+    "SUBSTRING",
+    "SUM",
+    "TRIM",
+    "VARIANCE",
+    "VAR_POP",
+    "VAR_SAMP",
+];
+
 impl Parser<'_> {
+    /// Whether the word here, which `(` follows, is a function's name whatever one expects.
+    pub(super) fn at_function_token(&self) -> bool {
+        let adjacent = self.peek(0).end == self.peek(1).start;
+        (adjacent || self.mode.ignore_space) && self.at_any(FUNCTION_TOKENS)
+    }
+
     /// A call with nothing but its arguments.
     pub(super) fn plain_call(name: Ident, args: Vec<Expr>) -> ExprKind {
         ExprKind::Func(Box::new(FuncCall { args, ..empty(name, Vec::new()) }))
@@ -53,6 +92,19 @@ impl Parser<'_> {
             return Ok(Some(ExprKind::Func(Box::new(call))));
         }
         Ok(None)
+    }
+
+    /// A value, or one of the words that stand for one: `IGNORE` leaves a column as it is.
+    pub(super) fn value(&mut self) -> Result<Expr> {
+        let start = self.start();
+        let alone =
+            matches!(self.peek(1).kind, T::Comma | T::RParen | T::Eof | T::Semi | T::Keyword);
+        if !self.at("IGNORE") || !alone {
+            return self.expr();
+        }
+        let mut call = empty(self.any_ident(), Vec::new());
+        call.parens = false;
+        Ok(Expr { kind: ExprKind::Func(Box::new(call)), span: self.since(start) })
     }
 
     fn convert(&mut self) -> Result<ExprKind> {
@@ -136,6 +188,12 @@ impl Parser<'_> {
             self.arguments(&mut call, &upper)?;
         }
         self.expect_kind(T::RParen)?;
+        if self.eat_words(&["WITHIN", "GROUP"]) {
+            self.expect_kind(T::LParen)?;
+            (call.order_by, _) = self.order_by()?;
+            self.expect_kind(T::RParen)?;
+            call.special = true;
+        }
         self.window_tail(&mut call)?;
         Ok(ExprKind::Func(Box::new(call)))
     }
@@ -217,7 +275,7 @@ impl Parser<'_> {
                 T::RParen if open == 0 => return Ok(()),
                 T::RParen => open -= 1,
                 T::LParen => open += 1,
-                T::Eof | T::Invalid => return self.unexpected(),
+                T::Eof | T::Semi | T::Invalid => return self.unexpected(),
                 _ => {}
             }
             self.skip_one();

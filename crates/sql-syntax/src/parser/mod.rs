@@ -7,9 +7,11 @@ mod admin;
 mod alter;
 mod create;
 mod ddl;
+mod diagnostics;
 mod dml;
 mod expr;
 mod function;
+mod program;
 mod query;
 mod set;
 mod show;
@@ -18,6 +20,8 @@ mod table;
 use crate::ast::{Ident, Parsed, Span, Statement, TableName};
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::lexer::{LexMode, Token, TokenBuf, TokenKind, lex};
+
+pub(crate) use program::end_of_program;
 
 /// Nested expressions, queries and joins; more is an error, not a stack overflow.
 pub const DEPTH_MAX: u32 = 100;
@@ -31,16 +35,7 @@ pub(crate) type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// Parses the statement whose tokens are in `buf`.
 pub fn parse(src: &[u8], buf: &TokenBuf, mode: &LexMode) -> Result<Parsed> {
-    let mut parser = Parser {
-        src,
-        buf,
-        tokens: buf.tokens(),
-        mode,
-        pos: 0,
-        depth: 0,
-        height: 0,
-        params: Vec::new(),
-    };
+    let mut parser = Parser::new(src, buf, mode);
     let stmt = parser.statement()?;
     if parser.kind() != TokenKind::Eof {
         return parser.unexpected();
@@ -66,11 +61,23 @@ pub(crate) struct Parser<'a> {
     depth: u32,
     /// How high the trees are that were read on this level of nesting.
     height: u32,
+    /// How many sub-queries, derived tables and operands in parentheses this place lies in.
+    inside: u32,
     params: Vec<u32>,
 }
 
 impl<'a> Parser<'a> {
+    fn new(src: &'a [u8], buf: &'a TokenBuf, mode: &'a LexMode) -> Self {
+        let (tokens, params) = (buf.tokens(), Vec::new());
+        Parser { src, buf, tokens, mode, pos: 0, depth: 0, height: 0, inside: 0, params }
+    }
+
     // ---- looking ----
+
+    /// The end of the text, or of a statement of a stored program.
+    fn at_end(&self) -> bool {
+        matches!(self.kind(), TokenKind::Eof | TokenKind::Semi)
+    }
 
     /// The token `ahead` places from here; the end's token beyond the end.
     fn peek(&self, ahead: usize) -> Token {
@@ -244,6 +251,9 @@ impl<'a> Parser<'a> {
     }
 
     fn table_name(&mut self) -> Result<TableName> {
+        if self.peek(1).kind == TokenKind::LParen && self.at_function_token() {
+            return self.unexpected();
+        }
         let first = self.ident()?;
         if !self.eat_kind(TokenKind::Dot) {
             return Ok(TableName { schema: None, name: first, span: first.span });
@@ -294,7 +304,7 @@ impl<'a> Parser<'a> {
             match self.kind() {
                 TokenKind::LParen => open += 1,
                 TokenKind::RParen => open = open.saturating_sub(1),
-                TokenKind::Eof | TokenKind::Invalid => return self.unexpected(),
+                TokenKind::Eof | TokenKind::Semi | TokenKind::Invalid => return self.unexpected(),
                 _ => {}
             }
             self.skip_one();
@@ -307,10 +317,10 @@ impl<'a> Parser<'a> {
     /// Everything to the end of the statement; an unfinished string is still an error.
     fn skip_rest(&mut self) -> Result<Option<Span>> {
         let start = self.start();
-        if self.is(TokenKind::Eof) {
+        if self.at_end() {
             return Ok(None);
         }
-        while !self.is(TokenKind::Eof) {
+        while !self.at_end() {
             if self.is(TokenKind::Invalid) {
                 return self.unexpected();
             }

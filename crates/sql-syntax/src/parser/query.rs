@@ -61,6 +61,7 @@ impl Parser<'_> {
     /// `(query)`.
     pub(super) fn paren_query(&mut self) -> Result<Query> {
         self.expect_kind(T::LParen)?;
+        self.inside += 1;
         let query = if self.is(T::LParen) && !self.at_paren_query() {
             self.nested(|p| {
                 let span = p.start();
@@ -71,6 +72,7 @@ impl Parser<'_> {
         } else {
             self.query()?
         };
+        self.inside -= 1;
         self.expect_kind(T::RParen)?;
         Ok(query)
     }
@@ -117,6 +119,10 @@ impl Parser<'_> {
     fn operators(&mut self, first: SetExpr, intersect: bool) -> Result<SetExpr> {
         let start = first.span().start;
         let mut rest = Vec::new();
+        let closed = |operand: &SetExpr| matches!(operand, SetExpr::Select(one) if one.into.is_some() || one.procedure.is_some());
+        if closed(&first) {
+            return Ok(first);
+        }
         loop {
             let op = if intersect && self.eat("INTERSECT") {
                 SetOp::Intersect
@@ -157,7 +163,7 @@ impl Parser<'_> {
         if self.eat("VALUES") {
             let rows = self.comma_list(|p| {
                 p.eat("ROW");
-                p.paren_list(|p| p.expr())
+                p.paren_list(|p| p.value())
             })?;
             return Ok(SetExpr::Values(rows, self.since(start)));
         }
@@ -167,6 +173,7 @@ impl Parser<'_> {
     fn query_tail(&mut self, with: Option<With>, body: SetExpr, start: u32) -> Result<Query> {
         let (order_by, order_span) = self.order_by()?;
         let limit = self.limit()?;
+        self.procedure()?;
         let mut into = self.select_into()?;
         let mut locks = Vec::new();
         while let Some(lock) = self.lock_clause()? {
@@ -254,13 +261,19 @@ impl Parser<'_> {
             })?;
             select.window_span = Some(self.since(start));
         }
-        let start = self.start();
-        if self.eat("PROCEDURE") {
-            self.ident_or_keyword()?;
-            self.skip_parens()?;
-            select.procedure = Some(self.since(start));
-        }
+        select.procedure = self.procedure()?;
         Ok(())
+    }
+
+    /// PROCEDURE ANALYSE(…).
+    fn procedure(&mut self) -> Result<Option<Span>> {
+        let start = self.start();
+        if self.inside > 0 || !self.eat("PROCEDURE") {
+            return Ok(None);
+        }
+        self.ident_or_keyword()?;
+        self.skip_parens()?;
+        Ok(Some(self.since(start)))
     }
 
     pub(super) fn where_clause(&mut self) -> Result<(Option<Expr>, Option<Span>)> {
@@ -424,9 +437,21 @@ impl Parser<'_> {
         Ok(Some(LockClause { strength, of, wait, span: self.since(start) }))
     }
 
+    /// `@name`, or a variable of a stored program with or without a field.
+    pub(super) fn into_target(&mut self) -> Result<u32> {
+        if self.is(T::UserVar) {
+            return Ok(self.bump());
+        }
+        let name = self.ident()?;
+        if self.eat_kind(T::Dot) {
+            self.after_dot()?;
+        }
+        Ok(name.tok)
+    }
+
     fn select_into(&mut self) -> Result<Option<SelectInto>> {
         let start = self.start();
-        if !self.eat("INTO") {
+        if self.inside > 0 || !self.eat("INTO") {
             return Ok(None);
         }
         let kind = if self.eat("OUTFILE") {
@@ -440,10 +465,7 @@ impl Parser<'_> {
             self.string()?;
             IntoKind::Dumpfile
         } else {
-            IntoKind::Vars(self.comma_list(|p| match p.kind() {
-                T::UserVar => Ok(p.bump()),
-                _ => Ok(p.ident()?.tok),
-            })?)
+            IntoKind::Vars(self.comma_list(|p| p.into_target())?)
         };
         Ok(Some(SelectInto { kind, span: self.since(start) }))
     }

@@ -86,9 +86,10 @@ impl Parser<'_> {
 
     fn set_item(&mut self) -> Result<SetItem> {
         let start = self.start();
-        if self.eat("NAMES") {
+        if self.at("NAMES") && !matches!(self.peek(1).kind, T::Eq | T::Assign) {
+            self.bump();
             let value = self.word_value()?;
-            let collation = if self.eat("COLLATE") { Some(self.ident_or_string()?) } else { None };
+            let collation = if self.eat("COLLATE") { Some(self.collation()?) } else { None };
             return Ok(SetItem {
                 target: SetTarget::Names { collation },
                 value,
@@ -106,7 +107,7 @@ impl Parser<'_> {
         }
         let bare = ["DEFAULT", "ON", "ALL", "BINARY", "ROW", "SYSTEM"];
         let value = if bare.iter().any(|word| self.at(word))
-            && matches!(self.peek(1).kind, T::Eof | T::Comma | T::Keyword)
+            && matches!(self.peek(1).kind, T::Eof | T::Semi | T::Comma | T::Keyword)
         {
             self.word_value()?
         } else {

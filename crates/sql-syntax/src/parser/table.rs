@@ -38,7 +38,7 @@ impl Parser<'_> {
 
     /// Takes the words of a join, if one stands here.
     fn join_words(&mut self) -> Option<(JoinKind, bool)> {
-        let forms: [(&[&str], JoinKind, bool); 14] = [
+        let forms: [(&[&str], JoinKind, bool); 15] = [
             (&["JOIN"], JoinKind::Inner, false),
             (&["INNER", "JOIN"], JoinKind::Inner, false),
             (&["CROSS", "JOIN"], JoinKind::Inner, false),
@@ -48,6 +48,7 @@ impl Parser<'_> {
             (&["RIGHT", "JOIN"], JoinKind::Right, false),
             (&["RIGHT", "OUTER", "JOIN"], JoinKind::Right, false),
             (&["NATURAL", "JOIN"], JoinKind::Inner, true),
+            (&["NATURAL", "STRAIGHT_JOIN"], JoinKind::Straight, true),
             (&["NATURAL", "INNER", "JOIN"], JoinKind::Inner, true),
             (&["NATURAL", "LEFT", "JOIN"], JoinKind::Left, true),
             (&["NATURAL", "LEFT", "OUTER", "JOIN"], JoinKind::Left, true),
@@ -119,6 +120,7 @@ impl Parser<'_> {
         query: Box<crate::ast::Query>,
         start: u32,
     ) -> Result<TableExpr> {
+        self.system_time()?;
         let alias = self.table_alias()?;
         let columns =
             if alias.is_some() && self.is(T::LParen) { self.ident_list()? } else { Vec::new() };
@@ -138,6 +140,12 @@ impl Parser<'_> {
             return self.derived_tail(false, query, start);
         }
         self.expect_kind(T::RParen)?;
+        // `((SELECT …)) alias`: the outer parentheses are the query's, too.
+        if let [TableExpr::Derived { lateral: false, alias: None, .. }] = tables.as_slice()
+            && let Some(TableExpr::Derived { query, .. }) = tables.pop()
+        {
+            return self.derived_tail(false, query, start);
+        }
         Ok(TableExpr::Nested { tables, span: self.since(start) })
     }
 
@@ -150,7 +158,7 @@ impl Parser<'_> {
                 T::LParen => {
                     self.skip_parens()?;
                 }
-                T::Eof | T::Invalid => return self.unexpected(),
+                T::Eof | T::Semi | T::Invalid => return self.unexpected(),
                 _ => self.skip_one(),
             }
         }
@@ -170,7 +178,6 @@ impl Parser<'_> {
             && (self.is_at(1, "INDEX") || self.is_at(1, "KEY"))
         {
             index_hints.push(self.index_hint()?);
-            self.eat_kind(T::Comma);
         }
         Ok(TableRef { name, partitions, system_time, alias, index_hints, span: self.since(start) })
     }
@@ -185,24 +192,40 @@ impl Parser<'_> {
 
     fn system_time(&mut self) -> Result<Option<crate::ast::Span>> {
         let start = self.start();
+        if self.eat_words(&["FOR", "PORTION", "OF"]) {
+            self.ident()?;
+            self.expect("FROM")?;
+            self.bit_expr()?;
+            self.expect("TO")?;
+            self.bit_expr()?;
+            return Ok(Some(self.since(start)));
+        }
         if !self.eat_words(&["FOR", "SYSTEM_TIME"]) {
             return Ok(None);
         }
         if self.eat_words(&["AS", "OF"]) {
-            self.eat_any(&["TRANSACTION"]);
-            self.bit_expr()?;
+            self.point_in_time()?;
         } else if self.eat("BETWEEN") {
-            self.bit_expr()?;
+            self.point_in_time()?;
             self.expect("AND")?;
-            self.bit_expr()?;
+            self.point_in_time()?;
         } else if self.eat("FROM") {
-            self.bit_expr()?;
+            self.point_in_time()?;
             self.expect("TO")?;
-            self.bit_expr()?;
+            self.point_in_time()?;
         } else {
             self.expect("ALL")?;
         }
         Ok(Some(self.since(start)))
+    }
+
+    /// `[TIMESTAMP | TRANSACTION] expression`.
+    pub(super) fn point_in_time(&mut self) -> Result<()> {
+        let literal_or_call = matches!(self.peek(1).kind, T::String | T::LParen);
+        if !self.eat("TRANSACTION") && !literal_or_call {
+            self.eat("TIMESTAMP");
+        }
+        self.bit_expr().map(|_| ())
     }
 
     pub(super) fn table_alias(&mut self) -> Result<Option<Ident>> {
@@ -215,6 +238,7 @@ impl Parser<'_> {
 
     fn index_hint(&mut self) -> Result<IndexHint> {
         let start = self.start();
+        let use_none = self.at("USE");
         self.bump();
         self.bump();
         if self.eat("FOR") {
@@ -224,7 +248,7 @@ impl Parser<'_> {
             }
         }
         self.expect_kind(T::LParen)?;
-        let indexes = if self.is(T::RParen) {
+        let indexes = if use_none && self.is(T::RParen) {
             Vec::new()
         } else {
             self.comma_list(|p| if p.at("PRIMARY") { Ok(p.any_ident()) } else { p.ident() })?

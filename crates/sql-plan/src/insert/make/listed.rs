@@ -1,6 +1,6 @@
 //! Listed rows: the values that place each row, and the edits that write ids and evaluated values in.
 
-use super::{Maker, RowOf, key_missing, place_of};
+use super::{Maker, RowOf, place_of};
 use crate::expr::{self, value_of};
 use crate::insert::{InsertHome, InsertPlan, InsertRowPlan, InsertValue, SequenceUse};
 use crate::names::{NameMode, name_edits, number};
@@ -102,15 +102,8 @@ impl Listed<'_, '_, '_> {
             return Ok(sequence.clone());
         }
         let given = self.position(name).and_then(|position| row.values.get(position).copied());
-        let Some(given) = given else { return Err(key_missing(name)) };
-        if matches!(given.unparen().kind, ExprKind::Default(_)) {
-            return Err(refused(format!("DEFAULT cannot be given for sharding key '{name}'")));
-        }
-        if expr::has_column(given) {
-            return Err(refused(format!(
-                "the value of sharding key '{name}' must not depend on other columns"
-            )));
-        }
+        // Rows without a value that can be known here are made by a server (`must_be_made`).
+        let given = given.ok_or_else(|| refused(format!("sharding key '{name}' has no value")))?;
         let (value, evaluated) = self.value(given);
         if evaluated {
             // What was placed must be what is stored.
@@ -125,7 +118,8 @@ impl Listed<'_, '_, '_> {
         let sequence = self.sequence.as_ref().and_then(|of| self.position(&of.column));
         for (position, given) in row.values.iter().enumerate() {
             if Some(position) != sequence
-                && expr::is_random(given, self.maker.bound.src)
+                && (expr::is_random(given, self.maker.bound.src)
+                    || crate::write::reads_clock(given, self.maker.bound.src))
                 && !expr::has_column(given)
             {
                 let (value, _) = self.value(given);

@@ -124,6 +124,7 @@ impl<'b> Builder<'b, '_> {
             Some(column) if is_ordinal(column) || column.class == ColumnClass::Bit => {
                 Err("MIN or MAX of an ENUM, SET or BIT")
             }
+            Some(column) if column.type_name() == "float" => Err("MIN or MAX of a FLOAT"),
             _ => Ok(()),
         }
     }

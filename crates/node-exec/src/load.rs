@@ -1,0 +1,237 @@
+//! LOAD DATA LOCAL: the client is asked for its file, which goes to one place as it comes, or is cut
+//! into records that go to their shards. Whatever becomes of it, the client is heard out before it
+//! gets its answer.
+
+mod defaults;
+mod evaluate;
+mod place;
+mod senders;
+mod split;
+mod warnings;
+
+use crate::error::ExecError;
+use crate::exec::{Exec, Statement, Warning};
+use crate::names::Names;
+use crate::relay::warnings_of;
+use crate::rows::logical;
+use mysql_wire::capability::Capabilities;
+use mysql_wire::packet::{ErrPacket, OkPacket, put_local_infile};
+use node_backend::query::QueryResult;
+use sql_plan::load::charset::Charset;
+use sql_plan::load::{LoadPlan, LoadVariable, LoadWay};
+use sql_plan::template::Template;
+use std::sync::Arc;
+use topology::algorithm::Target;
+
+/// Variables of one session; more are not kept.
+const VARIABLES_MAX: usize = 1000;
+
+/// The numbers of `Records: n  Deleted: n  Skipped: n  Warnings: n`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    affected: u64,
+    records: u64,
+    deleted: u64,
+    skipped: u64,
+    warnings: u64,
+}
+
+impl Counts {
+    /// What a data node answered.
+    fn of(ok: &OkPacket) -> Self {
+        let text = String::from_utf8_lossy(&ok.info);
+        let mut numbers = text.split(' ').filter_map(|word| word.parse().ok());
+        let mut next = || numbers.next().unwrap_or(0);
+        let (records, deleted, skipped, warnings) = (next(), next(), next(), next());
+        Self { affected: ok.affected_rows, records, deleted, skipped, warnings }
+    }
+
+    fn add(&mut self, other: Counts) {
+        self.affected += other.affected;
+        self.records += other.records;
+        self.deleted += other.deleted;
+        self.skipped += other.skipped;
+        self.warnings += other.warnings;
+    }
+}
+
+/// What a load came to.
+#[derive(Debug, Default)]
+struct Done {
+    counts: Counts,
+    warnings: Vec<Warning>,
+    /// The first generated id.
+    first_id: u64,
+    /// What the plan's variables have at the end; none when there was no record.
+    variables: Option<Vec<Option<Vec<u8>>>>,
+}
+
+/// Runs a LOAD DATA LOCAL.
+pub async fn run(
+    exec: &mut Exec<'_>,
+    plan: &LoadPlan,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
+    if !exec.out.capabilities.contains(Capabilities::LOCAL_FILES) {
+        return Err(ExecError::Server(local_files_off(&exec.session.identity.version)));
+    }
+    let outcome = match &plan.way {
+        LoadWay::Whole { shard, text } => whole(exec, plan, *shard, text, statement).await,
+        LoadWay::Split(split) => split::run(exec, plan, split, statement).await,
+    };
+    let upload = exec.session.upload.clone();
+    if let Some(sequence) = upload.finish().await {
+        exec.out.begin_answer(sequence);
+    }
+    let done = outcome?;
+    reply(exec, plan, done);
+    Ok(())
+}
+
+/// A server's words to a client that offers no files.
+fn local_files_off(version: &str) -> ErrPacket {
+    if version.contains("MariaDB") {
+        let text = "The used command is not allowed because the MariaDB server or client has disabled \
+                    the local infile capability";
+        return ErrPacket::new(4166, "HY000", text);
+    }
+    let text =
+        "Loading local data is disabled; this must be enabled on both the client and server sides";
+    ErrPacket::new(3948, "42000", text)
+}
+
+/// Asks the client for its file.
+async fn ask(exec: &mut Exec<'_>, file: &[u8]) -> Result<(), ExecError> {
+    exec.out.put_with(|out| put_local_infile(out, file));
+    exec.out.flush().await?;
+    exec.session.upload.begin(exec.out.sequence());
+    Ok(())
+}
+
+fn reply(exec: &mut Exec<'_>, plan: &LoadPlan, done: Done) {
+    let Counts { affected, records, deleted, skipped, warnings } = done.counts;
+    let info =
+        format!("Records: {records}  Deleted: {deleted}  Skipped: {skipped}  Warnings: {warnings}");
+    if let Some(values) = done.variables {
+        keep_variables(exec, &plan.variables, &values, &plan.charset);
+    }
+    exec.session.last.warnings = done.warnings;
+    exec.reply_ok(OkPacket {
+        affected_rows: affected,
+        warnings: u16::try_from(warnings).unwrap_or(u16::MAX),
+        info: info.into_bytes(),
+        ..OkPacket::default()
+    });
+    if done.first_id != 0 {
+        exec.session.last.insert_id = done.first_id;
+    }
+}
+
+/// The session's variables are what the last record made of them.
+fn keep_variables(
+    exec: &mut Exec<'_>,
+    variables: &[LoadVariable],
+    values: &[Option<Vec<u8>>],
+    charset: &Charset,
+) {
+    let mut state = (*exec.session.state).clone();
+    for (variable, value) in variables.iter().zip(values) {
+        let name = format!("@`{}`", variable.name.replace('`', "``"));
+        let known = state.settings().filter(|(name, _)| name.starts_with('@')).count();
+        if known >= VARIABLES_MAX && state.get(&name).is_none() {
+            continue;
+        }
+        let mut text = Vec::new();
+        put_value(value.as_deref(), charset, &mut text);
+        state = state.with(&name, String::from_utf8_lossy(&text));
+    }
+    exec.session.state = Arc::new(state);
+}
+
+/// Writes a field as an SQL literal of the file's character set.
+fn put_value(value: Option<&[u8]>, charset: &Charset, out: &mut Vec<u8>) {
+    let Some(bytes) = value else {
+        out.extend_from_slice(b"NULL");
+        return;
+    };
+    out.extend_from_slice(format!("_{} x'", charset.name).as_bytes());
+    for byte in bytes {
+        out.extend_from_slice(format!("{byte:02X}").as_bytes());
+    }
+    out.push(b'\'');
+}
+
+/// One place gets the file as it comes.
+async fn whole(
+    exec: &mut Exec<'_>,
+    plan: &LoadPlan,
+    shard: u32,
+    text: &Template,
+    statement: &Statement<'_>,
+) -> Result<Done, ExecError> {
+    let data_node = exec.data_node(&plan.schema, shard)?;
+    exec.session.touched.note(&plan.schema, shard);
+    exec.claim_shards(std::iter::once((&data_node, shard)))?;
+    let sql = exec.render(text, &plan.tables, Target { shard, suffix: 0 }, statement)?;
+    let node = exec.backends.node(&data_node)?;
+    let mut held = exec.acquire(&node, true).await?;
+    let active = exec.enter(&held);
+    let names = Names::of(&plan.tables);
+    let outcome = async {
+        let connection = &mut held.lease;
+        connection.begin_load(&sql).await?;
+        ask(exec, &plan.file).await?;
+        let upload = exec.session.upload.clone();
+        while let Some(bytes) = upload.next().await {
+            connection.send_load(&bytes).await?;
+        }
+        let ok = connection.finish_load().await?;
+        let warnings = match ok.warnings {
+            0 => Vec::new(),
+            _ => warnings_of(connection, names).await,
+        };
+        let mut variables = None;
+        if !plan.variables.is_empty() {
+            let wanted: Vec<Vec<u8>> = plan
+                .variables
+                .iter()
+                .map(|variable| [b"HEX(", &variable.own[..], b")"].concat())
+                .collect();
+            let query = [&b"SELECT "[..], &wanted.join(&b","[..])].concat();
+            if let QueryResult::Rows(set) = connection.query(&query).await? {
+                let row = set.rows.first();
+                let value = |at| row.and_then(|row| row.get(at)).map(unhex);
+                variables = Some((0..plan.variables.len()).map(value).collect());
+            }
+        }
+        let counts = Counts::of(&ok);
+        let first_id = ok.last_insert_id;
+        Ok::<_, ExecError>(Done { counts, warnings, first_id, variables })
+    }
+    .await;
+    drop(active);
+    exec.release(held);
+    outcome.map_err(|error| logical(error, names))
+}
+
+fn unhex(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
+    text.chunks(2).map(|pair| digit(pair[0]) << 4 | pair.get(1).map_or(0, |b| digit(*b))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read() {
+        let info = b"Records: 3  Deleted: 1  Skipped: 2  Warnings: 70000".to_vec();
+        let ok = OkPacket { affected_rows: 2, info, ..OkPacket::default() };
+        let counts = Counts { affected: 2, records: 3, deleted: 1, skipped: 2, warnings: 70_000 };
+        assert_eq!(Counts::of(&ok), counts);
+        let mut twice = counts;
+        twice.add(counts);
+        assert_eq!((twice.records, twice.warnings), (6, 140_000));
+        assert_eq!(unhex(b"00FF61"), [0, 255, b'a']);
+    }
+}

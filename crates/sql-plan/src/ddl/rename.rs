@@ -1,0 +1,177 @@
+//! RENAME TABLE: any number of pairs, one after the other as a server takes them, so that two tables
+//! can swap their names. Each shard gets all pairs as one statement, which is atomic there; for
+//! clients all names change with one snapshot.
+
+use super::{empty_plan, made, name_of, next_version, plan_table, schema_for};
+use crate::bind::walk::no_such_table;
+use crate::plan::{DdlStatement, PlanTable, table_targets};
+use crate::planner::{Made, Subject, refused};
+use crate::template::{Piece, Template, push_quoted};
+use base::sql_error::{SqlError, TABLE_EXISTS};
+use sql_syntax::ast::TableName;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use topology::algorithm::Target;
+use topology::model::{Schema, Table, physical_database};
+use topology::rule::{check_table, check_table_name};
+use topology::stream::TableChange;
+
+/// The number of the note about a table that `RENAME TABLE IF EXISTS` does not find.
+const NOTE_NO_SUCH_TABLE: u16 = 1146;
+
+/// The names while pairs are taken one after the other: (table now, its name before), by name.
+struct Names<'s> {
+    schema: &'s Schema,
+    now: BTreeMap<String, Option<(Table, String)>>,
+}
+
+impl Names<'_> {
+    fn get(&self, name: &str) -> Option<(Table, String)> {
+        match self.now.get(&name.to_lowercase()) {
+            Some(found) => found.clone(),
+            None => self.schema.table(name).map(|table| (table.clone(), table.name.clone())),
+        }
+    }
+}
+
+/// Plans RENAME TABLE.
+pub(crate) fn rename_table(
+    subject: &Subject<'_>,
+    pairs: &[(TableName, TableName)],
+) -> Result<Made, SqlError> {
+    let Some((first, _)) = pairs.first() else { return Ok(Made::session()) };
+    let schema = schema_for(subject, *first)?;
+    let if_exists = subject.word(2).eq_ignore_ascii_case(b"IF");
+    let mut plan = empty_plan(schema);
+    let mut names = Names { schema, now: BTreeMap::new() };
+    let shards = schema.shards.len();
+    let mut texts = vec![(Vec::new(), Vec::new()); shards];
+    let mut tables = Vec::new();
+    for (from, to) in pairs {
+        let old_name = name_of(subject, from.name);
+        for name in [from, to] {
+            if schema_for(subject, *name)?.name != schema.name {
+                return Err(refused(
+                    "a table cannot be renamed into another schema: its rows would have to move; create it there and copy them",
+                ));
+            }
+        }
+        let Some((table, before)) = names.get(&old_name) else {
+            let error = no_such_table(&schema.name, &old_name);
+            if if_exists {
+                plan.notes.push((NOTE_NO_SUCH_TABLE, error.message));
+                continue;
+            }
+            return Err(error);
+        };
+        let new_name = name_of(subject, to.name);
+        check_table_name(&new_name)?;
+        let same = new_name.eq_ignore_ascii_case(&table.name);
+        if names.get(&new_name).is_some() && !same {
+            return Err(SqlError::new(TABLE_EXISTS, format!("Table '{new_name}' already exists")));
+        }
+        let renamed = Table { name: new_name, ..table.clone() };
+        check_table(schema, &renamed)?;
+        for target in table_targets(&table, schema.shard_count()) {
+            if let Some((text, undo)) = texts.get_mut(target.shard as usize) {
+                add_pair(schema, &table, &renamed, target, text);
+                let mut back = Vec::new();
+                add_pair(schema, &renamed, &table, target, &mut back);
+                undo.insert(0, back);
+            }
+        }
+        tables.push(plan_table(schema, &table));
+        names.now.insert(old_name.to_lowercase(), None);
+        names.now.insert(renamed.name.to_lowercase(), Some((renamed, before)));
+    }
+    plan.statements.extend(statement(tables, texts));
+    let renamed = names.now.into_values().flatten();
+    plan.changes.extend(
+        renamed
+            .filter(|(table, before)| table.name != *before)
+            .map(|(table, from)| TableChange::Rename { from, table: next_version(&table) }),
+    );
+    Ok(made(plan))
+}
+
+/// `old TO new` of a physical table.
+fn add_pair(schema: &Schema, from: &Table, to: &Table, target: Target, out: &mut Vec<u8>) {
+    let database = physical_database(&schema.name, target.shard);
+    if !out.is_empty() {
+        out.extend_from_slice(b", ");
+    }
+    for (table, word) in [(from, " TO "), (to, "")] {
+        push_quoted(database.as_bytes(), out);
+        out.push(b'.');
+        push_quoted(table.physical_name(target.suffix).as_bytes(), out);
+        out.extend_from_slice(word.as_bytes());
+    }
+}
+
+/// One statement with a text for each shard.
+fn statement(
+    tables: Vec<PlanTable>,
+    texts: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+) -> Option<DdlStatement> {
+    let targets: Vec<Target> = (0_u32..)
+        .zip(&texts)
+        .filter(|(_, (text, _))| !text.is_empty())
+        .map(|(shard, _)| Target { shard, suffix: 0 })
+        .collect();
+    if targets.is_empty() {
+        return None;
+    }
+    let word = |text: Vec<u8>| [b"RENAME TABLE ".as_slice(), &text].concat();
+    let (there, back): (Vec<_>, Vec<_>) =
+        texts.into_iter().map(|(text, undo)| (word(text), word(undo.join(&b", "[..])))).unzip();
+    let by_shard = |texts: Vec<Vec<u8>>| {
+        Template::made(vec![Piece::ByShard(Arc::from(texts))], Vec::new())
+    };
+    Some(DdlStatement {
+        tables: Arc::from(tables),
+        targets,
+        text: by_shard(there),
+        undo: Some(by_shard(back)),
+    })
+}
+
+/// The table under its new name, for ALTER … RENAME TO.
+pub(crate) fn renamed(
+    subject: &Subject<'_>,
+    schema: &Schema,
+    table: &Table,
+    to: TableName,
+) -> Result<Table, SqlError> {
+    if schema_for(subject, to)?.name != schema.name {
+        return Err(refused(
+            "a table cannot be renamed into another schema: its rows would have to move; create it there and copy them",
+        ));
+    }
+    let new_name = name_of(subject, to.name);
+    check_table_name(&new_name)?;
+    let same = new_name.eq_ignore_ascii_case(&table.name);
+    if schema.table(&new_name).is_some() && !same {
+        return Err(SqlError::new(TABLE_EXISTS, format!("Table '{new_name}' already exists")));
+    }
+    let renamed = Table { name: new_name, ..next_version(table) };
+    check_table(schema, &renamed)?;
+    Ok(renamed)
+}
+
+/// A statement that names the old and the new physical table.
+pub(crate) fn rename_statement(
+    schema: &Schema,
+    table: &Table,
+    renamed: &Table,
+    text: Template,
+) -> DdlStatement {
+    let undo =
+        vec![Piece::text("RENAME TABLE "), Piece::Table(1), Piece::text(" TO "), Piece::Table(0)];
+    DdlStatement {
+        tables: Arc::from([plan_table(schema, table), plan_table(schema, renamed)]),
+        targets: table_targets(table, schema.shard_count()),
+        text,
+        undo: Some(Template::made(undo, Vec::new())),
+    }
+}
+

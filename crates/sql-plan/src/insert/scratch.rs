@@ -1,0 +1,236 @@
+//! INSERT and REPLACE by way of temporary tables: a sharding key that only a server knows (a
+//! default, a value of other columns, a sub-query), RETURNING, and ON DUPLICATE KEY UPDATE that may
+//! move a row or reads other tables.
+
+use super::InsertHome;
+use super::make::Maker;
+use crate::expr;
+use crate::names::{NameMode, name_edits};
+use crate::plan::{Plan, RoutedPlan};
+use crate::planner::{Made, refused};
+use crate::scratch::needed_columns;
+use crate::scratch_write::{
+    InsertVerb, ScratchInsertPlan, ScratchRows, WriteLoad, Written, own_place, read_load,
+};
+use crate::template::{Edit, Piece, Template, TokenRange};
+use crate::write::reads_clock;
+use base::sql_error::SqlError;
+use sql_syntax::ast::{Expr, InsertSource};
+
+/// Why an INSERT takes the road over temporary tables.
+pub(super) type Reason = &'static str;
+
+const RETURNING: Reason = "RETURNING over several shards";
+const KEY_UPDATE: Reason = "ON DUPLICATE KEY UPDATE of a sharding key could move the row";
+const UPDATE_READS: Reason = "ON DUPLICATE KEY UPDATE reads other tables";
+const COPIES: Reason = "copies of a broadcast table could be changed differently";
+const SUB_QUERY: Reason = "a value is read from a table";
+const COMPUTED: Reason = "a value that places the row is computed from others";
+const DEFAULT: Reason = "the sharding key's default places the row";
+
+impl Maker<'_, '_> {
+    /// Why rows must be put together with those that they meet, if so.
+    pub(super) fn meets_rows(&self) -> Option<Reason> {
+        if self.insert.returning_span.is_some() {
+            return Some(RETURNING);
+        }
+        let src = self.bound.src;
+        let updates = &self.insert.on_duplicate;
+        if updates.iter().any(|update| expr::has_query(&update.value)) {
+            return Some(UPDATE_READS);
+        }
+        let differs = |value: &Expr| expr::is_random(value, src) || reads_clock(value, src);
+        let broadcast = self.target().router.is_none() && !self.target().is_single();
+        if broadcast && updates.iter().any(|update| differs(&update.value)) {
+            return Some(COPIES);
+        }
+        let router = self.target().router.as_ref()?;
+        let moves = updates.iter().any(|update| {
+            let name = update.column.name.name(src);
+            let name = String::from_utf8_lossy(&name);
+            router.key(&name).is_some() && !self.keeps_key(&name, &update.value)
+        });
+        moves.then_some(KEY_UPDATE)
+    }
+
+    /// Why the rows of a list cannot be placed before a server made them, if so.
+    pub(super) fn must_be_made(&self) -> Result<Option<Reason>, SqlError> {
+        if self.bound.refs.len() > 1 {
+            return Ok(Some(SUB_QUERY));
+        }
+        let columns = self.columns()?;
+        let position =
+            |name: &str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        let sequence = self.sequence();
+        let home = self.home();
+        for row in self.rows() {
+            let at = |name: &str| position(name).and_then(|at| row.values.get(at).copied());
+            if let InsertHome::Sharded(router) = &home {
+                for key in &router.columns {
+                    let generated =
+                        sequence.as_ref().is_some_and(|of| of.column.eq_ignore_ascii_case(&key.name));
+                    match at(&key.name) {
+                        _ if key.generated => return Ok(Some(COMPUTED)),
+                        None if generated => {}
+                        None => return Ok(Some(DEFAULT)),
+                        Some(value) if super::make::is_default(value) && !generated => {
+                            return Ok(Some(DEFAULT));
+                        }
+                        Some(value) if expr::has_column(value) => return Ok(Some(COMPUTED)),
+                        Some(_) => {}
+                    }
+                }
+            }
+            let src = self.bound.src;
+            let differs = |value: &&Expr| {
+                (expr::is_random(value, src) || reads_clock(value, src)) && expr::has_column(value)
+            };
+            if matches!(home, InsertHome::Everywhere { .. }) && row.values.iter().any(differs) {
+                return Ok(Some(COPIES));
+            }
+            if let Some(value) = sequence.as_ref().and_then(|of| at(&of.column))
+                && expr::has_column(value)
+            {
+                return Ok(Some(COMPUTED));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The plan for listed rows.
+    pub(super) fn scratch_listed(&self, reason: Reason) -> Result<Made, SqlError> {
+        let last = match &self.insert.source {
+            InsertSource::Values { span, .. } | InsertSource::Set { span, .. } => {
+                self.bound.range(*span).last
+            }
+            InsertSource::Query(query) => self.bound.range(query.span).last,
+        };
+        let text = Template::edited(TokenRange { first: 0, last }, self.temporary_edits());
+        let one_row = self.rows().len() == 1;
+        self.scratch(reason, ScratchRows::Listed(text), one_row, true)
+    }
+
+    /// The plan for a query's rows.
+    pub(super) fn scratch_query(
+        &self,
+        reason: Reason,
+        source: RoutedPlan,
+        cacheable: bool,
+    ) -> Result<Made, SqlError> {
+        let columns = self.columns()?.iter().map(|column| column.name.clone()).collect();
+        let rows = ScratchRows::Query { source: Box::new(source), columns };
+        self.scratch(reason, rows, false, cacheable)
+    }
+
+    /// PARTITION is a matter of the table that is written.
+    fn temporary_edits(&self) -> Vec<Edit> {
+        let mut edits = name_edits(self.bound, NameMode::TemporaryPlain(0));
+        if let (Some(first), Some(last)) =
+            (self.insert.partitions.first(), self.insert.partitions.last())
+        {
+            // `PARTITION (a, b)`: the word and the bracket stand before the first name.
+            let at = TokenRange { first: first.tok.saturating_sub(2), last: last.tok + 1 };
+            edits.push(Edit::replace(at, Vec::new()));
+        }
+        edits
+    }
+
+    fn scratch(
+        &self,
+        reason: Reason,
+        rows: ScratchRows,
+        one_row: bool,
+        cacheable: bool,
+    ) -> Result<Made, SqlError> {
+        let target = self.target();
+        let written = Written::of(target);
+        let auto_increment = written.columns.iter().position(|column| column.auto_increment);
+        let meets_rows = self.meets_rows().is_some();
+        if meets_rows && target.is_single() && auto_increment.is_some() {
+            return Err(refused(
+                "RETURNING, or ON DUPLICATE KEY UPDATE with a sub-query, of a single table with \
+                 AUTO_INCREMENT together with tables on other shards is not supported; insert the \
+                 values of the sub-query by themselves",
+            ));
+        }
+        let stranger = self.tail_reads_source();
+        if stranger {
+            return Err(refused(
+                "ON DUPLICATE KEY UPDATE that reads the SELECT's tables is not supported; use \
+                 VALUES(column)",
+            ));
+        }
+        let read: Vec<usize> = match &rows {
+            // The query's own tables are read by its plan.
+            ScratchRows::Query { .. } => self.tail_references(),
+            ScratchRows::Listed(_) => (1..self.bound.refs.len()).collect(),
+        };
+        if matches!(rows, ScratchRows::Query { .. }) && !read.is_empty() {
+            return Err(refused(
+                "INSERT ... SELECT with a sub-query in ON DUPLICATE KEY UPDATE is not supported",
+            ));
+        }
+        let needed = needed_columns(self.bound, &self.subject.parsed.stmt);
+        let loads: Vec<WriteLoad> =
+            read.iter().map(|index| read_load(self.bound, *index, &needed[*index])).collect();
+        let mut tables = vec![own_place(target)];
+        tables.extend(read.iter().map(|index| own_place(&self.bound.refs[*index])));
+        tables.push(own_place(target));
+        let verb = match (self.insert.replace, self.insert.ignore) {
+            (true, _) => InsertVerb::Replace,
+            (false, true) => InsertVerb::Ignore,
+            (false, false) => InsertVerb::Insert,
+        };
+        let schema = target.schema.name.clone();
+        let plan = ScratchInsertPlan {
+            tables: tables.into(),
+            loads,
+            written,
+            rows,
+            verb,
+            tail: self.scratch_tail(true),
+            meets_rows,
+            pushed_tail: self.scratch_tail(false),
+            updates_on_duplicate: !self.insert.on_duplicate.is_empty(),
+            sequence: self.sequence(),
+            auto_increment,
+            one_row,
+            reason,
+            schema,
+        };
+        let uses = self.bound.facts.uses;
+        Ok(Made::write(Plan::ScratchInsert(Box::new(plan)), cacheable, uses))
+    }
+
+    /// References in ON DUPLICATE KEY UPDATE.
+    fn tail_references(&self) -> Vec<usize> {
+        let Some(span) = self.insert.on_duplicate_span else { return Vec::new() };
+        let range = self.bound.range(span);
+        (1..self.bound.refs.len())
+            .filter(|index| self.bound.refs[*index].name.name.tok >= range.first)
+            .collect()
+    }
+
+    /// What stands behind the rows: the new row's alias, ON DUPLICATE KEY UPDATE, RETURNING.
+    fn scratch_tail(&self, temporary: bool) -> Template {
+        let bound = self.bound;
+        let first = match (self.insert.on_duplicate_span, self.insert.returning_span) {
+            (Some(span), _) => bound.range(span).first,
+            (None, Some(span)) if temporary => bound.range(span).first,
+            _ => return Template::default(),
+        };
+        // `AS new (a, b)` stands right before.
+        let first = match &self.insert.row_alias {
+            Some((alias, _)) => alias.tok.saturating_sub(1),
+            None => first,
+        };
+        let last = self.subject.whole().last;
+        let (edits, mode_first) = match temporary {
+            true => (self.temporary_edits(), first),
+            false => (name_edits(bound, NameMode::TargetPlain), first),
+        };
+        let range = TokenRange { first: mode_first, last };
+        Template::made(vec![Piece::text(" "), Piece::Tokens(range)], edits)
+    }
+}
+

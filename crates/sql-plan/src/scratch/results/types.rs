@@ -1,0 +1,187 @@
+//! Is a result's column, read from a temporary table, what the expression is inside of the statement?
+//! A constant is not (a text literal gives way to a column's collation, a column does not), nor is a
+//! text whose collation is uncertain, nor a FLOAT, whose digits lose bits.
+
+use crate::bind::Bound;
+use crate::expr::{function_name, is_aggregate};
+use sql_syntax::ast::{
+    BinaryOp, Expr, ExprKind, LiteralKind, Query, SelectItem, UnaryOp,
+};
+use std::collections::BTreeSet;
+use topology::model::{Column, ColumnClass};
+
+/// What an expression gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Temporal,
+    /// A text with the collation of the tables' columns.
+    Text,
+    /// A literal text.
+    Literal,
+    Null,
+    Uncertain,
+}
+
+/// Which columns of a query's result are numbers (as far as its items are written out); none where a
+/// column is not certain.
+pub(super) fn numbers(bound: &Bound<'_>, query: &Query) -> Option<Vec<bool>> {
+    let select = query.as_select()?;
+    let block = *bound.block_by_token.get(&select.select_tok)?;
+    let typer = Typer { bound, block };
+    let mut numbers = Vec::new();
+    let mut starred = false;
+    for item in &select.items {
+        match item {
+            SelectItem::Expr { expr, .. } => {
+                let kind = typer.kind(expr);
+                if !matches!(kind, Kind::Number | Kind::Temporal | Kind::Text) {
+                    return None;
+                }
+                numbers.push(kind == Kind::Number && !starred);
+            }
+            SelectItem::Star { .. } => {
+                starred = true;
+                let mut columns =
+                    bound.refs_of(block).flat_map(|index| &bound.refs[index].table.columns);
+                if columns.any(|column| of_column(column) == Kind::Uncertain) {
+                    return None;
+                }
+            }
+        }
+    }
+    Some(if starred { Vec::new() } else { numbers })
+}
+
+struct Typer<'t, 's> {
+    bound: &'t Bound<'s>,
+    block: usize,
+}
+
+fn of_column(column: &Column) -> Kind {
+    match column.class {
+        ColumnClass::Float if column.type_name() == "float" => Kind::Uncertain,
+        ColumnClass::Integer
+        | ColumnClass::UnsignedInteger
+        | ColumnClass::Decimal { .. }
+        | ColumnClass::Float => Kind::Number,
+        ColumnClass::Text if column.type_name() == "json" => Kind::Uncertain,
+        ColumnClass::Text | ColumnClass::Binary => Kind::Text,
+        ColumnClass::Date | ColumnClass::DateTime | ColumnClass::Time => Kind::Temporal,
+        ColumnClass::Bit | ColumnClass::Other => Kind::Uncertain,
+    }
+}
+
+/// The kind of what may be one or the other.
+fn either(kinds: impl IntoIterator<Item = Kind>) -> Kind {
+    let mut all = None;
+    for kind in kinds {
+        all = match (all, kind) {
+            (all, Kind::Null) => all,
+            (None, kind) => Some(kind),
+            (Some(Kind::Text), Kind::Literal) | (Some(Kind::Literal), Kind::Text) => {
+                Some(Kind::Text)
+            }
+            (Some(one), other) if one == other => Some(one),
+            _ => return Kind::Uncertain,
+        };
+    }
+    all.unwrap_or(Kind::Uncertain)
+}
+
+impl Typer<'_, '_> {
+    fn kind(&self, expr: &Expr) -> Kind {
+        match &expr.kind {
+            ExprKind::Paren(inner) => self.kind(inner),
+            ExprKind::Column(_) => match self.bound.column_of(self.block, expr) {
+                Some(column) => of_column(self.bound.column(column)),
+                None => Kind::Uncertain,
+            },
+            ExprKind::Literal(literal) => match literal.kind {
+                LiteralKind::Int | LiteralKind::Decimal | LiteralKind::Float => Kind::Number,
+                LiteralKind::True | LiteralKind::False => Kind::Number,
+                LiteralKind::String => Kind::Literal,
+                LiteralKind::Null => Kind::Null,
+                _ => Kind::Uncertain,
+            },
+            ExprKind::And(_)
+            | ExprKind::Or(_)
+            | ExprKind::Is { .. }
+            | ExprKind::InList { .. }
+            | ExprKind::Between { .. }
+            | ExprKind::Like { .. } => Kind::Number,
+            ExprKind::Unary { op: UnaryOp::Not | UnaryOp::Bang, .. } => Kind::Number,
+            ExprKind::Unary { op: UnaryOp::Minus, expr } => self.number(expr),
+            ExprKind::Binary { op, left, right } => self.binary(*op, left, right),
+            ExprKind::Case { arms, otherwise, .. } => {
+                let results = arms.iter().map(|(_, then)| self.kind(then));
+                either(results.chain(otherwise.iter().map(|expr| self.kind(expr))))
+            }
+            ExprKind::Func(call) if call.over.is_none() => self.call(call),
+            _ => Kind::Uncertain,
+        }
+    }
+
+    fn number(&self, expr: &Expr) -> Kind {
+        match self.kind(expr) {
+            Kind::Number => Kind::Number,
+            _ => Kind::Uncertain,
+        }
+    }
+
+    fn binary(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Kind {
+        use BinaryOp as B;
+        match op {
+            op if op.is_comparison() => Kind::Number,
+            B::Add | B::Sub | B::Mul | B::Div | B::IntDiv | B::Mod => {
+                match (self.kind(left), self.kind(right)) {
+                    (Kind::Number, Kind::Number) => Kind::Number,
+                    _ => Kind::Uncertain,
+                }
+            }
+            B::Xor => Kind::Number,
+            _ => Kind::Uncertain,
+        }
+    }
+
+    fn call(&self, call: &sql_syntax::ast::FuncCall) -> Kind {
+        let name = function_name(call, self.bound.src);
+        let arguments = || call.args.iter().map(|argument| self.kind(argument));
+        match name.as_str() {
+            "COUNT" | "LENGTH" | "CHAR_LENGTH" | "YEAR" | "MONTH" | "DAY" | "HOUR" | "MINUTE"
+            | "SECOND" | "QUARTER" | "DAYOFMONTH" | "DAYOFWEEK" | "DAYOFYEAR" | "EXTRACT"
+            | "DATEDIFF" | "INSTR" | "LOCATE" | "SIGN" => Kind::Number,
+            "SUM" | "AVG" | "ABS" | "ROUND" | "FLOOR" | "CEIL" | "CEILING" | "MOD" => {
+                match either(arguments()) {
+                    Kind::Number => Kind::Number,
+                    _ => Kind::Uncertain,
+                }
+            }
+            "MIN" | "MAX" | "COALESCE" | "IFNULL" | "ANY_VALUE" => match either(arguments()) {
+                Kind::Literal => Kind::Uncertain,
+                kind => kind,
+            },
+            "IF" if call.args.len() == 3 => {
+                either(call.args[1..].iter().map(|argument| self.kind(argument)))
+            }
+            "DATE" => Kind::Temporal,
+            "SUBSTR" | "SUBSTRING" | "LEFT" | "RIGHT" | "UPPER" | "LOWER" | "UCASE" | "LCASE"
+            | "CONCAT" | "GROUP_CONCAT" => {
+                let has_text = arguments().any(|kind| kind == Kind::Text);
+                let certain = arguments()
+                    .all(|kind| matches!(kind, Kind::Text | Kind::Literal | Kind::Number));
+                if has_text && certain && self.one_collation() { Kind::Text } else { Kind::Uncertain }
+            }
+            name if is_aggregate(name) && name.starts_with("BIT_") => Kind::Number,
+            _ => Kind::Uncertain,
+        }
+    }
+
+    /// Whether all texts of the tables have one collation.
+    fn one_collation(&self) -> bool {
+        let columns = self.bound.refs.iter().flat_map(|reference| &reference.table.columns);
+        let collations: BTreeSet<&str> =
+            columns.filter_map(|column| column.collation.as_deref()).collect();
+        collations.len() == 1
+    }
+}

@@ -1,0 +1,204 @@
+//! Views in statements. A view that no one data node can answer is replaced in the statement's text
+//! by its query before anything is planned: by its table with the columns' expressions in their
+//! places where that is the same ([`merge`]), else by a derived table. The view's own query names
+//! every table with its schema and every column, so it means the same wherever it stands.
+
+mod change;
+mod merge;
+mod simple;
+
+use crate::bind::walk::schema_of;
+use crate::planner::refused;
+use base::sql_error::{SqlError, VIEW_RECURSIVE};
+use sql_syntax::ast::{Ident, Parsed, Span, Statement, TableName};
+use sql_syntax::visit::{TableUse, for_each_column, for_each_query, for_each_table};
+use sql_syntax::{Edits, LexMode, TokenBuf, lex, parse};
+use std::collections::HashSet;
+use topology::model::{Schema, Snapshot, Table, View};
+
+/// Views inside of views: more levels are taken as a loop.
+const DEPTH_MAX: usize = 32;
+
+/// The expanded text of one statement is never longer.
+const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What expansion looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'s> {
+    pub src: &'s [u8],
+    pub tokens: &'s TokenBuf,
+    pub snapshot: &'s Snapshot,
+    pub current_schema: Option<&'s str>,
+    pub mode: &'s LexMode,
+}
+
+impl<'s> Scene<'s> {
+    pub fn text(&self, ident: Ident) -> String {
+        String::from_utf8_lossy(&ident.name(self.src)).into_owned()
+    }
+
+    /// The table that a name means, if there is one.
+    pub fn table(&self, name: &TableName) -> Option<(&'s Schema, &'s Table)> {
+        let schema = match name.schema {
+            Some(schema) => self.text(schema),
+            None => self.current_schema?.to_owned(),
+        };
+        let schema = schema_of(self.snapshot, &schema).ok()?;
+        schema.table(&self.text(name.name)).map(|table| (schema, table))
+    }
+
+    /// The view that a name means, if it must be expanded.
+    pub fn view(&self, name: &TableName) -> Option<(&'s Schema, &'s Table, &'s View)> {
+        let (schema, table) = self.table(name)?;
+        table.expanded_view().map(|view| (schema, table, view))
+    }
+}
+
+/// One place where a view is named.
+struct Site {
+    name: TableName,
+    alias: Option<Ident>,
+    usage: TableUse,
+}
+
+/// The statement's text with the queries of its views in their places; nothing when it names none.
+/// Views of one data node are no matter of this.
+pub fn expand(
+    parsed: &Parsed,
+    text: &[u8],
+    tokens: &TokenBuf,
+    snapshot: &Snapshot,
+    current_schema: Option<&str>,
+    mode: &LexMode,
+) -> Result<Option<Vec<u8>>, SqlError> {
+    let has_views = snapshot
+        .schemas
+        .values()
+        .any(|schema| schema.tables.values().any(|table| table.expanded_view().is_some()));
+    if !has_views {
+        return Ok(None);
+    }
+    let scene = Scene { src: text, tokens, snapshot, current_schema, mode };
+    let Some(mut text) = expand_once(&scene, parsed)? else { return Ok(None) };
+    let mut tokens = TokenBuf::new();
+    for _ in 0..DEPTH_MAX {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(refused("the statement is too long with the queries of its views"));
+        }
+        lex(&text, 0, mode, &mut tokens);
+        let parsed = parse(&text, &tokens, mode)
+            .map_err(|error| refused(format!("a view cannot be put into the statement: {error}")))?;
+        let scene = Scene { src: &text, tokens: &tokens, snapshot, current_schema, mode };
+        match expand_once(&scene, &parsed)? {
+            Some(next) => text = next,
+            None => return Ok(Some(text)),
+        }
+    }
+    Err(SqlError::new(VIEW_RECURSIVE, "a view reads itself, or views are nested too deep"))
+}
+
+/// One level of views.
+fn expand_once(scene: &Scene<'_>, parsed: &Parsed) -> Result<Option<Vec<u8>>, SqlError> {
+    let statement = match &parsed.stmt {
+        // It names other views as they are.
+        Statement::CreateView(_) => return Ok(None),
+        statement => statement,
+    };
+    let mut sites = Vec::new();
+    let mut named_queries = HashSet::new();
+    for_each_table(statement, scene.src, |site| {
+        if site.is_cte {
+            named_queries.insert(site.name.name.tok);
+        } else if scene.view(site.name).is_some() {
+            sites.push(Site { name: *site.name, alias: site.alias, usage: site.usage });
+        }
+    });
+    if sites.is_empty() {
+        return Ok(None);
+    }
+    let mut edits = Edits::new();
+    let mut done = HashSet::new();
+    if change::rewrite(scene, statement, &mut edits)? {
+        // Views that it only reads are taken in the next round.
+        return Ok(Some(applied(scene, &edits)));
+    }
+    for_each_query(statement, |query, depth| {
+        if let Some(merged) = merge::merge(scene, query, depth, &named_queries) {
+            for (span, text) in merged.edits {
+                edits.replace(span, &text);
+            }
+            done.extend(merged.tokens);
+        }
+    });
+    for site in sites.iter().filter(|site| !done.contains(&site.name.name.tok)) {
+        derive(scene, site, &mut edits)?;
+    }
+    drop_schemas(scene, statement, &sites, &done, &mut edits);
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(applied(scene, &edits)))
+}
+
+fn applied(scene: &Scene<'_>, edits: &Edits) -> Vec<u8> {
+    let mut out = Vec::new();
+    edits.apply_within(scene.src, scene.tokens.text_span(), &mut out);
+    out
+}
+
+/// The view becomes a derived table.
+fn derive(scene: &Scene<'_>, site: &Site, edits: &mut Edits) -> Result<(), SqlError> {
+    let Some((schema, table, view)) = scene.view(&site.name) else { return Ok(()) };
+    match site.usage {
+        TableUse::Read | TableUse::Update => {}
+        // Statements about the view itself.
+        TableUse::Drop | TableUse::Describe | TableUse::Create | TableUse::Rename => return Ok(()),
+        TableUse::Other | TableUse::Alter | TableUse::Truncate | TableUse::Index => return Ok(()),
+        _ => {
+            return Err(refused(format!(
+                "view '{}.{}' cannot be used in this place",
+                schema.name, table.name
+            )));
+        }
+    }
+    let mut text = format!("({})", view.query).into_bytes();
+    if site.alias.is_none() {
+        text.extend_from_slice(b" AS ");
+        crate::template::push_quoted(table.name.as_bytes(), &mut text);
+    }
+    // `TABLE v`
+    let before = site.name.span.start as usize;
+    let head = scene.src.get(..before).unwrap_or_default().trim_ascii_end();
+    let word = head.len().saturating_sub(b"TABLE".len());
+    let is_table_statement = head[word..].eq_ignore_ascii_case(b"TABLE")
+        && word.checked_sub(1).is_none_or(|at| !head[at].is_ascii_alphanumeric());
+    if is_table_statement {
+        let start = u32::try_from(word).unwrap_or(site.name.span.start);
+        let text = [b"SELECT * FROM ".as_slice(), &text].concat();
+        edits.replace(Span::new(start, site.name.span.end), &text);
+    } else {
+        edits.replace(site.name.span, &text);
+    }
+    Ok(())
+}
+
+/// A derived table has no schema: `s.v.c` becomes `v.c`.
+fn drop_schemas(
+    scene: &Scene<'_>,
+    statement: &Statement,
+    sites: &[Site],
+    done: &HashSet<u32>,
+    edits: &mut Edits,
+) {
+    for_each_column(statement, |column| {
+        let (Some(schema), Some(table)) = (column.schema, column.table) else { return };
+        let named = sites.iter().any(|site| {
+            site.alias.is_none()
+                && !done.contains(&site.name.name.tok)
+                && table.is(scene.src, &site.name.name.name(scene.src))
+        });
+        if named {
+            edits.delete(Span::new(schema.span.start, table.span.start));
+        }
+    });
+}

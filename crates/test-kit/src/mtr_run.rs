@@ -1,0 +1,426 @@
+//! Runs the statements of the server's own test files on a plain server and on DDM, statement by
+//! statement in a fresh schema each, and says of each whether a client sees the same.
+//!
+//! A statement that DDM refuses and that writes is run on neither server; what it would have made or
+//! changed is set aside, and later statements that name it are not counted.
+
+use crate::compare::{Nature, Verdict, judge_as};
+use crate::mtr::{MtrStatement, statements};
+use crate::mtr_order::{Order, order};
+use crate::mtr_rules::{left_out, reads, sharded, targets, words};
+use crate::observe::{Observed, Protocol, observe};
+use crate::plain_server::PlainServer;
+use anyhow::Result;
+use node_backend::{ConnectOptions, Connection};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// How the tables of a file are made on DDM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// As they are.
+    Single,
+    /// Sharded by a fitting column.
+    Sharded,
+    /// A copy on every data node.
+    Broadcast,
+}
+
+/// What went wrong with one statement.
+#[derive(Clone, Debug)]
+pub struct MtrFinding {
+    /// File and line.
+    pub place: String,
+    /// The statement.
+    pub sql: String,
+    /// What differs.
+    pub how: String,
+}
+
+/// The counts of one file in one placement.
+#[derive(Clone, Debug, Default)]
+pub struct MtrTally {
+    /// A client sees no difference.
+    pub equal: usize,
+    /// Of them, both fail alike.
+    pub errors: usize,
+    /// By DDM's text: how often, and the first example.
+    pub refused: BTreeMap<String, (usize, String)>,
+    /// Differences.
+    pub wrong: Vec<MtrFinding>,
+    /// Lost connections.
+    pub crashed: Vec<MtrFinding>,
+    /// Left out, by rule.
+    pub left_out: BTreeMap<&'static str, usize>,
+    /// Tables that could not be sharded or broadcast and are single.
+    pub kept_single: usize,
+}
+
+impl MtrTally {
+    /// Adds another's counts.
+    pub fn add(&mut self, other: MtrTally) {
+        self.equal += other.equal;
+        self.errors += other.errors;
+        for (reason, (count, example)) in other.refused {
+            self.refused.entry(reason).or_insert((0, example)).0 += count;
+        }
+        self.wrong.extend(other.wrong);
+        self.crashed.extend(other.crashed);
+        for (rule, count) in other.left_out {
+            *self.left_out.entry(rule).or_insert(0) += count;
+        }
+        self.kept_single += other.kept_single;
+    }
+
+    /// How many statements were refused.
+    pub fn refused_count(&self) -> usize {
+        self.refused.values().map(|(count, _)| count).sum()
+    }
+}
+
+/// The servers, and the schema of the same contents on both.
+#[derive(Debug)]
+pub struct MtrBench<'a> {
+    /// The plain server.
+    pub plain: &'a PlainServer,
+    /// How to reach DDM, with the schema.
+    pub ddm: &'a ConnectOptions,
+    /// The schema's name on both.
+    pub schema: &'a str,
+    /// How tables are made.
+    pub placement: Placement,
+    /// Places (`file:line`) whose answer is left open, with a reason in `mtr-known.txt`.
+    pub open: &'a BTreeSet<String>,
+}
+
+struct Run<'a> {
+    bench: &'a MtrBench<'a>,
+    plain: Connection,
+    ddm: Connection,
+    file: String,
+    set_aside: BTreeSet<String>,
+    /// After `USE` of another database.
+    elsewhere: bool,
+    tally: MtrTally,
+}
+
+impl MtrBench<'_> {
+    /// Runs one file in an empty schema.
+    pub async fn run_file(&self, path: &Path) -> Result<MtrTally> {
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let mut plain = self.plain.connect(None).await?;
+        let schema = self.schema;
+        for sql in [
+            format!("DROP DATABASE IF EXISTS {schema}"),
+            format!("CREATE DATABASE {schema} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"),
+        ] {
+            plain.execute_sql(sql.as_bytes()).await?;
+        }
+        let mut run = Run {
+            bench: self,
+            plain: self.open_plain().await?,
+            ddm: Connection::connect(self.ddm).await?,
+            file: name,
+            set_aside: BTreeSet::new(),
+            elsewhere: false,
+            tally: MtrTally::default(),
+        };
+        run.empty_ddm().await?;
+        for statement in statements(path)? {
+            run.statement(&statement).await?;
+        }
+        Ok(run.tally)
+    }
+
+    async fn open_plain(&self) -> Result<Connection> {
+        let mut plain = self.plain.connect(Some(self.schema)).await?;
+        // A statement that waits for another connection of the file is not waited for.
+        plain.execute_sql(b"SET lock_wait_timeout = 2, innodb_lock_wait_timeout = 2").await?;
+        plain.execute_sql(b"SET max_statement_time = 10").await?;
+        Ok(plain)
+    }
+}
+
+impl Run<'_> {
+    async fn empty_ddm(&mut self) -> Result<()> {
+        for _ in 0..3 {
+            let shown = observe(&mut self.ddm, Protocol::Text, "SHOW FULL TABLES").await;
+            let Observed::Rows { rows, .. } = shown else { return Ok(()) };
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in rows {
+                let name = row[0].clone().unwrap_or_default();
+                let view = row.get(1).is_some_and(|kind| kind.as_deref() == Some("VIEW"));
+                let kind = if view { "VIEW" } else { "TABLE" };
+                let sql = format!("DROP {kind} IF EXISTS `{name}`");
+                observe(&mut self.ddm, Protocol::Text, &sql).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_out(&mut self, rule: &'static str) {
+        *self.tally.left_out.entry(rule).or_insert(0) += 1;
+    }
+
+    async fn statement(&mut self, statement: &MtrStatement) -> Result<()> {
+        let Some(sql) = statement.text() else {
+            self.leave_out("not UTF-8");
+            return Ok(());
+        };
+        let sql = sql.replace("test.", &format!("{}.", self.bench.schema));
+        let list = words(&sql);
+        let named = targets(&list);
+        if list.iter().take(2).map(String::as_str).eq(["drop", "table"])
+            && named.iter().any(|name| self.set_aside.contains(name))
+        {
+            return self.forget(&named).await;
+        }
+        self.other_databases(&list);
+        let rule = if self.elsewhere {
+            Some("another database")
+        } else if statement.connection == "default" {
+            left_out(&sql, &list)
+        } else {
+            Some("another connection")
+        };
+        if let Some(rule) = rule {
+            // What it would have made or changed is unknown from here on.
+            if !reads(&list) {
+                self.put_aside(&list);
+            }
+            self.leave_out(rule);
+            return Ok(());
+        }
+        if list.iter().any(|word| self.set_aside.contains(word)) {
+            if !reads(&list) {
+                self.put_aside(&list);
+            }
+            self.leave_out("names what was set aside");
+            return Ok(());
+        }
+        self.compare(statement, &sql, &list).await
+    }
+
+    /// Keeps track of the databases that a file makes and goes to.
+    fn other_databases(&mut self, list: &[String]) {
+        let word = |at: usize| list.get(at).map_or("", String::as_str);
+        match (word(0), word(1)) {
+            ("use", name) => self.elsewhere = name != "test",
+            ("create", "database" | "schema") => {
+                let skipped = |w: &&String| !matches!(w.as_str(), "if" | "not" | "exists");
+                self.set_aside.extend(list.iter().skip(2).filter(skipped).take(1).cloned());
+            }
+            _ => {}
+        }
+    }
+
+    /// What a statement that was not run would have made or changed.
+    fn put_aside(&mut self, list: &[String]) {
+        self.set_aside.extend(targets(list));
+        if list.iter().any(|w| matches!(w.as_str(), "into" | "set" | "select")) {
+            let variables = list.iter().filter(|w| w.starts_with('@') && !w.starts_with("@@"));
+            self.set_aside.extend(variables.cloned());
+        }
+    }
+
+    /// Drops what one server may have and the other not.
+    async fn forget(&mut self, named: &BTreeSet<String>) -> Result<()> {
+        for name in named {
+            for kind in ["TABLE", "VIEW"] {
+                let sql = format!("DROP {kind} IF EXISTS `{name}`");
+                observe(&mut self.plain, Protocol::Text, &sql).await;
+                observe(&mut self.ddm, Protocol::Text, &sql).await;
+            }
+            self.set_aside.remove(name);
+        }
+        self.leave_out("drops what was set aside");
+        Ok(())
+    }
+
+    async fn compare(
+        &mut self,
+        statement: &MtrStatement,
+        sql: &str,
+        list: &[String],
+    ) -> Result<()> {
+        let seen = self.on_ddm(sql, list).await?;
+        let reading = reads(list);
+        if !reading
+            && let Verdict::Refused(reason) = judge_as(
+                sql,
+                &Nature::default(),
+                &Observed::Done { affected: 0, last_insert_id: 0, warnings: 0 },
+                &seen,
+            )
+        {
+            self.put_aside(list);
+            if statement.expects_error {
+                self.leave_out("refused, and expected to fail");
+            } else {
+                self.refuse(reason, sql);
+            }
+            return Ok(());
+        }
+        let expected = observe(&mut self.plain, Protocol::Text, sql).await;
+        if matches!(expected, Observed::Lost(_) | Observed::Error { number: 1969 | 1205, .. }) {
+            self.plain = self.bench.open_plain().await?;
+            self.set_aside.extend(targets(list));
+            self.leave_out("too long for the plain server");
+            return Ok(());
+        }
+        let ordered = order(sql, &expected) == Order::Total;
+        let verdict = judge_as(
+            sql,
+            &Nature { ordered, text_decimals: true, ..Nature::default() },
+            &expected,
+            &seen,
+        );
+        let verdict = match verdict {
+            Verdict::Wrong(how) => self.second_look(sql, list, &expected, &seen, how).await,
+            other => Some(other),
+        };
+        self.record(statement, sql, list, &expected, verdict).await
+    }
+
+    fn refuse(&mut self, reason: String, sql: &str) {
+        self.tally.refused.entry(reason).or_insert((0, format!("{}: {sql}", self.file))).0 += 1;
+    }
+
+    async fn record(
+        &mut self,
+        statement: &MtrStatement,
+        sql: &str,
+        list: &[String],
+        expected: &Observed,
+        verdict: Option<Verdict>,
+    ) -> Result<()> {
+        let finding = |how: String| MtrFinding {
+            place: format!("{}:{}", self.file, statement.line),
+            sql: sql.to_owned(),
+            how,
+        };
+        match verdict {
+            None => self.leave_out("the standard leaves the answer open"),
+            Some(Verdict::Equal) => {
+                self.tally.equal += 1;
+                self.tally.errors += usize::from(matches!(expected, Observed::Error { .. }));
+            }
+            Some(Verdict::Refused(_)) if matches!(expected, Observed::Error { .. }) => {
+                self.leave_out("refused, and expected to fail");
+            }
+            Some(Verdict::Refused(reason)) => {
+                self.put_aside(list);
+                self.refuse(reason, sql);
+            }
+            Some(Verdict::Wrong(how)) => {
+                let finding = finding(how);
+                if self.bench.open.contains(&finding.place) {
+                    self.leave_out("listed as open in mtr-known.txt");
+                } else {
+                    self.tally.wrong.push(finding);
+                }
+                self.put_aside(list);
+            }
+            Some(Verdict::Crashed(how)) => {
+                let finding = finding(how);
+                self.tally.crashed.push(finding);
+                self.ddm = Connection::connect(self.bench.ddm).await?;
+                self.set_aside.extend(targets(list));
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_ddm(&mut self, sql: &str, list: &[String]) -> Result<Observed> {
+        let is_create = list.iter().take(2).map(String::as_str).eq(["create", "table"]);
+        let changed = match self.bench.placement {
+            _ if !is_create => None,
+            Placement::Single => None,
+            Placement::Sharded => sharded(sql, list),
+            Placement::Broadcast if list.iter().any(|w| w == "select" || w == "like") => None,
+            Placement::Broadcast => Some(format!("{sql} BROADCAST")),
+        };
+        if is_create && self.bench.placement != Placement::Single && changed.is_none() {
+            self.tally.kept_single += 1;
+        }
+        if let Some(changed) = changed {
+            let seen = observe(&mut self.ddm, Protocol::Text, &changed).await;
+            if !matches!(seen, Observed::Error { .. }) {
+                return Ok(seen);
+            }
+            self.tally.kept_single += 1;
+        }
+        Ok(observe(&mut self.ddm, Protocol::Text, sql).await)
+    }
+
+    /// Whether a difference is one that the SQL standard allows; `None` when it is.
+    async fn second_look(
+        &mut self,
+        sql: &str,
+        list: &[String],
+        expected: &Observed,
+        seen: &Observed,
+        how: String,
+    ) -> Option<Verdict> {
+        let (Observed::Rows { rows: a, columns, .. }, Observed::Rows { rows: b, .. }) =
+            (expected, seen)
+        else {
+            return Some(Verdict::Wrong(how));
+        };
+        if let Order::Keys(keys) = order(sql, expected)
+            && !columns.is_empty()
+            && !same_keys(a, b, &keys)
+        {
+            return Some(Verdict::Wrong(format!("order\n{how}")));
+        }
+        if how.starts_with("warnings") && self.same_kinds_of_warnings().await {
+            return None;
+        }
+        let has = |word: &str| list.iter().any(|w| w == word);
+        let limited = has("limit") || has("fetch");
+        let open = limited && a.len() == b.len() || self.is_loose_group(sql).await;
+        if open { None } else { Some(Verdict::Wrong(how)) }
+    }
+
+    /// Whether the last statement's warnings are of the same kinds, though not as many: how often an
+    /// expression is evaluated is the server's own affair.
+    async fn same_kinds_of_warnings(&mut self) -> bool {
+        let mut kinds = Vec::new();
+        for connection in [&mut self.plain, &mut self.ddm] {
+            let Observed::Rows { rows, .. } =
+                observe(connection, Protocol::Text, "SHOW WARNINGS").await
+            else {
+                return false;
+            };
+            let codes: BTreeSet<Option<String>> =
+                rows.into_iter().map(|row| row.get(1).cloned().flatten()).collect();
+            kinds.push(codes);
+        }
+        kinds[0] == kinds[1] && !kinds[0].is_empty()
+    }
+
+    /// Whether the query selects columns that its groups do not determine.
+    async fn is_loose_group(&mut self, sql: &str) -> bool {
+        let strict = "SET @kept = @@sql_mode, sql_mode = CONCAT(@@sql_mode, ',ONLY_FULL_GROUP_BY')";
+        observe(&mut self.plain, Protocol::Text, strict).await;
+        let again = observe(&mut self.plain, Protocol::Text, sql).await;
+        observe(&mut self.plain, Protocol::Text, "SET sql_mode = @kept").await;
+        matches!(again, Observed::Error { number: 1055 | 1140, .. })
+    }
+}
+
+fn same_keys(a: &[Vec<Option<String>>], b: &[Vec<Option<String>>], keys: &[usize]) -> bool {
+    let project = |rows: &[Vec<Option<String>>]| -> Vec<Vec<Option<String>>> {
+        rows.iter()
+            .map(|row| {
+                keys.iter()
+                    .map(|key| row.get(*key).cloned().flatten())
+                    .map(|text| text.map(|text| text.trim_end().to_lowercase()))
+                    .collect()
+            })
+            .collect()
+    };
+    project(a) == project(b)
+}
