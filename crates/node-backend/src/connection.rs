@@ -47,6 +47,8 @@ pub struct Connection {
     session: Arc<SessionState>,
     database: Option<String>,
     dirty: bool,
+    /// A client's session has something on it that must not be lost, see [`Connection::pin`].
+    pinned: bool,
     pub(crate) statements: StatementCache,
     pub(crate) stream: StreamState,
     pub(crate) max_packet: usize,
@@ -105,6 +107,7 @@ impl Connection {
             session: Arc::default(),
             database: options.database.clone(),
             dirty: false,
+            pinned: false,
             statements: StatementCache::default(),
             stream: StreamState::default(),
             max_packet: options.max_packet,
@@ -338,6 +341,23 @@ impl Connection {
         self.dirty = true;
     }
 
+    /// A client's session has something on it (temporary tables, locks): it is never reset, and a
+    /// lease of it that is dropped does not go back to its pool.
+    pub fn pin(&mut self) {
+        self.pinned = true;
+    }
+
+    /// Nothing of a client's session is left on it but what a reset takes away.
+    pub fn unpin(&mut self) {
+        self.pinned = false;
+        self.dirty = true;
+    }
+
+    /// Whether it is pinned.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
     /// A statement of the client itself brought the session to this state: nothing to replay.
     pub fn assume_session(&mut self, session: Arc<SessionState>) {
         if let Some(database) = session.database() {
@@ -370,6 +390,11 @@ impl Connection {
     /// Gives the session a fresh start: transaction rolled back, temporary tables, variables,
     /// locks and prepared statements gone. The current database stays.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
+        if self.pinned {
+            // Its state is not certain and it cannot be made anew: the session must be told.
+            self.link.set_broken();
+            return Err(BackendError::Closed { address: self.address().to_owned(), source: None });
+        }
         self.dirty = true;
         self.queue(ResponseKind::Simple, &[&[CommandCode::ResetConnection as u8]]);
         // A reset may bring back the server's character set instead of the login's.

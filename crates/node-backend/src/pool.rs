@@ -543,7 +543,8 @@ impl Lease {
     /// The connection, if it can be used by another.
     fn reusable(&mut self) -> Option<Connection> {
         let connection = self.connection.take()?;
-        (connection.is_idle() && !connection.in_transaction()).then_some(connection)
+        (connection.is_idle() && !connection.in_transaction() && !connection.is_pinned())
+            .then_some(connection)
     }
 }
 

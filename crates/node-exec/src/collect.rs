@@ -68,6 +68,22 @@ pub async fn query(
     plan: &RoutedPlan,
     statement: &Statement<'_>,
 ) -> Result<Collected, ExecError> {
+    gather(exec, Some(plan), statement).await
+}
+
+/// Runs a statement as one that a client sent, and gathers its rows.
+pub async fn statement(
+    exec: &mut Exec<'_>,
+    statement: &Statement<'_>,
+) -> Result<Collected, ExecError> {
+    gather(exec, None, statement).await
+}
+
+async fn gather(
+    exec: &mut Exec<'_>,
+    plan: Option<&RoutedPlan>,
+    statement: &Statement<'_>,
+) -> Result<Collected, ExecError> {
     let memory = Memory::default();
     let mut out = ClientWriter::new(Box::new(memory.clone()));
     out.capabilities = Capabilities::PROTOCOL_41;
@@ -83,7 +99,10 @@ pub async fn query(
     };
     let text_statement = Statement { input: None, ..*statement };
     // The executor may come back here for a query inside a query.
-    let ran = Box::pin(inner.run_routed(plan, &text_statement)).await;
+    let ran = match plan {
+        Some(plan) => Box::pin(inner.run_routed(plan, &text_statement)).await,
+        None => Box::pin(inner.run(&text_statement)).await,
+    };
     let flushed = match ran {
         Ok(()) => out.flush().await,
         Err(error) => Err(error),

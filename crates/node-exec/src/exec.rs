@@ -8,6 +8,8 @@ use crate::client::ClientWriter;
 use crate::default_database::give_database;
 use crate::error::{ExecError, sql};
 use crate::reads::StatementReads;
+use crate::own_connection::{Need, OwnConnections};
+use crate::read_back::ReadBack;
 use crate::sequence::Sequences;
 use crate::touched::Touched;
 use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
@@ -67,6 +69,14 @@ pub struct ExecSession {
     pub wants_database: bool,
     /// What the parts of the present statement take, while it is analysed.
     pub trace: Option<crate::trace::Trace>,
+    /// Connections that the session keeps.
+    pub own: OwnConnections,
+    /// LOCK TABLES is in force: transactions are no XA ones then, which exclude table locks.
+    pub tables_locked: bool,
+    /// What the present statement changes of the session on the connection that it runs on.
+    pub read_back: Option<Arc<ReadBack>>,
+    /// User variables that it has assigned so far, with their values as SQL.
+    pub assigned: Vec<(String, String)>,
     /// The file that a LOAD DATA LOCAL gets from the client.
     pub upload: Rc<Upload>,
 }
@@ -195,6 +205,9 @@ impl ExecSession {
 
     /// A new transaction; nothing is sent before its first statement.
     pub fn new_transaction(&self, distributed: bool, options: TransactionOptions) -> Transaction {
+        if self.tables_locked {
+            return Transaction::begin_under_locks(options, self.found_rows, self.autocommit);
+        }
         let gtrid = distributed.then(|| (self.gtrids)());
         Transaction::begin(gtrid, options, self.found_rows)
     }
@@ -229,6 +242,14 @@ impl ExecSession {
                 out.extend_from_slice(format!("IF(TRUE,{found},{})", i64::MAX).as_bytes())
             }
             SessionValue::Version => quote(&self.identity.version, out),
+            SessionValue::WarningCount => {
+                let count = self.last.warnings.len();
+                out.extend_from_slice(format!("({count}|0)").as_bytes());
+            }
+            SessionValue::ErrorCount => {
+                let errors = self.last.warnings.iter().filter(|one| one.level == "Error").count();
+                out.extend_from_slice(format!("({errors}|0)").as_bytes());
+            }
         }
     }
 
@@ -267,6 +288,7 @@ impl Exec<'_> {
         {
             transaction.note_write();
         }
+        self.session.read_back.clone_from(&statement.planned.read_back);
         self.begin_reads(statement.planned);
         let mark = self.out.mark();
         let mut result = self.dispatch(statement).await;
@@ -278,6 +300,9 @@ impl Exec<'_> {
             result = self.dispatch(statement).await;
         }
         self.end_reads();
+        if self.session.read_back.take().is_some() || !self.session.assigned.is_empty() {
+            crate::read_back::keep(self.session)?;
+        }
         if let Err(error) = &result {
             self.drop_dead_transaction(error).await;
         }
@@ -436,6 +461,12 @@ impl Exec<'_> {
                 ))
             }
             Place::AnyNode => {
+                // Named locks are looked at and taken where the session has its own.
+                if !self.session.own.is_empty()
+                    && let Some(node) = self.session.own.nodes_of(Need::NamedLocks).first()
+                {
+                    return Ok((node.clone(), Target { shard: 0, suffix: 0 }));
+                }
                 let known = self
                     .session
                     .transaction
@@ -458,10 +489,18 @@ impl Exec<'_> {
     ) -> Result<Held, ExecError> {
         let state = self.session.state.clone();
         let mut held = match &mut self.session.transaction {
-            Some(transaction) => transaction.take(node, &state, writes).await?,
+            Some(transaction) => {
+                let seat = self.session.own.seat(&node.definition.id);
+                transaction.take(node, &state, writes, seat).await?
+            }
             None => {
-                let lease = node.lease(self.session.found_rows, &state).await?;
-                Held::alone(node.primary().clone(), lease)
+                match self.take_own(node).await? {
+                    Some(held) => held,
+                    None => {
+                        let lease = node.lease(self.session.found_rows, &state).await?;
+                        Held::alone(node.primary().clone(), lease)
+                    }
+                }
             }
         };
         if writes && self.session.wants_database {
@@ -477,6 +516,10 @@ impl Exec<'_> {
     /// Gives a connection back.
     pub fn release(&mut self, held: Held) {
         match &mut self.session.transaction {
+            _ if held.owner == crate::transaction::Owner::Session => {
+                let id = held.member.login().id().clone();
+                self.session.own.put_back(&id, held.lease);
+            }
             Some(transaction) if held.is_of_transaction() => transaction.put_back(held),
             _ => held.let_go(),
         }

@@ -64,6 +64,8 @@ async fn copy(
     // The rows are read to the end first: their connections are the transaction's, and the writes
     // need them.
     let Collected { columns, records } = collect::query(exec, &plan.source, statement).await?;
+    // The query has assigned what is assigned.
+    exec.session.read_back = None;
     if columns.len() != plan.placer.width as usize && !records.is_empty() {
         return Err(sql(
             sql_error::VALUE_COUNT_MISMATCH,

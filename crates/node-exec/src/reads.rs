@@ -117,6 +117,9 @@ impl Exec<'_> {
 
     /// The server that this statement reads on a data node.
     pub fn read_member(&mut self, node: &Rc<BackendNode>) -> Result<Rc<Member>, ExecError> {
+        if self.session.own.has(&node.definition.id) {
+            return Ok(node.primary().clone());
+        }
         let from = match self.session.reads.from {
             // A query inside of something else.
             ReadFrom::Primary if self.backends.is_read_only() => {

@@ -7,11 +7,13 @@ use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
 use crate::names::Names;
 use crate::transaction::Held;
 use mysql_wire::capability::Capabilities;
+use mysql_wire::column::ColumnDefinition;
 use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
 use mysql_wire::response::{Event, OkHead};
 use mysql_wire::status::StatusFlags;
 use mysql_wire::stmt::encode_params;
 use node_backend::connection::{Connection, Piece};
+use node_backend::query::QueryResult;
 use sql_plan::plan::{Place, PlanTable, RoutedPlan};
 use sql_plan::template::{Fill, Rendered, Template};
 use std::rc::Rc;
@@ -121,6 +123,11 @@ pub async fn pass_through(
 ) -> Result<(), ExecError> {
     let mut held = exec.acquire(node, writes).await?;
     let active = exec.enter(&held);
+    if exec.form.binary {
+        let outcome = answer_binary(exec, &mut held, text, names).await;
+        drop(active);
+        return finish(exec, held, outcome, names, false).await;
+    }
     held.lease.queue_query(text);
     let outcome = relay_answer(exec, &mut held, names).await;
     drop(active);
@@ -129,6 +136,45 @@ pub async fn pass_through(
 
 fn counts_found(statement: &Statement<'_>) -> bool {
     matches!(&statement.planned.plan, sql_plan::Plan::Routed(plan) if plan.counts_found)
+}
+
+/// Runs a text and answers with binary rows: its own answer has text rows.
+async fn answer_binary(
+    exec: &mut Exec<'_>,
+    held: &mut Held,
+    text: &[u8],
+    names: Names<'_>,
+) -> Result<OkHead, ExecError> {
+    let result = held.lease.query(text).await;
+    match result.map_err(|error| crate::rows::logical(error.into(), names))? {
+        QueryResult::Ok(ok) => {
+            let head = OkHead {
+                affected_rows: ok.affected_rows,
+                last_insert_id: ok.last_insert_id,
+                warnings: ok.warnings,
+                status: ok.status,
+            };
+            exec.reply_ok(OkPacket { session_track: Vec::new(), ..ok });
+            Ok(head)
+        }
+        QueryResult::Rows(set) => {
+            let mut columns = Vec::with_capacity(set.columns.len());
+            for column in set.columns.iter() {
+                let (mut before, mut after) = (Vec::new(), Vec::new());
+                column.encode(&mut before);
+                names.rewrite_column(&before, &mut after)?;
+                columns.push(ColumnDefinition::decode(&after)?);
+            }
+            let width = columns.len();
+            let rows: Vec<Vec<Option<Vec<u8>>>> = set
+                .rows
+                .iter()
+                .map(|row| (0..width).map(|at| row.get(at).map(<[u8]>::to_vec)).collect())
+                .collect();
+            crate::rows::reply_rows(exec, &columns, &rows).await?;
+            Ok(OkHead { warnings: set.warnings, ..OkHead::default() })
+        }
+    }
 }
 
 async fn queue_prepared(
@@ -174,16 +220,32 @@ async fn finish(
                 exec.out.flush().await?;
                 exec.session.last.warnings = warnings_of(&mut held.lease, names).await;
             }
+            let read = read_back(exec, &mut held).await;
             exec.release(held);
-            Ok(())
+            read
         }
         Err(error) => {
+            if matches!(error, ExecError::Server(_)) {
+                read_back(exec, &mut held).await.ok();
+            }
             if held.lease.is_broken() {
                 held.member.note_lost();
             }
             exec.release(held);
             Err(error)
         }
+    }
+}
+
+/// Reads back what the statement changed of the session, after its answer was put: an error comes
+/// too late to be told as one.
+async fn read_back(exec: &mut Exec<'_>, held: &mut Held) -> Result<(), ExecError> {
+    if exec.session.read_back.is_none() {
+        return Ok(());
+    }
+    match crate::read_back::run(exec.session, &mut held.lease).await {
+        Err(ExecError::Backend(error)) => Err(ExecError::BrokenOff(error.to_string())),
+        done => done,
     }
 }
 

@@ -67,7 +67,7 @@ pub async fn run(
     };
     let lease = member.lease(exec.session.found_rows, &Arc::new(first_state)).await?;
     let mut held = Held::alone(member, lease);
-    let reads_in_place = exec.session.transaction.is_none();
+    let reads_in_place = exec.session.transaction.is_none() && exec.session.own.is_empty();
     let outcome = async {
         let mut loader = Loader {
             scratch,
@@ -90,7 +90,11 @@ pub async fn run(
         exec.session.state = state.clone();
         filled?;
         held.lease.apply_session(&state).await?;
-        answer(exec, &mut held, &loader, plan.counts_found).await
+        let answered = answer(exec, &mut held, &loader, plan.counts_found).await;
+        if matches!(answered, Ok(()) | Err(ExecError::Server(_))) {
+            crate::read_back::run(exec.session, &mut held.lease).await?;
+        }
+        answered
     }
     .await;
     if !held.lease.is_broken() {
@@ -158,8 +162,12 @@ async fn answer(
         open(exec, held, &rendered.text).await.map_err(|error| rows::logical(error, names))?;
     let outcome = match head {
         StreamHead::Rows(columns) => pass_rows(exec, held, &columns, names).await,
-        StreamHead::Ok { .. } => {
-            exec.reply_ok(OkPacket::default());
+        StreamHead::Ok { ok, .. } => {
+            exec.session.last.warnings.clear();
+            if ok.warnings > 0 {
+                exec.session.last.warnings = crate::relay::warnings_of(&mut held.lease, names).await;
+            }
+            exec.reply_ok(OkPacket { session_track: Vec::new(), ..ok });
             Ok(())
         }
         StreamHead::LocalInfile(_) => {

@@ -153,7 +153,7 @@ impl Streams {
             false => exec.read_member(&node)?,
         };
         let groups = groups(exec.settings.execution_level, numbers, jobs);
-        let lanes = if exec.session.transaction.is_some() {
+        let lanes = if exec.session.transaction.is_some() || exec.session.own.has(data_node) {
             1
         } else {
             // More than one connection only while plenty are free, so that statements that need

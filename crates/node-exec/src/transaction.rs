@@ -8,6 +8,7 @@ use crate::backends::BackendNode;
 use crate::decision::{self, Verdict};
 use crate::error::{ExecError, sql};
 use crate::members::Member;
+use crate::own_connection::Seat;
 use crate::readers::Readers;
 use base::id::DataNodeId;
 use base::sql_error;
@@ -51,6 +52,8 @@ pub struct Transaction {
     pub(crate) readers: Readers,
     wrote: bool,
     savepoints: Vec<String>,
+    /// LOCK TABLES is in force; says whether the connections go back to autocommit afterwards.
+    under_locks: Option<bool>,
     /// The one shard, where there may be no second.
     only_shard: Option<(DataNodeId, u32)>,
     /// Takes the id off the list of transactions in flight when the transaction goes.
@@ -64,6 +67,8 @@ struct Branch {
     lease: Option<Lease>,
     xid: String,
     wrote: bool,
+    /// Where the connection goes back to when it is one that the session keeps.
+    seat: Option<Seat>,
 }
 
 /// Ids of this node's distributed transactions that are not finished, for its recovery task.
@@ -119,6 +124,8 @@ pub(crate) enum Owner {
     Branch(usize),
     /// The transaction's reader of this number.
     Reader(usize),
+    /// The session's own, see [`crate::own_connection`].
+    Session,
 }
 
 impl Held {
@@ -129,7 +136,7 @@ impl Held {
 
     /// Whether a transaction owns it.
     pub fn is_of_transaction(&self) -> bool {
-        self.owner != Owner::Statement
+        matches!(self.owner, Owner::Branch(_) | Owner::Reader(_))
     }
 
     /// Nobody needs it any longer: back to its pool, or closed when a transaction that is over
@@ -137,7 +144,7 @@ impl Held {
     pub fn let_go(self) {
         match self.owner {
             Owner::Statement => drop(self.lease),
-            Owner::Branch(_) | Owner::Reader(_) => self.lease.discard(),
+            Owner::Branch(_) | Owner::Reader(_) | Owner::Session => self.lease.discard(),
         }
     }
 }
@@ -178,6 +185,9 @@ impl Drop for Transaction {
             if let Some(lease) = branch.lease.take() {
                 lease.discard();
             }
+            if let Some(seat) = &branch.seat {
+                seat.lose();
+            }
         }
         self.readers.discard();
     }
@@ -199,9 +209,33 @@ impl Transaction {
             readers: Readers::default(),
             wrote: false,
             savepoints: Vec::new(),
+            under_locks: None,
             only_shard: None,
             _in_flight: guard,
         }
+    }
+
+    /// Begins while LOCK TABLES is in force. Neither BEGIN nor XA can be said then: both end table
+    /// locks or are refused. The branches go without autocommit instead.
+    pub fn begin_under_locks(
+        options: TransactionOptions,
+        found_rows: bool,
+        autocommit: bool,
+    ) -> Self {
+        let mut transaction = Self::begin(None, options, found_rows);
+        transaction.under_locks = Some(autocommit);
+        transaction
+    }
+
+    /// A connection of a branch becomes one that the session keeps; false when there is none.
+    pub fn adopt(&mut self, id: &DataNodeId, seat: &Seat) -> bool {
+        let branch = self.branches.iter_mut().find(|branch| branch.node.definition.id == *id);
+        let Some(branch) = branch else { return false };
+        if let Some(lease) = &mut branch.lease {
+            lease.pin();
+        }
+        branch.seat = Some(seat.clone());
+        true
     }
 
     /// Whether statements may write.
@@ -288,11 +322,12 @@ impl Transaction {
         node: &Rc<BackendNode>,
         state: &Arc<SessionState>,
         writes: bool,
+        seat: Option<Seat>,
     ) -> Result<Held, ExecError> {
         let id = &node.definition.id;
         let at = match self.branches.iter().position(|branch| branch.node.definition.id == *id) {
             Some(at) => at,
-            None => self.open(node, state).await?,
+            None => self.open(node, state, seat).await?,
         };
         let branch = &mut self.branches[at];
         let Some(mut lease) = branch.lease.take() else {
@@ -309,8 +344,12 @@ impl Transaction {
         &mut self,
         node: &Rc<BackendNode>,
         state: &Arc<SessionState>,
+        seat: Option<Seat>,
     ) -> Result<usize, ExecError> {
-        let mut lease = node.lease(self.found_rows, state).await?;
+        let mut lease = match &seat {
+            Some(seat) => seat.take_with(state).await?.ok_or_else(|| lost(node))?,
+            None => node.lease(self.found_rows, state).await?,
+        };
         let home =
             self.branches.first().map_or(&node.definition.id, |first| &first.node.definition.id);
         let xid = match &self.gtrid {
@@ -333,14 +372,26 @@ impl Transaction {
             statements.push(format!("SAVEPOINT {name}"));
         }
         if let Err(error) = run_all(&mut lease, &statements).await {
-            lease.discard();
+            match &seat {
+                // What began of it is taken back; without that the connection is of no use.
+                Some(seat) if undo_start(&mut lease, &xid).await => seat.put_back(lease),
+                Some(seat) => {
+                    lease.discard();
+                    seat.lose();
+                }
+                None => lease.discard(),
+            }
             return Err(error.into());
         }
-        self.branches.push(Branch { node: node.clone(), lease: Some(lease), xid, wrote: false });
+        let branch = Branch { node: node.clone(), lease: Some(lease), xid, wrote: false, seat };
+        self.branches.push(branch);
         Ok(self.branches.len() - 1)
     }
 
     fn plain_start(&self) -> String {
+        if self.under_locks.is_some() {
+            return "SET autocommit=0".to_owned();
+        }
         let words: Vec<&str> = [
             (self.options.consistent_snapshot, "WITH CONSISTENT SNAPSHOT"),
             (self.options.read_only, "READ ONLY"),
@@ -361,9 +412,17 @@ impl Transaction {
             false => Some(held.lease),
         };
         match held.owner {
-            Owner::Branch(at) => self.branches[at].lease = lease,
+            Owner::Branch(at) => {
+                let branch = &mut self.branches[at];
+                if lease.is_none()
+                    && let Some(seat) = &branch.seat
+                {
+                    seat.lose();
+                }
+                branch.lease = lease;
+            }
             Owner::Reader(at) => self.readers.put_back(at, lease),
-            Owner::Statement => {}
+            Owner::Statement | Owner::Session => {}
         }
     }
 
@@ -444,11 +503,21 @@ impl Transaction {
         self.commit_one_phase().await
     }
 
+    /// What ends a plain branch.
+    fn plain_end(&self, word: &str) -> Vec<String> {
+        let mut statements = vec![word.to_owned()];
+        if let Some(autocommit) = self.under_locks {
+            statements.push(format!("SET autocommit={}", u8::from(autocommit)));
+        }
+        statements
+    }
+
     async fn commit_plain(mut self) -> Result<(), ExecError> {
+        let statements = self.plain_end("COMMIT");
         for mut branch in std::mem::take(&mut self.branches) {
             if let Some(lease) = &mut branch.lease {
-                let done = run_all(lease, &["COMMIT".to_owned()]).await;
-                finish(branch.lease, done)?;
+                let done = run_all(lease, &statements).await;
+                finish(&mut branch, done)?;
             }
         }
         Ok(())
@@ -465,8 +534,9 @@ impl Transaction {
             if done.is_err() && !lease.is_broken() {
                 run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
             }
-            match finish(branch.lease, done) {
-                Err(error) if !branch.wrote => {
+            let wrote = branch.wrote;
+            match finish(&mut branch, done) {
+                Err(error) if !wrote => {
                     tracing::debug!(%error, "a branch that only read did not end well");
                     Ok(())
                 }
@@ -508,7 +578,7 @@ impl Transaction {
                 let Some(lease) = &mut branch.lease else { return false };
                 let verb = if branch.wrote { "COMMIT" } else { "ROLLBACK" };
                 let outcome = run_all(lease, &[format!("XA {verb} {}", branch.xid)]).await;
-                finish(branch.lease, outcome).is_ok()
+                finish(&mut branch, outcome).is_ok()
             }))
             .await;
         if done.into_iter().all(|done| done) {
@@ -523,7 +593,7 @@ impl Transaction {
             // The branch may be active, idle or prepared; END fails harmlessly in the last two.
             run_all(lease, &[format!("XA END {}", branch.xid)]).await.ok();
             let done = run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await;
-            finish(branch.lease, done).ok();
+            finish(&mut branch, done).ok();
         }))
         .await;
     }
@@ -535,10 +605,11 @@ impl Transaction {
         if self.gtrid.is_some() {
             return self.rollback_prepared().await;
         }
+        let statements = self.plain_end("ROLLBACK");
         for mut branch in std::mem::take(&mut self.branches) {
             if let Some(lease) = &mut branch.lease {
-                let done = run_all(lease, &["ROLLBACK".to_owned()]).await;
-                finish(branch.lease, done).ok();
+                let done = run_all(lease, &statements).await;
+                finish(&mut branch, done).ok();
             }
         }
     }
@@ -562,18 +633,34 @@ async fn prepare(branch: &mut Branch) -> Result<(), ExecError> {
 
 /// Gives a connection back to its pool after the transaction's last word, or closes it when the
 /// word failed: then its state is not certain.
-fn finish(lease: Option<Lease>, done: Result<(), BackendError>) -> Result<(), ExecError> {
-    match (lease, done) {
-        (Some(lease), Ok(())) => {
-            drop(lease);
-            Ok(())
-        }
-        (Some(lease), Err(error)) => {
+fn finish(branch: &mut Branch, done: Result<(), BackendError>) -> Result<(), ExecError> {
+    let Some(lease) = branch.lease.take() else { return Ok(done?) };
+    match (done, &branch.seat) {
+        (Ok(()), Some(seat)) => seat.put_back(lease),
+        (Ok(()), None) => drop(lease),
+        (Err(error), seat) => {
             lease.discard();
-            Err(error.into())
+            if let Some(seat) = seat {
+                seat.lose();
+            }
+            return Err(error.into());
         }
-        (None, done) => Ok(done?),
     }
+    Ok(())
+}
+
+/// Takes back what began of a branch on a connection that the session keeps; false when it is not
+/// certain that nothing is left.
+async fn undo_start(lease: &mut Lease, xid: &str) -> bool {
+    if lease.is_broken() {
+        return false;
+    }
+    if xid.is_empty() {
+        return run_all(lease, &["ROLLBACK".to_owned()]).await.is_ok();
+    }
+    run_all(lease, &[format!("XA END {xid}")]).await.ok();
+    run_all(lease, &[format!("XA ROLLBACK {xid}")]).await.ok();
+    !lease.is_broken() && !lease.in_transaction()
 }
 
 fn lost(node: &BackendNode) -> ExecError {

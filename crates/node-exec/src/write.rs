@@ -87,6 +87,7 @@ pub async fn apply_each(
     tables: &[PlanTable],
     rows: Option<&[Vec<u32>]>,
 ) -> Result<Vec<OkPacket>, ExecError> {
+    check_assigns(exec, jobs)?;
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
         let several_nodes =
@@ -178,6 +179,9 @@ async fn run_parts(
         .await;
     }
     let failed_at = nodes.iter().find_map(|parts| parts.failed_at);
+    if exec.session.read_back.is_some() {
+        read_back(exec, jobs, &mut nodes).await?;
+    }
     let mut all: Vec<(usize, OkPacket)> = Vec::with_capacity(jobs.len());
     let mut warned: Vec<(usize, Vec<Warning>)> = Vec::new();
     for parts in nodes {
@@ -220,6 +224,32 @@ fn say_once(warned: &mut [(usize, Vec<Warning>)], all: &mut [(usize, OkPacket)])
             all[at].1.warnings = all[at].1.warnings.saturating_sub(less);
         }
     }
+}
+
+/// What the statement changed of the session is known when it ran at one place.
+async fn read_back(
+    exec: &mut Exec<'_>,
+    jobs: &[Job],
+    nodes: &mut [NodeParts],
+) -> Result<(), ExecError> {
+    if let ([_], [only]) = (jobs, nodes) {
+        crate::read_back::run(exec.session, &mut only.held.lease).await?;
+    }
+    Ok(())
+}
+
+/// Refuses a statement whose user variables are assigned at several places: they would count apart.
+fn check_assigns(exec: &Exec<'_>, jobs: &[Job]) -> Result<(), ExecError> {
+    let assigns =
+        exec.session.read_back.as_ref().is_some_and(|read_back| !read_back.variables.is_empty());
+    if assigns && jobs.len() > 1 {
+        return Err(crate::error::sql(
+            base::sql_error::NOT_SUPPORTED,
+            "a statement that writes on several shards cannot assign user variables: each shard \
+             would count by itself; give the sharding key, or compute the values by a SELECT first",
+        ));
+    }
+    Ok(())
 }
 
 /// The statement's number of a part's row.

@@ -2,7 +2,7 @@
 //! are told by their tree; everything else is planned.
 
 use crate::processes::Kill;
-use crate::query::{Source, fetch, plan_parsed};
+use crate::query::{Source, plan_parsed};
 use crate::session::Core;
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
@@ -10,10 +10,10 @@ use node_exec::error::{ExecError, sql};
 use node_exec::rows::text_column;
 use node_exec::transaction::TransactionOptions;
 use sql_syntax::ast::{
-    Explain, Ident, IntoKind, Isolation, Kill as KillStatement, KillKind, Parsed, SelectInto,
+    Explain, Ident, IntoKind, Isolation, Kill as KillStatement, KillKind, OtherKind, Parsed,
     SetStmt, Statement, TransactionStmt, VarScope,
 };
-use sql_syntax::text::{quote_ident, user_var_name};
+use sql_syntax::text::quote_ident;
 
 /// An isolation level's words.
 pub fn isolation_words(level: Isolation) -> &'static str {
@@ -52,7 +52,6 @@ impl Core {
                 | Statement::DropIndex(_)
                 | Statement::CreateView(_)
                 | Statement::DropView(_)
-                | Statement::Handler(_)
         )
     }
 
@@ -80,23 +79,33 @@ impl Core {
             Statement::Describe(describe) => self.run_describe(describe, source).await?,
             Statement::Explain(explain) => self.run_explain(explain, source).await?,
             Statement::Kill(kill) => self.run_kill(kill, source).await?,
-            Statement::Query(query) => match crate::control::into_of(query) {
-                Some(into) => self.run_select_into(&into, parsed, source).await?,
-                None => return Ok(false),
-            },
+            Statement::Query(query) => {
+                refuse_file(query, self)?;
+                return Ok(false);
+            }
+            other if self.is_of_temporary(other, source.text) => {
+                self.run_temporary(parsed, source).await?;
+            }
             Statement::CreateTable(create) if Self::is_session_statement(&parsed.stmt) => {
                 match create.like {
                     Some(like) => self.create_like(create, like, parsed, source).await?,
                     None => self.create_from_query(create, parsed, source).await?,
                 }
             }
-            Statement::Do(_) => return Err(not_supported("DO")),
-            Statement::LockTables(_) => return Err(not_supported("LOCK TABLES")),
-            // Nothing can be locked, so there is nothing to unlock.
-            Statement::UnlockTables => self.reply_ok_packet(OkPacket::default()),
-            Statement::Prepared(_) => {
-                return Err(not_supported("PREPARE in SQL; use your driver's prepared statements"));
+            Statement::AlterTable(alter) if self.kept.locks.is_some() => {
+                return self.alter_under_locks(alter, parsed, source).await;
             }
+            Statement::Do(_) => self.run_do(source).await?,
+            Statement::LockTables(tables) => self.lock_tables(tables, parsed, source).await?,
+            Statement::UnlockTables => {
+                self.unlock_tables().await?;
+                self.exec.last.row_count = 0;
+                self.reply_ok_packet(OkPacket::default());
+            }
+            Statement::Prepared(prepared) => {
+                Box::pin(self.run_prepared_text(prepared, source)).await?;
+            }
+            Statement::Handler(handler) => self.run_handler(handler, parsed, source).await?,
             Statement::Database(_) => {
                 return Err(not_supported(
                     "CREATE, ALTER and DROP DATABASE; use the API or the console for schemas",
@@ -105,8 +114,11 @@ impl Core {
             Statement::Account(account) => self.run_account(account, source).await?,
             Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
             Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,
-            Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
+            Statement::Flush(flush) => self.run_flush(flush, source).await?,
             Statement::Call(call) => self.run_call(call, source).await?,
+            Statement::Other(other) if other.kind == OtherKind::Diagnostics => {
+                self.run_diagnostics(source).await?;
+            }
             Statement::Other(other) => {
                 if !self.run_object(other.kind, source).await? {
                     return Err(not_supported("this kind of statement"));
@@ -128,6 +140,7 @@ impl Core {
         match statement {
             TransactionStmt::Begin { consistent_snapshot, read_only } => {
                 self.commit().await?;
+                self.unlock_tables().await?;
                 let mut options = self.options_now();
                 options.consistent_snapshot = *consistent_snapshot;
                 options.read_only = read_only.unwrap_or(options.read_only);
@@ -267,49 +280,6 @@ impl Core {
             .await
     }
 
-    /// SELECT … INTO @a, @b.
-    async fn run_select_into(
-        &mut self,
-        into: &SelectInto,
-        parsed: &Parsed,
-        source: Source<'_>,
-    ) -> Result<(), ExecError> {
-        let IntoKind::Vars(targets) = &into.kind else {
-            return Err(not_supported("SELECT INTO OUTFILE and DUMPFILE"));
-        };
-        let mut edits = sql_syntax::Edits::new();
-        edits.delete(into.span);
-        let mut query = Vec::new();
-        edits.apply_within(source.text, parsed.span, &mut query);
-        let (columns, records) = fetch(self, &query).await?;
-        if columns.len() != targets.len() {
-            return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
-                1222,
-                "21000",
-                "The used SELECT statements have a different number of columns",
-            )));
-        }
-        if records.len() > 1 {
-            return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
-                1172,
-                "42000",
-                "Result consisted of more than one row",
-            )));
-        }
-        let Some(record) = records.first() else {
-            self.reply_ok_packet(OkPacket { warnings: 1, ..OkPacket::default() });
-            return Ok(());
-        };
-        for (at, (token, column)) in targets.iter().zip(&columns).enumerate() {
-            let name = text(&user_var_name(source.tokens.bytes(source.text, *token)));
-            let value = crate::variables::literal(record.get(at), column);
-            self.set_user_variable(&name, value);
-        }
-        self.exec.last.row_count = 1;
-        self.reply_ok_packet(OkPacket { affected_rows: 1, ..OkPacket::default() });
-        Ok(())
-    }
-
     /// SET TRANSACTION.
     pub fn set_transaction(&mut self, set: &SetStmt) -> Result<(), ExecError> {
         let SetStmt::Transaction { scope, isolation, read_only } = set else {
@@ -376,9 +346,19 @@ fn quoted(name: Ident, source: &[u8]) -> String {
     text(&out)
 }
 
-/// INTO of a query, wherever it stands.
-pub fn into_of(query: &sql_syntax::ast::Query) -> Option<SelectInto> {
-    query.into.clone().or_else(|| query.as_select().and_then(|select| select.into.clone()))
+/// SELECT … INTO a file of the server is refused as by a server whose user has no FILE right.
+fn refuse_file(query: &sql_syntax::ast::Query, core: &Core) -> Result<(), ExecError> {
+    let inner = query.as_select().and_then(|select| select.into.as_ref());
+    match query.into.as_ref().or(inner).map(|into| &into.kind) {
+        Some(IntoKind::Outfile | IntoKind::Dumpfile) => Err(sql(
+            sql_error::ACCESS_DENIED,
+            format!(
+                "Access denied for user '{}'@'{}' (using password: YES)",
+                core.user, core.host
+            ),
+        )),
+        Some(IntoKind::Vars(_)) | None => Ok(()),
+    }
 }
 
 /// Bytes as text for messages and names.

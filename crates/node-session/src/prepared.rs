@@ -2,6 +2,7 @@
 //! binary rows pass as bytes; any other runs as text with its parameters as literals, and its rows
 //! become binary here.
 
+use crate::prepared_text::{cannot_be_prepared, not_preparable, too_many};
 use crate::query::{self, Source, parse_source, plan_parsed, run_planned};
 use crate::session::Core;
 use crate::statement::Prepared;
@@ -16,12 +17,12 @@ use node_exec::exec::PreparedInput;
 use node_exec::names::Names;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
-use sql_syntax::{TokenBuf, TokenKind, lex};
+use sql_syntax::{LexMode, TokenBuf, TokenKind, ast, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
-/// What is known of a statement's parameters, and its columns.
-type Described = (Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>);
+/// A prepared statement with its parameters and columns, as far as a data node told them.
+pub type Made = (Prepared, Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>);
 
 fn unknown(id: u32) -> ExecError {
     sql(
@@ -33,6 +34,18 @@ fn unknown(id: u32) -> ExecError {
 impl Core {
     /// COM_STMT_PREPARE.
     pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
+        let (prepared, params, columns) = self.make_prepared(text).await?;
+        let count = prepared.param_tokens.len();
+        let Some(statement_id) = self.statements.add(prepared) else {
+            return Err(too_many());
+        };
+        self.reply_prepared(statement_id, count, params, &columns);
+        Ok(())
+    }
+
+    /// Reads and plans a statement that is to be kept, with what is known of its parameters and
+    /// columns.
+    pub async fn make_prepared(&mut self, text: &[u8]) -> Result<Made, ExecError> {
         match self.with_views(text)? {
             Some(expanded) => self.prepare_text(&expanded, Some(text)).await,
             None => self.prepare_text(text, None).await,
@@ -59,7 +72,11 @@ impl Core {
         }
     }
 
-    async fn prepare_text(&mut self, text: &[u8], written: Option<&[u8]>) -> Result<(), ExecError> {
+    async fn prepare_text(
+        &mut self,
+        text: &[u8],
+        written: Option<&[u8]>,
+    ) -> Result<Made, ExecError> {
         let mode = self.lex;
         let mut tokens = TokenBuf::new();
         lex(text, 0, &mode, &mut tokens);
@@ -78,12 +95,15 @@ impl Core {
             input: None,
         };
         if let Some((params, columns)) = self.describe_with_sequences(source).await? {
-            let described = (params, columns);
-            return self.keep_prepared((text, written), tokens, None, described);
+            return Ok(self.keep_prepared(text, tokens, mode, None, None, (params, columns)));
         }
         let parsed = parse_source(source, 0)?;
+        if cannot_be_prepared(&parsed.stmt) {
+            return Err(not_preparable());
+        }
         let param_tokens = params_of(&tokens);
-        let planned = match Self::is_session_statement(&parsed.stmt) {
+        let own = Self::is_session_statement(&parsed.stmt) || defines(&parsed.stmt);
+        let planned = match own {
             true => None,
             false => Some(plan_parsed(self, &parsed, source)?),
         };
@@ -96,31 +116,23 @@ impl Core {
             }
             None => (None, Vec::new()),
         };
-        self.keep_prepared((text, written), tokens, planned, (params, columns))
+        Ok(self.keep_prepared(text, tokens, mode, planned, written, (params, columns)))
     }
 
     fn keep_prepared(
-        &mut self,
-        (text, written): (&[u8], Option<&[u8]>),
+        &self,
+        text: &[u8],
         tokens: TokenBuf,
         planned: Option<Rc<Planned>>,
-        (params, columns): Described,
-    ) -> Result<(), ExecError> {
+        written: Option<&[u8]>,
+        (params, columns): (Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>),
+    ) -> Made {
         let param_tokens = params_of(&tokens);
-        let count = param_tokens.len();
         let schema = self.exec.identity.schema.clone();
-        let planned = planned.map(|planned| (self.snapshot.version, planned));
-        let mut prepared = Prepared::new(text, tokens, self.lex, schema, param_tokens, planned);
+        let planned = planned.map(|planned| (self.definitions(), planned));
+        let mut prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
         prepared.written = written.map(Into::into);
-        let Some(statement_id) = self.statements.add(prepared) else {
-            return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
-                1461,
-                "42000",
-                "Can't create more than max_prepared_stmt_count statements",
-            )));
-        };
-        self.reply_prepared(statement_id, count, params, &columns);
-        Ok(())
+        (prepared, params, columns)
     }
 
     fn reply_prepared(
@@ -257,8 +269,19 @@ impl Core {
                 format!("this node does not serve now: {reason}"),
             ));
         }
+        let input = PreparedInput { raw, values: &values };
+        self.run_prepared(prepared, &params, Some(input)).await
+    }
+
+    /// Runs a prepared statement with its parameters.
+    pub async fn run_prepared(
+        &mut self,
+        prepared: &mut Prepared,
+        params: &[SqlValue],
+        input: Option<PreparedInput<'_>>,
+    ) -> Result<(), ExecError> {
         if let Some((version, planned)) = &prepared.planned
-            && (*version != self.snapshot.version || planned.frozen)
+            && (*version != self.definitions() || planned.frozen)
         {
             self.wait_while_frozen(&planned.access.clone()).await?;
         }
@@ -268,8 +291,8 @@ impl Core {
             tokens: &prepared.tokens,
             mode: &prepared.mode,
             param_tokens: &prepared.param_tokens,
-            params: &params,
-            input: Some(PreparedInput { raw, values: &values }),
+            params,
+            input,
         };
         match &prepared.planned {
             Some((_, planned)) => run_planned(self, planned, source).await,
@@ -281,7 +304,11 @@ impl Core {
                 if self.run_session_statement(&parsed, source).await? {
                     return Ok(());
                 }
-                self.run_catalogue_query(&parsed, source).await
+                let planned = plan_parsed(self, &parsed, source)?;
+                match planned.plan {
+                    Plan::Session => self.run_catalogue_query(&parsed, source).await,
+                    _ => run_planned(self, &planned, source).await,
+                }
             }
         }
     }
@@ -289,7 +316,7 @@ impl Core {
     /// A plan holds for one version of the definitions.
     fn plan_again(&mut self, prepared: &mut Prepared) -> Result<(), ExecError> {
         let Some((version, planned)) = &prepared.planned else { return Ok(()) };
-        if *version == self.snapshot.version && !planned.frozen {
+        if *version == self.definitions() && !planned.frozen {
             return Ok(());
         }
         if let Some(written) = &prepared.written {
@@ -310,7 +337,7 @@ impl Core {
         let schema = std::mem::replace(&mut self.exec.identity.schema, prepared.schema.clone());
         let planned = plan_parsed(self, &parsed, source);
         self.exec.identity.schema = schema;
-        prepared.planned = Some((self.snapshot.version, Rc::new(planned?)));
+        prepared.planned = Some((self.definitions(), Rc::new(planned?)));
         Ok(())
     }
 
@@ -322,6 +349,20 @@ impl Core {
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }
+}
+
+/// Whether a statement changes definitions: what it means depends on what there is when it runs.
+fn defines(statement: &ast::Statement) -> bool {
+    matches!(
+        statement,
+        ast::Statement::CreateTable(_)
+            | ast::Statement::AlterTable(_)
+            | ast::Statement::DropTable(_)
+            | ast::Statement::Truncate(_)
+            | ast::Statement::RenameTable(_)
+            | ast::Statement::CreateIndex(_)
+            | ast::Statement::DropIndex(_)
+    )
 }
 
 /// The tokens that are `?`, in order.

@@ -14,14 +14,10 @@ use sql_plan::plan::{Plan, Planned};
 use sql_plan::value::Values;
 use sql_plan::{PlanContext, plan};
 use sql_syntax::ast::{self, Parsed};
-use sql_syntax::{LexMode, TokenBuf, TokenKind, lex, normalise, parse};
+use sql_syntax::{LexMode, TokenBuf, lex, normalise, parse};
 use std::rc::Rc;
 use std::time::Instant;
 use topology::algorithm::SqlValue;
-
-/// Functions whose effect stays on the connection that ran them.
-const LOCK_FUNCTIONS: [&[u8]; 5] =
-    [b"get_lock", b"release_lock", b"release_all_locks", b"is_used_lock", b"is_free_lock"];
 
 /// A statement's text with what was read of it, and its values.
 #[derive(Clone, Copy, Debug)]
@@ -104,12 +100,16 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
     let mut digest = std::mem::take(&mut core.digest);
     normalise(source.text, source.tokens, &mut digest);
     let schema = core.exec.identity.schema.clone();
-    let known = core.worker.plans.borrow().get(
-        core.snapshot.version,
-        &digest,
-        schema.as_deref(),
-        source.mode,
-    );
+    let shared = !core.kept.plans_alone();
+    let known = match shared {
+        true => core.worker.plans.borrow().get(
+            core.snapshot.version,
+            &digest,
+            schema.as_deref(),
+            source.mode,
+        ),
+        false => None,
+    };
     if let Some(planned) = known {
         PLAN_HITS.increment();
         core.digest = digest;
@@ -121,7 +121,7 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
         Err(error) => Err(error),
         Ok(Some(planned)) => {
             PLAN_MISSES.increment();
-            if planned.cacheable {
+            if planned.cacheable && shared {
                 core.worker.plans.borrow_mut().put(
                     core.snapshot.version,
                     &digest,
@@ -176,7 +176,7 @@ async fn plan_or_run(
 }
 
 /// Runs a statement whose text was made here, and answers the client.
-async fn run_made(core: &mut Core, text: &[u8], mode: &LexMode) -> Result<(), ExecError> {
+pub async fn run_made(core: &mut Core, text: &[u8], mode: &LexMode) -> Result<(), ExecError> {
     let tokens = sequence_values::lexed(text, mode);
     let source =
         Source { text, tokens: &tokens, mode, param_tokens: &[], params: &[], input: None };
@@ -222,32 +222,20 @@ pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<P
         let text = format!("Access denied for user '{user}'@'{host}' (using password: YES)");
         return Err(sql(sql_error::ACCESS_DENIED, text));
     }
-    let context = PlanContext { current_schema: schema, mode: source.mode };
-    let planned = plan(parsed, source.text, source.tokens, &core.snapshot, &context)?;
-    if planned.uses.connection_state && uses_locks(source) {
-        return Err(sql(
-            sql_error::NOT_SUPPORTED,
-            "GET_LOCK and its kin are not supported: a session has no connection of its own to a data node",
-        ));
-    }
-    if planned.uses.user_variables && assigns(source) {
-        return Err(sql(
-            sql_error::NOT_SUPPORTED,
-            "':=' inside a statement is not supported; use SET @variable = (SELECT ...)",
-        ));
-    }
-    Ok(planned)
-}
-
-fn uses_locks(source: Source<'_>) -> bool {
-    source.tokens.tokens().iter().any(|token| {
-        let text = token.span().of(source.text);
-        LOCK_FUNCTIONS.iter().any(|name| text.eq_ignore_ascii_case(name))
-    })
-}
-
-fn assigns(source: Source<'_>) -> bool {
-    source.tokens.tokens().iter().any(|token| token.kind == TokenKind::Assign)
+    let context = PlanContext {
+        current_schema: schema,
+        mode: source.mode,
+        plain_names: core.kept.locks.is_some(),
+    };
+    // Definitions are changed as others see them; queries and writes see temporary tables too.
+    let snapshot = match &parsed.stmt {
+        ast::Statement::CreateTable(_)
+        | ast::Statement::AlterTable(_)
+        | ast::Statement::DropTable(_)
+        | ast::Statement::RenameTable(_) => core.base_snapshot(),
+        _ => &core.snapshot,
+    };
+    Ok(plan(parsed, source.text, source.tokens, snapshot, &context)?)
 }
 
 /// Runs a plan with the values at hand. Permission is checked each time: the plan may be older than
@@ -259,6 +247,10 @@ pub async fn run_planned(
 ) -> Result<(), ExecError> {
     permission::check(core.account()?, &core.host, &planned.access)?;
     check_ready(core, planned)?;
+    if core.kept.select_limit.is_some() {
+        return Box::pin(crate::select_limit::run(core, planned, source)).await;
+    }
+    core.before_planned(planned, source).await?;
     if let Some(options) = core.next_transaction.take()
         && core.exec.transaction.is_none()
         && !core.exec.autocommit
@@ -270,6 +262,9 @@ pub async fn run_planned(
     let statement = Statement { planned, values, input: source.input };
     let mark = core.out.mark();
     core.exec().run(&statement).await?;
+    if planned.uses.named_locks {
+        core.after_named_locks(source).await?;
+    }
     // A read that was stopped may look like one that ended well: SLEEP() just returns 1.
     if planned.read_only && core.handle.killed() == Kill::Timeout && core.out.take_back(mark) {
         return Err(core.timeout_error());
@@ -302,22 +297,47 @@ fn check_ready(core: &Core, planned: &Planned) -> Result<(), ExecError> {
     Ok(())
 }
 
-/// A query's rows, for the session's own use: SET with a sub-query, SELECT … INTO.
-pub async fn fetch(
-    core: &mut Core,
-    text: &[u8],
-) -> Result<(Vec<mysql_wire::column::ColumnDefinition>, Vec<node_exec::merge::Record>), ExecError> {
+/// Columns and rows of an answer.
+pub type Fetched =
+    (Vec<mysql_wire::column::ColumnDefinition>, Vec<node_exec::merge::Record>);
+
+/// Plans the text of one statement.
+pub fn plan_text(core: &Core, source: Source<'_>) -> Result<Planned, ExecError> {
+    let parsed = parse_source(source, 0)?;
+    plan_parsed(core, &parsed, source)
+}
+
+/// Runs a query of the session's own making as a client's, and gathers its rows: SET with a
+/// sub-query, DO, EXECUTE … USING.
+pub async fn fetch(core: &mut Core, text: &[u8]) -> Result<Fetched, ExecError> {
     let mode = core.lex;
     let mut tokens = TokenBuf::new();
     lex(text, 0, &mode, &mut tokens);
     let source =
         Source { text, tokens: &tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
-    let parsed = parse_source(source, 0)?;
-    let planned = plan_parsed(core, &parsed, source)?;
-    let Plan::Routed(routed) = &planned.plan else {
+    let planned = plan_text(core, source)?;
+    if !matches!(planned.plan, Plan::Routed(_)) {
         return Err(sql(sql_error::NOT_SUPPORTED, "this query is not supported here"));
-    };
+    }
+    check_ready(core, &planned)?;
+    core.before_planned(&planned, source).await?;
     let statement = Statement { planned: &planned, values: values_of(source), input: None };
-    let collected = node_exec::collect::query(&mut core.exec(), routed, &statement).await?;
+    let collected = node_exec::collect::statement(&mut core.exec(), &statement).await?;
+    if planned.uses.named_locks {
+        core.after_named_locks(source).await?;
+    }
     Ok((collected.columns, collected.records))
+}
+
+/// Runs a statement of the session's own making and answers the client with what it comes to.
+pub async fn run_sql(core: &mut Core, text: &[u8]) -> Result<(), ExecError> {
+    let mode = core.lex;
+    let mut tokens = TokenBuf::new();
+    lex(text, 0, &mode, &mut tokens);
+    let source =
+        Source { text, tokens: &tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
+    match plan_or_run(core, source, 0).await? {
+        Some(planned) => run_planned(core, &planned, source).await,
+        None => Ok(()),
+    }
 }

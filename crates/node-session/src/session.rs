@@ -3,6 +3,7 @@
 //! data nodes.
 
 use crate::handshake::{self, Credentials, LoggedIn};
+use crate::kept::Kept;
 use crate::processes::{Kill, SessionHandle};
 use crate::query;
 use crate::reader::{ClientReader, ReadError};
@@ -93,6 +94,8 @@ pub struct Core {
     pub ending: bool,
     /// The statement that runs.
     pub running: Option<Running>,
+    /// What the session keeps besides.
+    pub kept: Kept,
     /// The last value that the session took of each sequence.
     pub last_values: crate::sequence_values::LastValues,
     /// The nonce of COM_CHANGE_USER's check is the handshake's in old clients; new ones get another.
@@ -148,6 +151,10 @@ impl Session {
             trace: None,
             reads: Default::default(),
             wants_database: false,
+            own: Default::default(),
+            tables_locked: false,
+            read_back: None,
+            assigned: Vec::new(),
             upload: Default::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);
@@ -172,6 +179,7 @@ impl Session {
             form: ReplyForm::default(),
             ending: false,
             running: None,
+            kept: Kept::default(),
             last_values: Default::default(),
             nonce: handshake::new_nonce(),
         };
@@ -188,6 +196,7 @@ impl Session {
         if let Some(transaction) = self.core.exec.transaction.take() {
             transaction.rollback().await;
         }
+        self.core.forget_kept().await;
         tokio::time::timeout(GOODBYE, self.core.out.shutdown()).await.ok();
     }
 
@@ -207,6 +216,7 @@ impl Session {
         let after = self.run_command().await;
         let core = &mut self.core;
         core.statement_cut_off();
+        core.after_statement();
         core.handle.in_transaction.store(core.exec.transaction.is_some(), Ordering::Relaxed);
         let flushed = core.out.flush().await;
         core.handle.end();
@@ -340,7 +350,7 @@ impl Core {
         if self.snapshot.version != self.worker.shared.version()
             && let Some(snapshot) = self.worker.snapshot()
         {
-            self.snapshot = snapshot;
+            self.see_snapshot(snapshot);
         }
     }
 
@@ -484,6 +494,7 @@ impl Core {
         if let Some(transaction) = self.exec.transaction.take() {
             transaction.rollback().await;
         }
+        self.forget_kept().await;
         self.exec.state = Arc::new(variables::first_state(&self.snapshot));
         self.exec.autocommit = true;
         self.exec.no_backslash_escapes = false;

@@ -213,6 +213,7 @@ impl Core {
         let rows: Vec<Row> = schema
             .tables
             .values()
+            .filter(|table| !self.kept.temporary.is_unlisted(&schema.name, &table.name))
             .filter(|table| {
                 pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name))
             })
@@ -242,7 +243,7 @@ impl Core {
         self.reply(&[text_column("Database"), text_column("Create Database")], &[row]).await
     }
 
-    async fn show_warnings(&mut self, show: &Show, _source: Source<'_>) -> Result<(), ExecError> {
+    async fn show_warnings(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
         let errors_only = show.kind == ShowKind::Errors;
         let warnings = self.exec.last.warnings.clone();
         let listed = warnings.iter().filter(|warning| !errors_only || warning.level == "Error");
@@ -251,9 +252,12 @@ impl Core {
                 true => ("@@session.error_count", listed.count()),
                 false => ("@@session.warning_count", listed.count()),
             };
-            self.reply(&[number_column(name)], &[vec![field(count)]]).await?;
+            self.reply(&[unsigned(number_column(name))], &[vec![field(count)]]).await?;
         } else {
+            let (skip, most) = self.limit_of(show, source)?;
             let rows: Vec<Row> = listed
+                .skip(skip)
+                .take(most)
                 .map(|warning| {
                     vec![field(&warning.level), field(warning.code), Some(warning.message.clone())]
                 })
@@ -264,6 +268,19 @@ impl Core {
         // Looking at warnings does not clear them.
         self.exec.last.warnings = warnings;
         Ok(())
+    }
+
+    /// Rows to leave out and rows to show.
+    fn limit_of(&self, show: &Show, source: Source<'_>) -> Result<(usize, usize), ExecError> {
+        let Some(limit) = &show.limit else { return Ok((0, usize::MAX)) };
+        let number = |expr: &Expr| {
+            text(&crate::user_variables::inlined(source, expr.span)).trim().parse::<usize>()
+        };
+        let read = |expr: Option<&Expr>, default: usize| {
+            expr.map_or(Ok(default), number)
+                .map_err(|_| sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to LIMIT"))
+        };
+        Ok((read(limit.offset.as_ref(), 0)?, read(limit.count.as_ref(), usize::MAX)?))
     }
 
     /// SHOW \[FULL\] PROCESSLIST and COM_PROCESS_INFO.
@@ -316,6 +333,12 @@ fn warning_columns() -> [ColumnDefinition; 3] {
     let mut code = ColumnDefinition { column_type: ColumnType::Long, ..number_column("Code") };
     code.flags.insert(ColumnFlags::UNSIGNED);
     [word("Level"), code, word("Message")]
+}
+
+/// A column of numbers without sign.
+fn unsigned(mut column: ColumnDefinition) -> ColumnDefinition {
+    column.flags.insert(ColumnFlags::UNSIGNED);
+    column
 }
 
 /// A string literal's text.

@@ -241,7 +241,7 @@ impl Core {
         self.reply(&columns, &rows).await
     }
 
-    /// A table's logical definition, from its bracket on.
+    /// What follows the name in a table's CREATE statement, from its bracket on.
     pub async fn definition_of(
         &mut self,
         name: TableName,
@@ -259,6 +259,20 @@ impl Core {
         let create = rows.first().and_then(|row| row.get(1).cloned().flatten()).unwrap_or_default();
         let create = logical_create(&place, &text(&create));
         Ok(create.find(" (").map(|at| create[at + 1..].to_owned()).unwrap_or_default())
+    }
+
+    /// The same without the sharding clause and without keys to other tables: what CREATE TEMPORARY
+    /// TABLE … LIKE takes.
+    pub async fn own_definition_of(
+        &mut self,
+        name: TableName,
+        source: Source<'_>,
+    ) -> Result<String, ExecError> {
+        let mut definition = self.definition_of(name, source).await?;
+        let place = self.place_of(name, None, source)?;
+        let clause = sharding_clause(&place.schema, &place.table);
+        definition.truncate(definition.len() - clause.len());
+        Ok(without_foreign_keys(&definition))
     }
 }
 
@@ -313,6 +327,14 @@ fn logical_create(place: &Place, create: &str) -> String {
         statement = with_auto_increment(&statement, sequence);
     }
     statement + &sharding_clause(&place.schema, &place.table)
+}
+
+/// A definition's lines without those of keys to other tables.
+fn without_foreign_keys(definition: &str) -> String {
+    let is_foreign =
+        |line: &&str| line.starts_with("  CONSTRAINT `") && line.contains(" FOREIGN KEY (");
+    let lines: Vec<&str> = definition.split('\n').filter(|line| !is_foreign(line)).collect();
+    lines.join("\n").replace(",\n)", "\n)")
 }
 
 /// AUTO_INCREMENT on the line of the sequence's column, where the data node does not say it.

@@ -10,18 +10,14 @@ use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
 use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_backend::connection::Connection;
 use node_backend::session_state::SessionState;
+use crate::user_variables::inlined;
 use node_exec::error::{ExecError, sql};
+use node_exec::read_back::with_user_variable;
 use sql_syntax::ast::{ExprKind, SetItem, SetStmt, SetTarget, VarScope};
 use sql_syntax::text::user_var_name;
 use sql_syntax::{CharsetClass, LexMode};
 use std::sync::Arc;
 use topology::model::Snapshot;
-
-/// User variables of one session.
-const USER_VARIABLES_MAX: usize = 1000;
-
-/// One user variable's value, as SQL text.
-const USER_VARIABLE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Character sets that every data node has.
 const CHARSETS: [&str; 6] = ["utf8mb4", "utf8mb3", "utf8", "latin1", "ascii", "binary"];
@@ -169,14 +165,27 @@ impl Core {
             SetStmt::Password { account, value } => {
                 self.set_password(account.as_ref(), value.as_ref(), source).await
             }
-            SetStmt::Statement { .. } | SetStmt::Other(_) => Err(sql(
-                sql_error::NOT_SUPPORTED,
-                "This version doesn't yet support 'this form of SET'",
-            )),
+            SetStmt::Statement { items, stmt_span, .. } => {
+                self.set_for_statement(items, *stmt_span, source).await
+            }
+            SetStmt::Other(span) => self.set_role(&text(span.of(source.text))),
         }
     }
 
     async fn set_items(&mut self, items: &[SetItem], source: Source<'_>) -> Result<(), ExecError> {
+        self.apply_items(items, source).await?;
+        self.exec.last.row_count = 0;
+        self.exec.last.warnings.clear();
+        self.reply_ok_packet(OkPacket::default());
+        Ok(())
+    }
+
+    /// Gives variables their values, all or none.
+    pub async fn apply_items(
+        &mut self,
+        items: &[SetItem],
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         let mut pending = Pending {
             state: (*self.exec.state).clone(),
             autocommit: self.exec.autocommit,
@@ -206,8 +215,7 @@ impl Core {
         self.exec.transaction_options.isolation = pending.isolation;
         self.lex = pending.lex;
         self.zero_is_a_value = pending.zero_is_a_value;
-        self.exec.last.row_count = 0;
-        self.reply_ok_packet(OkPacket::default());
+        self.follow_select_limit();
         Ok(())
     }
 
@@ -217,11 +225,12 @@ impl Core {
         source: Source<'_>,
         pending: &mut Pending,
     ) -> Result<(), ExecError> {
-        let value = item.value.span.of(source.text);
+        let value = inlined(source, item.value.span);
+        let value = value.as_slice();
         match item.target {
             SetTarget::UserVar(token) => {
                 let name = text(&user_var_name(source.tokens.bytes(source.text, token)));
-                let value = self.evaluate(value).await?;
+                let value = self.assigned_value(&name, &inlined(source, item.value.span)).await?;
                 pending.state = with_user_variable(pending.state.clone(), &name, value)?;
             }
             SetTarget::Names { collation } => {
@@ -371,15 +380,6 @@ impl Core {
             .map_or_else(|| "NULL".to_owned(), |record| literal(record.get(0), &columns[0])))
     }
 
-    /// Keeps a user variable.
-    pub fn set_user_variable(&mut self, name: &str, value: String) {
-        let state = (*self.exec.state).clone();
-        match with_user_variable(state, name, value) {
-            Ok(state) => self.exec.state = Arc::new(state),
-            Err(error) => tracing::debug!(%error, "a user variable was not kept"),
-        }
-    }
-
     /// The isolation level of this session from now on.
     pub fn set_isolation(&mut self, words: &'static str) {
         let value = format!("'{}'", words.replace(' ', "-"));
@@ -391,24 +391,6 @@ impl Core {
 /// The variable's name on the data nodes: MariaDB 10 knows the old one alone, MySQL 8 the new one.
 fn isolation_variable(lex: &LexMode) -> &'static str {
     if lex.mariadb { "tx_isolation" } else { "transaction_isolation" }
-}
-
-fn with_user_variable(
-    state: SessionState,
-    name: &str,
-    value: String,
-) -> Result<SessionState, ExecError> {
-    let count = state.settings().filter(|(name, _)| name.starts_with('@')).count();
-    if count >= USER_VARIABLES_MAX || value.len() > USER_VARIABLE_BYTES_MAX {
-        return Err(sql(
-            sql_error::NOT_SUPPORTED,
-            format!(
-                "more than {USER_VARIABLES_MAX} user variables, or one longer than {USER_VARIABLE_BYTES_MAX} bytes"
-            ),
-        ));
-    }
-    let quoted = format!("@`{}`", name.replace('`', "``"));
-    Ok(state.with(&quoted, value))
 }
 
 async fn read_variable(connection: &mut Connection, name: &str) -> Result<String, ExecError> {

@@ -27,6 +27,8 @@ pub(crate) struct Bound<'s> {
     pub snapshot: &'s Snapshot,
     /// The schema of unqualified names.
     pub current_schema: Option<&'s str>,
+    /// Tables get no alias that the statement does not give them.
+    pub plain_names: bool,
     /// Table references in the order of the text.
     pub refs: Vec<Reference<'s>>,
     /// Query blocks; 0 is the outermost.

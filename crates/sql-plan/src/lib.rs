@@ -18,6 +18,7 @@ mod names;
 pub mod plan;
 mod planner;
 mod query;
+pub mod read_back;
 pub mod reads;
 pub mod route;
 mod scratch;

@@ -55,8 +55,18 @@ enum Qualifier {
     Temporary,
 }
 
+/// The alias of a reference in a text of our own, where it has one there.
+pub(crate) fn alias_piece(bound: &Bound<'_>, reference: &Reference<'_>) -> Option<Piece> {
+    let wanted = reference.has_alias || !bound.plain_names;
+    wanted.then(|| Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()))
+}
+
 /// All edits of names.
 pub(crate) fn name_edits(bound: &Bound<'_>, mode: NameMode) -> Vec<Edit> {
+    let mode = match mode {
+        NameMode::Target | NameMode::TargetAliased if bound.plain_names => NameMode::TargetPlain,
+        mode => mode,
+    };
     let mut edits = Vec::new();
     for (index, reference) in bound.refs.iter().enumerate() {
         edits.extend(table_edits(bound, number(index), reference, mode.of(bound, index)));

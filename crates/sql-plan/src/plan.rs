@@ -7,6 +7,7 @@ use crate::ddl::placement::PlacementPlan;
 use crate::insert::{InsertPlan, InsertSelectPlan};
 use crate::load::LoadPlan;
 use crate::merge::Merge;
+use crate::read_back::ReadBack;
 use crate::reads::Reads;
 use crate::route::Route;
 use crate::scratch_write::{ScratchInsertPlan, ScratchWritePlan};
@@ -39,6 +40,8 @@ pub struct Planned {
     pub reads: Reads,
     /// A table of it is frozen: the plan is for a transaction that goes on, and for this once.
     pub frozen: bool,
+    /// What it changes of its session where it runs; such a statement runs at one place.
+    pub read_back: Option<Arc<ReadBack>>,
 }
 
 /// A table that the statement touches, with what it does there.
@@ -61,6 +64,8 @@ pub struct Uses {
     pub system_variables: bool,
     /// `LAST_INSERT_ID(expr)`, GET_LOCK and its kin: the session needs a connection of its own.
     pub connection_state: bool,
+    /// GET_LOCK and its kin: runs where the session has its named locks.
+    pub named_locks: bool,
     /// Calls a function of which it is not known that it gives the same on every server of a data
     /// node and changes nothing.
     pub other_functions: bool,

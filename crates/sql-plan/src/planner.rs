@@ -15,6 +15,9 @@ pub struct PlanContext<'a> {
     pub current_schema: Option<&'a str>,
     /// How the statement was lexed.
     pub mode: &'a LexMode,
+    /// Physical tables keep their own names in what data nodes get: under LOCK TABLES they can be
+    /// used by no other.
+    pub plain_names: bool,
 }
 
 /// A statement with everything that planning looks at.
@@ -31,7 +34,9 @@ impl<'s> Subject<'s> {
     /// A walk over this statement.
     pub fn binder(&self) -> Binder<'s> {
         let context = self.context;
-        Binder::new(self.src, self.tokens, self.snapshot, context.current_schema)
+        let binder =
+            Binder::new(self.src, self.tokens, self.snapshot, context.current_schema);
+        binder.with_plain_names(context.plain_names)
     }
 
     /// A token's text; nothing behind the end.
@@ -108,12 +113,15 @@ pub fn plan(
         Statement::Handler(_) => return Err(unsupported("HANDLER")),
         _ => Made::session(),
     };
+    check_named_locks(&made)?;
     let reads = crate::reads::of(&made, tokens, text);
+    let read_back = crate::read_back::of(parsed, text, tokens, made.uses);
     let (made, hinted) = crate::hint::apply(&subject, made)?;
     let access = [access::access(&parsed.stmt, text, context.current_schema), hinted].concat();
     let frozen = access.iter().any(|access| is_frozen(snapshot, access));
     Ok(Planned {
         reads,
+        read_back,
         plan: made.plan,
         cacheable: made.cacheable && !frozen,
         access,
@@ -129,6 +137,21 @@ pub fn is_frozen(snapshot: &Snapshot, access: &crate::plan::Access) -> bool {
     let schema = snapshot.schema(&access.schema);
     let table = schema.zip(access.table.as_ref()).and_then(|(schema, name)| schema.table(name));
     table.is_some_and(|table| table.frozen)
+}
+
+/// Named locks are those of one data node; what calls their functions must run there, so it cannot
+/// read tables, which may be on others.
+fn check_named_locks(made: &Made) -> Result<(), SqlError> {
+    use crate::plan::Home;
+    let alone =
+        matches!(&made.plan, Plan::Routed(plan) if plan.home == Home::Any { schema: None });
+    match made.uses.named_locks && !alone && !matches!(made.plan, Plan::Session) {
+        true => Err(refused(
+            "GET_LOCK, RELEASE_LOCK and their kin in a statement on tables are not supported; call \
+             them in a SELECT, DO or SET of its own",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The error of something that is not supported.

@@ -10,6 +10,7 @@ use crate::merge::build::build;
 use crate::names::{NameMode, keep_column_names, name_edits};
 use crate::plan::{Home, Many, Plan, RoutedPlan, RowKind, Scatter};
 use crate::planner::{Made, Subject, refused};
+use crate::read_back::into_variables;
 use crate::route::{Condition, Route};
 use crate::scratch::scratch;
 use crate::template::{Template, TokenRange};
@@ -32,7 +33,8 @@ pub(crate) fn plan(subject: &Subject<'_>, query: &Query) -> Result<Made, SqlErro
             LockStrength::Update | LockStrength::Share | LockStrength::ShareMode
         )
     });
-    let read_only = !locking && into_of(query).is_none();
+    let read_only =
+        !locking && into_of(query).is_none_or(|into| matches!(into, IntoKind::Vars(_)));
     Ok(Made {
         plan: Plan::Routed(Box::new(plan)),
         cacheable,
@@ -132,7 +134,7 @@ fn many(
             let routes = (0..bound.refs.len())
                 .filter_map(|index| route_of_reference(bound, index))
                 .collect();
-            if into_of(query).is_some() {
+            if into_of(query).is_some() && !into_variables(query) {
                 let error = refused("SELECT ... INTO over several shards is not supported");
                 return (routes, Many::Refused(error), true);
             }
@@ -177,8 +179,8 @@ fn into_of(query: &Query) -> Option<&IntoKind> {
 
 fn refuse_into(query: &Query) -> Result<(), SqlError> {
     match into_of(query) {
+        Some(IntoKind::Vars(_)) | None => Ok(()),
         Some(_) => Err(refused("SELECT ... INTO over several shards is not supported")),
-        None => Ok(()),
     }
 }
 

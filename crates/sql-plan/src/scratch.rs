@@ -13,7 +13,7 @@ use crate::keys::route_of_reference;
 use crate::names::{NameMode, keep_column_names, name_edits, number};
 use crate::plan::{Load, LoadSource, Reduction, ScratchPlan};
 use crate::planner::Subject;
-use crate::template::{Edit, Piece, Template, TokenRange, quoted};
+use crate::template::{Edit, Piece, Template, TokenRange};
 pub(crate) use columns::{definition, needed_columns};
 use columns::{exact_item, primary_key};
 use partners::Partners;
@@ -229,7 +229,7 @@ fn from_where(bound: &Bound<'_>, index: usize) -> Vec<Piece> {
         pieces.push(Piece::text(" "));
         pieces.push(Piece::Tokens(partitions));
     }
-    pieces.push(Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()));
+    pieces.extend(crate::names::alias_piece(bound, reference));
     for conjunct in bound.conditions(reference.block) {
         let What::Expr(condition) = &conjunct.what else { continue };
         if !conjunct.before_joins.contains(&index) {

@@ -376,7 +376,7 @@ fn push_conditions(bound: &Bound<'_>, index: usize, whole: bool, pieces: &mut Ve
         pieces.push(Piece::text(" "));
         pieces.push(Piece::Tokens(partitions));
     }
-    pieces.push(Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()));
+    pieces.extend(crate::names::alias_piece(bound, reference));
     if whole {
         return;
     }

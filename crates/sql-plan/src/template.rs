@@ -125,6 +125,10 @@ pub enum SessionValue {
     FoundRows,
     /// VERSION()
     Version,
+    /// @@warning_count
+    WarningCount,
+    /// @@error_count
+    ErrorCount,
 }
 
 /// Temporary tables have numbers below this; above it are reductions.

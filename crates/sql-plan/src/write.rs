@@ -445,6 +445,9 @@ fn sharded(
     let Some(route) = route_of_unit(bound, block, &unit) else {
         return (routes_of(bound), Err("a sub-query reads other shards"));
     };
+    if bound.facts.assigns_variables {
+        return (vec![route], Err("user variables are assigned row by row"));
+    }
     if change.order_matters(bound) {
         return (vec![route], Err("ORDER BY or LIMIT over several shards"));
     }

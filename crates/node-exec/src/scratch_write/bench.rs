@@ -315,6 +315,11 @@ impl Bench {
         let active = exec.enter(&self.held);
         let outcome = self.run_entered(text, names).await;
         drop(active);
+        if exec.session.read_back.is_some() {
+            crate::read_back::run(exec.session, &mut self.held.lease).await?;
+            // What follows writes the rows that were made.
+            exec.session.read_back = None;
+        }
         outcome.map_err(|error| logical(error, names))
     }
 

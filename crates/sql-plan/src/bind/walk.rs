@@ -47,6 +47,7 @@ impl<'s> Binder<'s> {
                 tokens,
                 snapshot,
                 current_schema,
+                plain_names: false,
                 refs: Vec::new(),
                 blocks: Vec::new(),
                 ref_by_token: HashMap::new(),
@@ -68,6 +69,12 @@ impl<'s> Binder<'s> {
     /// The statement defines a view: it names other views as they are.
     pub fn allow_views(&mut self) {
         self.views = true;
+    }
+
+    /// Tables get no alias that the statement does not give them.
+    pub fn with_plain_names(mut self, plain: bool) -> Self {
+        self.bound.plain_names = plain;
+        self
     }
 
     /// Everything is walked: qualifiers are understood.
@@ -530,6 +537,17 @@ impl<'s> Binder<'s> {
     fn note_variable(&mut self, span: Span, variable: &sql_syntax::ast::SysVar) {
         let name =
             String::from_utf8_lossy(&variable.name.name(self.bound.src)).to_ascii_lowercase();
+        let session = match name.as_str() {
+            "last_insert_id" | "identity" => Some(SessionValue::LastInsertId),
+            "warning_count" => Some(SessionValue::WarningCount),
+            "error_count" => Some(SessionValue::ErrorCount),
+            _ => None,
+        };
+        if let Some(value) = session.filter(|_| variable.base.is_none()) {
+            let range: TokenRange = self.bound.range(span);
+            self.bound.session_calls.push((value, range));
+            return;
+        }
         let own = if variable.base.is_none() {
             crate::variables::own_value(&self.bound.snapshot.parameters, &name)
         } else {
@@ -553,6 +571,7 @@ impl<'s> Binder<'s> {
             name.as_str(),
             "GET_LOCK" | "RELEASE_LOCK" | "RELEASE_ALL_LOCKS" | "IS_USED_LOCK" | "IS_FREE_LOCK"
         );
+        self.bound.facts.uses.named_locks |= connection;
         if connection || (name == "LAST_INSERT_ID" && !call.args.is_empty()) {
             self.bound.facts.uses.connection_state = true;
         }

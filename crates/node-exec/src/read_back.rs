@@ -1,0 +1,129 @@
+//! After a statement that assigns user variables or sets LAST_INSERT_ID(): what the connection has of
+//! them now becomes the session's, with types and collations, so that any other connection gets the
+//! same by the session's state.
+
+use crate::error::ExecError;
+use crate::exec::ExecSession;
+use base::sql_error;
+use mysql_wire::column::{ColumnDefinition, ColumnFlags, ColumnType};
+use node_backend::connection::Connection;
+use node_backend::query::{QueryResult, Row};
+use node_backend::session_state::SessionState;
+use std::sync::Arc;
+
+pub use sql_plan::read_back::ReadBack;
+
+/// User variables of one session.
+const USER_VARIABLES_MAX: usize = 1000;
+
+/// One user variable's value, as SQL text.
+const USER_VARIABLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Fields that are asked of each variable: its value, its bytes, its collation.
+const FIELDS: usize = 3;
+
+/// Reads back what the present statement changed, after it ran on this connection. Of a statement
+/// that failed too: a server keeps what was assigned before the error.
+pub async fn run(
+    session: &mut ExecSession,
+    connection: &mut Connection,
+) -> Result<(), ExecError> {
+    let Some(read_back) = session.read_back.clone() else { return Ok(()) };
+    if connection.is_broken() {
+        return Ok(());
+    }
+    let mut items = vec!["LAST_INSERT_ID()".to_owned()];
+    for name in &read_back.variables {
+        let name = quoted(name);
+        items.push(format!("{name},HEX({name}),COLLATION({name})"));
+    }
+    let ask = format!("SELECT {}", items.join(","));
+    let QueryResult::Rows(set) = connection.query(ask.as_bytes()).await? else { return Ok(()) };
+    let Some(row) = set.rows.first() else { return Ok(()) };
+    if read_back.insert_id {
+        session.last.insert_id = number(row, 0);
+    }
+    if read_back.variables.is_empty() {
+        return Ok(());
+    }
+    let mut state = (*session.state).clone();
+    for (at, name) in read_back.variables.iter().enumerate() {
+        let first = 1 + FIELDS * at;
+        let Some(column) = set.columns.get(first) else { break };
+        let value = literal(row, first, column);
+        session.assigned.push((name.clone(), value.clone()));
+        state = with_user_variable(state, name, value)?;
+    }
+    let state = Arc::new(state);
+    if connection.session_matches(&session.state) {
+        connection.assume_session(state.clone());
+    }
+    session.state = state;
+    Ok(())
+}
+
+/// At the end of a statement: what it assigned is the session's, whatever settings it ran under.
+pub fn keep(session: &mut ExecSession) -> Result<(), ExecError> {
+    session.read_back = None;
+    let mut state = (*session.state).clone();
+    for (name, value) in std::mem::take(&mut session.assigned) {
+        state = with_user_variable(state, &name, value)?;
+    }
+    if !state.same_settings(&session.state) {
+        session.state = Arc::new(state);
+    }
+    Ok(())
+}
+
+fn number(row: &Row, at: usize) -> u64 {
+    row.text(at).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn quoted(name: &str) -> String {
+    format!("@`{}`", name.replace('`', "``"))
+}
+
+/// The session's state with a user variable.
+pub fn with_user_variable(
+    state: SessionState,
+    name: &str,
+    value: String,
+) -> Result<SessionState, ExecError> {
+    let count = state.settings().filter(|(name, _)| name.starts_with('@')).count();
+    if count >= USER_VARIABLES_MAX || value.len() > USER_VARIABLE_BYTES_MAX {
+        return Err(crate::error::sql(
+            sql_error::NOT_SUPPORTED,
+            format!(
+                "more than {USER_VARIABLES_MAX} user variables, or one longer than \
+                 {USER_VARIABLE_BYTES_MAX} bytes"
+            ),
+        ));
+    }
+    Ok(state.with(&quoted(name), value))
+}
+
+/// A variable's value as SQL that gives the same type, sign, scale and collation again.
+fn literal(row: &Row, at: usize, column: &ColumnDefinition) -> String {
+    use ColumnType as T;
+    let Some(text) = row.text(at) else { return "NULL".to_owned() };
+    match column.column_type {
+        T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong
+            if column.flags.contains(ColumnFlags::UNSIGNED) =>
+        {
+            format!("CAST({text} AS UNSIGNED)")
+        }
+        T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong => text,
+        T::Decimal | T::NewDecimal if !text.contains('.') => format!("{text}."),
+        T::Decimal | T::NewDecimal => text,
+        T::Float | T::Double if !text.contains(['e', 'E']) => format!("{text}e0"),
+        T::Float | T::Double => text,
+        _ => {
+            let hex = row.text(at + 1).unwrap_or_default();
+            let collation = row.text(at + 2).unwrap_or_default();
+            match collation.split('_').next() {
+                None | Some("binary" | "") => format!("X'{hex}'"),
+                Some(charset) => format!("_{charset} X'{hex}' COLLATE {collation}"),
+            }
+        }
+    }
+}
