@@ -20,9 +20,51 @@ use sql_plan::plan::{
     Action, Family, Load, LoadSource, PlanTable, Reduction, RoutedPlan, ScratchPlan,
 };
 use sql_plan::template::{Fill, REDUCTIONS_FROM, Rendered};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use topology::algorithm::Target;
+
+/// What a worker remembers of probes that found a table large: by the probe's text.
+const LARGE_MAX: usize = 4096;
+
+/// A table that was large is asked again once in so many statements: it may have become small.
+const PROBE_AGAIN: u32 = 64;
+
+thread_local! {
+    static LARGE: RefCell<HashMap<u64, u32>> = RefCell::default();
+}
+
+/// Whether a probe of this text would find a large table, as far as is remembered.
+fn is_known_large(text: u64) -> bool {
+    LARGE.with_borrow_mut(|large| match large.get_mut(&text) {
+        Some(passed) if *passed < PROBE_AGAIN => {
+            *passed += 1;
+            true
+        }
+        _ => false,
+    })
+}
+
+fn remember(text: u64, is_large: bool) {
+    LARGE.with_borrow_mut(|large| {
+        if !is_large {
+            large.remove(&text);
+            return;
+        }
+        if large.len() >= LARGE_MAX {
+            large.clear();
+        }
+        large.insert(text, 0);
+    });
+}
+
+fn hash(text: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// A probe asks each shard for at least so many rows.
 const PROBE_ROWS_MIN: usize = 200;
@@ -298,6 +340,10 @@ impl Loader<'_> {
     ) -> Result<bool, ExecError> {
         let begun = exec.session.part_begins();
         let mut jobs = self.jobs(exec, at)?;
+        let text = jobs.first().map_or(0, |job| hash(&job.text));
+        if is_known_large(text) {
+            return Ok(false);
+        }
         let each = (2 * VALUES_MAX / jobs.len().max(1)).max(PROBE_ROWS_MIN);
         for job in &mut jobs {
             job.text.extend_from_slice(format!(" LIMIT {each}").as_bytes());
@@ -319,7 +365,9 @@ impl Loader<'_> {
         };
         let outcome: Result<Option<Vec<Row>>, ExecError> = read.await;
         streams.close(exec).await;
-        let Some(all) = outcome? else { return Ok(false) };
+        let outcome = outcome?;
+        remember(text, outcome.is_none());
+        let Some(all) = outcome else { return Ok(false) };
         let mut taker = self.taker(at, &columns);
         let load = &self.scratch.loads[at];
         let name = self.temporary_name(load.number);
