@@ -94,7 +94,6 @@ const SHORT: &[&str] = &[
     "main/except_all.test",
     "main/count_distinct2.test",
     "main/distinct_notembedded.test",
-    "main/cte_nonrecursive.test",
 ];
 /// How long the short form goes on.
 const SHORT_TIME: Duration = Duration::from_secs(170);
