@@ -87,19 +87,13 @@ const FAMILIES: &[&str] = &[
 ];
 /// Those of `make test`, chosen for their width.
 const SHORT: &[&str] = &[
-    "main/func_math.test",
     "main/func_if.test",
-    "main/func_set.test",
-    "main/case.test",
-    "main/join_outer_innodb.test",
-    "main/having.test",
     "main/func_concat.test",
-    "main/null.test",
     "main/win_lead_lag.test",
-    "main/brackets.test",
-    "main/func_equal.test",
-    "main/row.test",
-    "suite/engines/iuds/t/update_decimal.test",
+    "main/except.test",
+    "main/except_all.test",
+    "main/count_distinct2.test",
+    "main/distinct_notembedded.test",
 ];
 /// How long the short form goes on.
 const SHORT_TIME: Duration = Duration::from_secs(170);

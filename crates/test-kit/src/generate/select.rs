@@ -258,7 +258,8 @@ impl Generator {
         } else {
             Node::nothing()
         };
-        let first = self.leaf_column(*self.choice.clone().of(&[Sort::Int, Sort::Date]), scope);
+        let by = *self.choice.of(&[Sort::Int, Sort::Date]);
+        let first = self.leaf_column(by, scope);
         let down = *self.choice.of(&["", " DESC"]);
         let order = format!(" ORDER BY {}{down}, {}", first.text(), key.join(", "));
         let ties = format!(" ORDER BY {}{down}", first.text());
