@@ -1,58 +1,57 @@
-"""A plain MariaDB server of a test's own: what DDM's answers are compared with."""
+"""A plain MariaDB server of a test's own, with the settings that a data node has: what it answers is what a node must
+answer."""
 
-import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-import pymysql
+from system import connect
 
 START_SECONDS = 60
+USER = "tester"
 
 
 class Plain:
-    """Starts a server in a directory of its own; `stop` ends it and removes everything."""
+    """A running server; the account has all rights and no password, and it listens on loopback alone."""
 
-    def __init__(self, *options):
+    def __init__(self):
         self.root = Path(tempfile.mkdtemp(prefix="ddm-plain-"))
-        data = self.root / "data"
+        self.host = "127.0.0.1"
+        with socket.socket() as free:
+            free.bind((self.host, 0))
+            self.port = free.getsockname()[1]
         environment = {**os.environ, "TMPDIR": str(self.root)}
-        user = ["--user=root"] if getpass.getuser() == "root" else []
-        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db",
-                        "--auth-root-authentication-method=normal"], check=True, env=environment,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        init = self.root / "init.sql"
-        init.write_text("CREATE USER 'tester'@'127.0.0.1';\nGRANT ALL ON *.* TO 'tester'@'127.0.0.1';\n"
-                        "CREATE USER 'plain'@'127.0.0.1' IDENTIFIED BY 'p';\n"
-                        "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP ON t.* TO 'plain'@'127.0.0.1';\n")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        subprocess.run(
+            ["mariadb-install-db", "--no-defaults", f"--datadir={self.root}/data", "--skip-test-db",
+             "--auth-root-authentication-method=normal"],
+            check=True, capture_output=True, env=environment)
+        (self.root / "init.sql").write_text(
+            f"CREATE USER '{USER}'@'{self.host}';\nGRANT ALL ON *.* TO '{USER}'@'{self.host}';\n")
+        user = ["--user=root"] if os.geteuid() == 0 else []
         self.process = subprocess.Popen(
-            ["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={self.root}/s", f"--port={self.port}",
-             f"--tmpdir={self.root}", f"--init-file={init}", "--bind-address=127.0.0.1", "--skip-name-resolve",
-             "--lower-case-table-names=1", "--local-infile=ON", "--character-set-server=utf8mb4",
-             "--innodb-flush-log-at-trx-commit=0", *user, *options],
-            stdout=subprocess.DEVNULL, stderr=open(self.root / "log", "w"))
+            ["mariadbd", "--no-defaults", f"--datadir={self.root}/data", f"--socket={self.root}/s", f"--port={self.port}",
+             f"--tmpdir={self.root}", f"--init-file={self.root}/init.sql", f"--bind-address={self.host}",
+             "--lower-case-table-names=1", "--character-set-server=utf8mb4", "--skip-name-resolve", *user],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.root / "log", "w"), env=environment)
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                self.connect().close()
+                self.log_in().close()
                 return
-            except pymysql.err.OperationalError:
-                if time.monotonic() > deadline:
-                    raise RuntimeError((self.root / "log").read_text()) from None
-                time.sleep(0.05)
+            except Exception:
+                assert time.monotonic() < deadline and self.process.poll() is None, (self.root / "log").read_text()
+                time.sleep(0.1)
 
-    def connect(self, user="tester", password="", **options):
-        return pymysql.connect(host="127.0.0.1", port=self.port, user=user, password=password,
-                               autocommit=True, **options)
+    def log_in(self, database=None):
+        return connect(self.host, self.port, USER, "", database)
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
         shutil.rmtree(self.root, ignore_errors=True)

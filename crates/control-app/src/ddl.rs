@@ -7,6 +7,7 @@ pub(crate) mod definition;
 pub mod flow;
 mod moved;
 pub mod orphans;
+mod unfinished;
 
 use crate::app::App;
 use crate::change::Tries;
@@ -66,6 +67,9 @@ pub async fn answer(
         }
         Ask::DdlFreeze { ddl_id, frozen } => {
             moved::freeze(app, live, instance, node, &ddl_id, frozen).await
+        }
+        Ask::Account { name, change } => {
+            return crate::account_sql::answer(app, instance, &name, change).await;
         }
         // What a commit of other changes forgets at once, a move keeps until its old tables are gone.
         Ask::DdlEnd { ddl_id } | Ask::DdlAbort { ddl_id } => {

@@ -4,6 +4,7 @@
 
 mod access_list;
 pub mod account;
+mod account_sql;
 pub mod addresses;
 pub mod administrator;
 pub mod app;

@@ -77,7 +77,11 @@ impl SessionState {
     pub fn changes_from(&self, applied: &SessionState) -> Option<String> {
         let mut parts = Vec::new();
         let names = self.settings.get(NAMES);
-        let names_change = names != applied.settings.get(NAMES);
+        // A character set that is not set any more is again what NAMES says.
+        let is_dropped =
+            |name: &String| is_character_set(name) && !self.settings.contains_key(name);
+        let names_change =
+            names != applied.settings.get(NAMES) || applied.settings.keys().any(is_dropped);
         if names_change {
             parts.push(format!("NAMES {}", names.map_or(BASE_NAMES, String::as_str)));
         }
@@ -89,7 +93,7 @@ impl SessionState {
             }
         }
         for name in applied.settings.keys() {
-            if name != NAMES && !self.settings.contains_key(name) {
+            if name != NAMES && !self.settings.contains_key(name) && !is_of_names(name) {
                 let default = if name.starts_with('@') && !name.starts_with("@@") {
                     "NULL"
                 } else {
@@ -107,6 +111,17 @@ impl SessionState {
         self.fingerprint = hasher.finish();
         self
     }
+}
+
+/// What SET NAMES sets.
+fn is_of_names(name: &str) -> bool {
+    matches!(
+        name,
+        "character_set_client"
+            | "character_set_connection"
+            | "character_set_results"
+            | "collation_connection"
+    )
 }
 
 fn is_character_set(name: &str) -> bool {
@@ -135,6 +150,9 @@ mod tests {
         for (wanted, statement) in cases {
             assert_eq!(wanted.changes_from(&base).as_deref(), statement);
         }
+        let shown = base.clone().with("names", "latin1").with("character_set_results", "utf8mb4");
+        let dropped = base.clone().with("names", "latin1").changes_from(&shown);
+        assert_eq!(dropped.as_deref(), Some("SET NAMES latin1"));
         let latin = base.clone().with("names", "latin1");
         let statement = base.changes_from(&latin);
         assert_eq!(statement.as_deref(), Some("SET NAMES utf8mb4 COLLATE utf8mb4_general_ci"));

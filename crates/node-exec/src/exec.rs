@@ -5,6 +5,7 @@ use crate::active::{Active, ActiveGuard};
 use crate::ask::ControlPlane;
 use crate::backends::{BackendNode, Backends};
 use crate::client::ClientWriter;
+use crate::default_database::give_database;
 use crate::error::{ExecError, sql};
 use crate::reads::StatementReads;
 use crate::sequence::Sequences;
@@ -62,6 +63,10 @@ pub struct ExecSession {
     pub touched: Touched,
     /// Which servers the present statement reads.
     pub reads: StatementReads,
+    /// The present statement wants connections with a current database.
+    pub wants_database: bool,
+    /// What the parts of the present statement take, while it is analysed.
+    pub trace: Option<crate::trace::Trace>,
     /// The file that a LOAD DATA LOCAL gets from the client.
     pub upload: Rc<Upload>,
 }
@@ -312,6 +317,7 @@ impl Exec<'_> {
         statement: &Statement<'_>,
     ) -> Result<(), ExecError> {
         let writes = plan.kind == RowKind::Write;
+        self.session.wants_database = plan.wants_database;
         match plan.decide(&statement.values)? {
             Action::Forward { place, text } => {
                 relay::forward(
@@ -329,16 +335,19 @@ impl Exec<'_> {
                 write::run(self, &jobs, write::Count::Sum, &plan.tables).await
             }
             Action::Scatter { schema, targets, text, merge } => {
+                crate::kinds::SCATTERS.increment();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
                 rows::merged(self, plan, &jobs, merge, statement).await
             }
             Action::Everywhere { schema, shards, text } => {
+                crate::kinds::EVERYWHERES.increment();
                 let targets: Vec<Target> =
                     (0..shards).map(|shard| Target { shard, suffix: 0 }).collect();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
                 write::run(self, &jobs, write::Count::First, &plan.tables).await
             }
             Action::Scratch { plan: scratch, sources } => {
+                crate::kinds::SCRATCHES.increment();
                 scratch::run(self, plan, scratch, &sources, statement).await
             }
             Action::ScratchWrite { plan: scratch, sources } => {
@@ -448,13 +457,21 @@ impl Exec<'_> {
         writes: bool,
     ) -> Result<Held, ExecError> {
         let state = self.session.state.clone();
-        match &mut self.session.transaction {
-            Some(transaction) => transaction.take(node, &state, writes).await,
+        let mut held = match &mut self.session.transaction {
+            Some(transaction) => transaction.take(node, &state, writes).await?,
             None => {
                 let lease = node.lease(self.session.found_rows, &state).await?;
-                Ok(Held::alone(node.primary().clone(), lease))
+                Held::alone(node.primary().clone(), lease)
+            }
+        };
+        if writes && self.session.wants_database {
+            let given = give_database(&mut held.lease).await;
+            if let Err(error) = given {
+                self.release(held);
+                return Err(error);
             }
         }
+        Ok(held)
     }
 
     /// Gives a connection back.

@@ -39,12 +39,13 @@ pub fn total(parts: &[Counted<'_>], verb: InsertVerb, updates: bool) -> OkPacket
     let records: u64 = parts.iter().map(|part| part.rows).sum();
     let duplicates: u64 = parts.iter().map(|part| part.duplicates(verb, updates)).sum();
     let warnings = parts.iter().fold(0_u16, |sum, part| sum.saturating_add(part.ok.warnings));
-    let mut ok = OkPacket::default();
-    ok.affected_rows = parts.iter().map(|part| part.ok.affected_rows).sum();
-    ok.warnings = warnings;
-    ok.info =
-        format!("Records: {records}  Duplicates: {duplicates}  Warnings: {warnings}").into_bytes();
-    ok
+    let info = format!("Records: {records}  Duplicates: {duplicates}  Warnings: {warnings}");
+    OkPacket {
+        affected_rows: parts.iter().map(|part| part.ok.affected_rows).sum(),
+        warnings,
+        info: info.into_bytes(),
+        ..OkPacket::default()
+    }
 }
 
 #[cfg(test)]
@@ -52,10 +53,8 @@ mod tests {
     use super::*;
 
     fn ok(affected: u64, info: &str) -> OkPacket {
-        let mut ok = OkPacket::default();
-        ok.affected_rows = affected;
-        ok.info = info.as_bytes().to_vec();
-        ok
+        let info = info.as_bytes().to_vec();
+        OkPacket { affected_rows: affected, info, ..OkPacket::default() }
     }
 
     #[test]

@@ -299,7 +299,9 @@ fn decode_error(piece: &Piece<'_>, names: Names<'_>) -> Result<ErrPacket, ExecEr
 
 /// The flags for the client: the session's own, and the data node's of this statement.
 fn flags(from: StatusFlags, wanted: StatusFlags) -> StatusFlags {
-    StatusFlags((from.0 & !OWN_FLAGS.0) | (wanted.0 & OWN_FLAGS.0))
+    // A procedure's answer has several parts of its own.
+    let more = from.0 & StatusFlags::MORE_RESULTS.0;
+    StatusFlags((from.0 & !OWN_FLAGS.0) | (wanted.0 & OWN_FLAGS.0) | more)
 }
 
 fn relay_ok(

@@ -29,6 +29,15 @@ pub(crate) const PREFIX: &str = "_ddm_scratch_";
 /// Where tables of one copy for each shard are read: the first shard.
 const HOME: Target = Target { shard: 0, suffix: 0 };
 
+/// Settings of character sets.
+const CHARACTER_SETS: [&str; 5] = [
+    "names",
+    "character_set_client",
+    "character_set_connection",
+    "character_set_results",
+    "collation_connection",
+];
+
 /// Loading must take every value that a table holds, whatever the session's mode says.
 const LOAD_MODE: &str = "ALLOW_INVALID_DATES";
 
@@ -72,7 +81,14 @@ pub async fn run(
         };
         loader.create(exec, &mut held).await?;
         held.lease.apply_session(&Arc::new(load_state(&state))).await?;
-        loader.fill(exec, &mut held).await?;
+        // The shards answer in the character set in which the rows are written.
+        if CHARACTER_SETS.iter().any(|name| state.get(name).is_some()) {
+            let reading = (*state).clone().with("character_set_results", "utf8mb4");
+            exec.session.state = Arc::new(reading);
+        }
+        let filled = loader.fill(exec, &mut held).await;
+        exec.session.state = state.clone();
+        filled?;
         held.lease.apply_session(&state).await?;
         answer(exec, &mut held, &loader, plan.counts_found).await
     }
@@ -89,16 +105,10 @@ pub async fn run(
 
 /// The session's settings while rows are written.
 fn load_state(state: &SessionState) -> SessionState {
-    [
-        "names",
-        "character_set_client",
-        "character_set_connection",
-        "character_set_results",
-        "collation_connection",
-    ]
-    .iter()
-    .fold(state.clone(), |state, name| state.without(name))
-    .with("sql_mode", format!("'{LOAD_MODE}'"))
+    CHARACTER_SETS
+        .iter()
+        .fold(state.clone(), |state, name| state.without(name))
+        .with("sql_mode", format!("'{LOAD_MODE}'"))
 }
 
 /// The session's settings while a server decides on columns: texts are read as in the session, but
@@ -140,6 +150,7 @@ async fn answer(
         temporary: &|number, out| loader.put_table(number, out),
         inline_params: true,
     };
+    let begun = exec.session.part_begins();
     loader.scratch.text.render(&fill, HOME, &mut rendered);
     let names = Names::with_scratch(loader.tables, PREFIX);
     let active = exec.enter(held);
@@ -156,6 +167,7 @@ async fn answer(
         }
     };
     drop(active);
+    exec.session.part_ends(begun, "Scratch", exec.session.last.found_rows);
     if outcome.is_ok() && counts_found {
         exec.session.last.found_rows = relay::found_rows(&mut held.lease).await?;
     }

@@ -6,6 +6,7 @@
 pub(crate) mod bench;
 mod definition;
 pub(crate) mod difference;
+mod referred;
 
 use crate::error::ExecError;
 use crate::exec::{Exec, Statement};
@@ -98,11 +99,14 @@ async fn change(
     bench.close();
     exec.session.state = client;
     let (answer, differences) = made?;
-    let parts: Vec<_> = differences
+    for (number, written, difference) in &differences {
+        difference.move_sequence(exec, &plan.tables[*number].schema, written).await?;
+    }
+    let mut parts: Vec<_> = differences
         .into_iter()
         .map(|(number, written, difference)| (plan.tables[number].clone(), written, difference))
         .collect();
-    difference::apply(exec, &plan.tables, &parts)
+    difference::apply(exec, &plan.tables, &mut parts)
         .await
         .map_err(|error| rows::logical(error, Names::of(&plan.tables)))?;
     Ok(answer)

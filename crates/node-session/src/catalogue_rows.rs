@@ -4,7 +4,6 @@
 //! or that have no logical counterpart, are left out.
 
 use crate::catalogue::load_state;
-use crate::permission;
 use crate::session::Core;
 use crate::show::{Row, field};
 use futures::future::join_all;
@@ -12,7 +11,6 @@ use node_exec::error::ExecError;
 use sql_plan::catalogue::{CatalogueTable, INFORMATION_SCHEMA};
 use sql_plan::value::Values;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use topology::account::Authority;
 use topology::model::{Placement, Schema, ShardMode, Table};
 
 /// Where the rows of a table come from.
@@ -92,24 +90,6 @@ const TEXT_COLUMNS: [&str; 6] = [
     "GENERATION_EXPRESSION",
 ];
 
-/// What SHOW GRANTS says of an administrator, as information_schema's words.
-pub const ADMINISTRATOR_PRIVILEGES: [&str; 14] = [
-    "SELECT",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "CREATE",
-    "DROP",
-    "FILE",
-    "REFERENCES",
-    "INDEX",
-    "ALTER",
-    "LOCK TABLES",
-    "SHOW DATABASES",
-    "SUPER",
-    "CREATE USER",
-];
-
 /// Where the rows of the table of this name (in capitals) come from.
 pub fn kind_of(name: &str) -> Kind {
     match name {
@@ -160,11 +140,11 @@ impl Needed {
         Self { columns: all.into_iter().filter(is_needed).collect() }
     }
 
-    fn at(&self, column: &str) -> Option<usize> {
+    pub(crate) fn at(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|name| name == column)
     }
 
-    fn list(&self) -> String {
+    pub(crate) fn list(&self) -> String {
         let quoted: Vec<String> = self.columns.iter().map(|name| format!("`{name}`")).collect();
         quoted.join(", ")
     }
@@ -221,7 +201,7 @@ fn is_reserved(name: &str) -> bool {
     name.to_lowercase().starts_with(topology::rule::RESERVED_TABLE_PREFIX)
 }
 
-fn of(row: &Row, at: Option<usize>) -> Option<String> {
+pub(crate) fn of(row: &Row, at: Option<usize>) -> Option<String> {
     row.get(at?)?.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
@@ -301,7 +281,7 @@ impl Core {
     }
 
     /// Asks data nodes, all at once; each answers its questions in order.
-    async fn ask_catalogue(
+    pub(crate) async fn ask_catalogue(
         &mut self,
         asks: Vec<(base::id::DataNodeId, Vec<String>)>,
     ) -> Result<Vec<Vec<Row>>, ExecError> {
@@ -463,113 +443,9 @@ impl Core {
         }
         Ok(rows)
     }
-
-    async fn schemata_rows(&mut self, needed: &Needed) -> Result<Vec<Row>, ExecError> {
-        let node = self.worker.backends.any()?.definition.id.clone();
-        let ask = ask_for("SCHEMATA", "SCHEMA_NAME", INFORMATION_SCHEMA, needed);
-        let mut rows: Vec<Row> =
-            self.ask_catalogue(vec![(node, vec![ask])]).await?.into_iter().flatten().collect();
-        rows.extend(self.visible_schemas().map(|schema| {
-            let value = |column: &String| match column.as_str() {
-                "CATALOG_NAME" => field("def"),
-                "SCHEMA_NAME" => field(&schema.name),
-                "DEFAULT_CHARACTER_SET_NAME" => field(&schema.character_set),
-                "DEFAULT_COLLATION_NAME" => field(&schema.collation),
-                "SCHEMA_COMMENT" => field(""),
-                "DEFAULT_ENCRYPTION" => field("NO"),
-                _ => None,
-            };
-            needed.columns.iter().map(value).collect()
-        }));
-        Ok(rows)
-    }
-
-    fn process_rows(&self, needed: &Needed) -> Result<Vec<Row>, ExecError> {
-        let all = self.account()?.administrator;
-        let mut rows = Vec::new();
-        for session in self.worker.shared.processes.all() {
-            let info = session.info();
-            if !all && info.user != self.user {
-                continue;
-            }
-            let elapsed = info.since.elapsed();
-            let shown = info.running.then(|| info.info.clone());
-            let value = |column: &String| match column.as_str() {
-                "ID" => field(session.id),
-                "USER" => field(&info.user),
-                "HOST" => field(&info.host),
-                "DB" => info.schema.as_ref().and_then(field),
-                "COMMAND" => field(if info.running { "Query" } else { "Sleep" }),
-                "TIME" => field(elapsed.as_secs()),
-                "STATE" => field(if info.running { "executing" } else { "" }),
-                "INFO" | "INFO_BINARY" => shown.clone(),
-                "TIME_MS" => field(format!("{:.3}", elapsed.as_secs_f64() * 1000.0)),
-                _ => field(0),
-            };
-            rows.push(needed.columns.iter().map(value).collect());
-        }
-        Ok(rows)
-    }
-
-    /// The accounts whose rights this one sees.
-    fn seen_accounts(&self) -> Vec<&topology::account::Account> {
-        let all = self.account().is_ok_and(|account| account.administrator);
-        self.snapshot.accounts.values().filter(|one| all || one.name == self.user).collect()
-    }
-
-    fn user_privilege_rows(&self, needed: &Needed) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for account in self.seen_accounts() {
-            let privileges: &[&str] =
-                if account.administrator { &ADMINISTRATOR_PRIVILEGES } else { &["USAGE"] };
-            for privilege in privileges {
-                rows.push(privilege_row(needed, account, None, privilege));
-            }
-        }
-        rows
-    }
-
-    fn schema_privilege_rows(&self, needed: &Needed) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for account in self.seen_accounts().into_iter().filter(|one| !one.administrator) {
-            for schema in &account.schemas {
-                for authority in Authority::ALL {
-                    if permission::may(account, schema, authority) {
-                        rows.push(privilege_row(needed, account, Some(schema), authority.name()));
-                    }
-                }
-            }
-        }
-        rows
-    }
-
-    async fn variable_rows(
-        &mut self,
-        table: &CatalogueTable,
-        needed: &Needed,
-    ) -> Result<Vec<Row>, ExecError> {
-        let node = self.worker.backends.any()?;
-        let mut lease = node.lease(self.exec.found_rows, &self.exec.state).await?;
-        let ask = format!("SELECT {} FROM information_schema.{}", needed.list(), table.name);
-        let rows = lease.query(ask.as_bytes()).await?.into_rows();
-        let parameters = &self.snapshot.parameters;
-        Ok(rows
-            .iter()
-            .map(|row| {
-                let mut row: Row =
-                    row.fields().map(|field| field.ok().flatten().map(<[u8]>::to_vec)).collect();
-                let name = of(&row, needed.at("VARIABLE_NAME")).unwrap_or_default();
-                let own = sql_plan::variables::own_value(parameters, &name.to_lowercase());
-                if let Some(own) = own {
-                    set(&mut row, needed.at("VARIABLE_VALUE"), own.0);
-                }
-                row
-            })
-            .collect())
-    }
 }
 
-fn ask_for(table: &str, schema_column: &str, database: &str, needed: &Needed) -> String {
+pub(crate) fn ask_for(table: &str, schema_column: &str, database: &str, needed: &Needed) -> String {
     format!(
         "SELECT {} FROM information_schema.`{table}` WHERE `{schema_column}` = {}",
         needed.list(),
@@ -587,7 +463,7 @@ fn in_list(column: &str, names: impl Iterator<Item = String>) -> String {
     }
 }
 
-fn set(row: &mut Row, at: Option<usize>, value: &str) {
+pub(crate) fn set(row: &mut Row, at: Option<usize>, value: &str) {
     if let Some(place) = at.and_then(|at| row.get_mut(at)) {
         *place = Some(value.as_bytes().to_vec());
     }
@@ -596,6 +472,9 @@ fn set(row: &mut Row, at: Option<usize>, value: &str) {
 /// What the first physical table does not know of its logical one.
 fn follow_table(row: &mut Row, table: &Table, schema: &Schema, needed: &Needed) {
     let column = of(row, needed.at("COLUMN_NAME"));
+    if let (Some(view), Some(at)) = (&table.view, needed.at("VIEW_DEFINITION")) {
+        row[at] = field(&view.query);
+    }
     if let (Some(at), Some(column), Some(sequence)) =
         (needed.at("EXTRA"), &column, &table.sequence_column)
         && column.eq_ignore_ascii_case(sequence)
@@ -655,21 +534,4 @@ pub(crate) fn logical_text(text: &str, schema: &Schema) -> String {
         }
         None => text.to_owned(),
     }
-}
-
-fn privilege_row(
-    needed: &Needed,
-    account: &topology::account::Account,
-    schema: Option<&str>,
-    privilege: &str,
-) -> Row {
-    let value = |column: &String| match column.as_str() {
-        "GRANTEE" => field(format!("'{}'@'%'", account.name)),
-        "TABLE_CATALOG" => field("def"),
-        "TABLE_SCHEMA" => schema.and_then(field),
-        "PRIVILEGE_TYPE" => field(privilege),
-        "IS_GRANTABLE" => field(if account.administrator { "YES" } else { "NO" }),
-        _ => None,
-    };
-    needed.columns.iter().map(value).collect()
 }

@@ -117,10 +117,31 @@ impl Processes {
     }
 }
 
+/// A statement without its passwords. One that was cut may have lost the end of one: nothing behind
+/// such a word is shown then.
+fn without_secrets(statement: &[u8]) -> Vec<u8> {
+    let begins = |word: &[u8]| {
+        statement.windows(word.len()).position(|part| part.eq_ignore_ascii_case(word))
+    };
+    let Some(at) = begins(b"identified").or_else(|| begins(b"password")) else {
+        return statement.to_vec();
+    };
+    if statement.len() >= INFO_BYTES_MAX {
+        return [&statement[..at], b"***"].concat();
+    }
+    let mut tokens = sql_syntax::TokenBuf::new();
+    sql_syntax::lex(statement, 0, &sql_syntax::LexMode::default(), &mut tokens);
+    let mut masked = Vec::new();
+    sql_syntax::mask_secrets(statement, &tokens, &mut masked);
+    masked
+}
+
 impl SessionHandle {
     /// What others see.
     pub fn info(&self) -> SessionInfo {
-        lock(&self.state).clone()
+        let mut info = lock(&self.state).clone();
+        info.info = without_secrets(&info.info);
+        info
     }
 
     /// The login went well.
@@ -225,6 +246,20 @@ mod tests {
         assert_eq!(one.killed(), Kill::Connection);
         processes.leave(one.id);
         assert!(processes.get(one.id).is_none() && processes.is_empty());
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let processes = Processes::default();
+        let one = processes.enter("h".into());
+        for statement in [
+            "CREATE USER u IDENTIFIED BY 'Secr3t'".to_owned(),
+            "SET PASSWORD FOR u = 'Secr3t'".to_owned(),
+            format!("ALTER USER u IDENTIFIED BY 'Secr3t{}'", "x".repeat(2000)),
+        ] {
+            one.begin(statement.as_bytes());
+            assert!(!String::from_utf8_lossy(&one.info().info).contains("Secr3t"), "{statement}");
+        }
     }
 
     #[test]

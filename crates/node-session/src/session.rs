@@ -145,7 +145,9 @@ impl Session {
             }),
             rendered: Rendered::default(),
             touched: Touched::default(),
+            trace: None,
             reads: Default::default(),
+            wants_database: false,
             upload: Default::default(),
         };
         let mut lex = variables::lex_mode(&snapshot);

@@ -166,8 +166,8 @@ impl Core {
         match set {
             SetStmt::Items(items) => self.set_items(items, source).await,
             SetStmt::Transaction { .. } => self.set_transaction(set),
-            SetStmt::Password { .. } => {
-                Err(sql(sql_error::NOT_SUPPORTED, "passwords are changed through the API"))
+            SetStmt::Password { account, value } => {
+                self.set_password(account.as_ref(), value.as_ref(), source).await
             }
             SetStmt::Statement { .. } | SetStmt::Other(_) => Err(sql(
                 sql_error::NOT_SUPPORTED,

@@ -150,7 +150,7 @@ fn check_statement(subject: &Subject<'_>, hint: &str) -> Result<(), SqlError> {
 }
 
 /// The schema that the plan's sharded tables are of.
-fn schema_of<'p>(made: &'p Made) -> Option<&'p str> {
+fn schema_of(made: &Made) -> Option<&str> {
     match &made.plan {
         Plan::Routed(plan) => match &plan.home {
             Home::Any { schema } => schema.as_deref(),
@@ -269,9 +269,13 @@ fn restrict_routed(plan: &mut RoutedPlan, schema: &str, shards: &[u32]) -> Resul
     }
     if let Many::Scratch(scratch) = &mut plan.many {
         for load in &mut scratch.loads {
-            if let LoadSource::Route(route) = &mut load.source {
-                check_schema(&load.schema, schema)?;
-                only(route);
+            match &mut load.source {
+                LoadSource::Route(route) => {
+                    check_schema(&load.schema, schema)?;
+                    only(route);
+                }
+                LoadSource::Query(part) => restrict_routed(part, schema, shards)?,
+                LoadSource::Shard(_) | LoadSource::Copy(_) => {}
             }
         }
     }

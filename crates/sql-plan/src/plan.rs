@@ -144,6 +144,9 @@ pub struct RoutedPlan {
     pub by_values: bool,
     /// SQL_CALC_FOUND_ROWS: the server that runs it is asked for FOUND_ROWS().
     pub counts_found: bool,
+    /// A DELETE that names its targets by aliases: a data node takes it only on a connection that
+    /// has a current database, whichever.
+    pub wants_database: bool,
     /// What it is, for EXPLAIN.
     pub kind: RowKind,
 }
@@ -275,6 +278,8 @@ pub struct Load {
     /// The primary key of the temporary table, where it holds over all shards: rows are then read in
     /// the order in which one server has them.
     pub primary_key: Vec<String>,
+    /// It takes only some of its rows by conditions of its own: it is probably small.
+    pub selective: bool,
     /// Columns that the temporary table has a key on.
     pub keys: Vec<String>,
     /// The table is on the scratch node itself (at target 0) and can be read there, unless a
@@ -501,6 +506,8 @@ pub struct DdlPlan {
     /// A column that becomes AUTO_INCREMENT: rows without a value get one, each another, and the
     /// sequence begins above all.
     pub numbered: Option<String>,
+    /// What is cleared away once the change is known everywhere; it matters to nobody.
+    pub afterwards: Vec<DdlStatement>,
     /// What is changed after this, as a change of its own.
     pub then: Option<Box<DdlPlan>>,
     /// The error with which the statement ends although it changed something.

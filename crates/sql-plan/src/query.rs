@@ -104,6 +104,7 @@ pub(crate) fn routed_as(
         by_values: !query.locks.is_empty()
             || subject.snapshot.parameters.get_boolean("ultimate_optimize"),
         counts_found: query.as_select().is_some_and(|select| select.calc_found_rows),
+        wants_database: false,
         kind: RowKind::Read,
     };
     Ok((plan, cacheable))

@@ -269,6 +269,10 @@ impl Route {
         among: Vec<SqlValue>,
         values: &Values<'_>,
     ) -> Result<Vec<Target>, SqlError> {
+        // A hint decides, not the key.
+        if matches!(self.condition, Condition::Shards(_)) {
+            return self.targets(values);
+        }
         let among = among.into_iter().map(ValueRef::Const).collect();
         let given = Condition::In { key: key as usize, values: among };
         let condition = Condition::all([self.condition.clone(), given]);

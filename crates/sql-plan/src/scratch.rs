@@ -61,12 +61,18 @@ pub(crate) fn scratch(
     let mut partners = Partners::new(bound, &results, &parts, &schema, query.locks.is_empty());
     let mut loads = result_loads(&mut parts, &results, &partners, &mut cacheable);
     let lock = query.locks.first().map(|lock| match lock.strength {
-        LockStrength::Update => " FOR UPDATE",
-        LockStrength::Share | LockStrength::ShareMode => " LOCK IN SHARE MODE",
+        // As it is written, with what it says of waiting.
+        _ if lock.of.is_empty() => {
+            vec![Piece::text(" "), Piece::Tokens(bound.range(lock.span))]
+        }
+        LockStrength::Update => vec![Piece::text(" FOR UPDATE")],
+        LockStrength::Share | LockStrength::ShareMode => {
+            vec![Piece::text(" LOCK IN SHARE MODE")]
+        }
     });
-    for index in 0..bound.refs.len() {
+    for (index, needed) in needed.iter().enumerate() {
         if partners.is_loaded(index) {
-            loads.push(load(bound, index, &needed[index], lock, &mut partners));
+            loads.push(load(bound, index, needed, lock.as_deref(), &mut partners));
         }
     }
     let mut reductions: Vec<Reduction> = partners.reductions;
@@ -132,6 +138,7 @@ fn result_loads(
                 schema: schema.clone(),
                 definition: String::new(),
                 primary_key: Vec::new(),
+                selective: true,
                 keys: partners.result_keys(result.number, &columns, &part.numbers),
                 in_place: false,
                 columns: columns.clone(),
@@ -147,7 +154,7 @@ fn load(
     bound: &Bound<'_>,
     index: usize,
     columns: &[usize],
-    lock: Option<&str>,
+    lock: Option<&[Piece]>,
     partners: &mut Partners<'_, '_>,
 ) -> Load {
     let reference = &bound.refs[index];
@@ -158,6 +165,9 @@ fn load(
         None => LoadSource::Shard(0),
     };
     let in_place = partners.is_in_place(index);
+    let text = load_text(bound, index, &columns, lock, partners);
+    let has_conditions = from_where(bound, index).contains(&Piece::Text(AND_MARK.to_vec()));
+    let selective = has_conditions || partners.at_hand_count > 0;
     let primary_key = primary_key(reference).unwrap_or_default();
     let mut keys = partners.keys(index, &columns);
     keys.retain(|key| Some(key) != primary_key.first());
@@ -166,11 +176,12 @@ fn load(
         schema: reference.schema.name.clone(),
         definition: definition(&columns),
         primary_key,
+        selective,
         keys,
         in_place,
         columns: columns.iter().map(|column| column.name.clone()).collect(),
         source,
-        text: load_text(bound, index, &columns, lock, partners),
+        text,
     }
 }
 
@@ -178,7 +189,7 @@ fn load_text(
     bound: &Bound<'_>,
     index: usize,
     columns: &[&Column],
-    lock: Option<&str>,
+    lock: Option<&[Piece]>,
     partners: &mut Partners<'_, '_>,
 ) -> Template {
     let reference = &bound.refs[index];
@@ -201,7 +212,7 @@ fn load_text(
     if let Some(lock) = lock
         && reference.is_sharded()
     {
-        pieces.push(Piece::text(lock));
+        pieces.extend_from_slice(lock);
     }
     // The copied conditions name the reference by its alias.
     Template::made(pieces, name_edits(bound, NameMode::TargetAliased))
@@ -221,14 +232,44 @@ fn from_where(bound: &Bound<'_>, index: usize) -> Vec<Piece> {
     pieces.push(Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()));
     for conjunct in bound.conditions(reference.block) {
         let What::Expr(condition) = &conjunct.what else { continue };
-        if conjunct.before_joins.contains(&index) && is_about(bound, index, condition) {
+        if !conjunct.before_joins.contains(&index) {
+            continue;
+        }
+        if is_about(bound, index, condition) {
             pieces.push(Piece::Text(AND_MARK.to_vec()));
+            pieces.push(Piece::text("("));
+            pieces.push(Piece::Tokens(bound.range(condition.span)));
+            pieces.push(Piece::text(")"));
+        } else if let ExprKind::Or(parts) = &condition.unparen().kind
+            && let Some(implied) = implied(bound, index, parts)
+        {
+            pieces.push(Piece::Text(AND_MARK.to_vec()));
+            pieces.extend(implied);
+        }
+    }
+    pieces
+}
+
+/// What `a AND b OR c AND d` says of one reference, if every part says something.
+fn implied(bound: &Bound<'_>, index: usize, parts: &[Expr]) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    for part in parts {
+        let mut conditions = Vec::new();
+        expr::conjuncts(part, &mut conditions);
+        conditions.retain(|condition| is_about(bound, index, condition));
+        let mut word = if pieces.is_empty() { "((" } else { ") OR (" };
+        if conditions.is_empty() {
+            return None;
+        }
+        for condition in conditions {
+            pieces.push(Piece::text(std::mem::replace(&mut word, " AND ")));
             pieces.push(Piece::text("("));
             pieces.push(Piece::Tokens(bound.range(condition.span)));
             pieces.push(Piece::text(")"));
         }
     }
-    pieces
+    pieces.push(Piece::text("))"));
+    Some(pieces)
 }
 
 /// PARTITION (…) or FOR SYSTEM_TIME … after the table's name.

@@ -130,9 +130,13 @@ fn a_limit_is_a_number_and_a_joins_on_is_its_own() {
 
 /// The tables that a walk tells of, those of WITH marked.
 fn tables(text: &str) -> String {
+    tables_under(text, &mode())
+}
+
+fn tables_under(text: &str, mode: &LexMode) -> String {
     let mut buf = TokenBuf::new();
     let parsed =
-        parse_one(text.as_bytes(), 0, &mode(), &mut buf).unwrap_or_else(|e| panic!("{text}: {e}"));
+        parse_one(text.as_bytes(), 0, mode, &mut buf).unwrap_or_else(|e| panic!("{text}: {e}"));
     let mut found = Vec::new();
     visit::for_each_table(&parsed.stmt, text.as_bytes(), |site| {
         let name = String::from_utf8_lossy(site.name.span.of(text.as_bytes())).into_owned();
@@ -159,5 +163,108 @@ fn a_table_is_not_hidden_by_a_named_query() {
         ("WITH t AS (WITH t AS (SELECT * FROM t) SELECT * FROM t) SELECT * FROM t", "t t* t*"),
     ] {
         assert_eq!(tables(text), found, "{text}");
+    }
+}
+
+#[test]
+fn every_table_is_named_wherever_it_stands() {
+    for (text, found) in [
+        (
+            "SELECT * FROM t, JSON_TABLE(t.a, '$' COLUMNS (x INT PATH '$.x', NESTED PATH '$.y' \
+             COLUMNS (z INT PATH '$.z' DEFAULT '1' ON EMPTY))) AS j JOIN u",
+            "t u",
+        ),
+        ("SELECT * FROM t, LATERAL (SELECT * FROM u WHERE u.a = t.a) AS d", "t u"),
+        ("SELECT * FROM (a, b) LEFT JOIN (c JOIN d ON c.x = d.x) ON 1", "a b c d"),
+        ("SELECT * FROM ((SELECT x FROM a) UNION (SELECT x FROM b) LIMIT 1) AS d", "a b"),
+        ("SELECT * FROM (((SELECT x FROM a))) AS d, b", "a b"),
+        (
+            "SELECT * FROM a FORCE INDEX (i), b USE INDEX () IGNORE KEY FOR JOIN (i, PRIMARY), c",
+            "a b c",
+        ),
+        ("SELECT * FROM {OJ a LEFT JOIN b ON a.x = b.x}", "a b"),
+        ("SELECT * FROM a NATURAL LEFT JOIN b STRAIGHT_JOIN c USING (x)", "a b c"),
+        ("TABLE a UNION VALUES ROW(1), ROW(2) EXCEPT ALL TABLE b", "a b"),
+        ("SELECT 1 FROM a WHERE x IN ((SELECT x FROM b) UNION (SELECT x FROM c))", "a b c"),
+        (
+            "SELECT (SELECT x FROM a), EXISTS ((SELECT 1 FROM b)), y > ALL (SELECT x FROM c)",
+            "a b c",
+        ),
+        (
+            "SELECT 1 FROM a GROUP BY (SELECT 1 FROM b) WITH ROLLUP HAVING (SELECT 1 FROM c)",
+            "a b c",
+        ),
+        ("SELECT SUM(x) OVER w FROM a WINDOW w AS (ORDER BY (SELECT 1 FROM b))", "a b"),
+        (
+            "SELECT * FROM a FOR SYSTEM_TIME AS OF TIMESTAMP now(6) AS x, b FOR SYSTEM_TIME ALL",
+            "a b",
+        ),
+        ("SELECT * FROM a PARTITION (p0) AS x JOIN b ON x.y IN (SELECT y FROM c)", "a c b"),
+        (
+            "UPDATE a FOR PORTION OF p FROM '2000-01-01' TO '2001-01-01' SET x = (SELECT 1 FROM b)",
+            "a b",
+        ),
+        ("DELETE HISTORY FROM a BEFORE SYSTEM_TIME '2000-01-01'", "a"),
+        ("DELETE x, b.* FROM a AS x JOIN b USING (id) WHERE x.id IN (TABLE c)", "x b a b c"),
+        ("INSERT INTO a TABLE b ON DUPLICATE KEY UPDATE x = (SELECT 1 FROM c)", "a b c"),
+        ("INSERT INTO a VALUES (1) RETURNING x, (SELECT 1 FROM b)", "a b"),
+        ("SELECT 1 FROM a PROCEDURE ANALYSE()", "a"),
+        ("ALTER TABLE a CONVERT TABLE b TO PARTITION p VALUES IN (1)", "a b"),
+    ] {
+        let mut seen: Vec<String> = tables(text).split(' ').map(str::to_owned).collect();
+        let mut wanted: Vec<&str> = found.split(' ').collect();
+        seen.sort();
+        wanted.sort_unstable();
+        assert_eq!(seen, wanted, "{text}");
+    }
+}
+
+/// Each server has its own idea of which comments with a version it runs.
+#[test]
+fn comments_with_a_version_are_part_of_the_statement() {
+    let text = "SELECT /*+ MAX_EXECUTION_TIME(9) */ * FROM a /*! , b */ /*M!100100 , c */ \
+                /*!50701 , d */ /*!50600 , e */ /*!999999 , f */ /* , g */ -- , h";
+    let mysql = LexMode { server_version: 80_033, mariadb: false, ..mode() };
+    assert_eq!(tables(text), "a b c e");
+    assert_eq!(tables_under(text, &mysql), "a b d e");
+    let ansi = LexMode { ansi_quotes: true, ..mode() };
+    assert_eq!(tables_under(r#"SELECT 'x' FROM "a", `b`, c"#, &ansi), r#""a" `b` c"#);
+    assert_eq!(tables("SELECT 1 --1 FROM b"), "b");
+}
+
+/// Operands and operators as they bind.
+fn chained(body: &SetExpr, src: &[u8]) -> String {
+    match body {
+        SetExpr::SetOp(chain) => {
+            let mut text = chained(&chain.first, src);
+            for next in &chain.rest {
+                let all = if next.all { " all" } else { "" };
+                text += &format!(" {:?}{all} {}", next.op, chained(&next.operand, src));
+            }
+            format!("[{text}]")
+        }
+        SetExpr::Paren(query, _) => format!("({})", chained(&query.body, src)),
+        other => String::from_utf8_lossy(other.span().of(src)).into_owned(),
+    }
+}
+
+#[test]
+fn intersect_binds_tighter_than_union_and_except() {
+    let mut buf = TokenBuf::new();
+    for (text, shape) in [
+        ("TABLE a UNION TABLE b INTERSECT TABLE c", "[TABLE a Union [TABLE b Intersect TABLE c]]"),
+        (
+            "TABLE a INTERSECT ALL TABLE b EXCEPT TABLE c",
+            "[[TABLE a Intersect all TABLE b] Except TABLE c]",
+        ),
+        (
+            "TABLE a UNION ALL TABLE b EXCEPT ALL TABLE c",
+            "[TABLE a Union all TABLE b Except all TABLE c]",
+        ),
+        ("TABLE a EXCEPT (TABLE b UNION TABLE c)", "[TABLE a Except ([TABLE b Union TABLE c])]"),
+    ] {
+        let parsed = parse_one(text.as_bytes(), 0, &mode(), &mut buf).unwrap();
+        let Statement::Query(query) = &parsed.stmt else { panic!("{text}") };
+        assert_eq!(chained(&query.body, text.as_bytes()), shape);
     }
 }

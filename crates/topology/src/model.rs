@@ -148,7 +148,7 @@ pub struct Table {
     pub definition_version: u64,
     /// What it shows, when it is a view.
     #[serde(default)]
-    pub view: Option<View>,
+    pub view: Option<Box<View>>,
     /// What its physical tables are called, before their numbers; `None`: like the table. A table
     /// whose placement was changed has new physical tables beside those that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -360,7 +360,7 @@ impl Table {
 
     /// A view that no one data node can answer.
     pub fn expanded_view(&self) -> Option<&View> {
-        self.view.as_ref().filter(|view| !view.native)
+        self.view.as_deref().filter(|view| !view.native)
     }
 
     /// The name of its physical table number `suffix` inside a shard. Only tables with a table rule

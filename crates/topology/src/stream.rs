@@ -2,10 +2,13 @@
 //! four-byte big-endian length and a JSON message. The node connects (mutual TLS, its certificate's
 //! common name is the node id), says hello, and gets the snapshot and every later one.
 
+use crate::account::Authority;
 use crate::model::{Snapshot, Table};
 use crate::slow_query::SlowQuery;
 use base::id::{InstanceId, NodeId};
+use base::secret::Secret;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// No frame is longer: a snapshot of 10,000 tables with 50 columns each stays below it.
@@ -125,6 +128,13 @@ pub enum Ask {
         /// From [`Answer::DdlBegun`].
         ddl_id: String,
     },
+    /// Change an account; answered by [`Answer::Published`] when every live node knows of it.
+    Account {
+        /// Its name.
+        name: String,
+        /// How.
+        change: AccountAsk,
+    },
     /// Nothing was changed, or everything was undone; forget it.
     DdlAbort {
         /// From [`Answer::DdlBegun`].
@@ -153,6 +163,40 @@ pub struct DdlStep {
     pub table: String,
     /// The statement, complete.
     pub statement: String,
+}
+
+/// A change of an account by SQL. Passwords are never shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "account", rename_all = "snake_case")]
+pub enum AccountAsk {
+    /// CREATE USER; must not exist.
+    Create {
+        /// Its password.
+        password: Secret,
+    },
+    /// DROP USER; must exist.
+    Drop,
+    /// SET PASSWORD, ALTER USER.
+    Password {
+        /// Its new password.
+        password: Secret,
+    },
+    /// GRANT on a schema; makes the account when a password is given and it does not exist.
+    Grant {
+        /// The schema.
+        schema: String,
+        /// What it may do there besides.
+        authorities: BTreeSet<Authority>,
+        /// IDENTIFIED BY.
+        password: Option<Secret>,
+    },
+    /// REVOKE on a schema.
+    Revoke {
+        /// The schema.
+        schema: String,
+        /// What it may no longer do there.
+        authorities: BTreeSet<Authority>,
+    },
 }
 
 /// A change of one logical table.

@@ -188,7 +188,12 @@ impl App {
             return Ok(Records {
                 instance: instance.value,
                 schemas: schemas.collect(),
-                tables: tables.into_iter().map(|table| table.value).collect(),
+                // A view is made anew from its query, which no metadata file holds.
+                tables: tables
+                    .into_iter()
+                    .map(|table| table.value)
+                    .filter(|table| table.table.view.is_none())
+                    .collect(),
                 accounts: accounts.into_iter().map(|account| account.value).collect(),
                 data_nodes,
             });

@@ -3,6 +3,7 @@
 //! so that keys that are swapped or moved between shards do not meet.
 
 use super::bench::{Originals, quote, store_state, stored, values};
+use super::referred::referred;
 use crate::error::{ExecError, sql};
 use crate::exec::Exec;
 use crate::streams::Job;
@@ -10,7 +11,7 @@ use crate::write::{self, Count};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::Row;
-use sql_plan::insert::InsertHome;
+use sql_plan::insert::{InsertHome, as_id};
 use sql_plan::plan::PlanTable;
 use sql_plan::scratch_write::Written;
 use sql_plan::value::write_literal;
@@ -39,8 +40,19 @@ pub(crate) struct Difference {
     gone: Vec<(Target, Values)>,
     /// Rows that change where they are: before and after.
     changed: Vec<(Target, Values, Values)>,
+    /// Rows whose unique values or places change.
+    rekeyed: Vec<Rekeyed>,
     /// Rows that come, with where they belong.
     added: Vec<(Target, Values)>,
+}
+
+/// A row that gets another key.
+#[derive(Debug)]
+struct Rekeyed {
+    from: Target,
+    to: Target,
+    old: Values,
+    new: Values,
 }
 
 impl Difference {
@@ -92,17 +104,72 @@ impl Difference {
         let single = matches!(written.home, InsertHome::Shard { .. });
         // What refers to a row of a single table must not see it go.
         if place != target || (rekeyed && !single) {
-            self.gone.push((target, old));
-            self.added.push((place, new));
+            self.rekeyed.push(Rekeyed { from: target, to: place, old, new });
         } else {
             self.changed.push((target, old, new));
         }
         Ok(())
     }
 
+    /// Generated ids go on above those that rows got.
+    pub async fn move_sequence(
+        &self,
+        exec: &Exec<'_>,
+        schema: &str,
+        written: &Written,
+    ) -> Result<(), ExecError> {
+        let Some((table, place)) = &written.sequence else { return Ok(()) };
+        let changed = self.changed.iter().filter(|(_, old, new)| old[*place] != new[*place]);
+        let new = changed.map(|(_, _, new)| new).chain(self.added.iter().map(|(_, new)| new));
+        let new = new.chain(self.rekeyed.iter().map(|row| &row.new));
+        let highest = new.filter_map(|row| as_id(&row[*place])).max();
+        let old = self.rekeyed.iter().map(|row| &row.old);
+        let old = old.chain(self.gone.iter().map(|(_, row)| row));
+        let old = old.filter_map(|row| as_id(&row[*place])).max();
+        match highest {
+            Some(highest) if highest > old.unwrap_or(0) => {
+                let schema = exec.schema(schema)?;
+                exec.sequences.move_past(exec.backends, schema, table, highest).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.gone.is_empty() && self.changed.is_empty() && self.added.is_empty()
+        self.gone.is_empty()
+            && self.changed.is_empty()
+            && self.rekeyed.is_empty()
+            && self.added.is_empty()
+    }
+
+    /// Says how rows with another key are written: as rows that go and come, except where others
+    /// refer to the table by foreign keys, which must see a change.
+    async fn settle(&mut self, exec: &Exec<'_>, table: &PlanTable) -> Result<(), ExecError> {
+        if self.rekeyed.is_empty() {
+            return Ok(());
+        }
+        let referred = referred(exec, table).await?;
+        for Rekeyed { from, to, old, new } in std::mem::take(&mut self.rekeyed) {
+            if from == to && referred.by_any {
+                self.changed.push((from, old, new));
+                continue;
+            }
+            if referred.acts {
+                return Err(sql(
+                    sql_error::NOT_SUPPORTED,
+                    format!(
+                        "a row of table '{}' cannot move to another shard: a foreign key with ON \
+                         DELETE CASCADE or SET NULL refers to it; insert the new row, change what \
+                         refers to the old one, then delete that",
+                        table.name
+                    ),
+                ));
+            }
+            self.gone.push((from, old));
+            self.added.push((to, new));
+        }
+        Ok(())
     }
 }
 
@@ -123,10 +190,13 @@ fn first_place(written: &Written, row: &[SqlValue]) -> Result<Target, ExecError>
 pub(crate) async fn apply(
     exec: &mut Exec<'_>,
     tables: &[PlanTable],
-    parts: &[(PlanTable, &Written, Difference)],
+    parts: &mut [(PlanTable, &Written, Difference)],
 ) -> Result<(), ExecError> {
     if parts.iter().all(|(_, _, difference)| difference.is_empty()) {
         return Ok(());
+    }
+    for (table, _, difference) in parts.iter_mut() {
+        difference.settle(exec, table).await?;
     }
     let client = exec.session.state.clone();
     exec.session.state = Arc::new(store_state(&client));

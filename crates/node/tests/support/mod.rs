@@ -159,6 +159,7 @@ impl TestControl {
             Ask::DdlBegin { schema, .. } => Answer::DdlBegun { ddl_id: format!("{schema}/1") },
             Ask::DdlAbort { .. } | Ask::DdlEnd { .. } => Answer::Aborted,
             Ask::DdlFreeze { .. } => Answer::Published { version: self.change(|_| {}) },
+            Ask::Account { .. } => Answer::Published { version: 0 },
             Ask::DdlCommit { ddl_id, changes } => {
                 let version = self.change(|snapshot| {
                     let schema = snapshot.schemas.get_mut(&schema_of(&ddl_id)).unwrap();

@@ -65,6 +65,8 @@ fn text(options: &LocalMariaDbOptions, record: &Record, directory: &Path) -> Str
     set("innodb-flush-log-at-trx-commit", &1);
     set("sync-binlog", &1);
     set("log-bin", &"binlog");
+    // Rows are logged, not statements, so functions and triggers do no harm to replicas.
+    set("log-bin-trust-function-creators", &1);
     set("binlog-format", &"ROW");
     set("binlog-row-image", &"FULL");
     set("expire-logs-days", &BINLOG_DAYS);

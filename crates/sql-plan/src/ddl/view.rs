@@ -52,12 +52,12 @@ pub(crate) fn create_view(subject: &Subject<'_>, view: &CreateView) -> Result<Ma
         definition_version: 1,
         physical_base: None,
         frozen: false,
-        view: Some(View {
+        view: Some(Box::new(View {
             query: String::new(),
             native,
             check_option: ends_with_check_option(subject),
             head: String::new(),
-        }),
+        })),
     };
     let mut plan = empty_plan(schema);
     plan.statements.push(statement(subject, schema, &bound, view, &table, known.is_none())?);
@@ -187,10 +187,6 @@ pub(crate) fn drop_view(subject: &Subject<'_>, drop: &DropTable) -> Result<Made,
         let plan = plans.iter_mut().find(|plan| plan.schema == schema.name);
         match (schema.table(&written), plan) {
             (Some(table), Some(plan)) if table.view.is_some() => add_drop(plan, schema, table),
-            (Some(table), _) => {
-                let text = format!("'{}.{}' is not of type 'VIEW'", schema.name, table.name);
-                return Err(SqlError::new(WRONG_OBJECT, text));
-            }
             _ => unknown.push(format!("{}.{written}", schema.name)),
         }
     }

@@ -10,6 +10,9 @@ use memchr::{memchr, memchr2, memmem};
 /// Digits of a version in `/*!`.
 const VERSION_DIGITS_MIN: usize = 5;
 const VERSION_DIGITS_MAX: usize = 6;
+/// The version of `/*!` comments that are read here and that every server takes for one that it is too
+/// old for: SHOW CREATE TABLE puts the sharding clause into one, so that a dump loads everywhere.
+const OWN_VERSION: u32 = 99_990;
 /// Where a keyword that makes a statement compound may stand at the latest.
 const COMPOUND_SEARCH_TOKENS: usize = 24;
 
@@ -29,9 +32,9 @@ pub fn lex(src: &[u8], from: u32, mode: &LexMode, buf: &mut TokenBuf) {
         buf,
         in_version_comment: false,
         compound: Compound::Unknown,
+        try_at: 0,
     };
     let end = scanner.run();
-    let end = if scanner.compound == Compound::Yes { scanner.end_of_program(end) } else { end };
     let rest = scanner.following(end);
     buf.rest = rest;
     buf.text = Span::new(from.min(end as u32), end as u32);
@@ -54,6 +57,8 @@ struct Scanner<'a> {
     buf: &'a mut TokenBuf,
     in_version_comment: bool,
     compound: Compound,
+    /// With how many tokens the end of a program is looked for next.
+    try_at: usize,
 }
 
 /// Bytes that a bare name is made of.
@@ -92,6 +97,9 @@ impl Scanner<'_> {
                 b' ' | b'\t'..=b'\r' => self.pos += 1,
                 b';' if self.ends_at_semicolon() => return self.pos,
                 b';' => {
+                    if let Some(end) = self.end_of_program() {
+                        return end;
+                    }
                     self.pos += 1;
                     self.push(TokenKind::Semi, self.pos - 1);
                 }
@@ -112,7 +120,9 @@ impl Scanner<'_> {
                 _ => self.operator(byte),
             }
         }
-        self.pos
+        self.try_at = 0;
+        let program = self.compound == Compound::Yes;
+        program.then(|| self.end_of_program()).flatten().unwrap_or(self.pos)
     }
 
     /// The offset after `;` at `end`, when more than spaces and comments follows.
@@ -184,8 +194,11 @@ impl Scanner<'_> {
         }
     }
 
-    /// MariaDB skips comments for MySQL 5.7 and later, whose features are not its own.
+    /// [`OWN_VERSION`] is ours. MariaDB skips comments for MySQL 5.7 and later, whose features are not its own.
     fn runs_here(&self, version: u32, only_mariadb: bool) -> bool {
+        if version == OWN_VERSION {
+            return true;
+        }
         let foreign = if self.mode.mariadb {
             !only_mariadb && (50_700..=99_999).contains(&version)
         } else {
@@ -512,23 +525,25 @@ impl Scanner<'_> {
         if compound { Compound::Yes } else { Compound::No }
     }
 
-    /// The text was read to its end, since only the grammar tells which `;` belongs to the program.
-    /// What follows the program is taken out again.
-    fn end_of_program(&mut self, end: usize) -> usize {
-        let eof = Token {
-            kind: TokenKind::Eof,
-            keyword: Keyword::None,
-            start: end as u32,
-            end: end as u32,
-        };
+    /// Where the program that was read up to here ends, if it does: only the grammar tells which
+    /// `;` belongs to it. It is asked each time that the tokens have doubled, so that neither a long
+    /// program nor many short ones in one text cost more than in proportion. Tokens that follow
+    /// the program are taken out again.
+    fn end_of_program(&mut self) -> Option<usize> {
+        if self.buf.tokens.len() < self.try_at {
+            return None;
+        }
+        self.try_at = 2 * self.buf.tokens.len();
+        let pos = self.pos as u32;
+        let eof = Token { kind: TokenKind::Eof, keyword: Keyword::None, start: pos, end: pos };
         self.buf.tokens.push(eof);
-        let semicolon = crate::parser::end_of_program(self.src, self.buf, self.mode);
+        let end = crate::parser::end_of_program(self.src, self.buf, self.mode);
         self.buf.tokens.pop();
-        let Some(at) = semicolon else { return end };
-        let end = self.buf.tokens[at].start as usize;
+        let at = end?;
+        let end = self.buf.tokens.get(at).map_or(self.pos, |semicolon| semicolon.start as usize);
         self.buf.tokens.truncate(at);
         self.buf.hints.retain(|hint| hint.before_tok as usize <= at);
-        end
+        Some(end)
     }
 }
 

@@ -108,9 +108,9 @@ impl Parser<'_> {
             self.comma_list(|p| {
                 if p.eat_words(&["WITH", "CONSISTENT", "SNAPSHOT"]) {
                     consistent_snapshot = true;
-                } else if p.eat_words(&["READ", "ONLY"]) {
+                } else if read_only.is_none() && p.eat_words(&["READ", "ONLY"]) {
                     read_only = Some(true);
-                } else if p.eat_words(&["READ", "WRITE"]) {
+                } else if read_only.is_none() && p.eat_words(&["READ", "WRITE"]) {
                     read_only = Some(false);
                 } else {
                     return p.unexpected();
@@ -239,6 +239,10 @@ impl Parser<'_> {
             self.eat("CONNECTION");
             KillKind::Connection
         };
+        if self.eat("WHERE") {
+            let condition = self.expr()?.span;
+            return Ok(Statement::Kill(Kill { kind, id: None, target: Some(condition) }));
+        }
         if self.eat("USER") {
             let start = self.start();
             self.account()?;

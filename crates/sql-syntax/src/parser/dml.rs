@@ -2,8 +2,8 @@
 
 use super::{Parser, Result};
 use crate::ast::{
-    Assignment, Delete, Expr, Insert, InsertRow, InsertSource, Load, LoadDuplicates, LoadFormat,
-    SelectItem, Span, Statement, TableExpr, TableName, TableRef, Update, With,
+    Assignment, Delete, Expr, Insert, InsertRow, InsertSource, Limit, Load, LoadDuplicates,
+    LoadFormat, SelectItem, Span, Statement, TableExpr, TableName, TableRef, Update, With,
 };
 use crate::lexer::TokenKind as T;
 
@@ -117,6 +117,15 @@ impl Parser<'_> {
         Ok(Assignment { column, value, span: self.since(start) })
     }
 
+    /// LIMIT without ROWS EXAMINED, which is for queries alone.
+    fn limit_of_rows(&mut self) -> Result<Option<Limit>> {
+        let limit = self.limit()?;
+        match &limit {
+            Some(limit) if limit.rows_examined.is_some() => self.unexpected(),
+            _ => Ok(limit),
+        }
+    }
+
     fn returning(&mut self) -> Result<(Vec<SelectItem>, Option<Span>)> {
         let start = self.start();
         if !self.eat("RETURNING") {
@@ -138,7 +147,7 @@ impl Parser<'_> {
         let set_span = self.since(set_start);
         let (selection, where_span) = self.where_clause()?;
         let (order_by, order_span) = self.order_by()?;
-        let limit = self.limit()?;
+        let limit = self.limit_of_rows()?;
         Ok(Statement::Update(Box::new(Update {
             with,
             ignore,
@@ -174,7 +183,7 @@ impl Parser<'_> {
         }
         let (selection, where_span) = self.where_clause()?;
         let (order_by, order_span) = self.order_by()?;
-        let limit = self.limit()?;
+        let limit = self.limit_of_rows()?;
         let (returning, returning_span) = self.returning()?;
         Ok(Statement::Delete(Box::new(Delete {
             with,

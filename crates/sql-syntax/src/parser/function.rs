@@ -187,6 +187,9 @@ impl Parser<'_> {
             let upper = name.raw(self.src).to_ascii_uppercase();
             self.arguments(&mut call, &upper)?;
         }
+        if call.keyword == Keyword::If && call.args.len() != 3 {
+            return self.unexpected();
+        }
         self.expect_kind(T::RParen)?;
         if self.eat_words(&["WITHIN", "GROUP"]) {
             self.expect_kind(T::LParen)?;

@@ -6,12 +6,12 @@ use super::{Parser, Result};
 use crate::ast::{Other, OtherKind, Statement, TableName};
 use crate::lexer::{LexMode, TokenBuf, TokenKind as T};
 
-/// The index of the `;` that ends the statement whose tokens, and those of all that follows, are in
-/// `buf`; None when nothing follows or it cannot be read.
+/// The index of the `;`, or of the end, at which the statement ends whose tokens, and those of
+/// what may follow, are in `buf`; None when it cannot be read.
 pub(crate) fn end_of_program(src: &[u8], buf: &TokenBuf, mode: &LexMode) -> Option<usize> {
     let mut parser = Parser::new(src, buf, mode);
     parser.statement().ok()?;
-    parser.is(T::Semi).then_some(parser.pos)
+    parser.at_end().then_some(parser.pos)
 }
 
 /// Words that begin a compound statement without BEGIN.
@@ -270,7 +270,7 @@ impl Parser<'_> {
             }
             self.ident()?;
             self.expect("INTO")?;
-            self.comma_list(|p| p.into_target()).map(|_| ())
+            self.comma_list(|p| p.receiver()).map(|_| ())
         } else if self.at_end() {
             self.unexpected()
         } else {

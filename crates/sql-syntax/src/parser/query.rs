@@ -4,7 +4,7 @@ use super::{Parser, Result};
 use crate::ast::{
     Cte, Expr, Ident, IntoKind, Limit, LimitForm, LockClause, LockStrength, LockWait, OrderItem,
     Query, Select, SelectInto, SelectItem, SetChain, SetExpr, SetOp, SetOperand, Span, Statement,
-    With,
+    TableList, With,
 };
 use crate::lexer::TokenKind as T;
 
@@ -171,15 +171,28 @@ impl Parser<'_> {
     }
 
     fn query_tail(&mut self, with: Option<With>, body: SetExpr, start: u32) -> Result<Query> {
+        if self.at_end() || self.is(T::RParen) {
+            return Ok(Query {
+                with,
+                body,
+                order_by: Vec::new(),
+                order_span: None,
+                limit: None,
+                locks: Vec::new(),
+                into: None,
+                span: self.since(start),
+            });
+        }
         let (order_by, order_span) = self.order_by()?;
         let limit = self.limit()?;
-        self.procedure()?;
-        let mut into = self.select_into()?;
+        // There is one INTO or PROCEDURE, wherever it stands.
+        let given = is_closed(&body) || self.procedure()?.is_some();
+        let mut into = if given { None } else { self.select_into()? };
         let mut locks = Vec::new();
         while let Some(lock) = self.lock_clause()? {
             locks.push(lock);
         }
-        if into.is_none() {
+        if into.is_none() && !given {
             into = self.select_into()?;
         }
         Ok(Query { with, body, order_by, order_span, limit, locks, into, span: self.since(start) })
@@ -213,7 +226,7 @@ impl Parser<'_> {
             items,
             items_span,
             into: self.select_into()?,
-            from: Vec::new(),
+            from: TableList::new(),
             from_span: None,
             selection: None,
             where_span: None,
@@ -235,11 +248,17 @@ impl Parser<'_> {
         let start = self.start();
         if self.eat("FROM") {
             if !self.eat("DUAL") {
-                select.from = self.table_exprs()?;
+                select.from.push(self.table_expr()?);
+                while self.eat_kind(T::Comma) {
+                    select.from.push(self.table_expr()?);
+                }
             }
             select.from_span = Some(self.since(start));
         }
         (select.selection, select.where_span) = self.where_clause()?;
+        if self.at_end() || self.is(T::RParen) {
+            return Ok(());
+        }
         let start = self.start();
         if self.eat_words(&["GROUP", "BY"]) {
             select.group_by = self.comma_list(|p| p.order_item())?;
@@ -261,7 +280,9 @@ impl Parser<'_> {
             })?;
             select.window_span = Some(self.since(start));
         }
-        select.procedure = self.procedure()?;
+        if select.into.is_none() {
+            select.procedure = self.procedure()?;
+        }
         Ok(())
     }
 
@@ -438,7 +459,7 @@ impl Parser<'_> {
     }
 
     /// `@name`, or a variable of a stored program with or without a field.
-    pub(super) fn into_target(&mut self) -> Result<u32> {
+    pub(super) fn receiver(&mut self) -> Result<u32> {
         if self.is(T::UserVar) {
             return Ok(self.bump());
         }
@@ -465,8 +486,13 @@ impl Parser<'_> {
             self.string()?;
             IntoKind::Dumpfile
         } else {
-            IntoKind::Vars(self.comma_list(|p| p.into_target())?)
+            IntoKind::Vars(self.comma_list(|p| p.receiver())?)
         };
         Ok(Some(SelectInto { kind, span: self.since(start) }))
     }
+}
+
+/// A SELECT with INTO or PROCEDURE, after which no set operation and none of the two may follow.
+fn is_closed(body: &SetExpr) -> bool {
+    matches!(body, SetExpr::Select(one) if one.into.is_some() || one.procedure.is_some())
 }

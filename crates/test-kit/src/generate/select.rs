@@ -46,12 +46,18 @@ impl Generator {
     }
 
     fn plain(&mut self, sorts: &[Sort], source: Source, scope: &Scope, single: bool) -> Core {
-        let distinct = self.choice.chance(25);
+        let fits = |column: &&Column| column.single && column.sort == sorts[0];
+        let distinct = self.choice.chance(25) && scope.here.iter().any(|column| fits(&column));
         let mut items = Vec::new();
         let mut columns = Vec::new();
         for sort in sorts {
             let value = self.expr(*sort, 2, scope, false);
-            let (item, column) = self.item(value.node, *sort, value.single, single || distinct);
+            let (item, column) = if distinct && items.is_empty() {
+                // One column at least: LIMIT after DISTINCT over constants is MariaDB's own error.
+                self.distinct_column(*sort, scope)
+            } else {
+                self.item(value.node, *sort, value.single, single || distinct)
+            };
             items.push(item);
             columns.push(column);
         }
@@ -60,6 +66,14 @@ impl Generator {
         let items = Node::list(Sort::Items, ", ", 1, items);
         let node = node!(Sort::Query(sorts.len()); word, items, " FROM ", source.node, filter);
         Core { node, columns, may_order: true, nearly: false }
+    }
+
+    /// An item that is a column and stays one when the statement is made smaller.
+    fn distinct_column(&mut self, sort: Sort, scope: &Scope) -> (Node, Column) {
+        let fits = |column: &&Column| column.single && column.sort == sort;
+        let fitting: Vec<&Column> = scope.here.iter().filter(fits).collect();
+        let from = (*self.choice.of(&fitting)).clone();
+        self.item(node!(Sort::Other; from.name), sort, true, true)
     }
 
     fn grouped(

@@ -24,6 +24,10 @@ impl<'b> Builder<'b, '_> {
             if self.reads_alias(term.expr) {
                 return Err("an alias that hides a column of GROUP BY");
             }
+            // A number in the pushed-down ORDER BY would be a position.
+            if !expr::has_column(term.expr) && !expr::has_query(term.expr) {
+                return Err("groups by a constant");
+            }
             let key = self.sort_key(*term)?;
             keys.push(key);
             group.keys.extend(key);

@@ -1,0 +1,151 @@
+//! Rows of information_schema that the node itself knows: schemas, sessions, accounts' rights, and
+//! variables with the instance's own values.
+
+use crate::catalogue_rows::{Needed, ask_for, of, set};
+use crate::permission;
+use crate::session::Core;
+use crate::show::{Row, field};
+use node_exec::error::ExecError;
+use sql_plan::catalogue::{CatalogueTable, INFORMATION_SCHEMA};
+use topology::account::Authority;
+
+/// What SHOW GRANTS says of an administrator, as information_schema's words.
+const ADMINISTRATOR_PRIVILEGES: [&str; 14] = [
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "CREATE",
+    "DROP",
+    "FILE",
+    "REFERENCES",
+    "INDEX",
+    "ALTER",
+    "LOCK TABLES",
+    "SHOW DATABASES",
+    "SUPER",
+    "CREATE USER",
+];
+
+impl Core {
+    pub(crate) async fn schemata_rows(&mut self, needed: &Needed) -> Result<Vec<Row>, ExecError> {
+        let node = self.worker.backends.any()?.definition.id.clone();
+        let ask = ask_for("SCHEMATA", "SCHEMA_NAME", INFORMATION_SCHEMA, needed);
+        let mut rows: Vec<Row> =
+            self.ask_catalogue(vec![(node, vec![ask])]).await?.into_iter().flatten().collect();
+        rows.extend(self.visible_schemas().map(|schema| {
+            let value = |column: &String| match column.as_str() {
+                "CATALOG_NAME" => field("def"),
+                "SCHEMA_NAME" => field(&schema.name),
+                "DEFAULT_CHARACTER_SET_NAME" => field(&schema.character_set),
+                "DEFAULT_COLLATION_NAME" => field(&schema.collation),
+                "SCHEMA_COMMENT" => field(""),
+                "DEFAULT_ENCRYPTION" => field("NO"),
+                _ => None,
+            };
+            needed.columns.iter().map(value).collect()
+        }));
+        Ok(rows)
+    }
+
+    pub(crate) fn process_rows(&self, needed: &Needed) -> Result<Vec<Row>, ExecError> {
+        let all = self.account()?.administrator;
+        let mut rows = Vec::new();
+        for session in self.worker.shared.processes.all() {
+            let info = session.info();
+            if !all && info.user != self.user {
+                continue;
+            }
+            let elapsed = info.since.elapsed();
+            let shown = info.running.then(|| info.info.clone());
+            let value = |column: &String| match column.as_str() {
+                "ID" => field(session.id),
+                "USER" => field(&info.user),
+                "HOST" => field(&info.host),
+                "DB" => info.schema.as_ref().and_then(field),
+                "COMMAND" => field(if info.running { "Query" } else { "Sleep" }),
+                "TIME" => field(elapsed.as_secs()),
+                "STATE" => field(if info.running { "executing" } else { "" }),
+                "INFO" | "INFO_BINARY" => shown.clone(),
+                "TIME_MS" => field(format!("{:.3}", elapsed.as_secs_f64() * 1000.0)),
+                _ => field(0),
+            };
+            rows.push(needed.columns.iter().map(value).collect());
+        }
+        Ok(rows)
+    }
+
+    /// The accounts whose rights this one sees.
+    fn seen_accounts(&self) -> Vec<&topology::account::Account> {
+        let all = self.account().is_ok_and(|account| account.administrator);
+        self.snapshot.accounts.values().filter(|one| all || one.name == self.user).collect()
+    }
+
+    pub(crate) fn user_privilege_rows(&self, needed: &Needed) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for account in self.seen_accounts() {
+            let privileges: &[&str] =
+                if account.administrator { &ADMINISTRATOR_PRIVILEGES } else { &["USAGE"] };
+            for privilege in privileges {
+                rows.push(privilege_row(needed, account, None, privilege));
+            }
+        }
+        rows
+    }
+
+    pub(crate) fn schema_privilege_rows(&self, needed: &Needed) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for account in self.seen_accounts().into_iter().filter(|one| !one.administrator) {
+            for schema in &account.schemas {
+                for authority in Authority::ALL {
+                    if permission::may(account, schema, authority) {
+                        rows.push(privilege_row(needed, account, Some(schema), authority.name()));
+                    }
+                }
+            }
+        }
+        rows
+    }
+
+    pub(crate) async fn variable_rows(
+        &mut self,
+        table: &CatalogueTable,
+        needed: &Needed,
+    ) -> Result<Vec<Row>, ExecError> {
+        let node = self.worker.backends.any()?;
+        let mut lease = node.lease(self.exec.found_rows, &self.exec.state).await?;
+        let ask = format!("SELECT {} FROM information_schema.{}", needed.list(), table.name);
+        let rows = lease.query(ask.as_bytes()).await?.into_rows();
+        let parameters = &self.snapshot.parameters;
+        Ok(rows
+            .iter()
+            .map(|row| {
+                let mut row: Row =
+                    row.fields().map(|field| field.ok().flatten().map(<[u8]>::to_vec)).collect();
+                let name = of(&row, needed.at("VARIABLE_NAME")).unwrap_or_default();
+                let own = sql_plan::variables::own_value(parameters, &name.to_lowercase());
+                if let Some(own) = own {
+                    set(&mut row, needed.at("VARIABLE_VALUE"), own.0);
+                }
+                row
+            })
+            .collect())
+    }
+}
+
+fn privilege_row(
+    needed: &Needed,
+    account: &topology::account::Account,
+    schema: Option<&str>,
+    privilege: &str,
+) -> Row {
+    let value = |column: &String| match column.as_str() {
+        "GRANTEE" => field(format!("'{}'@'%'", account.name)),
+        "TABLE_CATALOG" => field("def"),
+        "TABLE_SCHEMA" => schema.and_then(field),
+        "PRIVILEGE_TYPE" => field(privilege),
+        "IS_GRANTABLE" => field(if account.administrator { "YES" } else { "NO" }),
+        _ => None,
+    };
+    needed.columns.iter().map(value).collect()
+}
