@@ -84,6 +84,8 @@ catalogue! {
     UNKNOWN_COLUMN = 1054, b"42S22", User;
     /// A column is named twice.
     DUPLICATE_COLUMN = 1060, b"42S21", User;
+    /// Two rows have the same value in a unique key.
+    DUPLICATE_ENTRY = 1062, b"23000", User;
     /// The statement cannot be parsed.
     SYNTAX_ERROR = 1064, b"42000", User;
     /// Nothing to run.
@@ -94,6 +96,8 @@ catalogue! {
     NO_SUCH_THREAD = 1094, b"HY000", User;
     /// Something that the catalogue has no better error for.
     UNKNOWN_ERROR = 1105, b"HY000", Internal;
+    /// A table that the clause needs and the statement does not have.
+    UNKNOWN_TABLE_IN_CLAUSE = 1109, b"42S02", User;
     /// No rule of the security group lets the client in.
     HOST_NOT_PRIVILEGED = 1130, b"HY000", User;
     /// More or fewer values than columns.
@@ -104,6 +108,12 @@ catalogue! {
     UNKNOWN_VIEW = 4092, b"42S02", User;
     /// A table where a view is wanted, or the other way round.
     WRONG_OBJECT = 1347, b"HY000", User;
+    /// DROP TABLE of a view.
+    IS_A_VIEW = 1965, b"42S02", User;
+    /// A view whose tables or columns are gone.
+    VIEW_INVALID = 1356, b"HY000", User;
+    /// A row that misses a column behind a view.
+    NO_DEFAULT_FOR_VIEW_FIELD = 1423, b"HY000", User;
     /// A view that reads itself.
     VIEW_RECURSIVE = 1462, b"HY000", User;
     /// A view whose rows cannot be changed through it.

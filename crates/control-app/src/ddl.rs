@@ -5,7 +5,9 @@
 
 pub(crate) mod definition;
 pub mod flow;
+mod moved;
 pub mod orphans;
+mod unfinished;
 
 use crate::app::App;
 use crate::change::Tries;
@@ -66,7 +68,13 @@ pub async fn answer(
         Ask::Account { name, change } => {
             return crate::account_sql::answer(app, instance, &name, change).await;
         }
-        Ask::DdlAbort { ddl_id } => abort(app, instance, node, &ddl_id).await,
+        Ask::DdlFreeze { ddl_id, frozen } => {
+            moved::freeze(app, live, instance, node, &ddl_id, frozen).await
+        }
+        // What a commit of other changes forgets at once, a move keeps until its old tables are gone.
+        Ask::DdlEnd { ddl_id } | Ask::DdlAbort { ddl_id } => {
+            abort(app, instance, node, &ddl_id).await
+        }
     };
     let (code, message) = match result {
         Ok(answer) => return answer,
@@ -161,7 +169,9 @@ async fn check_presence(
     for change in changes {
         let (wanted, unwanted) = match change {
             TableChange::Create { table } => (None, Some(&table.name)),
-            TableChange::Alter { table } => (Some(&table.name), None),
+            TableChange::Alter { table } | TableChange::Move { table, .. } => {
+                (Some(&table.name), None)
+            }
             TableChange::Rename { from, table } => {
                 (Some(from), (!is_freed(&table.name)).then_some(&table.name))
             }
@@ -226,7 +236,9 @@ async fn store_definitions(
                 (None, None) => {}
             }
         }
-        forget(app, &mut change, &ddl).await?;
+        if !moved::is_move(&changes) {
+            forget(app, &mut change, &ddl).await?;
+        }
         if let Some(committed) = change.commit().await? {
             return Ok(committed.revision);
         }
@@ -244,6 +256,7 @@ fn after(changes: &[TableChange]) -> BTreeMap<String, Option<&Table>> {
         }
         if let TableChange::Create { table }
         | TableChange::Alter { table }
+        | TableChange::Move { table, .. }
         | TableChange::Rename { table, .. } = one
         {
             names.insert(table.name.to_lowercase(), Some(table));
@@ -386,7 +399,9 @@ fn touched(changes: &[TableChange]) -> std::collections::BTreeSet<String> {
     changes
         .iter()
         .flat_map(|change| match change {
-            TableChange::Create { table } | TableChange::Alter { table } => vec![&table.name],
+            TableChange::Create { table }
+            | TableChange::Alter { table }
+            | TableChange::Move { table, .. } => vec![&table.name],
             TableChange::Rename { from, table } => vec![from, &table.name],
             TableChange::Drop { name } => vec![name],
         })

@@ -94,6 +94,8 @@ fn table(name: &str, placement: Placement, columns: &[(&str, &str)]) -> Table {
         sequence_column: (name == "T").then(|| "id".to_owned()),
         definition_version: 1,
         view: None,
+        physical_base: None,
+        frozen: false,
     }
 }
 

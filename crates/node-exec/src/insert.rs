@@ -3,8 +3,9 @@
 
 use crate::error::ExecError;
 use crate::exec::{Exec, Statement};
+use crate::insert_counts::{self, Counted};
 use crate::streams::Job;
-use crate::write::{self, Count};
+use crate::write;
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::{QueryResult, Row};
 use sql_plan::insert::{InsertHome, InsertPlan};
@@ -21,6 +22,20 @@ pub async fn run(
     let evaluated = evaluate(exec, plan, statement).await?;
     let values = Values { evaluated: &evaluated, ..statement.values };
     let statement = Statement { values, ..*statement };
+    match attempt(exec, plan, &statement).await {
+        Err(error) if exec.is_used_id(&error, plan.sequence.as_ref(), &plan.schema) => {
+            attempt(exec, plan, &statement).await
+        }
+        done => done,
+    }
+}
+
+async fn attempt(
+    exec: &mut Exec<'_>,
+    plan: &InsertPlan,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
+    let values = statement.values;
     let ids = take_ids(exec, plan, &values).await?;
     let whole = plan.split(&values, &ids)?;
     let (parts, ends) = if exec.settings.splits_inserts {
@@ -47,25 +62,34 @@ pub async fn run(
             text: rendered.text,
         });
     }
-    let count = match plan.home {
-        InsertHome::Everywhere { .. } => Count::First,
-        InsertHome::Sharded(_) | InsertHome::Shard { .. } => Count::Sum,
-    };
-    let rows = plan.rows.len();
-    let mut ok = write::apply_in_turn(exec, &jobs, &ends, count, &plan.tables).await?;
-    if let Some(first) = ids.first() {
-        ok.last_insert_id = *first;
-    } else if plan.sequence.is_some() {
+    let rows: Vec<Vec<u32>> = parts.into_iter().map(|part| part.rows).collect();
+    let oks = write::apply_each(exec, &jobs, &ends, &plan.tables, Some(&rows)).await?;
+    let everywhere = matches!(plan.home, InsertHome::Everywhere { .. });
+    let counted: Vec<Counted<'_>> = oks
+        .iter()
+        .zip(&rows)
+        .take(if everywhere { 1 } else { oks.len() })
+        .map(|(ok, rows)| Counted { ok, rows: rows.len() as u64 })
+        .collect();
+    let mut ok = insert_counts::total(&counted, plan.verb, plan.updates_on_duplicate);
+    if plan.rows.len() == 1 {
+        ok.info = Vec::new();
+    }
+    let said = oks.iter().map(|ok| ok.last_insert_id).find(|id| *id != 0).unwrap_or(0);
+    // LAST_INSERT_ID(expr) of ON DUPLICATE KEY UPDATE counts for a row that was there already.
+    let told = statement.planned.uses.connection_state && plan.rows.len() == 1 && said != 0;
+    ok.last_insert_id = match ids.first() {
+        _ if told => said,
+        Some(first) => *first,
         // As on one server: a given value is told to the client only as what the data node says.
-        ok.last_insert_id = given_id(plan, &values).unwrap_or(ok.last_insert_id);
-    }
-    if parts.len() > 1 && rows > 1 && ok.info.is_empty() {
-        ok.info = format!("Records: {rows}  Duplicates: 0  Warnings: {}", ok.warnings).into_bytes();
-    }
+        None if plan.sequence.is_some() => given_id(plan, &values).unwrap_or(said),
+        None => said,
+    };
     let kept = exec.session.last.insert_id;
+    let own = if told { Some(said) } else { ids.first().copied() };
     exec.reply_ok(ok);
     // LAST_INSERT_ID() is of generated values only; the packet also tells a given one.
-    exec.session.last.insert_id = ids.first().copied().unwrap_or(kept);
+    exec.session.last.insert_id = own.unwrap_or(kept);
     Ok(())
 }
 

@@ -3,11 +3,16 @@
 
 use crate::collect::{self, Collected};
 use crate::error::{ExecError, sql};
-use crate::exec::{Exec, Statement};
+use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
 use crate::insert::value_of;
+use crate::insert_counts::{self, Counted};
+use crate::merge::Record;
+use crate::scratch_write::difference::{begin_part, end_part};
+use crate::scratch_write::{begin, end};
 use crate::streams::Job;
-use crate::write::{self, Count};
+use crate::write;
 use base::sql_error;
+use mysql_wire::column::ColumnDefinition;
 use mysql_wire::packet::OkPacket;
 use sql_plan::insert::{InsertHome, InsertSelectPlan};
 use sql_plan::plan::RowKind;
@@ -28,22 +33,27 @@ pub async fn run(
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
     debug_assert!(plan.source.kind == RowKind::Read, "the source of an INSERT is a query");
-    let own = exec.session.transaction.is_none();
-    if own {
-        let options = exec.session.transaction_options.clone();
-        exec.session.transaction =
-            Some(exec.session.new_transaction(exec.is_distributed(), options));
-    }
-    let outcome = copy(exec, plan, statement).await;
-    if own && let Some(transaction) = exec.session.transaction.take() {
-        match &outcome {
-            Ok(_) => transaction.commit().await?,
-            Err(_) => transaction.rollback().await,
+    let sequence = plan.placer.sequence.as_ref().map(|sequence| &sequence.of);
+    let ok = match attempt(exec, plan, statement).await {
+        Err(error) if exec.is_used_id(&error, sequence, &plan.placer.schema) => {
+            attempt(exec, plan, statement).await?
         }
-    }
-    let ok = outcome?;
+        done => done?,
+    };
+    let warnings = std::mem::take(&mut exec.session.last.warnings);
     exec.reply_ok(ok);
+    exec.session.last.warnings = warnings;
     Ok(())
+}
+
+async fn attempt(
+    exec: &mut Exec<'_>,
+    plan: &InsertSelectPlan,
+    statement: &Statement<'_>,
+) -> Result<OkPacket, ExecError> {
+    let own = begin(exec);
+    let outcome = copy(exec, plan, statement).await;
+    end(exec, own, outcome).await
 }
 
 async fn copy(
@@ -60,16 +70,37 @@ async fn copy(
             "Column count doesn't match value count at row 1",
         ));
     }
+    if records.len() as u64 > exec.settings.temporary_rows_max {
+        return Err(sql(
+            sql_error::TEMP_TABLE_LIMIT,
+            "Temp table limit exceeded: the query of an INSERT gives too many rows; insert fewer at \
+             once, or raise temp_table_size_limit",
+        ));
+    }
+    begin_part(exec).await?;
+    let outcome = write_rows(exec, plan, statement, &columns, &records).await;
+    end_part(exec, outcome).await
+}
+
+async fn write_rows(
+    exec: &mut Exec<'_>,
+    plan: &InsertSelectPlan,
+    statement: &Statement<'_>,
+    columns: &[ColumnDefinition],
+    records: &[Record],
+) -> Result<OkPacket, ExecError> {
     let mut writer = Batches {
         plan,
         statement,
         open: BTreeMap::new(),
         ready: Vec::new(),
-        total: OkPacket::default(),
+        rows: Vec::new(),
+        total: Vec::new(),
+        warnings: Vec::new(),
     };
     let mut first_id = 0;
     let mut values = Vec::new();
-    for record in &records {
+    for (number, record) in records.iter().enumerate() {
         values.clear();
         values.extend(
             columns.iter().enumerate().map(|(at, column)| value_of(record.get(at), column)),
@@ -79,8 +110,9 @@ async fn copy(
             first_id = id.unwrap_or(0);
         }
         let text = row_text(plan, &values, id);
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
         for target in plan.placer.place(&values, id)? {
-            writer.add(exec, target, &text)?;
+            writer.add(exec, target, number, &text)?;
         }
         if writer.ready.len() >= BATCH_ROWS {
             writer.send(exec).await?;
@@ -88,13 +120,16 @@ async fn copy(
     }
     writer.close(exec)?;
     writer.send(exec).await?;
-    let mut ok = writer.total;
-    if let InsertHome::Everywhere { shards } = plan.placer.home {
-        ok.affected_rows /= u64::from(shards.max(1));
-    }
-    ok.last_insert_id = first_id;
-    ok.info = format!("Records: {}  Duplicates: 0  Warnings: {}", records.len(), ok.warnings)
-        .into_bytes();
+    let counted: Vec<Counted<'_>> =
+        writer.total.iter().map(|(ok, rows)| Counted { ok, rows: *rows }).collect();
+    let mut ok = insert_counts::total(&counted, plan.verb, plan.updates_on_duplicate);
+    let said = writer.total.iter().map(|(ok, _)| ok.last_insert_id).find(|id| *id != 0);
+    ok.last_insert_id = match (first_id, &plan.placer.sequence) {
+        (0, None) => said.unwrap_or(0),
+        (first_id, _) => first_id,
+    };
+    writer.warnings.truncate(WARNINGS_MAX);
+    exec.session.last.warnings = writer.warnings;
     Ok(ok)
 }
 
@@ -148,38 +183,49 @@ fn row_text(plan: &InsertSelectPlan, row: &[SqlValue], id: Option<u64>) -> Vec<u
 struct Batches<'a> {
     plan: &'a InsertSelectPlan,
     statement: &'a Statement<'a>,
-    open: BTreeMap<Target, (usize, Vec<u8>)>,
+    open: BTreeMap<Target, (Vec<u32>, Vec<u8>)>,
     ready: Vec<Job>,
-    total: OkPacket,
+    /// The numbers of each ready job's rows.
+    rows: Vec<Vec<u32>>,
+    /// What was said of each part that counts, and of how many rows.
+    total: Vec<(OkPacket, u64)>,
+    warnings: Vec<Warning>,
 }
 
 impl Batches<'_> {
-    fn add(&mut self, exec: &Exec<'_>, target: Target, row: &[u8]) -> Result<(), ExecError> {
+    fn add(
+        &mut self,
+        exec: &Exec<'_>,
+        target: Target,
+        number: u32,
+        row: &[u8],
+    ) -> Result<(), ExecError> {
         let (rows, text) = match self.open.entry(target) {
             std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
             std::collections::btree_map::Entry::Vacant(fresh) => {
                 let head =
                     exec.render(&self.plan.head, &self.plan.tables, target, self.statement)?;
-                fresh.insert((0, head))
+                fresh.insert((Vec::new(), head))
             }
         };
-        if *rows > 0 {
+        if !rows.is_empty() {
             text.push(b',');
         }
         text.extend_from_slice(row);
-        *rows += 1;
-        if *rows >= BATCH_ROWS || text.len() >= BATCH_BYTES {
+        rows.push(number);
+        if rows.len() >= BATCH_ROWS || text.len() >= BATCH_BYTES {
             self.end(exec, target)?;
         }
         Ok(())
     }
 
     fn end(&mut self, exec: &Exec<'_>, target: Target) -> Result<(), ExecError> {
-        let Some((_, mut text)) = self.open.remove(&target) else { return Ok(()) };
+        let Some((rows, mut text)) = self.open.remove(&target) else { return Ok(()) };
         text.extend(exec.render(&self.plan.tail, &self.plan.tables, target, self.statement)?);
         exec.session.touched.note(&self.plan.placer.schema, target.shard);
         let data_node = exec.data_node(&self.plan.placer.schema, target.shard)?;
         self.ready.push(Job { data_node, shard: target.shard, text });
+        self.rows.push(rows);
         Ok(())
     }
 
@@ -192,12 +238,22 @@ impl Batches<'_> {
 
     async fn send(&mut self, exec: &mut Exec<'_>) -> Result<(), ExecError> {
         let jobs = std::mem::take(&mut self.ready);
+        let rows = std::mem::take(&mut self.rows);
         if jobs.is_empty() {
             return Ok(());
         }
-        let ok = write::apply(exec, &jobs, Count::Sum, &self.plan.tables).await?;
-        self.total.affected_rows += ok.affected_rows;
-        self.total.warnings = self.total.warnings.saturating_add(ok.warnings);
+        let tables = &self.plan.tables;
+        let oks = write::apply_each(exec, &jobs, &[jobs.len()], tables, Some(&rows)).await?;
+        let everywhere = matches!(self.plan.placer.home, InsertHome::Everywhere { .. });
+        for ((ok, job), rows) in oks.into_iter().zip(&jobs).zip(&rows) {
+            // All copies do the same.
+            if !everywhere || job.shard == 0 {
+                self.total.push((ok, rows.len() as u64));
+            }
+        }
+        if self.warnings.len() < WARNINGS_MAX {
+            self.warnings.append(&mut exec.session.last.warnings);
+        }
         Ok(())
     }
 }

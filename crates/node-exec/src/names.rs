@@ -54,12 +54,19 @@ impl<'a> Names<'a> {
             return Some(self.tables.get(number).map_or("", |table| table.name.as_str()));
         }
         let named = |table: &PlanTable| {
-            let TablePlace::Sharded { suffixed: true } = table.place else { return false };
-            physical.len() > table.name.len()
-                && physical[..table.name.len()].eq_ignore_ascii_case(table.name.as_bytes())
-                && physical[table.name.len()..].strip_prefix(b"_").is_some_and(|digits| {
-                    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-                })
+            let base = table.physical_base().as_bytes();
+            if physical.len() < base.len() || !physical[..base.len()].eq_ignore_ascii_case(base) {
+                return false;
+            }
+            let rest = &physical[base.len()..];
+            match table.place {
+                TablePlace::Sharded { suffixed: true } => {
+                    rest.strip_prefix(b"_").is_some_and(|digits| {
+                        !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+                    })
+                }
+                _ => rest.is_empty() && table.physical_base.is_some(),
+            }
         };
         self.tables.iter().find(|table| named(table)).map(|table| table.name.as_str())
     }
@@ -118,6 +125,7 @@ mod tests {
         let tables = [PlanTable {
             schema: "shop".into(),
             name: "orders".into(),
+            physical_base: None,
             alias: "orders".into(),
             place: TablePlace::Sharded { suffixed: true },
         }];

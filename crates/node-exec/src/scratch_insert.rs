@@ -20,7 +20,7 @@ use crate::streams::Job;
 use crate::write;
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
-use sql_plan::insert::{InsertHome, as_id, asks_for_id};
+use sql_plan::insert::{InsertHome, SequenceUse, as_id, asks_for_id};
 use sql_plan::plan::RoutedPlan;
 use sql_plan::scratch_write::{InsertVerb, ScratchInsertPlan, ScratchRows, Written};
 use std::collections::{BTreeMap, HashSet};
@@ -35,6 +35,9 @@ const BATCH_BYTES: usize = 512 * 1024;
 
 /// New rows whose like are looked for in one query.
 const MEET_ROWS: usize = 100;
+
+/// A unique key has the value already.
+const DUPLICATE_KEY: u16 = 1062;
 
 type Values = Vec<SqlValue>;
 
@@ -53,12 +56,13 @@ pub async fn run(
     plan: &ScratchInsertPlan,
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
-    let own = begin(exec);
-    let client = exec.session.state.clone();
-    let outcome = insert(exec, plan, statement).await;
-    exec.session.state = client;
-    let outcome = outcome.map_err(|error| logical(error, Names::of(&plan.tables)));
-    let (answer, first_id) = end(exec, own, outcome).await?;
+    let sequence = plan.sequence.as_ref();
+    let (answer, first_id) = match attempt(exec, plan, statement).await {
+        Err(error) if exec.is_used_id(&error, sequence, &plan.schema) => {
+            attempt(exec, plan, statement).await?
+        }
+        done => done?,
+    };
     let kept = exec.session.last.insert_id;
     let own_id = exec.snapshot_last_id(&answer, first_id, statement);
     reply(exec, answer).await?;
@@ -66,7 +70,38 @@ pub async fn run(
     Ok(())
 }
 
+async fn attempt(
+    exec: &mut Exec<'_>,
+    plan: &ScratchInsertPlan,
+    statement: &Statement<'_>,
+) -> Result<(Answer, u64), ExecError> {
+    let own = begin(exec);
+    let client = exec.session.state.clone();
+    let outcome = insert(exec, plan, statement).await;
+    exec.session.state = client;
+    let outcome = outcome.map_err(|error| logical(error, Names::of(&plan.tables)));
+    end(exec, own, outcome).await
+}
+
 impl Exec<'_> {
+    /// After a duplicate key of a statement that may have taken ids from a block: whether the
+    /// statement should be tried once more with ids of a fresh block. A value that was given by hand
+    /// while another node had the block already can lie in it, but never in a fresh one.
+    pub(crate) fn is_used_id(
+        &self,
+        error: &ExecError,
+        sequence: Option<&SequenceUse>,
+        schema: &str,
+    ) -> bool {
+        match sequence {
+            Some(sequence) if error.server_number() == Some(DUPLICATE_KEY) => {
+                self.sequences.forget(schema, &sequence.table);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// What LAST_INSERT_ID() is after the statement, where it changes: a generated id, or what
     /// LAST_INSERT_ID(expr) said.
     fn snapshot_last_id(
@@ -357,6 +392,9 @@ async fn rows_met(
     made: &Made,
 ) -> Result<Originals, ExecError> {
     let written = &plan.written;
+    if plan.meets_all {
+        return all_rows(exec, bench, plan).await;
+    }
     let mut by_target: BTreeMap<Target, Vec<&Values>> = BTreeMap::new();
     for row in &made.rows {
         // Copies are alike, and locked where all sessions lock them.
@@ -391,6 +429,28 @@ async fn rows_met(
     // One row can be met by several new ones.
     let mut known = HashSet::new();
     originals.rows.retain(|(target, row)| known.insert((*target, row.payload().clone())));
+    Ok(originals)
+}
+
+/// All rows of the table, locked.
+async fn all_rows(
+    exec: &mut Exec<'_>,
+    bench: &mut Bench,
+    plan: &ScratchInsertPlan,
+) -> Result<Originals, ExecError> {
+    let table = &plan.tables[0];
+    let select = String::from_utf8_lossy(&plan.written.select_list()).into_owned();
+    let targets = plan.written.places();
+    let mut jobs = Vec::with_capacity(targets.len());
+    for target in &targets {
+        let (database, name) = (table.physical_database(*target), table.physical_name(*target));
+        let from = format!("{}.{}", quote(&database), quote(&name));
+        let text = format!("SELECT {select} FROM {from} FOR UPDATE").into_bytes();
+        let data_node = exec.data_node(&plan.schema, target.shard)?;
+        jobs.push(Job { data_node, shard: target.shard, text });
+    }
+    let mut originals = Originals::default();
+    bench.read_originals(exec, &jobs, &targets, &mut originals).await?;
     Ok(originals)
 }
 

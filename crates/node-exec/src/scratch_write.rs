@@ -98,6 +98,9 @@ async fn change(
     bench.close();
     exec.session.state = client;
     let (answer, differences) = made?;
+    for (number, written, difference) in &differences {
+        difference.move_sequence(exec, &plan.tables[*number].schema, written).await?;
+    }
     let parts: Vec<_> = differences
         .into_iter()
         .map(|(number, written, difference)| (plan.tables[number].clone(), written, difference))

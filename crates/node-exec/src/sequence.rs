@@ -197,6 +197,26 @@ impl Sequences {
         Ok(())
     }
 
+    /// Where the next block begins: above every value that was ever given.
+    pub async fn next_block(
+        &self,
+        backends: &Backends,
+        schema: &Schema,
+        table: &str,
+    ) -> Result<u64, ExecError> {
+        let key = key(&schema.name, table);
+        let (node, place) = place(backends, schema)?;
+        let ask = format!("SELECT next FROM {place} WHERE name = {}", quoted(&key.1));
+        let mut lease = node.own_lease().await?;
+        let found = match lease.query(ask.as_bytes()).await {
+            Ok(found) => found.into_rows(),
+            Err(error) if error.server().is_some_and(|server| server.number == 1146) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let next = found.first().and_then(|row| row.text(0)).and_then(|next| next.parse().ok());
+        Ok(next.unwrap_or(1))
+    }
+
     /// A table's sequence goes on under another name.
     pub async fn rename(
         &self,

@@ -22,6 +22,9 @@ use std::rc::Rc;
 /// The savepoint of one statement.
 const SAVEPOINT: &str = "`_ddm_statement`";
 
+/// `Field 'a' doesn't have a default value`
+const NO_DEFAULT: u16 = 1364;
+
 /// Asks for the warnings of the statement before.
 const SHOW_WARNINGS: &[u8] = b"SHOW WARNINGS";
 
@@ -188,6 +191,8 @@ async fn run_parts(
         return Err(with_statement_rows(logical(error, names), &row));
     }
     warned.sort_by_key(|(number, _)| *number);
+    all.sort_by_key(|(number, _)| *number);
+    say_once(&mut warned, &mut all);
     for (number, warnings) in warned {
         let room = WARNINGS_MAX.saturating_sub(exec.session.last.warnings.len());
         exec.session.last.warnings.extend(warnings.into_iter().take(room).map(|mut warning| {
@@ -195,8 +200,26 @@ async fn run_parts(
             warning
         }));
     }
-    all.sort_by_key(|(number, _)| *number);
     Ok(all.into_iter().map(|(_, ok)| ok).collect())
+}
+
+/// A column without a default is told once for a statement, not for each of its parts.
+fn say_once(warned: &mut [(usize, Vec<Warning>)], all: &mut [(usize, OkPacket)]) {
+    let mut said: Vec<Vec<u8>> = Vec::new();
+    for (number, warnings) in warned {
+        let before = warnings.len();
+        warnings.retain(|warning| {
+            let first = warning.code != NO_DEFAULT || !said.contains(&warning.message);
+            if first && warning.code == NO_DEFAULT {
+                said.push(warning.message.clone());
+            }
+            first
+        });
+        let less = u16::try_from(before - warnings.len()).unwrap_or(u16::MAX);
+        if let Ok(at) = all.binary_search_by_key(number, |(number, _)| *number) {
+            all[at].1.warnings = all[at].1.warnings.saturating_sub(less);
+        }
+    }
 }
 
 /// The statement's number of a part's row.

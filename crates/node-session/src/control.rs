@@ -101,7 +101,7 @@ impl Core {
             }
             Statement::Account(account) => self.run_account(account, source).await?,
             Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
-            Statement::Maintain(_) => return Err(not_supported("table maintenance")),
+            Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,
             Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
             Statement::Other(_) => return Err(not_supported("this kind of statement")),
             other if Self::is_session_statement(other) => {
@@ -248,7 +248,10 @@ impl Core {
         let parsed = crate::query::parse_source(of_inner, 0)?;
         let planned = plan_parsed(self, &parsed, of_inner)?;
         let values = crate::query::values_of(of_inner);
-        let lines = planned.explain(&values)?;
+        let lines = match explain.analyze {
+            true => self.analyze(&planned, of_inner).await?,
+            false => planned.explain(&values)?,
+        };
         let rows: Vec<crate::show::Row> =
             lines.into_iter().map(|line| vec![Some(line.into_bytes())]).collect();
         let mut exec = self.exec();

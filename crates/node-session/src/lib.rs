@@ -3,15 +3,18 @@
 //! itself but through node-exec.
 
 mod accounts;
+mod analyze;
 mod catalogue;
 mod catalogue_own;
 mod catalogue_rows;
 mod control;
 mod create_from;
+mod frozen;
 pub mod handshake;
 mod kill;
 mod like;
 mod limits;
+mod maintain;
 pub mod permission;
 pub mod plan_cache;
 pub mod prepared;

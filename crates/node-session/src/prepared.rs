@@ -20,6 +20,9 @@ use sql_syntax::{TokenBuf, TokenKind, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
+/// What is known of a statement's parameters, and its columns.
+type Described = (Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>);
+
 fn unknown(id: u32) -> ExecError {
     sql(
         sql_error::UNKNOWN_PREPARED_STATEMENT,
@@ -75,7 +78,8 @@ impl Core {
             input: None,
         };
         if let Some((params, columns)) = self.describe_with_sequences(source).await? {
-            return self.keep_prepared((text, written), tokens, None, params, &columns);
+            let described = (params, columns);
+            return self.keep_prepared((text, written), tokens, None, described);
         }
         let parsed = parse_source(source, 0)?;
         let param_tokens = params_of(&tokens);
@@ -92,7 +96,7 @@ impl Core {
             }
             None => (None, Vec::new()),
         };
-        self.keep_prepared((text, written), tokens, planned, params, &columns)
+        self.keep_prepared((text, written), tokens, planned, (params, columns))
     }
 
     fn keep_prepared(
@@ -100,8 +104,7 @@ impl Core {
         (text, written): (&[u8], Option<&[u8]>),
         tokens: TokenBuf,
         planned: Option<Rc<Planned>>,
-        params: Option<Vec<ColumnDefinition>>,
-        columns: &[ColumnDefinition],
+        (params, columns): Described,
     ) -> Result<(), ExecError> {
         let param_tokens = params_of(&tokens);
         let count = param_tokens.len();
@@ -116,7 +119,7 @@ impl Core {
                 "Can't create more than max_prepared_stmt_count statements",
             )));
         };
-        self.reply_prepared(statement_id, count, params, columns);
+        self.reply_prepared(statement_id, count, params, &columns);
         Ok(())
     }
 
@@ -209,7 +212,20 @@ impl Core {
         let started = self.handle.begin(&prepared.text);
         self.statement_begins(started, 0);
         self.form.binary = true;
-        let result = self.execute_taken(&mut prepared, execute).await;
+        let (version, mark) = (self.snapshot.version, self.out.mark());
+        let mut result = self.execute_taken(&mut prepared, execute).await;
+        if let Err(error) = result {
+            result = match self.outdated(error, version) {
+                None if self.out.take_back(mark) => {
+                    self.execute_taken(&mut prepared, execute).await
+                }
+                None => Err(sql(
+                    sql_error::UNKNOWN_ERROR,
+                    "a table's placement changed during the answer",
+                )),
+                Some(error) => Err(error),
+            };
+        }
         self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
         prepared.long.clear();
         self.statements.put_back(id, prepared);
@@ -241,6 +257,11 @@ impl Core {
                 format!("this node does not serve now: {reason}"),
             ));
         }
+        if let Some((version, planned)) = &prepared.planned
+            && (*version != self.snapshot.version || planned.frozen)
+        {
+            self.wait_while_frozen(&planned.access.clone()).await?;
+        }
         self.plan_again(prepared)?;
         let source = Source {
             text: &prepared.text,
@@ -267,8 +288,8 @@ impl Core {
 
     /// A plan holds for one version of the definitions.
     fn plan_again(&mut self, prepared: &mut Prepared) -> Result<(), ExecError> {
-        let Some((version, _)) = prepared.planned else { return Ok(()) };
-        if version == self.snapshot.version {
+        let Some((version, planned)) = &prepared.planned else { return Ok(()) };
+        if *version == self.snapshot.version && !planned.frozen {
             return Ok(());
         }
         if let Some(written) = &prepared.written {

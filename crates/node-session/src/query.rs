@@ -70,7 +70,7 @@ async fn run_statements(
         let source =
             Source { text, tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
         core.statement_begins(started, from);
-        let result = run_one(core, source, from).await;
+        let result = run_once_or_again(core, source, from).await;
         started = core.statement_ends(source.text, source.tokens, result.is_err());
         result?;
         let Some(next) = rest else { return Ok(()) };
@@ -78,6 +78,21 @@ async fn run_statements(
         from = next;
         mode = core.lex;
         core.follow_snapshot();
+    }
+}
+
+/// Runs one statement of a text, and once more when its tables' placement changed under it.
+async fn run_once_or_again(
+    core: &mut Core,
+    source: Source<'_>,
+    from: u32,
+) -> Result<(), ExecError> {
+    let (version, mark) = (core.snapshot.version, core.out.mark());
+    let Err(error) = run_one(core, source, from).await else { return Ok(()) };
+    match core.outdated(error, version) {
+        None if core.out.take_back(mark) => run_one(core, source, from).await,
+        None => Err(sql(sql_error::UNKNOWN_ERROR, "a table's placement changed during the answer")),
+        Some(error) => Err(error),
     }
 }
 
@@ -149,6 +164,9 @@ async fn plan_or_run(
     if core.run_session_statement(&parsed, source).await? {
         return Ok(None);
     }
+    let schema = core.exec.identity.schema.as_deref();
+    let access = sql_plan::access(&parsed.stmt, source.text, schema);
+    core.wait_while_frozen(&access).await?;
     let planned = plan_parsed(core, &parsed, source)?;
     if let Plan::Session = planned.plan {
         core.run_catalogue_query(&parsed, source).await?;

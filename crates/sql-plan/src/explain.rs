@@ -25,6 +25,7 @@ impl Planned {
             Plan::Load(plan) => lines.push(format!("Load({})", plan.schema)),
             Plan::ScratchInsert(plan) => scratch_insert(plan, values, &mut lines)?,
             Plan::Ddl(plan) => ddl(plan, values, &mut lines),
+            Plan::Placement(plan) => lines.push(plan.explain()),
             Plan::Session => lines.push("Session()"),
         }
         Ok(lines.lines)

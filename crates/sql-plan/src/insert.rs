@@ -12,6 +12,7 @@ pub use split::{as_id, asks_for_id};
 
 use crate::plan::{PlanTable, RoutedPlan};
 use crate::route::Router;
+use crate::scratch_write::InsertVerb;
 use crate::template::{Template, TokenRange};
 use crate::value::ValueRef;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct InsertPlan {
     pub sequence: Option<SequenceUse>,
     /// Head, row and tail edits, by token; rendered by [`InsertPlan::render`].
     pub text: Template,
+    /// What it does with rows that are there already.
+    pub verb: InsertVerb,
     /// New values that ON DUPLICATE KEY UPDATE gives to key columns are the inserted ones
     /// (`k = VALUES(k)`), which is allowed; for EXPLAIN.
     pub updates_on_duplicate: bool,
@@ -121,6 +124,10 @@ pub struct InsertSelectPlan {
     pub head: Template,
     /// ` ON DUPLICATE KEY UPDATE …`, or nothing.
     pub tail: Template,
+    /// What it does with rows that are there already.
+    pub verb: InsertVerb,
+    /// There is an ON DUPLICATE KEY UPDATE.
+    pub updates_on_duplicate: bool,
 }
 
 /// Places rows that are known as values.

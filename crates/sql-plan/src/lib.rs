@@ -6,7 +6,7 @@ mod access;
 mod bind;
 pub mod catalogue;
 mod colocate;
-mod ddl;
+pub mod ddl;
 mod explain;
 mod expr;
 mod hint;
@@ -31,4 +31,4 @@ mod write;
 
 pub use access::access;
 pub use plan::{Action, Place, Plan, Planned};
-pub use planner::{PlanContext, plan};
+pub use planner::{PlanContext, is_frozen, plan};

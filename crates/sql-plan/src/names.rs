@@ -16,6 +16,13 @@ pub(crate) enum NameMode {
     TargetAliased,
     /// Physical tables where no alias may stand (single-table DELETE, INSERT): qualifiers change.
     TargetPlain,
+    /// Physical tables without aliases in this block, where all that names them is fully qualified:
+    /// a server reads the targets of a multi-table DELETE without a schema only when some schema is
+    /// chosen, and one with an alias has none. Other blocks are as in `TargetAliased`.
+    TargetUnaliased {
+        /// The DELETE's own block.
+        block: usize,
+    },
     /// Temporary tables of a scratch plan.
     Temporary,
     /// The same; the reference of this number stands where no alias may be.
@@ -24,8 +31,11 @@ pub(crate) enum NameMode {
 
 impl NameMode {
     /// The mode for one reference.
-    fn of(self, reference: usize) -> NameMode {
+    fn of(self, bound: &Bound<'_>, reference: usize) -> NameMode {
         match self {
+            NameMode::TargetUnaliased { block } if bound.refs[reference].block != block => {
+                NameMode::TargetAliased
+            }
             NameMode::TemporaryPlain(plain) if plain != reference => NameMode::Temporary,
             mode => mode,
         }
@@ -41,6 +51,7 @@ enum Qualifier {
     DropSchema,
     Schema,
     SchemaAndTable,
+    Full,
     Temporary,
 }
 
@@ -48,14 +59,14 @@ enum Qualifier {
 pub(crate) fn name_edits(bound: &Bound<'_>, mode: NameMode) -> Vec<Edit> {
     let mut edits = Vec::new();
     for (index, reference) in bound.refs.iter().enumerate() {
-        edits.extend(table_edits(bound, number(index), reference, mode.of(index)));
+        edits.extend(table_edits(bound, number(index), reference, mode.of(bound, index)));
     }
     for qualified in &bound.qualified {
         let reference = &bound.refs[qualified.reference];
         let index = number(qualified.reference);
         let table = TokenRange { first: qualified.table_token, last: qualified.table_token };
         let schema = qualified.schema_token;
-        match (qualifier(reference, mode.of(qualified.reference)), schema) {
+        match (qualifier(reference, mode.of(bound, qualified.reference)), schema) {
             (Qualifier::Keep, _) | (Qualifier::DropSchema | Qualifier::Schema, None) => {}
             (Qualifier::DropSchema, Some(schema)) => {
                 let at = TokenRange { first: schema, last: qualified.table_token - 1 };
@@ -68,6 +79,10 @@ pub(crate) fn name_edits(bound: &Bound<'_>, mode: NameMode) -> Vec<Edit> {
             (Qualifier::Temporary, schema) => {
                 let at = TokenRange { first: schema.unwrap_or(table.first), last: table.last };
                 edits.push(Edit::replace(at, vec![Piece::Temporary(index)]));
+            }
+            (Qualifier::Full, schema) => {
+                let at = TokenRange { first: schema.unwrap_or(table.first), last: table.last };
+                edits.push(Edit::replace(at, vec![Piece::Table(index)]));
             }
             (Qualifier::SchemaAndTable, None) => {
                 edits.push(Edit::replace(table, vec![Piece::TableName(index)]));
@@ -88,10 +103,14 @@ pub(crate) fn name_edits(bound: &Bound<'_>, mode: NameMode) -> Vec<Edit> {
 }
 
 fn qualifier(reference: &Reference<'_>, mode: NameMode) -> Qualifier {
+    if let NameMode::TargetUnaliased { .. } = mode {
+        return Qualifier::Full;
+    }
     if reference.has_alias {
         return Qualifier::Keep;
     }
     match mode {
+        NameMode::TargetUnaliased { .. } => Qualifier::Full,
         NameMode::Temporary | NameMode::TargetAliased => Qualifier::DropSchema,
         NameMode::TemporaryPlain(_) => Qualifier::Temporary,
         NameMode::Target if reference.is_suffixed() => Qualifier::DropSchema,
@@ -108,13 +127,24 @@ fn table_edits(
 ) -> Vec<Edit> {
     let name = bound.range(reference.name.span);
     let partitions_end = end_of_name(bound, reference, name);
+    if let NameMode::TargetUnaliased { .. } = mode {
+        let mut edits = vec![Edit::replace(name, vec![Piece::Table(index)])];
+        let alias = reference.table_ref.and_then(|table| table.alias);
+        if let Some(alias) = alias.filter(|alias| alias.tok > partitions_end) {
+            let at = TokenRange { first: partitions_end + 1, last: alias.tok };
+            edits.push(Edit::replace(at, Vec::new()));
+        }
+        return edits;
+    }
     // `TABLE t` and the table of an INSERT have no place for an alias.
     let adds_alias = !reference.has_alias
         && reference.table_ref.is_some()
         && match mode {
             NameMode::Temporary | NameMode::TargetAliased => true,
             NameMode::Target => reference.is_suffixed(),
-            NameMode::TargetPlain | NameMode::TemporaryPlain(_) => false,
+            NameMode::TargetPlain
+            | NameMode::TargetUnaliased { .. }
+            | NameMode::TemporaryPlain(_) => false,
         };
     let mut alias = Vec::new();
     if adds_alias {
@@ -159,8 +189,17 @@ fn end_of_name(bound: &Bound<'_>, reference: &Reference<'_>, name: TokenRange) -
 /// statement to statement of one digest.
 pub(crate) fn keep_column_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> bool {
     let Some(select) = first_select(query) else { return true };
+    keep_item_names(bound, &select.items, edits)
+}
+
+/// The same for the items of a select list, or of RETURNING.
+pub(crate) fn keep_item_names(
+    bound: &Bound<'_>,
+    items: &[SelectItem],
+    edits: &mut Vec<Edit>,
+) -> bool {
     let mut same_for_all = true;
-    for item in &select.items {
+    for item in items {
         let SelectItem::Expr { expr, alias: None, span } = item else { continue };
         if expr.as_column().is_some() {
             continue;

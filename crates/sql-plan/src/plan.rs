@@ -3,6 +3,7 @@
 //! digest; [`RoutedPlan::decide`] and [`crate::insert::InsertPlan`] take the values of one
 //! execution and say what to do.
 
+use crate::ddl::placement::PlacementPlan;
 use crate::insert::{InsertPlan, InsertSelectPlan};
 use crate::load::LoadPlan;
 use crate::merge::Merge;
@@ -36,6 +37,8 @@ pub struct Planned {
     pub uses: Uses,
     /// Which servers of a data node it may read.
     pub reads: Reads,
+    /// A table of it is frozen: the plan is for a transaction that goes on, and for this once.
+    pub frozen: bool,
 }
 
 /// A table that the statement touches, with what it does there.
@@ -78,6 +81,8 @@ pub enum Plan {
     ScratchInsert(Box<ScratchInsertPlan>),
     /// A change of definitions.
     Ddl(Box<DdlPlan>),
+    /// A change of where a table's rows are.
+    Placement(Box<PlacementPlan>),
     /// Not about tables' rows: the session runs it from the syntax tree (SHOW, SET, USE, BEGIN …,
     /// and queries on information_schema).
     Session,
@@ -181,6 +186,8 @@ pub struct PlanTable {
     pub schema: String,
     /// The logical table, as created.
     pub name: String,
+    /// What its physical tables are called, where that is not the table's name.
+    pub physical_base: Option<String>,
     /// The name that the statement knows it by: its alias, or the table's name as written.
     pub alias: String,
     /// How a target becomes a physical table.
@@ -225,10 +232,16 @@ impl PlanTable {
 
     /// The physical table's name at a target.
     pub fn physical_name(&self, target: Target) -> String {
+        let base = self.physical_base();
         match self.place {
-            TablePlace::Sharded { suffixed: true } => format!("{}_{}", self.name, target.suffix),
-            _ => self.name.clone(),
+            TablePlace::Sharded { suffixed: true } => format!("{base}_{}", target.suffix),
+            _ => base.to_owned(),
         }
+    }
+
+    /// What its physical tables are called, before their numbers.
+    pub fn physical_base(&self) -> &str {
+        self.physical_base.as_deref().unwrap_or(&self.name)
     }
 }
 
@@ -488,6 +501,8 @@ pub struct DdlPlan {
     /// A column that becomes AUTO_INCREMENT: rows without a value get one, each another, and the
     /// sequence begins above all.
     pub numbered: Option<String>,
+    /// What is cleared away once the change is known everywhere; it matters to nobody.
+    pub afterwards: Vec<DdlStatement>,
     /// What is changed after this, as a change of its own.
     pub then: Option<Box<DdlPlan>>,
     /// The error with which the statement ends although it changed something.

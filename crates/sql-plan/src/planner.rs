@@ -110,15 +110,25 @@ pub fn plan(
     };
     let reads = crate::reads::of(&made, tokens, text);
     let (made, hinted) = crate::hint::apply(&subject, made)?;
+    let access = [access::access(&parsed.stmt, text, context.current_schema), hinted].concat();
+    let frozen = access.iter().any(|access| is_frozen(snapshot, access));
     Ok(Planned {
         reads,
         plan: made.plan,
-        cacheable: made.cacheable,
-        access: [access::access(&parsed.stmt, text, context.current_schema), hinted].concat(),
+        cacheable: made.cacheable && !frozen,
+        access,
+        frozen,
         read_only: made.read_only,
         locking: made.locking,
         uses: made.uses,
     })
+}
+
+/// Whether statements on a table wait for a later definition ([`topology::model::Table::frozen`]).
+pub fn is_frozen(snapshot: &Snapshot, access: &crate::plan::Access) -> bool {
+    let schema = snapshot.schema(&access.schema);
+    let table = schema.zip(access.table.as_ref()).and_then(|(schema, name)| schema.table(name));
+    table.is_some_and(|table| table.frozen)
 }
 
 /// The error of something that is not supported.

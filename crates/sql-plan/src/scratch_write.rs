@@ -6,12 +6,13 @@
 use crate::bind::{Bound, Reference, What};
 use crate::insert::{InsertHome, SequenceUse};
 use crate::keys::route_of_reference;
-use crate::names::{NameMode, name_edits, number};
+use crate::names::{NameMode, keep_item_names, name_edits, number};
 use crate::plan::{LoadSource, PlanTable, RoutedPlan, TablePlace};
 use crate::query::places::plan_table;
 use crate::route::{Condition, Route};
 use crate::scratch::{definition, is_about, needed_columns, partition_tokens};
 use crate::template::{Piece, Template, TokenRange, push_quoted, quoted};
+use sql_syntax::ast::SelectItem;
 use std::sync::Arc;
 use topology::algorithm::{SqlValue, Target};
 use topology::model::{Column, Placement};
@@ -62,6 +63,8 @@ pub struct Written {
     pub unique_keys: Vec<Vec<usize>>,
     /// Where its rows belong.
     pub home: InsertHome,
+    /// The sequence of its ids, with the place of the column.
+    pub sequence: Option<(String, usize)>,
 }
 
 /// INSERT or REPLACE by way of temporary tables: a server makes the rows, then they are placed.
@@ -83,6 +86,8 @@ pub struct ScratchInsertPlan {
     /// The rows and those that they meet are brought together; else the rows go to their shards
     /// with `pushed_tail` behind them.
     pub meets_rows: bool,
+    /// The rows that are met may meet any other: all of the table's are brought.
+    pub meets_all: bool,
     /// ON DUPLICATE KEY UPDATE for the shards.
     pub pushed_tail: Template,
     /// There is an ON DUPLICATE KEY UPDATE.
@@ -149,12 +154,17 @@ impl Written {
             }
             (None, _) => InsertHome::Shard { shard: 0 },
         };
+        let column = table.sequence_column.as_deref().filter(|_| !reference.is_single());
+        let sequence = column
+            .and_then(|column| table.column(column))
+            .map(|(place, _)| (table.name.clone(), place));
         let primary = std::iter::once(&table.primary_key).filter(|key| !key.is_empty());
         Written {
             columns: table.columns.clone(),
             primary_key: places(&table.primary_key),
             unique_keys: primary.chain(&table.unique_keys).map(|key| places(key)).collect(),
             home,
+            sequence,
         }
     }
 
@@ -207,6 +217,14 @@ impl Written {
         Ok(vec![router.place(&keys)?])
     }
 
+    /// All places of its rows; of copies the first.
+    pub fn places(&self) -> Vec<Target> {
+        match &self.home {
+            InsertHome::Sharded(router) => router.rule.all_targets(router.shards),
+            _ => vec![Target { shard: 0, suffix: 0 }],
+        }
+    }
+
     /// The places of the sharding keys' columns.
     pub fn key_columns(&self) -> impl Iterator<Item = Option<usize>> + '_ {
         let keys = match &self.home {
@@ -241,6 +259,8 @@ pub(crate) struct Wish<'w> {
     pub reason: &'static str,
     /// How tables are named in the text.
     pub mode: NameMode,
+    /// RETURNING.
+    pub returning: &'w [SelectItem],
 }
 
 /// The plan of an UPDATE or DELETE.
@@ -272,10 +292,12 @@ pub(crate) fn scratch_write(
         })
         .collect();
     let schema = wish.written.first().map(|index| bound.refs[*index].schema.name.clone());
+    let mut edits = name_edits(bound, wish.mode);
+    keep_item_names(bound, wish.returning, &mut edits);
     ScratchWritePlan {
         tables: bound.refs.iter().map(own_place).collect(),
         loads,
-        text: Template::edited(subject.whole(), name_edits(bound, wish.mode)),
+        text: Template::edited(subject.whole(), edits),
         reason: wish.reason,
         schema: schema.unwrap_or_default(),
     }

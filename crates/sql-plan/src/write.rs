@@ -9,7 +9,7 @@ use crate::colocate;
 use crate::expr::value_of;
 use crate::keys::{key_columns, route_of_reference, route_of_unit};
 use crate::merge::Merge;
-use crate::names::{NameMode, name_edits};
+use crate::names::{NameMode, keep_item_names, name_edits};
 use crate::plan::{Home, Many, Plan, RoutedPlan, RowKind, Scatter};
 use crate::planner::{Made, Subject, refused};
 use crate::query::check_keys_given;
@@ -17,8 +17,10 @@ use crate::query::places::{Found, Places};
 use crate::route::{Condition, Route};
 use crate::scratch_write::{Wish, scratch_write};
 use crate::template::{Edit, Template, TokenRange};
-use base::sql_error::SqlError;
-use sql_syntax::ast::{Assignment, Delete, Expr, ExprKind, Limit, OrderItem, TableExpr, Update};
+use base::sql_error::{SqlError, UNKNOWN_TABLE_IN_CLAUSE};
+use sql_syntax::ast::{
+    Assignment, Delete, Expr, ExprKind, Limit, OrderItem, SelectItem, TableExpr, TableName, Update,
+};
 
 /// What UPDATE and DELETE have in common.
 struct Change<'s> {
@@ -29,7 +31,7 @@ struct Change<'s> {
     exprs: Vec<&'s Expr>,
     order_by: &'s [OrderItem],
     limit: Option<&'s Limit>,
-    returning: bool,
+    returning: &'s [SelectItem],
     /// IGNORE where keys change: rows that are not chosen count too.
     meets_rows: bool,
     /// How tables are named where the statement runs over temporary tables.
@@ -40,7 +42,8 @@ impl Change<'_> {
     /// The order decides what becomes of the rows.
     fn order_matters(&self, bound: &Bound<'_>) -> bool {
         self.limit.is_some()
-            || (!self.order_by.is_empty() && (self.returning || bound.facts.assigns_variables))
+            || (!self.order_by.is_empty()
+                && (!self.returning.is_empty() || bound.facts.assigns_variables))
     }
 }
 
@@ -65,7 +68,7 @@ pub(crate) fn plan_update(subject: &Subject<'_>, update: &Update) -> Result<Made
         exprs: update.assignments.iter().map(|assignment| &assignment.value).collect(),
         order_by: &update.order_by,
         limit: update.limit.as_ref(),
-        returning: false,
+        returning: &[],
         meets_rows: update.ignore && changes_keys(&bound, block, &update.assignments),
         temporary: NameMode::Temporary,
         written,
@@ -86,8 +89,10 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
         binder.qualifier(target.schema, target.name, block);
     }
     walk_tail(&mut binder, block, &delete.order_by, delete.limit.as_ref())?;
+    binder.items(&delete.returning, block)?;
     let bound = binder.finish();
     let single = delete.single_table();
+    check_targets(&bound, block, delete)?;
     let written: Vec<usize> = match single {
         Some(_) => bound.refs_of(block).collect(),
         None => delete
@@ -110,12 +115,30 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
         exprs: Vec::new(),
         order_by: &delete.order_by,
         limit: delete.limit.as_ref(),
-        returning: delete.returning_span.is_some(),
+        returning: &delete.returning,
         meets_rows: false,
         temporary,
     };
-    let mode = if single.is_some() { NameMode::TargetPlain } else { NameMode::TargetAliased };
+    let mode = match single {
+        Some(_) => NameMode::TargetPlain,
+        None => NameMode::TargetUnaliased { block },
+    };
     finish(subject, &bound, block, &change, None, mode)
+}
+
+/// Each target of a DELETE is one of its tables.
+fn check_targets(bound: &Bound<'_>, block: usize, delete: &Delete) -> Result<(), SqlError> {
+    let is_known = |target: &TableName| {
+        bound.refs_of(block).any(|index| bound.is_named(index, target.schema, target.name))
+    };
+    match delete.targets.iter().find(|target| !is_known(target)) {
+        None => Ok(()),
+        Some(target) => {
+            let name = String::from_utf8_lossy(&target.name.name(bound.src)).into_owned();
+            let text = format!("Unknown table '{name}' in MULTI DELETE");
+            Err(SqlError::new(UNKNOWN_TABLE_IN_CLAUSE, text))
+        }
+    }
 }
 
 fn walk_tail<'s>(
@@ -206,7 +229,8 @@ fn finish(
         return Err(refused("tables of system schemas cannot be changed"));
     }
     let places = Places::of(bound);
-    let edits = name_edits(bound, mode);
+    let mut edits = name_edits(bound, mode);
+    keep_item_names(bound, change.returning, &mut edits);
     let apart = |reason| -> Result<(Home, Many), SqlError> {
         check_keys_given(subject, &routes_of(bound))?;
         Ok((Home::Apart, many_scratch(subject, bound, block, change, reason)))
@@ -216,7 +240,9 @@ fn finish(
         .written
         .iter()
         .any(|index| !bound.refs[*index].is_sharded() && !bound.refs[*index].is_single());
-    let (home, many) = if broadcast {
+    let (home, many) = if matches!(mode, NameMode::TargetUnaliased { .. }) && names_twice(bound) {
+        apart("a DELETE from several tables names one of them twice")?
+    } else if broadcast {
         match everywhere(bound, block, change) {
             Ok(home) => (home, one_place()),
             Err(reason) => apart(reason)?,
@@ -251,7 +277,18 @@ fn finish(
         counts_found: false,
         kind: RowKind::Write,
     };
-    Ok(Made::write(Plan::Routed(Box::new(plan)), true, bound.facts.uses))
+    // The names of RETURNING's columns can hold literals.
+    let cacheable = change.returning.is_empty();
+    Ok(Made::write(Plan::Routed(Box::new(plan)), cacheable, bound.facts.uses))
+}
+
+/// Whether a table is referred to more than once.
+fn names_twice(bound: &Bound<'_>) -> bool {
+    bound.refs.iter().enumerate().any(|(at, one)| {
+        bound.refs[..at]
+            .iter()
+            .any(|other| other.schema.name == one.schema.name && other.table.name == one.table.name)
+    })
 }
 
 fn routes_of(bound: &Bound<'_>) -> Vec<Route> {
@@ -271,6 +308,7 @@ fn many_scratch(
         cut: cut(bound, block, change),
         reason,
         mode: change.temporary,
+        returning: change.returning,
     };
     Many::ScratchWrite(Box::new(scratch_write(subject, bound, &wish)))
 }
@@ -325,7 +363,7 @@ fn everywhere(
     if change.limit.is_some() {
         return Err("LIMIT could pick different rows of a broadcast table's copies");
     }
-    if change.returning {
+    if !change.returning.is_empty() {
         return Err("RETURNING of a broadcast table");
     }
     Ok(Home::Everywhere { schema: first.schema.name.clone(), shards: first.schema.shard_count() })
@@ -379,7 +417,7 @@ fn sharded(
     if change.order_matters(bound) {
         return (vec![route], Err("ORDER BY or LIMIT over several shards"));
     }
-    if change.returning {
+    if !change.returning.is_empty() {
         return (vec![route], Err("RETURNING over several shards"));
     }
     let text = Template::edited(subject.whole(), edits.to_vec());

@@ -132,6 +132,7 @@ fn go(text: &str, snapshot: &Snapshot) -> bool {
         | Plan::ScratchInsert(_)
         | Plan::Load(_)
         | Plan::Ddl(_)
+        | Plan::Placement(_)
         | Plan::Session => {}
     }
     true

@@ -149,6 +149,14 @@ pub struct Table {
     /// What it shows, when it is a view.
     #[serde(default)]
     pub view: Option<View>,
+    /// What its physical tables are called, before their numbers; `None`: like the table. A table
+    /// whose placement was changed has new physical tables beside those that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub physical_base: Option<String>,
+    /// Statements that begin now wait for a later definition: rows are about to be served from
+    /// elsewhere. Transactions that use the table already go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
 }
 
 /// A view. It has a physical counterpart in the schema's first shard, which tells its columns; where
@@ -358,11 +366,15 @@ impl Table {
     /// The name of its physical table number `suffix` inside a shard. Only tables with a table rule
     /// have suffixes.
     pub fn physical_name(&self, suffix: u32) -> String {
+        let base = self.physical_base();
         match &self.placement {
-            Placement::Sharded(ShardingRule { table: Some(_), .. }) => {
-                format!("{}_{suffix}", self.name)
-            }
-            _ => self.name.clone(),
+            Placement::Sharded(ShardingRule { table: Some(_), .. }) => format!("{base}_{suffix}"),
+            _ => base.to_owned(),
         }
+    }
+
+    /// What its physical tables are called, before their numbers.
+    pub fn physical_base(&self) -> &str {
+        self.physical_base.as_deref().unwrap_or(&self.name)
     }
 }

@@ -122,6 +122,19 @@ pub enum Ask {
         /// How.
         change: AccountAsk,
     },
+    /// Statements on the tables of a [`TableChange::Move`] wait from now on, or go on. Answered when
+    /// every live node knows.
+    DdlFreeze {
+        /// From [`Answer::DdlBegun`].
+        ddl_id: String,
+        /// Whether they wait.
+        frozen: bool,
+    },
+    /// What a committed [`TableChange::Move`] left behind is gone; forget it.
+    DdlEnd {
+        /// From [`Answer::DdlBegun`].
+        ddl_id: String,
+    },
     /// Nothing was changed, or everything was undone; forget it.
     DdlAbort {
         /// From [`Answer::DdlBegun`].
@@ -211,6 +224,14 @@ pub enum TableChange {
     Drop {
         /// Its name.
         name: String,
+    },
+    /// The rows are copied to other physical tables, which then serve. Until
+    /// [`Ask::DdlEnd`] both definitions may have physical tables.
+    Move {
+        /// The definition before.
+        from: Table,
+        /// The definition after, with a `physical_base` of its own.
+        table: Table,
     },
 }
 

@@ -121,6 +121,8 @@ mod tests {
             sequence_column: Some("id".into()),
             definition_version: 1,
             view: None,
+            physical_base: None,
+            frozen: false,
         };
         let tables = [
             table("T", Placement::Sharded(rule)),

@@ -336,6 +336,8 @@ pub(crate) mod tests {
                 sequence_column: None,
                 definition_version: 1,
                 view: None,
+                physical_base: None,
+                frozen: false,
             },
             create: Some(format!("CREATE TABLE `{name}` (`id` bigint(20) NOT NULL)")),
             next_value: None,

@@ -47,6 +47,8 @@ pub fn table(name: &str) -> Table {
         sequence_column: None,
         definition_version: 1,
         view: None,
+        physical_base: None,
+        frozen: false,
     }
 }
 

@@ -84,10 +84,13 @@ impl Bench {
     /// A connection to the data node of the schema's first shard, apart from the transaction's.
     pub async fn open(exec: &mut Exec<'_>, schema: &str) -> Result<Bench, ExecError> {
         let node = exec.backends.node(&exec.data_node(schema, 0)?)?;
-        let client = exec.session.state.clone();
-        let store = Arc::new(store_state(&client));
+        // Some database must be chosen for the targets of a multi-table DELETE to be found.
+        let database = physical_database(schema, 0);
+        let chosen = |state: SessionState| Arc::new(state.with_database(Some(database.clone())));
+        let client = chosen((*exec.session.state).clone());
+        let store = chosen(store_state(&client));
         let lease = node.lease(exec.session.found_rows, &store).await?;
-        let database = String::from_utf8_lossy(&quoted(&physical_database(schema, 0))).into_owned();
+        let database = quote(&database);
         let held = Held::alone(node.primary().clone(), lease);
         let rows_left = exec.settings.temporary_rows_max;
         Ok(Bench { held, database, client, store, rows_left, bytes_left: KEPT_BYTES_MAX })

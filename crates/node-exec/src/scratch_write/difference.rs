@@ -10,7 +10,7 @@ use crate::write::{self, Count};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::Row;
-use sql_plan::insert::InsertHome;
+use sql_plan::insert::{InsertHome, as_id};
 use sql_plan::plan::PlanTable;
 use sql_plan::scratch_write::Written;
 use sql_plan::value::write_literal;
@@ -98,6 +98,27 @@ impl Difference {
             self.changed.push((target, old, new));
         }
         Ok(())
+    }
+
+    /// Generated ids go on above those that rows got.
+    pub async fn move_sequence(
+        &self,
+        exec: &Exec<'_>,
+        schema: &str,
+        written: &Written,
+    ) -> Result<(), ExecError> {
+        let Some((table, place)) = &written.sequence else { return Ok(()) };
+        let changed = self.changed.iter().filter(|(_, old, new)| old[*place] != new[*place]);
+        let new = changed.map(|(_, _, new)| new).chain(self.added.iter().map(|(_, new)| new));
+        let highest = new.filter_map(|row| as_id(&row[*place])).max();
+        let old = self.gone.iter().filter_map(|(_, row)| as_id(&row[*place])).max();
+        match highest {
+            Some(highest) if highest > old.unwrap_or(0) => {
+                let schema = exec.schema(schema)?;
+                exec.sequences.move_past(exec.backends, schema, table, highest).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether nothing changed.

@@ -157,14 +157,17 @@ impl TestControl {
         let schema_of = |id: &str| id.split('/').next().unwrap().to_owned();
         match ask {
             Ask::DdlBegin { schema, .. } => Answer::DdlBegun { ddl_id: format!("{schema}/1") },
-            Ask::DdlAbort { .. } => Answer::Aborted,
+            Ask::DdlAbort { .. } | Ask::DdlEnd { .. } => Answer::Aborted,
+            Ask::DdlFreeze { .. } => Answer::Published { version: self.change(|_| {}) },
             Ask::Account { .. } => Answer::Published { version: 0 },
             Ask::DdlCommit { ddl_id, changes } => {
                 let version = self.change(|snapshot| {
                     let schema = snapshot.schemas.get_mut(&schema_of(&ddl_id)).unwrap();
                     for change in changes {
                         match change {
-                            TableChange::Create { table } | TableChange::Alter { table } => {
+                            TableChange::Create { table }
+                            | TableChange::Alter { table }
+                            | TableChange::Move { table, .. } => {
                                 schema.tables.insert(table.name.to_lowercase(), table);
                             }
                             TableChange::Rename { from, table } => {

@@ -206,15 +206,7 @@ impl<'s> Binder<'s> {
         self.bound.blocks[block].set_operand = operand;
         self.into(select.into.as_ref());
         self.from(&select.from, select.selection.as_ref(), block)?;
-        for item in &select.items {
-            match item {
-                SelectItem::Star { schema, table: Some(table), .. } => {
-                    self.qualifier(*schema, *table, block);
-                }
-                SelectItem::Star { .. } => {}
-                SelectItem::Expr { expr, .. } => self.expr(expr, block)?,
-            }
-        }
+        self.items(&select.items, block)?;
         let grouping = select.group_by.iter().map(|item| &item.expr);
         for expr in grouping.chain(&select.having) {
             self.expr(expr, block)?;
@@ -229,6 +221,20 @@ impl<'s> Binder<'s> {
             }
         }
         Ok(block)
+    }
+
+    /// A select list, or RETURNING's.
+    pub fn items(&mut self, items: &'s [SelectItem], block: usize) -> Result<(), SqlError> {
+        for item in items {
+            match item {
+                SelectItem::Star { schema, table: Some(table), .. } => {
+                    self.qualifier(*schema, *table, block);
+                }
+                SelectItem::Star { .. } => {}
+                SelectItem::Expr { expr, .. } => self.expr(expr, block)?,
+            }
+        }
+        Ok(())
     }
 
     /// A FROM with its WHERE.

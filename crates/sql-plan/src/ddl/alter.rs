@@ -35,6 +35,9 @@ pub(crate) fn alter_table(subject: &Subject<'_>, alter: &AlterTable) -> Result<M
     if table.view.is_some() {
         return Err(not_a_table(schema, table));
     }
+    if let Some(clause) = super::placement::clause_of(alter)? {
+        return super::placement::plan(subject, schema, table, clause);
+    }
     let mut columns = Columns::of(table);
     let mut keys = ForeignKeys::default();
     let mut new_name: Option<TableName> = None;
@@ -138,9 +141,6 @@ fn set_sequence(table: &Table, columns: &Columns, action: &AlterKind, plan: &mut
 
 /// Refuses what a table on several shards cannot have done to it.
 fn check_action(table: &Table, action: &AlterKind) -> Result<(), SqlError> {
-    if let AlterKind::Sharding(_) = action {
-        return Err(refused("the sharding of a table cannot be changed; create a new table"));
-    }
     if table.placement == Placement::Single {
         return Ok(());
     }

@@ -123,7 +123,13 @@ fn create_like(
     if other.view.is_some() {
         return Err(not_a_table(other_schema, other));
     }
-    let table = Table { name: name.to_owned(), definition_version: 1, ..other.clone() };
+    let table = Table {
+        name: name.to_owned(),
+        definition_version: 1,
+        physical_base: None,
+        frozen: false,
+        ..other.clone()
+    };
     check_table(schema, &table)?;
     let pieces =
         vec![Piece::text("CREATE TABLE "), Piece::Table(0), Piece::text(" LIKE "), Piece::Table(1)];
@@ -172,9 +178,15 @@ fn check_clause_is_whole(subject: &Subject<'_>, create: &CreateTable) -> Result<
 
 /// The placement that the sharding clause asks for.
 fn placement(subject: &Subject<'_>, create: &CreateTable) -> Result<Placement, SqlError> {
-    let Some(clause) = &create.sharding else { return Ok(Placement::Single) };
-    let RuleClause::Partition { db, tb, tb_count } = &clause.rule else {
-        return Ok(Placement::Broadcast);
+    create.sharding.as_ref().map_or(Ok(Placement::Single), |clause| written(subject, &clause.rule))
+}
+
+/// The placement that a clause tells.
+pub(super) fn written(subject: &Subject<'_>, rule: &RuleClause) -> Result<Placement, SqlError> {
+    let (db, tb, tb_count) = match rule {
+        RuleClause::Single => return Ok(Placement::Single),
+        RuleClause::Broadcast => return Ok(Placement::Broadcast),
+        RuleClause::Partition { db, tb, tb_count } => (db, tb, tb_count),
     };
     let database = key_rule(subject, db)?;
     let table = tb.as_ref().map(|tb| key_rule(subject, tb)).transpose()?;
@@ -254,6 +266,8 @@ fn new_table(
         sequence_column,
         definition_version: 1,
         view: None,
+        physical_base: None,
+        frozen: false,
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) fn create_view(subject: &Subject<'_>, view: &CreateView) -> Result<Ma
         unique_keys: Vec::new(),
         sequence_column: None,
         definition_version: 1,
+        physical_base: None,
+        frozen: false,
         view: Some(View {
             query: String::new(),
             native,
@@ -185,10 +187,6 @@ pub(crate) fn drop_view(subject: &Subject<'_>, drop: &DropTable) -> Result<Made,
         let plan = plans.iter_mut().find(|plan| plan.schema == schema.name);
         match (schema.table(&written), plan) {
             (Some(table), Some(plan)) if table.view.is_some() => add_drop(plan, schema, table),
-            (Some(table), _) => {
-                let text = format!("'{}.{}' is not of type 'VIEW'", schema.name, table.name);
-                return Err(SqlError::new(WRONG_OBJECT, text));
-            }
             _ => unknown.push(format!("{}.{written}", schema.name)),
         }
     }

@@ -5,11 +5,12 @@ mod listed;
 use super::{InsertHome, InsertSelectPlan, PlacedSequence, RowPlacer, SequenceUse};
 use crate::bind::Bound;
 use crate::expr;
-use crate::names::{NameMode, name_edits, number};
+use crate::names::{NameMode, keep_item_names, name_edits, number};
 use crate::plan::{Home, Many, Plan, RoutedPlan, RowKind};
 use crate::planner::{Made, Subject, refused};
 use crate::query::places::{Found, Places, plan_table};
 use crate::query::routed;
+use crate::scratch_write::InsertVerb;
 use crate::template::{Piece, Template, TokenRange, quoted};
 use base::sql_error::{DELAYED_NOT_SUPPORTED, SqlError, UNKNOWN_COLUMN, VALUE_COUNT_MISMATCH};
 use listed::Listed;
@@ -47,6 +48,7 @@ pub(crate) fn plan(subject: &Subject<'_>, insert: &Insert) -> Result<Made, SqlEr
         binder.column(&assignment.column, block);
         binder.expr(&assignment.value, block)?;
     }
+    binder.items(&insert.returning, block)?;
     let bound = binder.finish();
     let maker = Maker { subject, insert, bound: &bound };
     maker.check()?;
@@ -207,7 +209,8 @@ impl<'m> Maker<'m, '_> {
 
     /// A single table: its data node does it all.
     fn on_one_place(&self, home: Home) -> Made {
-        let edits = name_edits(self.bound, NameMode::TargetPlain);
+        let mut edits = name_edits(self.bound, NameMode::TargetPlain);
+        let cacheable = keep_item_names(self.bound, &self.insert.returning, &mut edits);
         let plan = RoutedPlan {
             tables: Places::of(self.bound).tables,
             home,
@@ -218,7 +221,7 @@ impl<'m> Maker<'m, '_> {
             counts_found: false,
             kind: RowKind::Write,
         };
-        Made::write(Plan::Routed(Box::new(plan)), true, self.bound.facts.uses)
+        Made::write(Plan::Routed(Box::new(plan)), cacheable, self.bound.facts.uses)
     }
 
     // Rows of a query.
@@ -252,7 +255,15 @@ impl<'m> Maker<'m, '_> {
         let target = self.target();
         let table = plan_table(target, place_of(target));
         let tables = Arc::from([table]);
-        let plan = InsertSelectPlan { source, placer, tables, head, tail };
+        let plan = InsertSelectPlan {
+            source,
+            placer,
+            tables,
+            head,
+            tail,
+            verb: self.verb(),
+            updates_on_duplicate: !self.insert.on_duplicate.is_empty(),
+        };
         let uses = bound.facts.uses;
         Ok(Made::write(Plan::InsertSelect(Box::new(plan)), cacheable, uses))
     }
@@ -295,19 +306,23 @@ impl<'m> Maker<'m, '_> {
         Ok(Some(RowPlacer { schema, home, width: number(columns.len()), key_positions, sequence }))
     }
 
+    /// What the statement does with rows that are there already.
+    pub(super) fn verb(&self) -> InsertVerb {
+        match (self.insert.replace, self.insert.ignore) {
+            (true, _) => InsertVerb::Replace,
+            (false, true) => InsertVerb::Ignore,
+            (false, false) => InsertVerb::Insert,
+        }
+    }
+
     fn head_and_tail(&self, placer: &RowPlacer) -> Result<(Template, Template), SqlError> {
-        let verb = match (self.insert.replace, self.insert.ignore) {
-            (true, _) => "REPLACE INTO ",
-            (false, true) => "INSERT IGNORE INTO ",
-            (false, false) => "INSERT INTO ",
-        };
         let columns = self.columns()?;
         let mut names: Vec<Vec<u8>> = columns.iter().map(|column| quoted(&column.name)).collect();
         if let Some(PlacedSequence { of, position: None }) = &placer.sequence {
             names.push(quoted(&of.column));
         }
         let list = [b" (".to_vec(), names.join(b", ".as_slice()), b") VALUES ".to_vec()].concat();
-        let pieces = vec![Piece::text(verb), Piece::Table(0), Piece::Text(list)];
+        let pieces = vec![Piece::text(self.verb().sql()), Piece::Table(0), Piece::Text(list)];
         let head = Template::made(pieces, Vec::new());
         let tail = match self.insert.on_duplicate_span {
             None => Template::default(),

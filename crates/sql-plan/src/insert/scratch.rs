@@ -5,12 +5,12 @@
 use super::InsertHome;
 use super::make::Maker;
 use crate::expr;
-use crate::names::{NameMode, name_edits};
+use crate::names::{NameMode, keep_item_names, name_edits};
 use crate::plan::{Plan, RoutedPlan};
 use crate::planner::{Made, refused};
 use crate::scratch::needed_columns;
 use crate::scratch_write::{
-    InsertVerb, ScratchInsertPlan, ScratchRows, WriteLoad, Written, own_place, read_load,
+    ScratchInsertPlan, ScratchRows, WriteLoad, Written, own_place, read_load,
 };
 use crate::template::{Edit, Piece, Template, TokenRange};
 use crate::write::reads_clock;
@@ -177,11 +177,7 @@ impl Maker<'_, '_> {
         let mut tables = vec![own_place(target)];
         tables.extend(read.iter().map(|index| own_place(&self.bound.refs[*index])));
         tables.push(own_place(target));
-        let verb = match (self.insert.replace, self.insert.ignore) {
-            (true, _) => InsertVerb::Replace,
-            (false, true) => InsertVerb::Ignore,
-            (false, false) => InsertVerb::Insert,
-        };
+        let verb = self.verb();
         let schema = target.schema.name.clone();
         let plan = ScratchInsertPlan {
             tables: tables.into(),
@@ -191,6 +187,7 @@ impl Maker<'_, '_> {
             verb,
             tail: self.scratch_tail(true),
             meets_rows,
+            meets_all: meets_rows && self.insert.ignore && self.updates_keys(),
             pushed_tail: self.scratch_tail(false),
             updates_on_duplicate: !self.insert.on_duplicate.is_empty(),
             sequence: self.sequence(),
@@ -200,7 +197,19 @@ impl Maker<'_, '_> {
             schema,
         };
         let uses = self.bound.facts.uses;
+        // The names of RETURNING's columns can hold literals.
+        let cacheable = cacheable && self.insert.returning.is_empty();
         Ok(Made::write(Plan::ScratchInsert(Box::new(plan)), cacheable, uses))
+    }
+
+    /// Whether ON DUPLICATE KEY UPDATE assigns a column of a unique key.
+    fn updates_keys(&self) -> bool {
+        let table = self.target().table;
+        self.insert.on_duplicate.iter().any(|update| {
+            let name = update.column.name.name(self.bound.src);
+            let mut keys = table.unique_keys.iter().chain(std::iter::once(&table.primary_key));
+            keys.any(|key| key.iter().any(|part| name.eq_ignore_ascii_case(part.as_bytes())))
+        })
     }
 
     /// References in ON DUPLICATE KEY UPDATE.
@@ -226,11 +235,14 @@ impl Maker<'_, '_> {
             None => first,
         };
         let last = self.subject.whole().last;
-        let (edits, mode_first) = match temporary {
-            true => (self.temporary_edits(), first),
-            false => (name_edits(bound, NameMode::TargetPlain), first),
+        let mut edits = match temporary {
+            true => self.temporary_edits(),
+            false => name_edits(bound, NameMode::TargetPlain),
         };
-        let range = TokenRange { first: mode_first, last };
+        keep_item_names(bound, &self.insert.returning, &mut edits);
+        // A copy leaves out what is said once.
+        let edits = edits.into_iter().map(Edit::always).collect();
+        let range = TokenRange { first, last };
         Template::made(vec![Piece::text(" "), Piece::Tokens(range)], edits)
     }
 }

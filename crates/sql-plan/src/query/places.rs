@@ -106,6 +106,7 @@ pub(crate) fn plan_table(reference: &Reference<'_>, place: TablePlace) -> PlanTa
     PlanTable {
         schema: reference.schema.name.clone(),
         name: reference.table.name.clone(),
+        physical_base: reference.table.physical_base.clone(),
         alias: reference.alias.clone(),
         place,
     }

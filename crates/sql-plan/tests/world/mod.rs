@@ -27,6 +27,8 @@ pub fn snapshot() -> Snapshot {
         sequence_column: None,
         definition_version: 1,
         view: None,
+        physical_base: None,
+        frozen: false,
     };
     let users = [("id", "bigint"), ("name", "varchar(50)"), ("age", "int")];
     let items = [("oid", "bigint"), ("sku", "varchar(20)"), ("qty", "int")];

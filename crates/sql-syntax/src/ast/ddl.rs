@@ -246,6 +246,8 @@ pub struct ShardingClause {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant)] // One a CREATE TABLE: a box would save nothing.
 pub enum ShardingRule {
+    /// In one shard, in ALTER TABLE alone: `SINGLE`.
+    Single,
     /// A copy on every shard.
     Broadcast,
     /// By functions of columns.

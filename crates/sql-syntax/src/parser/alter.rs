@@ -3,7 +3,7 @@
 use super::{Parser, Result};
 use crate::ast::{
     AlterAction, AlterKind, AlterTable, ColumnDef, Ident, PartitionAction, PartitionActionKind,
-    Statement,
+    ShardingClause, ShardingRule, Statement,
 };
 use crate::lexer::TokenKind as T;
 
@@ -52,6 +52,12 @@ impl Parser<'_> {
     fn alter_kind(&mut self) -> Result<AlterKind> {
         if self.at_sharding() {
             return Ok(AlterKind::Sharding(self.sharding_clause()?));
+        }
+        if self.at("SINGLE") && self.peek(1).kind == T::Eof {
+            let start = self.start();
+            self.bump();
+            let clause = ShardingClause { rule: ShardingRule::Single, span: self.since(start) };
+            return Ok(AlterKind::Sharding(clause));
         }
         if let Some(action) = self.partition_action()? {
             return Ok(AlterKind::Partition(action));

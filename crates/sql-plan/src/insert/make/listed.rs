@@ -193,6 +193,7 @@ impl Listed<'_, '_, '_> {
             rows,
             sequence: self.sequence,
             text: Template::edited(maker.subject.whole(), self.edits),
+            verb: maker.verb(),
             updates_on_duplicate: !maker.insert.on_duplicate.is_empty(),
         };
         Made::write(Plan::Insert(Box::new(plan)), true, maker.bound.facts.uses)

@@ -1,0 +1,117 @@
+//! A table gets another placement while it is used: new physical tables are filled beside the old
+//! ones, triggers log what changes meanwhile, the log is replayed until little is left, and then,
+//! with writers held for a moment, the last of it. The commit is one new definition; nothing is
+//! renamed. Until it, everything can be undone; after it, only the old tables are to be dropped.
+//! What a node that dies leaves behind is cleared up by the control plane, which has the record.
+
+mod capture;
+mod copy;
+mod create_text;
+mod cutover;
+mod places;
+
+pub use create_text::{with_auto_increment, without_counter};
+
+use crate::ask::AskError;
+use crate::error::{ExecError, sql};
+use crate::exec::{Exec, Statement};
+use base::sql_error;
+use mysql_wire::packet::OkPacket;
+use places::Places;
+use sql_plan::ddl::placement::PlacementPlan;
+use topology::stream::{Answer, Ask, TableChange};
+
+/// Runs a change of placement and answers the client.
+pub async fn run(
+    exec: &mut Exec<'_>,
+    plan: &PlacementPlan,
+    _statement: &Statement<'_>,
+) -> Result<(), ExecError> {
+    if let Some(transaction) = exec.session.transaction.take() {
+        transaction.commit().await?;
+    }
+    if !plan.is_empty() {
+        change(exec, plan).await?;
+    }
+    exec.reply_ok(OkPacket::default());
+    Ok(())
+}
+
+async fn change(exec: &mut Exec<'_>, plan: &PlacementPlan) -> Result<(), ExecError> {
+    let places = Places::of(exec, plan)?;
+    places.check(exec, plan).await?;
+    let changes = vec![TableChange::Move { from: plan.from.clone(), table: plan.to.clone() }];
+    let begin = Ask::DdlBegin {
+        schema: plan.schema.clone(),
+        changes: changes.clone(),
+        work: Default::default(),
+    };
+    let ddl_id = match ask(exec, begin).await? {
+        Answer::DdlBegun { ddl_id } => ddl_id,
+        other => return Err(unexpected(&other)),
+    };
+    let prepared = prepare(exec, plan, &places).await;
+    let cut = match prepared {
+        Ok(()) => cutover::run(exec, plan, &places, &ddl_id, changes).await,
+        Err(error) => Err(cutover::Failed::Before(error)),
+    };
+    match cut {
+        Ok(()) => {
+            // What is left of the old tables is dropped by the control plane if this is not heard.
+            if let Err(error) = ask(exec, Ask::DdlEnd { ddl_id }).await {
+                tracing::warn!(%error, "the control plane could not be told that a change of placement is over");
+            }
+            Ok(())
+        }
+        Err(cutover::Failed::Before(error)) => {
+            match places.undo(exec).await {
+                Ok(()) => abort(exec, ddl_id).await,
+                // The record stays, and with it whoever clears up.
+                Err(error) => {
+                    tracing::warn!(%error, "a change of placement could not be undone now");
+                }
+            }
+            Err(error)
+        }
+        Err(cutover::Failed::Unknown(error)) => Err(error),
+    }
+}
+
+/// New tables, the log, the copy, and the log replayed until little is left.
+async fn prepare(
+    exec: &mut Exec<'_>,
+    plan: &PlacementPlan,
+    places: &Places,
+) -> Result<(), ExecError> {
+    places.create(exec, plan).await?;
+    capture::start(exec, plan, places).await?;
+    copy::all(exec, plan, places).await?;
+    capture::catch_up(exec, plan, places).await
+}
+
+pub(crate) async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
+    match exec.control.ask(ask).await {
+        Ok(Answer::Refused { sql_error, message }) => {
+            Err(sql(crate::ddl::refusal(sql_error), message))
+        }
+        Ok(answer) => Ok(answer),
+        Err(error @ AskError::Away) => Err(sql(sql_error::CONTROL_PLANE_AWAY, error.to_string())),
+        Err(error @ AskError::Lost) => Err(sql(sql_error::DDL_INCOMPLETE, error.to_string())),
+    }
+}
+
+fn unexpected(answer: &Answer) -> ExecError {
+    let text = format!("the control plane gave another answer than asked for: {answer:?}");
+    sql(sql_error::UNKNOWN_ERROR, text)
+}
+
+async fn abort(exec: &Exec<'_>, ddl_id: String) {
+    if let Err(error) = exec.control.ask(Ask::DdlAbort { ddl_id }).await {
+        tracing::warn!(%error, "the control plane could not be told that a change was given up");
+    }
+}
+
+/// The table's name for messages.
+pub(crate) fn shown(plan: &PlacementPlan) -> String {
+    format!("{}.{}", plan.schema, plan.from.name)
+}
