@@ -252,7 +252,7 @@ impl Core {
             "INDEX_SCHEMA",
         ];
         let schemas = schema_columns.iter().find_map(|column| wanted(column));
-        let names = name_column.and_then(|column| wanted(column));
+        let names = name_column.and_then(&wanted);
         let is_wanted = |name: &str| schemas.as_ref().is_none_or(|wanted| wanted.contains(name));
         let account = self.account()?;
         let has_rights = account.administrator || !account.authorities.is_empty();

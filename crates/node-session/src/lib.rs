@@ -2,8 +2,8 @@
 //! decides what a statement is and lends its session to the executor; it never talks to a data node
 //! itself but through node-exec.
 
-mod analyze;
 mod accounts;
+mod analyze;
 mod catalogue;
 mod catalogue_own;
 mod catalogue_rows;

@@ -201,7 +201,8 @@ impl Reader<'_> {
             false => call && self.kind(behind) == TokenKind::RParen,
         };
         let end = if long { behind - 1 } else { behind };
-        fits.then(|| Site { first: at as u32, last: end as u32, asks, schema, name, dotted: false })
+        let (first, last) = (at as u32, end as u32);
+        fits.then_some(Site { first, last, asks, schema, name, dotted: false })
     }
 
     fn sites(&self) -> Vec<Site> {
