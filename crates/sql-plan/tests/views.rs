@@ -48,10 +48,28 @@ fn snapshot() -> Snapshot {
     snapshot.schemas.insert("s".into(), schema);
     let simple = "select `s`.`base`.`id` AS `a`,`s`.`base`.`n` AS `b` from `s`.`base` where `s`.`base`.`n` > 3";
     add_view(&mut snapshot, "v", simple, &["a", "b"], false);
-    add_view(&mut snapshot, "sums", "select sum(`s`.`base`.`n`) AS `total` from `s`.`base`", &["total"], false);
+    add_view(
+        &mut snapshot,
+        "sums",
+        "select sum(`s`.`base`.`n`) AS `total` from `s`.`base`",
+        &["total"],
+        false,
+    );
     add_view(&mut snapshot, "own", "select `s`.`lone`.`id` AS `id` from `s`.`lone`", &["id"], true);
-    add_view(&mut snapshot, "gone", "select `s`.`nosuch`.`id` AS `id` from `s`.`nosuch`", &["id"], false);
-    add_view(&mut snapshot, "self1", "select `s`.`self1`.`id` AS `id` from `s`.`self1`", &["id"], false);
+    add_view(
+        &mut snapshot,
+        "gone",
+        "select `s`.`nosuch`.`id` AS `id` from `s`.`nosuch`",
+        &["id"],
+        false,
+    );
+    add_view(
+        &mut snapshot,
+        "self1",
+        "select `s`.`self1`.`id` AS `id` from `s`.`self1`",
+        &["id"],
+        false,
+    );
     snapshot
 }
 
