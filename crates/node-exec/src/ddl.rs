@@ -177,7 +177,10 @@ async fn run_statements(
         let copies = if counts_one_copy(plan) { 1 } else { outcome.affected.len() };
         affected_rows += outcome.affected.iter().take(copies).sum::<u64>();
         let names = Names::of(&one.tables);
-        exec.session.last.warnings.extend(outcome.warnings.into_iter().map(|warning| Warning {
+        // Nobody asked for what is done with tables of the product's own.
+        let is_own = one.tables[0].name.starts_with(topology::rule::RESERVED_TABLE_PREFIX);
+        let told = outcome.warnings.into_iter().filter(|_| !is_own);
+        exec.session.last.warnings.extend(told.map(|warning| Warning {
             message: names.rewrite_message(&warning.message),
             ..warning
         }));

@@ -4,7 +4,7 @@
 
 use crate::control::text;
 use crate::permission;
-use crate::query::{Source, parse_source, plan_parsed, run_planned, values_of};
+use crate::query::{Source, fetch, parse_source, plan_parsed, run_planned, values_of};
 use crate::session::Core;
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
@@ -75,10 +75,7 @@ impl Core {
         let insert = [head.as_bytes(), shape.query_span.of(source.text)].concat();
         let last_id = std::mem::take(&mut self.exec.last.insert_id);
         let filled = self.fill_new(&insert).await;
-        let last_insert_id = self.exec.last.insert_id;
-        if last_insert_id == 0 {
-            self.exec.last.insert_id = last_id;
-        }
+        self.exec.last.insert_id = last_id;
         let affected_rows = match filled {
             Ok(rows) => rows,
             Err(error) => {
@@ -93,9 +90,36 @@ impl Core {
                 return Err(error);
             }
         };
+        let last_insert_id = self.first_id(&schema, &name, &columns).await?;
+        if last_insert_id != 0 {
+            self.exec.last.insert_id = last_insert_id;
+        }
         self.exec.last.row_count = i64::try_from(affected_rows).unwrap_or(i64::MAX);
         self.reply_ok_packet(OkPacket { affected_rows, last_insert_id, ..OkPacket::default() });
         Ok(())
+    }
+
+    /// The first id that the new table's rows were given; 0 when the query gave them, or none.
+    async fn first_id(
+        &mut self,
+        schema: &str,
+        name: &str,
+        columns: &[String],
+    ) -> Result<u64, ExecError> {
+        let table = self.snapshot.schemas.get(schema).and_then(|one| one.table(name));
+        let Some(column) = table
+            .and_then(|table| table.columns.iter().find(|column| column.auto_increment))
+            .map(|column| column.name.clone())
+            .filter(|column| !columns.iter().any(|given| given.eq_ignore_ascii_case(column)))
+        else {
+            return Ok(0);
+        };
+        let ask =
+            format!("SELECT MIN({}) FROM {}", text(&quoted(&column)), qualified(schema, name));
+        let (_, records) = fetch(self, ask.as_bytes()).await?;
+        let value = records.first().and_then(|record| record.get(0)).map(text);
+        self.commit().await?;
+        Ok(value.and_then(|value| value.parse().ok()).unwrap_or(0))
     }
 
     async fn fill_new(&mut self, insert: &[u8]) -> Result<u64, ExecError> {
