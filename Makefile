@@ -1,5 +1,5 @@
 # Thin: the logic is in xtask.
-.PHONY: run test test-long test-api bench bench-api lint bless
+.PHONY: run test test-long test-api bench bench-speed instructions bench-api lint bless
 
 run: ## the whole system on this machine, with a demo schema
 	@xtask/install.sh run
@@ -20,6 +20,14 @@ test-api: ## the suite of the REST API alone; ARGS=long makes its 20,000 random 
 bench: ## ratios against direct access and a TCP relay
 	@xtask/install.sh bench
 	cargo run --quiet -p xtask -- bench $(ARGS)
+
+bench-speed: ## the part of bench on many shards alone
+	@xtask/install.sh bench
+	cargo run --quiet -p xtask -- bench-speed $(ARGS)
+
+instructions: ## instruction counts of the hot steps against their baseline; UPDATE=1 writes it anew
+	@xtask/install.sh test
+	cargo run --quiet -p xtask -- instructions
 
 bench-api: ## speed of the REST API, with its targets
 	@xtask/install.sh run

@@ -126,9 +126,9 @@ def start_haproxy(root, host, port):
     sys.exit("haproxy does not listen")
 
 
-def start_ddm(binary, root):
+def start_ddm(binary, root, data_nodes=1):
     log = open(root / "up.log", "w")
-    process = subprocess.Popen([binary, "up", "--demo", "--http", "--data-nodes", "1", "--data-dir", str(root / "data"),
+    process = subprocess.Popen([binary, "up", "--demo", "--http", "--data-nodes", str(data_nodes), "--data-dir", str(root / "data"),
                                 "--api-listen", "127.0.0.1:0", "--node-subnet", "127.99.0.0/16"], stdout=log, stderr=log)
     deadline = time.monotonic() + START_SECONDS
     endpoints = root / "data" / "endpoints.json"

@@ -25,6 +25,7 @@ if [ "$goal" != build ]; then
 fi
 if [ "$goal" = test ] || [ "$goal" = bench ]; then
   need mariadb-dump mariadb-client
+  need valgrind valgrind
   [ "$goal" = bench ] || [ -d /usr/share/mysql/mysql-test/main ] || packages+=(mariadb-test-data)
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi

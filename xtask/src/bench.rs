@@ -14,6 +14,27 @@ pub fn run(arguments: &[String]) -> Result<()> {
             .arg("--ddm")
             .arg(target_dir().join("release").join("ddm"))
             .args(arguments),
+    )?;
+    if arguments.is_empty() { run_speed(arguments) } else { Ok(()) }
+}
+
+/// `make bench-speed`: the second part of `make bench`, work on many shards. Arguments go to the
+/// harness.
+pub fn run_speed(arguments: &[String]) -> Result<()> {
+    let build = ["build", "--release", "--bin", "ddm"];
+    process::run(&mut cargo(&build))?;
+    let example = ["build", "--release", "-p", "node-session", "--example", "instructions"];
+    process::run(&mut cargo(&example))?;
+    let built = target_dir().join("release");
+    process::run(
+        Command::new(crate::test::environment()?)
+            .arg(root().join("bench/speed.py"))
+            .arg("--ddm")
+            .arg(built.join("ddm"))
+            .arg("--instructions")
+            .arg(built.join("examples").join("instructions"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .args(arguments),
     )
 }
 

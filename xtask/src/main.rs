@@ -1,9 +1,10 @@
-//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|bench|bench-api|bless`.
+//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|bench|bench-speed|bench-api|instructions|bless`.
 //! The Makefile only calls it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod edges;
+mod instructions;
 mod lint;
 mod process;
 mod purity;
@@ -22,10 +23,14 @@ fn main() -> Result<()> {
         "test-long" => test::run_long(&rest),
         "test-api" => test::run_api(&rest),
         "bench" => bench::run(&rest),
+        "bench-speed" => bench::run_speed(&rest),
         "bench-api" => bench::run_api(&rest),
+        "instructions" => instructions::run(),
         "bless" => test::bless(),
         _ => {
-            bail!("usage: cargo run -p xtask -- lint|test|test-long|test-api|bench|bench-api|bless")
+            bail!(
+                "usage: cargo run -p xtask -- lint|test|test-long|test-api|bench|bench-speed|bench-api|instructions|bless"
+            )
         }
     }
 }

@@ -35,6 +35,7 @@ const FOREIGN: &[&str] = &[
     "serde_json",
     "sha1",
     "sha2",
+    "smallvec",
     "thiserror",
     "typenum",
     "untrusted",

@@ -11,7 +11,11 @@ use std::process::Command;
 pub fn run(arguments: &[String]) -> Result<()> {
     process::run(&mut cargo(&["build", "--bin", "ddm"]))?;
     process::run(cargo(&["test", "--workspace"]).args(arguments))?;
-    if arguments.is_empty() { system_tests("short") } else { Ok(()) }
+    if arguments.is_empty() {
+        crate::instructions::run()?;
+        return system_tests("short");
+    }
+    Ok(())
 }
 
 /// The long forms of the tests that have one.
@@ -53,7 +57,7 @@ pub fn run_api(arguments: &[String]) -> Result<()> {
 }
 
 /// A Python environment with the clients, made anew when the list of requirements changes.
-fn environment() -> Result<PathBuf> {
+pub fn environment() -> Result<PathBuf> {
     let venv = target_dir().join("test-venv");
     let python = venv.join("bin").join("python");
     let requirements = root().join("tests/system/requirements.txt");

@@ -108,6 +108,12 @@ catalogue! {
     UNKNOWN_VIEW = 4092, b"42S02", User;
     /// A table where a view is wanted, or the other way round.
     WRONG_OBJECT = 1347, b"HY000", User;
+    /// DROP TABLE of a view.
+    IS_A_VIEW = 1965, b"42S02", User;
+    /// A view whose tables or columns are gone.
+    VIEW_INVALID = 1356, b"HY000", User;
+    /// A row that misses a column behind a view.
+    NO_DEFAULT_FOR_VIEW_FIELD = 1423, b"HY000", User;
     /// A view that reads itself.
     VIEW_RECURSIVE = 1462, b"HY000", User;
     /// A view whose rows cannot be changed through it.

@@ -7,6 +7,7 @@ pub(crate) mod definition;
 pub mod flow;
 mod moved;
 pub mod orphans;
+mod unfinished;
 
 use crate::app::App;
 use crate::change::Tries;

@@ -266,6 +266,11 @@ impl BackendNode {
         &self.primary
     }
 
+    /// The replicas, in the order of the definition's.
+    pub fn replicas(&self) -> &[Rc<Member>] {
+        &self.replicas
+    }
+
     /// Whether it has replicas.
     pub fn has_replicas(&self) -> bool {
         !self.replicas.is_empty()

@@ -4,6 +4,7 @@
 
 mod number;
 pub mod precheck;
+mod restore;
 mod work;
 
 use crate::ask::AskError;
@@ -33,6 +34,7 @@ pub async fn run(
     if let Some(transaction) = exec.session.transaction.take() {
         transaction.commit().await?;
     }
+    exec.session.last.warnings.clear();
     let mut affected_rows = 0;
     let mut notes = Vec::new();
     let mut next = Some(plan);
@@ -46,15 +48,13 @@ pub async fn run(
         }
         next = one.then.as_deref();
     }
-    exec.session.last.warnings = notes
-        .iter()
-        .map(|(code, text)| Warning {
-            level: "Note".to_owned(),
-            code: *code,
-            message: text.clone().into_bytes(),
-        })
-        .collect();
-    let warnings = u16::try_from(notes.len()).unwrap_or(u16::MAX);
+    let notes = notes.iter().map(|(code, text)| Warning {
+        level: "Note".to_owned(),
+        code: *code,
+        message: text.clone().into_bytes(),
+    });
+    exec.session.last.warnings.extend(notes);
+    let warnings = u16::try_from(exec.session.last.warnings.len()).unwrap_or(u16::MAX);
     exec.reply_ok(OkPacket { affected_rows, warnings, ..OkPacket::default() });
     Ok(())
 }
@@ -66,6 +66,7 @@ async fn change(
     statement: &Statement<'_>,
 ) -> Result<u64, ExecError> {
     let work = work::of(exec, plan, statement).await?;
+    let before = work.before.clone();
     let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone(), work };
     let ddl_id = match ask(exec, begin).await? {
         Answer::DdlBegun { ddl_id } => ddl_id,
@@ -82,7 +83,7 @@ async fn change(
             return Err(error);
         }
     };
-    let affected_rows = match run_statements(exec, plan, statement, numbering).await {
+    let affected_rows = match run_statements(exec, plan, statement, (numbering, before)).await {
         Ok(affected_rows) => affected_rows,
         Err(error) => {
             abort(exec, ddl_id).await;
@@ -101,9 +102,17 @@ async fn change(
         tracing::warn!(%error, schema = plan.schema, "a sequence could not follow a change of its table");
     }
     match ask(exec, Ask::DdlCommit { ddl_id, changes }).await? {
-        Answer::Published { .. } => Ok(affected_rows),
-        other => Err(unexpected(&other)),
+        Answer::Published { .. } => {}
+        other => return Err(unexpected(&other)),
     }
+    for one in &plan.afterwards {
+        if let Err(error) =
+            run_everywhere(exec, plan, one, &one.text, &one.targets, statement, None).await
+        {
+            tracing::warn!(%error, schema = plan.schema, "what a change left could not be cleared away");
+        }
+    }
+    Ok(affected_rows)
 }
 
 /// Whether the change is of tables that have a copy on each shard, whose rows count once.
@@ -141,11 +150,14 @@ async fn abort(exec: &Exec<'_>, ddl_id: String) {
 }
 
 /// What came of one statement's targets.
+#[derive(Default)]
 struct Outcome {
     done: Vec<Target>,
     failed: Vec<(Target, ExecError)>,
     /// Rows copied by each that is done.
     affected: Vec<u64>,
+    /// What a data node warned of; all warn of the same.
+    warnings: Vec<Warning>,
 }
 
 /// Runs the statements in order, each on all its targets. After a failure what can be undone is.
@@ -153,7 +165,7 @@ async fn run_statements(
     exec: &mut Exec<'_>,
     plan: &DdlPlan,
     statement: &Statement<'_>,
-    numbering: Option<Numbering>,
+    (numbering, definition): (Option<Numbering>, Option<String>),
 ) -> Result<u64, ExecError> {
     let mut affected_rows: u64 = 0;
     let mut before: Vec<(&DdlStatement, Vec<Target>)> = Vec::new();
@@ -164,12 +176,22 @@ async fn run_statements(
         let changed = outcome.done.len();
         let copies = if counts_one_copy(plan) { 1 } else { outcome.affected.len() };
         affected_rows += outcome.affected.iter().take(copies).sum::<u64>();
+        let names = Names::of(&one.tables);
+        exec.session.last.warnings.extend(outcome.warnings.into_iter().map(|warning| Warning {
+            message: names.rewrite_message(&warning.message),
+            ..warning
+        }));
         before.push((one, outcome.done));
         let Some((_, error)) = outcome.failed.into_iter().next() else { continue };
         let error = logical(error, Names::of(&one.tables));
         let undoable = before.iter().all(|(one, done)| done.is_empty() || one.undo.is_some());
         let untouched = before.iter().all(|(_, done)| done.is_empty());
         if untouched {
+            return Err(error);
+        }
+        if let ([(one, done)], Some(definition)) = (before.as_slice(), &definition)
+            && restore::restore(exec, plan, one, done, definition).await?
+        {
             return Err(error);
         }
         if undoable {
@@ -209,6 +231,18 @@ fn numbered_text(text: Vec<u8>, numbering: Numbering, place: usize) -> Vec<u8> {
     );
     let tail = format!(", AUTO_INCREMENT = {}", numbering.first);
     [head.as_bytes(), text.trim_ascii_end(), tail.as_bytes()].concat()
+}
+
+/// What the connection's last statement warned of; nothing where it cannot be asked.
+async fn warnings(lease: &mut node_backend::pool::Lease) -> Vec<Warning> {
+    let Ok(answer) = lease.query(b"SHOW WARNINGS").await else { return Vec::new() };
+    let rows = answer.into_rows();
+    let warning = |row: &node_backend::query::Row| Warning {
+        level: row.text(0).unwrap_or_default(),
+        code: row.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
+        message: row.get(2).unwrap_or_default().to_vec(),
+    };
+    rows.iter().take(crate::exec::WARNINGS_MAX).map(warning).collect()
 }
 
 /// Runs a text; a numbered one has its settings before it.
@@ -272,7 +306,7 @@ async fn run_everywhere(
         nodes.push((lease, work));
     }
     let runs = nodes.into_iter().map(|(mut lease, work)| async move {
-        let mut outcome = Outcome { done: Vec::new(), failed: Vec::new(), affected: Vec::new() };
+        let mut outcome = Outcome::default();
         for (target, text) in work {
             match execute(&mut lease, &text, numbering.is_some()).await {
                 Err(BackendError::Server(error))
@@ -283,6 +317,9 @@ async fn run_everywhere(
                 Ok(ok) => {
                     outcome.done.push(target);
                     outcome.affected.push(ok.affected_rows);
+                    if ok.warnings > 0 && outcome.warnings.is_empty() {
+                        outcome.warnings = warnings(&mut lease).await;
+                    }
                 }
                 Err(BackendError::Server(error)) if error.number == precheck::LOCK_WAIT_TIMEOUT => {
                     let error = precheck::too_old("since the statement began", held_max);
@@ -294,11 +331,14 @@ async fn run_everywhere(
         }
         outcome
     });
-    let mut all = Outcome { done: Vec::new(), failed: Vec::new(), affected: Vec::new() };
+    let mut all = Outcome::default();
     for outcome in join_all(runs).await {
         all.done.extend(outcome.done);
         all.failed.extend(outcome.failed);
         all.affected.extend(outcome.affected);
+        if all.warnings.is_empty() {
+            all.warnings = outcome.warnings;
+        }
     }
     Ok(all)
 }

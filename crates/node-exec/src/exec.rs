@@ -62,6 +62,8 @@ pub struct ExecSession {
     pub touched: Touched,
     /// Which servers the present statement reads.
     pub reads: StatementReads,
+    /// What the parts of the present statement take, while it is analysed.
+    pub trace: Option<crate::trace::Trace>,
     /// The file that a LOAD DATA LOCAL gets from the client.
     pub upload: Rc<Upload>,
 }
@@ -329,16 +331,19 @@ impl Exec<'_> {
                 write::run(self, &jobs, write::Count::Sum, &plan.tables).await
             }
             Action::Scatter { schema, targets, text, merge } => {
+                crate::kinds::SCATTERS.increment();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
                 rows::merged(self, plan, &jobs, merge, statement).await
             }
             Action::Everywhere { schema, shards, text } => {
+                crate::kinds::EVERYWHERES.increment();
                 let targets: Vec<Target> =
                     (0..shards).map(|shard| Target { shard, suffix: 0 }).collect();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
                 write::run(self, &jobs, write::Count::First, &plan.tables).await
             }
             Action::Scratch { plan: scratch, sources } => {
+                crate::kinds::SCRATCHES.increment();
                 scratch::run(self, plan, scratch, &sources, statement).await
             }
             Action::ScratchWrite { plan: scratch, sources } => {

@@ -14,9 +14,10 @@ use crate::exec::{Exec, Statement, Warning};
 use crate::names::Names;
 use crate::relay::warnings_of;
 use crate::rows::logical;
+use crate::transaction::Held;
 use mysql_wire::capability::Capabilities;
 use mysql_wire::packet::{ErrPacket, OkPacket, put_local_infile};
-use node_backend::query::QueryResult;
+use node_backend::error::BackendError;
 use sql_plan::load::charset::Charset;
 use sql_plan::load::{LoadPlan, LoadVariable, LoadWay};
 use sql_plan::template::Template;
@@ -76,7 +77,9 @@ pub async fn run(
         return Err(ExecError::Server(local_files_off(&exec.session.identity.version)));
     }
     let outcome = match &plan.way {
-        LoadWay::Whole { shard, text } => whole(exec, plan, *shard, text, statement).await,
+        LoadWay::Whole { shard, text, generates } => {
+            whole(exec, plan, *shard, text, *generates, statement).await
+        }
         LoadWay::Split(split) => split::run(exec, plan, split, statement).await,
     };
     let upload = exec.session.upload.clone();
@@ -167,6 +170,7 @@ async fn whole(
     plan: &LoadPlan,
     shard: u32,
     text: &Template,
+    generates: bool,
     statement: &Statement<'_>,
 ) -> Result<Done, ExecError> {
     let data_node = exec.data_node(&plan.schema, shard)?;
@@ -176,42 +180,48 @@ async fn whole(
     let node = exec.backends.node(&data_node)?;
     let mut held = exec.acquire(&node, true).await?;
     let active = exec.enter(&held);
-    let names = Names::of(&plan.tables);
-    let outcome = async {
-        let connection = &mut held.lease;
-        connection.begin_load(&sql).await?;
-        ask(exec, &plan.file).await?;
-        let upload = exec.session.upload.clone();
-        while let Some(bytes) = upload.next().await {
-            connection.send_load(&bytes).await?;
-        }
-        let ok = connection.finish_load().await?;
-        let warnings = match ok.warnings {
-            0 => Vec::new(),
-            _ => warnings_of(connection, names).await,
-        };
-        let mut variables = None;
-        if !plan.variables.is_empty() {
-            let wanted: Vec<Vec<u8>> = plan
-                .variables
-                .iter()
-                .map(|variable| [b"HEX(", &variable.own[..], b")"].concat())
-                .collect();
-            let query = [&b"SELECT "[..], &wanted.join(&b","[..])].concat();
-            if let QueryResult::Rows(set) = connection.query(&query).await? {
-                let row = set.rows.first();
-                let value = |at| row.and_then(|row| row.get(at)).map(unhex);
-                variables = Some((0..plan.variables.len()).map(value).collect());
-            }
-        }
-        let counts = Counts::of(&ok);
-        let first_id = ok.last_insert_id;
-        Ok::<_, ExecError>(Done { counts, warnings, first_id, variables })
-    }
-    .await;
+    let outcome = pass_on(exec, &mut held, plan, &sql, generates).await;
     drop(active);
     exec.release(held);
-    outcome.map_err(|error| logical(error, names))
+    outcome.map_err(|error| logical(error, Names::of(&plan.tables)))
+}
+
+async fn pass_on(
+    exec: &mut Exec<'_>,
+    held: &mut Held,
+    plan: &LoadPlan,
+    sql: &[u8],
+    generates: bool,
+) -> Result<Done, ExecError> {
+    let connection = &mut held.lease;
+    if generates {
+        // Another statement's id must not be taken for this one's.
+        connection.execute_sql(b"SET last_insert_id=0").await?;
+    }
+    connection.begin_load(sql).await?;
+    ask(exec, &plan.file).await?;
+    let upload = exec.session.upload.clone();
+    while let Some(bytes) = upload.next().await {
+        connection.send_load(&bytes).await?;
+    }
+    let ok = connection.finish_load().await?;
+    let counts = Counts::of(&ok);
+    let warnings = match ok.warnings {
+        0 => Vec::new(),
+        _ => warnings_of(connection, Names::of(&plan.tables)).await,
+    };
+    let mut asked = vec![b"LAST_INSERT_ID()".to_vec()];
+    asked.extend(plan.variables.iter().map(|one| [b"HEX(", &one.own[..], b")"].concat()));
+    if !generates && plan.variables.is_empty() {
+        return Ok(Done { counts, warnings, ..Done::default() });
+    }
+    let query = [&b"SELECT "[..], &asked.join(&b","[..])].concat();
+    let rows = connection.query(&query).await?.into_rows();
+    let row = rows.first().ok_or(BackendError::Unexpected("no row from a SELECT"))?;
+    let id = row.text(0).and_then(|id| id.parse().ok()).unwrap_or(0);
+    let first_id = if generates { id } else { 0 };
+    let variables = (1..asked.len()).map(|at| row.get(at).map(unhex)).collect();
+    Ok(Done { counts, warnings, first_id, variables: Some(variables) })
 }
 
 fn unhex(text: &[u8]) -> Vec<u8> {

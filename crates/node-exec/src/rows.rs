@@ -127,10 +127,12 @@ pub async fn merged(
     merge: &Merge,
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
+    let begun = exec.session.part_begins();
     let mut rows = open(exec, plan, jobs, merge, statement).await?;
     let outcome = send_rows(exec, &mut rows).await;
     let warnings = rows.streams.warnings();
     rows.streams.close(exec).await;
+    exec.session.part_ends(begun, "Merge", *outcome.as_ref().unwrap_or(&0));
     match outcome {
         Ok(sent) => {
             end_rows(exec, sent, warnings);

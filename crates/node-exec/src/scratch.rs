@@ -140,6 +140,7 @@ async fn answer(
         temporary: &|number, out| loader.put_table(number, out),
         inline_params: true,
     };
+    let begun = exec.session.part_begins();
     loader.scratch.text.render(&fill, HOME, &mut rendered);
     let names = Names::with_scratch(loader.tables, PREFIX);
     let active = exec.enter(held);
@@ -156,6 +157,7 @@ async fn answer(
         }
     };
     drop(active);
+    exec.session.part_ends(begun, "Scratch", exec.session.last.found_rows);
     if outcome.is_ok() && counts_found {
         exec.session.last.found_rows = relay::found_rows(&mut held.lease).await?;
     }

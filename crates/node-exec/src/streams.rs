@@ -14,6 +14,7 @@ use node_backend::connection::Connection;
 use node_backend::query::{Row, StreamHead};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 use topology::parameters::ExecutionLevel;
 
 /// Rows read ahead for streams that share a connection, in bytes for each statement.
@@ -50,6 +51,9 @@ struct Stream {
     lane: usize,
     ahead: VecDeque<Row>,
     over: bool,
+    rows: u64,
+    /// When it was over, while the statement is analysed.
+    ended: Option<Instant>,
 }
 
 /// The answers of several shards.
@@ -63,6 +67,9 @@ pub struct Streams {
     ahead_rows_max: u64,
     warnings: u64,
     rows_read: u64,
+    /// While the statement is analysed: when the jobs were sent, and their shards.
+    begun: Option<Instant>,
+    shards: Vec<u32>,
 }
 
 /// What runs one after the other on one connection: the jobs, by number, in order.
@@ -94,7 +101,13 @@ impl Streams {
             lanes: Vec::new(),
             streams: jobs
                 .iter()
-                .map(|_| Stream { lane: 0, ahead: VecDeque::new(), over: false })
+                .map(|_| Stream {
+                    lane: 0,
+                    ahead: VecDeque::new(),
+                    over: false,
+                    rows: 0,
+                    ended: None,
+                })
                 .collect(),
             columns: Arc::from([]),
             ahead_bytes: 0,
@@ -102,6 +115,11 @@ impl Streams {
             ahead_rows_max: exec.settings.temporary_rows_max,
             warnings: 0,
             rows_read: 0,
+            begun: exec.session.part_begins(),
+            shards: match exec.session.trace {
+                Some(_) => jobs.iter().map(|job| job.shard).collect(),
+                None => Vec::new(),
+            },
         };
         for (data_node, numbers) in by_node {
             if let Err(error) = all.send(exec, data_node, &numbers, jobs, writes).await {
@@ -202,6 +220,7 @@ impl Streams {
         match lane.held.lease.next_row().await? {
             Some(row) => {
                 self.rows_read += 1;
+                self.streams[number].rows += 1;
                 Ok(Some(row))
             }
             None => {
@@ -246,6 +265,7 @@ impl Streams {
                     ));
                 }
                 self.rows_read += 1;
+                self.streams[first].rows += 1;
                 self.streams[first].ahead.push_back(row);
             }
             self.end(first);
@@ -258,12 +278,16 @@ impl Streams {
         lane.order.pop_front();
         lane.open = false;
         self.streams[number].over = true;
+        self.streams[number].ended = self.begun.map(|_| Instant::now());
     }
 
     /// Gives the connections back. What is still to come is read away when it is little, else the
     /// statement is ended on its data node.
     pub async fn close(self, exec: &mut Exec<'_>) {
         exec.session.touched.add_rows(self.rows_read);
+        for (stream, shard) in self.streams.iter().zip(&self.shards) {
+            exec.session.shard_ends(self.begun, stream.ended, *shard, stream.rows);
+        }
         for lane in self.lanes {
             let mut held = lane.held;
             if held.lease.is_broken() {

@@ -40,7 +40,7 @@ const BATCH_BYTES: usize = 512 * 1024;
 const NULL_FIELD: u8 = 0xFB;
 
 /// Schemas of a server itself that an account has no right on.
-const CLOSED_SCHEMAS: [&str; 3] = ["mysql", "performance_schema", "sys"];
+pub(crate) const CLOSED_SCHEMAS: [&str; 3] = ["mysql", "performance_schema", "sys"];
 
 /// The session's settings, without its character sets: for rows of our own.
 pub(crate) fn load_state(state: &SessionState) -> Arc<SessionState> {
@@ -181,6 +181,42 @@ impl Core {
             Err(error) => Err(logical_error(&plan.tables, error.into())),
         };
         drop(active);
+        outcome
+    }
+
+    /// The rows of a query on information_schema, for the session's own use.
+    pub async fn fetch_catalogue(
+        &mut self,
+        query: &[u8],
+        mode: &sql_syntax::LexMode,
+    ) -> Result<Vec<Row>, ExecError> {
+        let tokens = crate::sequence_values::lexed(query, mode);
+        let source = Source {
+            text: query,
+            tokens: &tokens,
+            mode,
+            param_tokens: &[],
+            params: &[],
+            input: None,
+        };
+        let parsed = crate::query::parse_source(source, 0)?;
+        let plan = self.plan_catalogue(&parsed, source)?;
+        let mut held = self.catalogue_connection().await?;
+        let outcome = async {
+            let rendered = self.fill_catalogue(&plan, source, &mut held).await?;
+            let result = held.lease.query(&rendered.text).await;
+            let rows =
+                result.map_err(|error| logical_error(&plan.tables, error.into()))?.into_rows();
+            let fields = |row: &node_backend::query::Row| -> Row {
+                row.fields().map(|field| field.ok().flatten().map(<[u8]>::to_vec)).collect()
+            };
+            Ok(rows.iter().map(fields).collect())
+        }
+        .await;
+        if !held.lease.is_broken() {
+            held.lease.mark_dirty();
+        }
+        held.let_go();
         outcome
     }
 
@@ -357,10 +393,12 @@ fn number_in(name: &[u8]) -> Option<usize> {
 
 fn logical_column(tables: &[CatalogueTable], column: &ColumnDefinition) -> ColumnDefinition {
     let mut logical = column.clone();
+    if logical.schema == OWN_DATABASE.as_bytes() {
+        logical.schema = INFORMATION_SCHEMA.as_bytes().to_vec();
+    }
     let Some(table) = number_in(&column.org_table).and_then(|number| tables.get(number)) else {
         return logical;
     };
-    logical.schema = INFORMATION_SCHEMA.as_bytes().to_vec();
     logical.org_table = table.name.clone().into_bytes();
     logical
 }

@@ -596,6 +596,9 @@ fn set(row: &mut Row, at: Option<usize>, value: &str) {
 /// What the first physical table does not know of its logical one.
 fn follow_table(row: &mut Row, table: &Table, schema: &Schema, needed: &Needed) {
     let column = of(row, needed.at("COLUMN_NAME"));
+    if let (Some(view), Some(at)) = (&table.view, needed.at("VIEW_DEFINITION")) {
+        row[at] = field(&view.query);
+    }
     if let (Some(at), Some(column), Some(sequence)) =
         (needed.at("EXTRA"), &column, &table.sequence_column)
         && column.eq_ignore_ascii_case(sequence)

@@ -76,7 +76,7 @@ impl Core {
             Statement::Show(show) => self.run_show(show, source).await?,
             Statement::Describe(describe) => self.run_describe(describe, source).await?,
             Statement::Explain(explain) => self.run_explain(explain, source).await?,
-            Statement::Kill(kill) => self.run_kill(kill, source)?,
+            Statement::Kill(kill) => self.run_kill(kill, source).await?,
             Statement::Query(query) => match crate::control::into_of(query) {
                 Some(into) => self.run_select_into(&into, parsed, source).await?,
                 None => return Ok(false),
@@ -103,7 +103,7 @@ impl Core {
                 return Err(not_supported("account management in SQL; use the API"));
             }
             Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
-            Statement::Maintain(_) => return Err(not_supported("table maintenance")),
+            Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,
             Statement::Flush(_) => return Err(not_supported("FLUSH and RESET")),
             Statement::Other(_) => return Err(not_supported("this kind of statement")),
             other if Self::is_session_statement(other) => {
@@ -205,13 +205,20 @@ impl Core {
         self.ending |= release == Some(true);
     }
 
-    fn run_kill(&mut self, kill: &KillStatement, source: Source<'_>) -> Result<(), ExecError> {
+    async fn run_kill(
+        &mut self,
+        kill: &KillStatement,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         let what = match kill.kind {
             KillKind::Connection => Kill::Connection,
             KillKind::Query => Kill::Query,
-            KillKind::Physical => return Err(not_supported("KILL PHYSICAL")),
-            KillKind::User => return Err(not_supported("KILL USER")),
+            KillKind::Physical => return self.kill_physical(kill, source).await,
+            KillKind::User => return self.kill_user(kill, source),
         };
+        if let (None, Some(condition)) = (&kill.id, kill.target) {
+            return self.kill_chosen(condition, what, source).await;
+        }
         let id = kill.id.as_ref().map(|id| text(id.span.of(source.text))).unwrap_or_default();
         let id: u64 = id
             .parse()
@@ -243,7 +250,10 @@ impl Core {
         let parsed = crate::query::parse_source(of_inner, 0)?;
         let planned = plan_parsed(self, &parsed, of_inner)?;
         let values = crate::query::values_of(of_inner);
-        let lines = planned.explain(&values)?;
+        let lines = match explain.analyze {
+            true => self.analyze(&planned, of_inner).await?,
+            false => planned.explain(&values)?,
+        };
         let rows: Vec<crate::show::Row> =
             lines.into_iter().map(|line| vec![Some(line.into_bytes())]).collect();
         let mut exec = self.exec();

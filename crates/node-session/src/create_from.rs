@@ -9,6 +9,7 @@ use crate::session::Core;
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
 use node_backend::query::StreamHead;
+use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::Warning;
 use sql_plan::PlanContext;
@@ -71,7 +72,12 @@ impl Core {
         let names: Vec<String> = columns.iter().map(|name| text(&quoted(name))).collect();
         let head = format!("{verb} {table} ({}) ", names.join(", "));
         let insert = [head.as_bytes(), shape.query_span.of(source.text)].concat();
+        let last_id = std::mem::take(&mut self.exec.last.insert_id);
         let filled = self.fill_new(&insert).await;
+        let last_insert_id = self.exec.last.insert_id;
+        if last_insert_id == 0 {
+            self.exec.last.insert_id = last_id;
+        }
         let affected_rows = match filled {
             Ok(rows) => rows,
             Err(error) => {
@@ -87,7 +93,7 @@ impl Core {
             }
         };
         self.exec.last.row_count = i64::try_from(affected_rows).unwrap_or(i64::MAX);
-        self.reply_ok_packet(OkPacket { affected_rows, ..OkPacket::default() });
+        self.reply_ok_packet(OkPacket { affected_rows, last_insert_id, ..OkPacket::default() });
         Ok(())
     }
 
@@ -166,11 +172,14 @@ impl Core {
         };
         let parsed = parse_source(source, 0)?;
         let planned = plan_parsed(self, &parsed, source)?;
-        let mark = self.out.mark();
-        Box::pin(run_planned(self, &planned, source)).await?;
-        if !self.out.take_back(mark) {
-            return Err(sql(sql_error::UNKNOWN_ERROR, "a part of the statement answered already"));
-        }
+        // Its answer goes nowhere: the client gets that of the whole statement.
+        let mut nowhere = ClientWriter::new(Box::new(tokio::io::sink()));
+        nowhere.capabilities = self.out.capabilities;
+        nowhere.begin_answer(1);
+        let client = std::mem::replace(&mut self.out, nowhere);
+        let result = Box::pin(run_planned(self, &planned, source)).await;
+        self.out = client;
+        result?;
         self.follow_snapshot();
         Ok(u64::try_from(self.exec.last.row_count).unwrap_or(0))
     }

@@ -397,6 +397,9 @@ pub fn choose_schema(
     if own {
         return Ok(lower);
     }
+    if crate::catalogue::CLOSED_SCHEMAS.contains(&lower.as_str()) {
+        return Err(crate::permission::schema_denied(account, host, name));
+    }
     let allowed = account.administrator || account.schemas.contains(&lower);
     match snapshot.and_then(|snapshot| snapshot.schemas.get(&lower)) {
         Some(schema) if allowed && !schema.ready => Err(SqlError::new(

@@ -2,6 +2,7 @@
 //! decides what a statement is and lends its session to the executor; it never talks to a data node
 //! itself but through node-exec.
 
+mod analyze;
 mod catalogue;
 mod catalogue_rows;
 mod control;
@@ -11,6 +12,7 @@ pub mod handshake;
 mod kill;
 mod like;
 mod limits;
+mod maintain;
 pub mod permission;
 pub mod plan_cache;
 pub mod prepared;
@@ -25,7 +27,10 @@ mod sequences;
 pub mod session;
 pub mod shared;
 mod show;
+mod show_catalogue;
+mod show_grants;
 mod show_rule;
+mod show_servers;
 mod show_table;
 pub mod slow_log;
 mod statement;

@@ -16,7 +16,7 @@ use node_exec::exec::PreparedInput;
 use node_exec::names::Names;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
-use sql_syntax::{LexMode, TokenBuf, TokenKind, lex};
+use sql_syntax::{TokenBuf, TokenKind, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
@@ -79,7 +79,7 @@ impl Core {
         };
         if let Some((params, columns)) = self.describe_with_sequences(source).await? {
             let described = (params, columns);
-            return self.keep_prepared((text, written), tokens, mode, None, described);
+            return self.keep_prepared((text, written), tokens, None, described);
         }
         let parsed = parse_source(source, 0)?;
         let param_tokens = params_of(&tokens);
@@ -96,14 +96,13 @@ impl Core {
             }
             None => (None, Vec::new()),
         };
-        self.keep_prepared((text, written), tokens, mode, planned, (params, columns))
+        self.keep_prepared((text, written), tokens, planned, (params, columns))
     }
 
     fn keep_prepared(
         &mut self,
         (text, written): (&[u8], Option<&[u8]>),
         tokens: TokenBuf,
-        mode: LexMode,
         planned: Option<Rc<Planned>>,
         (params, columns): Described,
     ) -> Result<(), ExecError> {
@@ -111,7 +110,7 @@ impl Core {
         let count = param_tokens.len();
         let schema = self.exec.identity.schema.clone();
         let planned = planned.map(|planned| (self.snapshot.version, planned));
-        let mut prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
+        let mut prepared = Prepared::new(text, tokens, self.lex, schema, param_tokens, planned);
         prepared.written = written.map(Into::into);
         let Some(statement_id) = self.statements.add(prepared) else {
             return Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(

@@ -183,6 +183,11 @@ async fn run_made(core: &mut Core, text: &[u8], mode: &LexMode) -> Result<(), Ex
     Box::pin(run_one(core, source, 0)).await
 }
 
+/// Runs a query that says the same as a SHOW, and answers the client.
+pub async fn run_shown(core: &mut Core, text: &[u8], source: Source<'_>) -> Result<(), ExecError> {
+    run_made(core, text, source.mode).await
+}
+
 /// Runs a statement of our own; the client is not told of its end.
 pub async fn run_quietly(core: &mut Core, text: &[u8]) -> Result<(), ExecError> {
     let mode = core.lex;

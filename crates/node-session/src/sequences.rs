@@ -310,6 +310,32 @@ impl Core {
         self.reply(&columns, &rows).await
     }
 
+    /// SHOW CREATE SEQUENCE.
+    pub async fn show_create_sequence(
+        &mut self,
+        show: &Show,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
+        let name = show.table.ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "a name is missing"))?;
+        let of = self.named(name, Authority::Select, source)?;
+        let worker = self.worker.clone();
+        let named = &worker.shared.sequences.named;
+        let Some(one) = named.find(&worker.backends, &of.schema, &of.name).await? else {
+            let message = format!("'{}.{}' is not a SEQUENCE", of.schema.name, of.name);
+            return Err(match of.schema.table(&of.name) {
+                Some(_) => ExecError::Server(ErrPacket::new(4089, "42S02", message)),
+                None => unknown(&of.schema.name, &of.name),
+            });
+        };
+        let cycle = if one.cycles { "cycle" } else { "nocycle" };
+        let create = format!(
+            "CREATE SEQUENCE `{}` start with {} minvalue {} maxvalue {} increment by {} cache {} {cycle}",
+            one.name, one.start, one.min, one.max, one.increment, one.cache
+        );
+        let columns = [text_column("Table"), text_column("Create Table")];
+        self.reply(&columns, &[vec![field(one.name), field(create)]]).await
+    }
+
     async fn sequence_lines(&mut self, schema: &Schema) -> Result<Vec<Line>, ExecError> {
         let worker = self.worker.clone();
         let sequences = &worker.shared.sequences;

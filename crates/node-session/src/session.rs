@@ -145,6 +145,7 @@ impl Session {
             }),
             rendered: Rendered::default(),
             touched: Touched::default(),
+            trace: None,
             reads: Default::default(),
             upload: Default::default(),
         };

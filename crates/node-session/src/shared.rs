@@ -102,6 +102,10 @@ impl Shared {
             &SLOW_QUERIES,
             &SLOW_QUERIES_DROPPED,
             &CLIENTS_REFUSED,
+            &node_exec::kinds::SCATTERS,
+            &node_exec::kinds::SCRATCHES,
+            &node_exec::kinds::SCRATCH_ROWS,
+            &node_exec::kinds::EVERYWHERES,
             &node_exec::reads::REPLICA_READS,
             &node_exec::reads::REPLICA_FAILURES,
         ]);

@@ -7,6 +7,7 @@ use crate::permission;
 use crate::query::Source;
 use crate::session::Core;
 use base::sql_error;
+use mysql_wire::column::{ColumnDefinition, ColumnFlags, ColumnType};
 use node_backend::query::QueryResult;
 use node_exec::error::{ExecError, sql};
 use node_exec::names::Names;
@@ -14,8 +15,10 @@ use node_exec::relay;
 use node_exec::rows::{number_column, reply_rows, text_column};
 use sql_syntax::LiteralValue;
 use sql_syntax::ast::{Expr, Ident, Show, ShowKind};
-use topology::account::Authority;
 use topology::model::Schema;
+
+/// What a server says for the digits of a text that has no fixed length.
+const TEXT_DECIMALS: u8 = 39;
 
 /// One row of an answer of our own.
 pub type Row = Vec<Option<Vec<u8>>>;
@@ -30,25 +33,50 @@ impl Core {
     pub async fn run_show(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
         use ShowKind as K;
         match show.kind {
+            K::Databases if show.selection.is_some() => {
+                self.show_databases_where(show, source).await
+            }
             K::Databases => self.show_databases(show, source).await,
+            K::Tables
+                if show.selection.is_some() || self.is_of_information_schema(show, source) =>
+            {
+                self.show_tables_where(show, source).await
+            }
             K::Tables => self.show_tables(show, source).await,
             K::Columns | K::Index => self.show_of_table(show, source).await,
             K::CreateTable | K::CreateView => self.show_create_table(show, source).await,
             K::TableStatus => self.show_table_status(show, source).await,
             K::CreateDatabase => self.show_create_database(show, source).await,
             K::Warnings | K::Errors => self.show_warnings(show, source).await,
+            K::ProcessList if show.selection.is_some() || show.like_tok.is_some() => {
+                self.show_processes_where(show, source).await
+            }
             K::ProcessList => self.show_process_list(show.full).await,
             K::Sequences => self.show_sequences(show, source).await,
             K::Rule => self.show_rule(show, source).await,
             K::Topology => self.show_topology(show, source).await,
             K::DataNode => self.show_data_node().await,
-            K::Grants => self.show_grants().await,
+            K::Grants => self.show_grants(show, source).await,
             K::Variables => self.show_variables(source).await,
-            K::Status | K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges => {
-                self.pass_to_any(source).await
+            K::Status
+            | K::Engines
+            | K::Charset
+            | K::Collation
+            | K::Plugins
+            | K::Privileges
+            | K::Profiles => self.pass_to_any(source).await,
+            K::Triggers | K::Events => self.show_triggers_or_events(show, source).await,
+            K::ProcedureStatus | K::FunctionStatus | K::PackageStatus | K::PackageBodyStatus => {
+                self.show_routines(show, source).await
             }
-            K::Triggers | K::Events | K::OpenTables => self.show_nothing(show.kind).await,
-            K::ProcedureStatus | K::FunctionStatus => self.show_nothing(show.kind).await,
+            K::OpenTables => self.show_open_tables(show, source).await,
+            K::PhysicalProcessList => self.show_physical_processes(show).await,
+            K::DbStatus => self.show_db_status(show, source).await,
+            K::InnodbStatus => self.show_innodb_status().await,
+            K::Engine => self.show_engine(show, source).await,
+            K::MigrateStatus => self.show_migrate_status().await,
+            K::Replication => Err(self.show_replication(show, source)),
+            K::CreateSequence => self.show_create_sequence(show, source).await,
             _ => Err(sql(
                 sql_error::NOT_SUPPORTED,
                 "This version doesn't yet support 'this form of SHOW'",
@@ -59,6 +87,10 @@ impl Core {
     /// Sends the text as it is to any data node.
     async fn pass_to_any(&mut self, source: Source<'_>) -> Result<(), ExecError> {
         let span = source.tokens.text_span();
+        if self.form.binary {
+            // The data node answers text with text.
+            return self.ask_any(span.of(source.text)).await;
+        }
         let node = self.worker.backends.any()?;
         relay::pass_through(&mut self.exec(), &node, span.of(source.text), false, Names::of(&[]))
             .await
@@ -129,6 +161,9 @@ impl Core {
                 .ok_or_else(|| sql(sql_error::NO_DB_SELECTED, "No database selected"))?,
         };
         let account = self.account()?;
+        if crate::catalogue::CLOSED_SCHEMAS.contains(&name.as_str()) {
+            return Err(permission::schema_denied(account, &self.host, &name).into());
+        }
         let unknown = || sql(sql_error::UNKNOWN_DB, format!("Unknown database '{name}'"));
         let schema = self.snapshot.schemas.get(&name);
         if !permission::sees(account, &name) {
@@ -161,7 +196,7 @@ impl Core {
             (Some(pattern), Some(_)) => format!("Database ({pattern})"),
             _ => "Database".to_owned(),
         };
-        self.reply(&[text_column(&title)], &rows).await
+        self.reply(&[catalogue_column(&title, "SCHEMATA")], &rows).await
     }
 
     async fn show_tables(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
@@ -171,9 +206,9 @@ impl Core {
         if let (Some(pattern), Some(_)) = (&pattern, show.like_tok) {
             title = format!("{title} ({pattern})");
         }
-        let mut columns = vec![text_column(&title)];
+        let mut columns = vec![catalogue_column(&title, "TABLE_NAMES")];
         if show.full {
-            columns.push(text_column("Table_type"));
+            columns.push(catalogue_column("Table_type", "TABLE_NAMES"));
         }
         let rows: Vec<Row> = schema
             .tables
@@ -223,7 +258,7 @@ impl Core {
                     vec![field(&warning.level), field(warning.code), Some(warning.message.clone())]
                 })
                 .collect();
-            let columns = [text_column("Level"), number_column("Code"), text_column("Message")];
+            let columns = warning_columns();
             self.reply(&columns, &rows).await?;
         }
         // Looking at warnings does not clear them.
@@ -264,81 +299,23 @@ impl Core {
         ];
         self.reply(&columns, &rows).await
     }
+}
 
-    async fn show_grants(&mut self) -> Result<(), ExecError> {
-        let account = self.account()?;
-        let name = account.name.clone();
-        let list = |authorities: &mut dyn Iterator<Item = &Authority>| {
-            authorities.map(|authority| authority.name()).collect::<Vec<_>>().join(", ")
-        };
-        let mut rows: Vec<Row> = Vec::new();
-        if account.administrator {
-            let all = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, FILE, GRANT, REFERENCES, INDEX, ALTER, \
-                       LOCK TABLES, SHOW DATABASES, SUPER, CREATE USER";
-            rows.push(vec![field(format!("GRANT {all} ON *.* TO {name}"))]);
-        } else {
-            rows.push(vec![field(format!("GRANT USAGE ON *.* TO {name}"))]);
-            if !account.authorities.is_empty() {
-                let authorities = list(&mut account.authorities.iter());
-                for schema in &account.schemas {
-                    rows.push(vec![field(format!("GRANT {authorities} ON {schema}.* TO {name}"))]);
-                }
-            }
-        }
-        self.reply(&[text_column(&format!("Grants for {name}"))], &rows).await
-    }
+/// A text column that says it is of a table of information_schema, as one server's SHOW does.
+fn catalogue_column(name: &str, table: &str) -> ColumnDefinition {
+    let mut column = text_column(name);
+    column.schema = sql_plan::catalogue::INFORMATION_SCHEMA.as_bytes().to_vec();
+    column.table = table.as_bytes().to_vec();
+    column.org_table = table.as_bytes().to_vec();
+    column
+}
 
-    /// What an instance never has: an empty answer with the right columns.
-    async fn show_nothing(&mut self, kind: ShowKind) -> Result<(), ExecError> {
-        let names: &[&str] = match kind {
-            ShowKind::Triggers => &[
-                "Trigger",
-                "Event",
-                "Table",
-                "Statement",
-                "Timing",
-                "Created",
-                "sql_mode",
-                "Definer",
-                "character_set_client",
-                "collation_connection",
-                "Database Collation",
-            ],
-            ShowKind::Events => &[
-                "Db",
-                "Name",
-                "Definer",
-                "Time zone",
-                "Type",
-                "Execute at",
-                "Interval value",
-                "Interval field",
-                "Starts",
-                "Ends",
-                "Status",
-                "Originator",
-                "character_set_client",
-                "collation_connection",
-                "Database Collation",
-            ],
-            ShowKind::OpenTables => &["Database", "Table", "In_use", "Name_locked"],
-            _ => &[
-                "Db",
-                "Name",
-                "Type",
-                "Definer",
-                "Modified",
-                "Created",
-                "Security_type",
-                "Comment",
-                "character_set_client",
-                "collation_connection",
-                "Database Collation",
-            ],
-        };
-        let columns: Vec<_> = names.iter().map(|name| text_column(name)).collect();
-        self.reply(&columns, &[]).await
-    }
+/// The columns of SHOW WARNINGS, as a server describes them.
+fn warning_columns() -> [ColumnDefinition; 3] {
+    let word = |name: &str| ColumnDefinition { decimals: TEXT_DECIMALS, ..text_column(name) };
+    let mut code = ColumnDefinition { column_type: ColumnType::Long, ..number_column("Code") };
+    code.flags.insert(ColumnFlags::UNSIGNED);
+    [word("Level"), code, word("Message")]
 }
 
 /// A string literal's text.

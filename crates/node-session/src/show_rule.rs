@@ -10,13 +10,14 @@ use node_exec::rows::{number_column, text_column};
 use sql_syntax::ast::Show;
 use topology::model::{Algorithm, KeyRule, Placement, Schema, Table};
 
-/// The clause behind CREATE TABLE that makes the table as it is; empty for single tables.
+/// The clause behind CREATE TABLE that makes the table as it is; empty for single tables. It is a comment to
+/// servers and a clause to a node, so that a dump loads in both.
 pub fn sharding_clause(_schema: &Schema, table: &Table) -> String {
     match &table.placement {
         Placement::Single => String::new(),
-        Placement::Broadcast => " BROADCAST".to_owned(),
+        Placement::Broadcast => "\n/*!99990 BROADCAST */".to_owned(),
         Placement::Sharded(rule) => {
-            let mut clause = format!(" DBPARTITION BY {}", rule_text(&rule.database));
+            let mut clause = format!("\n/*!99990 DBPARTITION BY {}", rule_text(&rule.database));
             if let Some(inner) = &rule.table {
                 clause += &format!(
                     " TBPARTITION BY {} TBPARTITIONS {}",
@@ -24,7 +25,7 @@ pub fn sharding_clause(_schema: &Schema, table: &Table) -> String {
                     rule.tables_per_shard
                 );
             }
-            clause
+            clause + " */"
         }
     }
 }

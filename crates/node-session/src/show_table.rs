@@ -2,7 +2,6 @@
 //! CREATE statement, DESCRIBE, table status.
 
 use crate::control::text;
-use crate::like;
 use crate::permission;
 use crate::query::Source;
 use crate::session::Core;
@@ -16,7 +15,7 @@ use sql_plan::template::quoted;
 use sql_syntax::ast::{Describe, Show, ShowKind, TableName};
 use topology::account::Authority;
 use topology::algorithm::Target;
-use topology::model::{Schema, Table};
+use topology::model::{Placement, Schema, Table};
 
 /// A physical table that stands for a logical one.
 struct Place {
@@ -95,6 +94,30 @@ impl Core {
         }
     }
 
+    /// The quoted name of a table of information_schema, if it is one; such a table is the same on every
+    /// data node.
+    fn own_table(
+        &self,
+        name: TableName,
+        schema: Option<sql_syntax::ast::Ident>,
+        source: Source<'_>,
+    ) -> Option<Vec<u8>> {
+        let written = name.schema.or(schema).map(|schema| text(&schema.name(source.text)));
+        let schema = written.or_else(|| self.exec.identity.schema.clone())?;
+        if !schema.eq_ignore_ascii_case(sql_plan::catalogue::INFORMATION_SCHEMA) {
+            return None;
+        }
+        let table = quoted(&text(&name.name.name(source.text)));
+        Some([b"information_schema.".as_slice(), &table].concat())
+    }
+
+    /// Asks any data node.
+    pub(crate) async fn ask_any(&mut self, statement: &[u8]) -> Result<(), ExecError> {
+        let node = self.worker.backends.any()?.definition.id.clone();
+        let (columns, rows) = self.ask(&node, statement).await?;
+        self.reply(&columns, &rows).await
+    }
+
     /// SHOW COLUMNS and SHOW INDEX.
     pub async fn show_of_table(
         &mut self,
@@ -104,7 +127,11 @@ impl Core {
         let name = show
             .table
             .ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW of a table needs its name"))?;
-        let place = self.place_of(name, show.schema, source)?;
+        let own = self.own_table(name, show.schema, source);
+        let place = match own {
+            Some(_) => None,
+            None => Some(self.place_of(name, show.schema, source)?),
+        };
         let mut ask = b"SHOW ".to_vec();
         if show.full {
             ask.extend_from_slice(b"FULL ");
@@ -114,7 +141,7 @@ impl Core {
         } else {
             b"COLUMNS FROM "
         });
-        ask.extend(place.qualified());
+        ask.extend(place.as_ref().map_or_else(|| own.unwrap_or_default(), Place::qualified));
         if let Some(token) = show.like_tok {
             ask.extend_from_slice(b" LIKE ");
             ask.extend_from_slice(source.tokens.bytes(source.text, token));
@@ -122,8 +149,12 @@ impl Core {
             ask.extend_from_slice(b" WHERE ");
             ask.extend_from_slice(selection.span.of(source.text));
         }
+        let Some(place) = place else { return self.ask_any(&ask).await };
         let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
         make_logical(&place, &columns, &mut rows);
+        if show.kind == ShowKind::Index {
+            count_all_places(&place, &columns, &mut rows);
+        }
         self.reply(&columns, &rows).await
     }
 
@@ -133,13 +164,18 @@ impl Core {
         describe: &Describe,
         source: Source<'_>,
     ) -> Result<(), ExecError> {
-        let place = self.place_of(describe.table, None, source)?;
+        let own = self.own_table(describe.table, None, source);
+        let place = match own {
+            Some(_) => None,
+            None => Some(self.place_of(describe.table, None, source)?),
+        };
         let mut ask = b"DESCRIBE ".to_vec();
-        ask.extend(place.qualified());
+        ask.extend(place.as_ref().map_or_else(|| own.unwrap_or_default(), Place::qualified));
         if let Some(column) = describe.column {
             ask.push(b' ');
             ask.extend_from_slice(column.raw(source.text));
         }
+        let Some(place) = place else { return self.ask_any(&ask).await };
         let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
         make_logical(&place, &columns, &mut rows);
         self.reply(&columns, &rows).await
@@ -154,6 +190,9 @@ impl Core {
         let name = show
             .table
             .ok_or_else(|| sql(sql_error::SYNTAX_ERROR, "SHOW CREATE TABLE needs a name"))?;
+        if let Some(own) = self.own_table(name, show.schema, source) {
+            return self.ask_any(&[b"SHOW CREATE TABLE ".as_slice(), &own].concat()).await;
+        }
         let place = self.place_of(name, show.schema, source)?;
         if place.table.view.is_some() {
             return self.show_create_view(&place).await;
@@ -221,37 +260,28 @@ impl Core {
         let create = logical_create(&place, &text(&create));
         Ok(create.find(" (").map(|at| create[at + 1..].to_owned()).unwrap_or_default())
     }
+}
 
-    /// SHOW TABLE STATUS: the first shard's figures of each table.
-    pub async fn show_table_status(
-        &mut self,
-        show: &Show,
-        source: Source<'_>,
-    ) -> Result<(), ExecError> {
-        let pattern = self.pattern(show, source)?;
-        let schema = self.schema_of(show.schema, source)?.clone();
-        let first = schema.shards.first().ok_or_else(|| {
-            sql(sql_error::SCHEMA_NOT_READY, format!("schema '{}' has no shards", schema.name))
-        })?;
-        let mut ask = b"SHOW TABLE STATUS FROM ".to_vec();
-        ask.extend(quoted(&first.database));
-        let (columns, rows) = self.ask(&first.data_node.clone(), &ask).await?;
-        let mut logical = Vec::new();
-        for mut row in rows {
-            let physical =
-                row.first().cloned().flatten().map(|name| text(&name)).unwrap_or_default();
-            let Some(table) = schema.tables.values().find(|table| {
-                // The data node keeps names in lower case.
-                table.physical_name(0).to_lowercase() == physical.to_lowercase()
-            }) else {
-                continue;
-            };
-            if pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name)) {
-                row[0] = field(&table.name);
-                logical.push(row);
-            }
+/// Estimates of one physical table become those of all: values of a unique key, and of a key that says
+/// where a row lies, are others in each.
+fn count_all_places(place: &Place, columns: &[ColumnDefinition], rows: &mut [Row]) {
+    let Placement::Sharded(rule) = &place.table.placement else { return };
+    let places = u64::from(place.schema.shard_count()) * u64::from(rule.tables_per_shard);
+    let at = |name: &[u8]| columns.iter().position(|column| column.name == name);
+    let (Some(unique), Some(column), Some(count)) =
+        (at(b"Non_unique"), at(b"Column_name"), at(b"Cardinality"))
+    else {
+        return;
+    };
+    for row in rows {
+        let field_at = |at: usize| row[at].as_ref().map(|value| text(value)).unwrap_or_default();
+        let is_key =
+            rule.key_columns().iter().any(|key| key.eq_ignore_ascii_case(&field_at(column)));
+        if (is_key || field_at(unique) == "0")
+            && let Ok(estimate) = field_at(count).parse::<u64>()
+        {
+            row[count] = field(estimate.saturating_mul(places));
         }
-        self.reply(&columns, &logical).await
     }
 }
 

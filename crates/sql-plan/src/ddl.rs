@@ -18,7 +18,7 @@ use crate::bind::walk::{no_such_table, schema_of};
 use crate::plan::{DdlPlan, DdlStatement, Plan, PlanTable, TablePlace, Uses, table_targets};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
-use base::sql_error::{NO_DB_SELECTED, SqlError, UNKNOWN_TABLE, UNKNOWN_VIEW};
+use base::sql_error::{IS_A_VIEW, NO_DB_SELECTED, SqlError, UNKNOWN_TABLE, UNKNOWN_VIEW};
 use sql_syntax::ast::{CreateIndex, DropIndex, DropTable, Ident, TableName};
 use std::sync::Arc;
 use topology::model::{Placement, Schema, Table};
@@ -86,6 +86,7 @@ pub(crate) fn empty_plan(schema: &Schema) -> DdlPlan {
         sequence_reset: Vec::new(),
         rerun: false,
         numbered: None,
+        afterwards: Vec::new(),
         then: None,
         error_after: None,
     }
@@ -137,9 +138,14 @@ pub(crate) fn drop_table(subject: &Subject<'_>, drop: &DropTable) -> Result<Made
     }
     let mut plans: Vec<DdlPlan> = Vec::new();
     let mut unknown = Vec::new();
+    let mut view = None;
     for name in &drop.names {
         let schema = schema_for(subject, *name)?;
         let written = name_of(subject, name.name);
+        if schema.table(&written).is_some_and(|table| table.view.is_some()) {
+            view.get_or_insert(format!("'{}.{written}' is a view", schema.name));
+            continue;
+        }
         let at = match plans.iter().position(|plan| plan.schema == schema.name) {
             Some(at) => at,
             None => {
@@ -148,13 +154,30 @@ pub(crate) fn drop_table(subject: &Subject<'_>, drop: &DropTable) -> Result<Made
             }
         };
         let change = TableChange::Drop { name: written.clone() };
-        match schema.table(&written).filter(|table| table.view.is_none()) {
+        match schema.table(&written) {
             Some(table) => add_drop(&mut plans[at], schema, table),
             None if plans[at].changes.contains(&change) => {}
             None => unknown.push(format!("{}.{written}", schema.name)),
         }
     }
-    finish_drop(plans, unknown, drop.if_exists, "Unknown table")
+    let Some(view) = view else {
+        return finish_drop(plans, unknown, drop.if_exists, "Unknown table");
+    };
+    let plan = plans.into_iter().filter(|plan| !plan.changes.is_empty()).collect();
+    let Some(mut plan) = chained(plan) else {
+        if !drop.if_exists {
+            return Err(SqlError::new(IS_A_VIEW, view));
+        }
+        let Some(first) = drop.names.first() else { return Ok(Made::session()) };
+        let mut plan = empty_plan(schema_for(subject, *first)?);
+        plan.notes.push((IS_A_VIEW.number, view));
+        return Ok(made(plan));
+    };
+    match drop.if_exists {
+        true => plan.notes.push((IS_A_VIEW.number, view)),
+        false => plan.error_after = Some(SqlError::new(IS_A_VIEW, view)),
+    }
+    Ok(made(plan))
 }
 
 fn add_drop(plan: &mut DdlPlan, schema: &Schema, table: &Table) {

@@ -43,6 +43,8 @@ pub enum LoadWay {
         shard: u32,
         /// The statement.
         text: Template,
+        /// The table has an AUTO_INCREMENT column.
+        generates: bool,
     },
     /// Record by record.
     Split(Box<SplitLoad>),

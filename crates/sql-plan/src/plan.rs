@@ -501,6 +501,8 @@ pub struct DdlPlan {
     /// A column that becomes AUTO_INCREMENT: rows without a value get one, each another, and the
     /// sequence begins above all.
     pub numbered: Option<String>,
+    /// What is cleared away once the change is known everywhere; it matters to nobody.
+    pub afterwards: Vec<DdlStatement>,
     /// What is changed after this, as a change of its own.
     pub then: Option<Box<DdlPlan>>,
     /// The error with which the statement ends although it changed something.

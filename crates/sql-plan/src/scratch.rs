@@ -221,14 +221,44 @@ fn from_where(bound: &Bound<'_>, index: usize) -> Vec<Piece> {
     pieces.push(Piece::Text([b" AS ".as_slice(), &quoted(&reference.alias)].concat()));
     for conjunct in bound.conditions(reference.block) {
         let What::Expr(condition) = &conjunct.what else { continue };
-        if conjunct.before_joins.contains(&index) && is_about(bound, index, condition) {
+        if !conjunct.before_joins.contains(&index) {
+            continue;
+        }
+        if is_about(bound, index, condition) {
             pieces.push(Piece::Text(AND_MARK.to_vec()));
+            pieces.push(Piece::text("("));
+            pieces.push(Piece::Tokens(bound.range(condition.span)));
+            pieces.push(Piece::text(")"));
+        } else if let ExprKind::Or(parts) = &condition.unparen().kind
+            && let Some(implied) = implied(bound, index, parts)
+        {
+            pieces.push(Piece::Text(AND_MARK.to_vec()));
+            pieces.extend(implied);
+        }
+    }
+    pieces
+}
+
+/// What `a AND b OR c AND d` says of one reference, if every part says something.
+fn implied(bound: &Bound<'_>, index: usize, parts: &[Expr]) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    for part in parts {
+        let mut conditions = Vec::new();
+        expr::conjuncts(part, &mut conditions);
+        conditions.retain(|condition| is_about(bound, index, condition));
+        let mut word = if pieces.is_empty() { "((" } else { ") OR (" };
+        if conditions.is_empty() {
+            return None;
+        }
+        for condition in conditions {
+            pieces.push(Piece::text(std::mem::replace(&mut word, " AND ")));
             pieces.push(Piece::text("("));
             pieces.push(Piece::Tokens(bound.range(condition.span)));
             pieces.push(Piece::text(")"));
         }
     }
-    pieces
+    pieces.push(Piece::text("))"));
+    Some(pieces)
 }
 
 /// PARTITION (…) or FOR SYSTEM_TIME … after the table's name.

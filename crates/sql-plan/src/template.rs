@@ -80,7 +80,12 @@ pub enum Piece {
     /// A name with the target's number behind it.
     Suffixed(String),
     /// The text of the target's shard.
-    ByShard(std::sync::Arc<[Vec<u8>]>),
+    ByShard {
+        /// By shard.
+        texts: std::sync::Arc<[Vec<u8>]>,
+        /// The same in logical names.
+        shown: Vec<u8>,
+    },
     /// The temporary table of this load.
     Temporary(u32),
     /// The condition of this reduction of a scratch plan, or TRUE; written by [`Fill::temporary`]

@@ -9,8 +9,8 @@ mod simple;
 
 use crate::bind::walk::schema_of;
 use crate::planner::refused;
-use base::sql_error::{SqlError, VIEW_RECURSIVE};
-use sql_syntax::ast::{Ident, Parsed, Span, Statement, TableName};
+use base::sql_error::{SqlError, VIEW_INVALID, VIEW_RECURSIVE};
+use sql_syntax::ast::{Ident, Parsed, SelectItem, Span, Statement, TableName};
 use sql_syntax::visit::{TableUse, for_each_column, for_each_query, for_each_table};
 use sql_syntax::{Edits, LexMode, TokenBuf, lex, parse};
 use std::collections::HashSet;
@@ -21,6 +21,9 @@ const DEPTH_MAX: usize = 32;
 
 /// The expanded text of one statement is never longer.
 const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A longer text is not a column's name.
+const NAME_BYTES_MAX: usize = 255;
 
 /// What expansion looks at.
 #[derive(Clone, Copy)]
@@ -119,6 +122,7 @@ fn expand_once(scene: &Scene<'_>, parsed: &Parsed) -> Result<Option<Vec<u8>>, Sq
     }
     let mut edits = Edits::new();
     let mut done = HashSet::new();
+    let mut named = HashSet::new();
     if change::rewrite(scene, statement, &mut edits)? {
         // Views that it only reads are taken in the next round.
         return Ok(Some(applied(scene, &edits)));
@@ -126,6 +130,9 @@ fn expand_once(scene: &Scene<'_>, parsed: &Parsed) -> Result<Option<Vec<u8>>, Sq
     for_each_query(statement, |query, depth| {
         if let Some(merged) = merge::merge(scene, query, depth, &named_queries) {
             for (span, text) in merged.edits {
+                if span.start == span.end && text.starts_with(b" AS ") {
+                    named.insert(span.start);
+                }
                 edits.replace(span, &text);
             }
             done.extend(merged.tokens);
@@ -135,6 +142,7 @@ fn expand_once(scene: &Scene<'_>, parsed: &Parsed) -> Result<Option<Vec<u8>>, Sq
         derive(scene, site, &mut edits)?;
     }
     drop_schemas(scene, statement, &sites, &done, &mut edits);
+    keep_names(scene, statement, (&sites, &named), &mut edits);
     if edits.is_empty() {
         return Ok(None);
     }
@@ -162,6 +170,7 @@ fn derive(scene: &Scene<'_>, site: &Site, edits: &mut Edits) -> Result<(), SqlEr
             )));
         }
     }
+    check_valid(scene, schema, table, view)?;
     let mut text = format!("({})", view.query).into_bytes();
     if site.alias.is_none() {
         text.extend_from_slice(b" AS ");
@@ -181,6 +190,58 @@ fn derive(scene: &Scene<'_>, site: &Site, edits: &mut Edits) -> Result<(), SqlEr
         edits.replace(site.name.span, &text);
     }
     Ok(())
+}
+
+/// A view whose tables are gone is told as such.
+fn check_valid(
+    scene: &Scene<'_>,
+    schema: &Schema,
+    table: &Table,
+    view: &View,
+) -> Result<(), SqlError> {
+    let text = view.query.as_bytes();
+    let mut tokens = TokenBuf::new();
+    lex(text, 0, &LexMode { ansi_quotes: false, ..*scene.mode }, &mut tokens);
+    let own = Scene { src: text, tokens: &tokens, current_schema: None, ..*scene };
+    let mut valid = true;
+    if let Ok(parsed) = parse(text, &tokens, scene.mode) {
+        for_each_table(&parsed.stmt, text, |site| {
+            valid &= site.is_cte || own.table(site.name).is_some();
+        });
+    }
+    if valid {
+        return Ok(());
+    }
+    let text = format!(
+        "View '{}.{}' references invalid table(s) or column(s) or function(s) or definer/invoker of view lack rights to use them",
+        schema.name, table.name
+    );
+    Err(SqlError::new(VIEW_INVALID, text))
+}
+
+/// Columns of the answer keep the names that they have by the statement's own words.
+fn keep_names(
+    scene: &Scene<'_>,
+    statement: &Statement,
+    (sites, named): (&[Site], &HashSet<u32>),
+    edits: &mut Edits,
+) {
+    for_each_query(statement, |query, depth| {
+        let Some(select) = query.as_select().filter(|_| depth == 1) else { return };
+        for item in &select.items {
+            let SelectItem::Expr { expr, alias: None, span } = item else { continue };
+            let holds = |site: &Site| {
+                expr.span.start <= site.name.span.start && site.name.span.end <= expr.span.end
+            };
+            let text = expr.span.of(scene.src);
+            if sites.iter().any(holds) && text.len() <= NAME_BYTES_MAX && !named.contains(&span.end)
+            {
+                let mut alias = b" AS ".to_vec();
+                crate::template::push_quoted(text, &mut alias);
+                edits.insert(span.end, &alias);
+            }
+        }
+    });
 }
 
 /// A derived table has no schema: `s.v.c` becomes `v.c`.

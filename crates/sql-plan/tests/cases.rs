@@ -8,7 +8,7 @@ use base::secret::Secret;
 use base::sql_error::SqlError;
 use sql_plan::load::LoadWay;
 use sql_plan::merge::Merge;
-use sql_plan::plan::{Action, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
+use sql_plan::plan::{Action, DdlPlan, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan};
 use sql_plan::scratch_write::ScratchRows;
 use sql_plan::template::{Fill, Rendered, SessionValue, Template};
 use sql_plan::value::Values;
@@ -197,7 +197,7 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             routed(&plan.source, values, out)?;
         }
         Plan::Load(plan) => match &plan.way {
-            LoadWay::Whole { shard, text } => {
+            LoadWay::Whole { shard, text, .. } => {
                 let target = Some(Target { shard: *shard, suffix: 0 });
                 show(text, values, &plan.tables, target, out);
             }
@@ -226,31 +226,48 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             writeln!(out, "keys at {:?}", plan.placer.key_positions).unwrap();
             writeln!(out, "rows may collide: {}", plan.may_collide).unwrap();
         }
-        Plan::Ddl(plan) => {
-            for statement in &plan.statements {
-                let target = statement.targets.last().copied();
-                show(&statement.text, values, &statement.tables, target, out);
-                if let Some(undo) = &statement.undo {
-                    out.push_str("undo ");
-                    show(undo, values, &statement.tables, target, out);
-                }
-            }
-            for change in &plan.changes {
-                let what = match change {
-                    TableChange::Create { table } => format!("create {}", table.name),
-                    TableChange::Alter { table } => format!("alter {}", table.name),
-                    TableChange::Rename { from, table } => {
-                        format!("rename {from} to {}", table.name)
-                    }
-                    TableChange::Move { .. } => "move".to_owned(),
-                    TableChange::Drop { name } => format!("drop {name}"),
-                };
-                writeln!(out, "change: {what}").unwrap();
+        Plan::Ddl(first) => {
+            let mut next = Some(first.as_ref());
+            while let Some(plan) = next {
+                ddl(plan, values, out);
+                next = plan.then.as_deref();
             }
         }
         Plan::Session => {}
     }
     Ok(())
+}
+
+fn ddl(plan: &DdlPlan, values: &Values<'_>, out: &mut String) {
+    for statement in &plan.statements {
+        let target = statement.targets.last().copied();
+        show(&statement.text, values, &statement.tables, target, out);
+        if let Some(undo) = &statement.undo {
+            out.push_str("undo ");
+            show(undo, values, &statement.tables, target, out);
+        }
+    }
+    for change in &plan.changes {
+        let what = match change {
+            TableChange::Create { table } => format!("create {}", table.name),
+            TableChange::Alter { table } => format!("alter {}", table.name),
+            TableChange::Rename { from, table } => {
+                format!("rename {from} to {}", table.name)
+            }
+            TableChange::Move { .. } => "move".to_owned(),
+            TableChange::Drop { name } => format!("drop {name}"),
+        };
+        writeln!(out, "change: {what}").unwrap();
+    }
+    if plan.rerun {
+        writeln!(out, "what is done already is no error").unwrap();
+    }
+    if let Some(column) = &plan.numbered {
+        writeln!(out, "numbered: {column}").unwrap();
+    }
+    if let Some(error) = &plan.error_after {
+        writeln!(out, "then error {}: {}", error.code, error.message).unwrap();
+    }
 }
 
 fn routed(plan: &RoutedPlan, values: &Values<'_>, out: &mut String) -> Result<(), SqlError> {

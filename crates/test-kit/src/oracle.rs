@@ -14,6 +14,7 @@ use crate::table_set::TableSet;
 use anyhow::Result;
 use node_backend::ConnectOptions;
 use node_backend::Connection;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// One statement's end.
@@ -119,6 +120,7 @@ pub async fn run_file(
     let mut findings = Vec::new();
     for sql in all {
         let plain_sql = without_sharding(&sql);
+        let plain_sql = plain_sql.as_ref();
         let expected = observe(&mut one, protocol, plain_sql).await;
         // Where the plain server cannot prepare a statement, text is the only protocol.
         let (expected, used) = match expected {
@@ -137,12 +139,18 @@ pub async fn run_file(
     Ok(findings)
 }
 
-/// A table's definition as the plain server takes it.
-fn without_sharding(sql: &str) -> &str {
-    let at = if sql.starts_with("CREATE TABLE") {
-        sql.find(" DBPARTITION BY").or_else(|| sql.find(" BROADCAST"))
-    } else {
-        None
+/// A table's definition as the plain server takes it: without the clause that stands at its end or
+/// before its query.
+fn without_sharding(sql: &str) -> Cow<'_, str> {
+    let is_create = sql.starts_with("CREATE TABLE") || sql.starts_with("CREATE OR REPLACE TABLE");
+    let at = match is_create {
+        true => sql.find(" DBPARTITION BY").or_else(|| sql.find(" BROADCAST")),
+        false => None,
     };
-    at.map_or(sql, |at| &sql[..at])
+    let Some(at) = at else { return Cow::Borrowed(sql) };
+    let queries = [" AS SELECT", " IGNORE SELECT", " REPLACE SELECT"];
+    match queries.iter().filter_map(|word| sql[at..].find(word)).min() {
+        Some(query) => Cow::Owned(format!("{}{}", &sql[..at], &sql[at + query..])),
+        None => Cow::Borrowed(&sql[..at]),
+    }
 }

@@ -4,7 +4,9 @@
 /// What of a definition is not the logical table's own: the physical name, the data node's counter,
 /// and the endings that make constraint names differ inside one database.
 pub fn comparable(create: &str, physical: &str, logical: &str) -> String {
-    let ending = physical.get(logical.len()..).unwrap_or_default();
+    let number = physical.rfind('_').map(|at| &physical[at..]).unwrap_or_default();
+    let is_number = number.len() > 1 && number[1..].bytes().all(|byte| byte.is_ascii_digit());
+    let ending = if is_number && physical != logical { number } else { "" };
     let head = format!("CREATE TABLE `{}`", physical.replace('`', "``"));
     let named = create.replacen(&head, &format!("CREATE TABLE `{logical}`"), 1);
     let lines: Vec<String> =

@@ -1,9 +1,9 @@
-//! Changes of definitions whose node died: a CREATE that was not committed is taken back, a DROP or
-//! RENAME is finished, an ALTER's present definition is read back from the data node. So no lock
-//! outlives its node, and a table is wholly old or wholly new as far as its statement can be
-//! finished; an ALTER that reached only some shards is reported.
+//! Changes of definitions whose node died: a CREATE that was not committed is taken back; a DROP or
+//! RENAME is finished; an ALTER is finished on the physical tables that it did not reach (see
+//! [`super::unfinished`]) and its definition read back. So no lock outlives its node, and a table is
+//! wholly old or wholly new as far as its statement can be finished.
 
-use super::{definition, forget, moved, pending};
+use super::{definition, forget, moved, pending, unfinished};
 use crate::app::App;
 use crate::change::Change;
 use crate::error::AppError;
@@ -15,6 +15,7 @@ use control_store::records::ddl::DdlRecord;
 use control_store::records::schema::SchemaRecord;
 use control_store::records::table::TableRecord;
 use provision::AdminLogin;
+use std::collections::BTreeMap;
 use topology::model::{Placement, Shard, Table};
 use topology::stream::{HEARTBEAT_TIMEOUT_MS, TableChange};
 
@@ -49,14 +50,14 @@ pub async fn resolve(app: &App, live: &dyn SnapshotPublisher) -> Result<usize, A
 /// Whether nobody goes on with the change.
 fn is_orphan(ddl: &DdlRecord, live: &dyn SnapshotPublisher, now_ms: i64) -> bool {
     let age_ms = now_ms - ddl.begun_ms;
-    if age_ms < GRACE_MS {
-        return false;
-    }
     let restarted = match (ddl.pid, live.process_of(&ddl.node_id)) {
         (Some(then), Some(now)) => then != now,
         _ => false,
     };
-    !live.is_heard(&ddl.node_id) || restarted || age_ms > DDL_AGE_MS_MAX
+    if restarted {
+        return true;
+    }
+    age_ms >= GRACE_MS && (!live.is_heard(&ddl.node_id) || age_ms > DDL_AGE_MS_MAX)
 }
 
 async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
@@ -64,6 +65,12 @@ async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
     let schema: Option<Versioned<SchemaRecord>> =
         app.get(&SchemaRecord::key_of(&record.instance_id, &record.schema)).await?;
     let shards = schema.map(|schema| schema.value.shards).unwrap_or_default();
+    if record.changes.len() > 1
+        && matches!(record.changes.first(), Some(TableChange::Rename { .. }))
+    {
+        let renamed = unfinished::finish_renames(app, record, &shards).await?;
+        return end(app, ddl, renamed).await;
+    }
     for change in &record.changes {
         match change {
             TableChange::Create { table } => drop_physical(app, table, &shards).await?,
@@ -81,42 +88,57 @@ async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
                 moved::clear(app, record, from, table, &shards).await?;
             }
             // Read back at the end, in the same transaction that forgets the change.
-            TableChange::Alter { .. } => {}
+            TableChange::Alter { table } => {
+                unfinished::finish_alter(app, record, table, &shards).await?;
+            }
         }
     }
-    end(app, ddl).await
+    end(app, ddl, true).await
 }
 
-/// Writes what the clearing up came to, and forgets the change.
-async fn end(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
+/// Writes what the clearing up came to, and forgets the change; `done` says that it took place.
+async fn end(app: &App, ddl: &Versioned<DdlRecord>, done: bool) -> Result<(), AppError> {
     let record = &ddl.value;
     loop {
         let Ok(ddl) = pending(app, &record.instance_id, &record.id).await else { return Ok(()) };
         let mut change = app.change(&record.instance_id).await?;
-        for one in &record.changes {
-            if let TableChange::Alter { table: altered } = one {
-                read_back(app, &mut change, record, &altered.name).await?;
+        let mut names: BTreeMap<String, Option<Table>> = BTreeMap::new();
+        for one in record.changes.iter().filter(|_| done) {
+            match one {
+                TableChange::Alter { table } => {
+                    read_back(app, &mut change, record, table).await?;
+                }
+                TableChange::Drop { name } => {
+                    names.entry(name.to_lowercase()).or_insert(None);
+                }
+                TableChange::Rename { from, table: to } => {
+                    names.entry(from.to_lowercase()).or_insert(None);
+                    let Some(before) = table(app, record, from).await? else { continue };
+                    let renamed = Table { name: to.name.clone(), ..before.value.table };
+                    names.insert(to.name.to_lowercase(), Some(renamed));
+                }
+                TableChange::Move { from, .. } => {
+                    let before = table(app, record, &from.name).await?;
+                    if let Some(before) = before.filter(|before| before.value.table.frozen) {
+                        let thawed = Table { frozen: false, ..before.value.table };
+                        names.insert(from.name.to_lowercase(), Some(thawed));
+                    }
+                }
+                TableChange::Create { .. } => {}
             }
-            if let TableChange::Move { from, .. } = one
-                && let Some(before) = table(app, record, &from.name).await?
-                && before.value.table.frozen
-            {
-                let thawed = Table { frozen: false, ..before.value.table.clone() };
-                change.update(&before, &TableRecord { table: thawed, ..before.value.clone() });
-            }
-            let gone = match one {
-                TableChange::Drop { name } => Some(name),
-                TableChange::Rename { from, .. } => Some(from),
-                TableChange::Create { .. }
-                | TableChange::Alter { .. }
-                | TableChange::Move { .. } => None,
-            };
-            let Some(name) = gone else { continue };
-            let Some(before) = table(app, record, name).await? else { continue };
-            change.delete(&before);
-            if let TableChange::Rename { table: to, .. } = one {
-                let renamed = Table { name: to.name.clone(), ..before.value.table.clone() };
-                change.create(&TableRecord { table: renamed, ..before.value.clone() });
+        }
+        for (name, now) in names {
+            let before = table(app, record, &name).await?;
+            let now = now.map(|table| TableRecord {
+                instance_id: record.instance_id.clone(),
+                schema: record.schema.clone(),
+                table,
+            });
+            match (before, now) {
+                (Some(before), Some(now)) => change.update(&before, &now),
+                (Some(before), None) => change.delete(&before),
+                (None, Some(now)) => change.create(&now),
+                (None, None) => {}
             }
         }
         forget(app, &mut change, &ddl).await?;
@@ -131,16 +153,31 @@ async fn read_back(
     app: &App,
     change: &mut Change<'_>,
     ddl: &DdlRecord,
-    name: &str,
+    altered: &Table,
 ) -> Result<(), AppError> {
-    tracing::warn!(schema = %ddl.schema, table = %name, "an ALTER may have reached only some of the shards; its definition is read from the first");
-    let Some(before) = table(app, ddl, name).await? else { return Ok(()) };
+    let Some(before) = table(app, ddl, &altered.name).await? else { return Ok(()) };
+    // The query of a view that no data node answers is the old one, and stays.
+    if before.value.table.expanded_view().is_some() {
+        return Ok(());
+    }
     let schema: Option<Versioned<SchemaRecord>> =
         app.get(&SchemaRecord::key_of(&ddl.instance_id, &ddl.schema)).await?;
     let shards = schema.map(|schema| schema.value.shards).unwrap_or_default();
     let Some(shard) = shards.first() else { return Ok(()) };
     let mut now = before.value.clone();
+    // Keys and sequences may have new names with the ALTER.
+    let has = |table: &Table, name: &str| table.column(name).is_some();
     if definition::read(app, shard, &mut now.table).await? {
+        if let (Placement::Sharded(old), Placement::Sharded(_)) =
+            (&now.table.placement, &altered.placement)
+        {
+            let keys = std::iter::once(&old.database).chain(&old.table);
+            if !keys.into_iter().all(|key| has(&now.table, &key.column)) {
+                now.table.placement = altered.placement.clone();
+            }
+        }
+        now.table.sequence_column =
+            altered.sequence_column.clone().filter(|name| has(&now.table, name));
         now.table.definition_version += 1;
         change.update(&before, &now);
     }
@@ -173,7 +210,8 @@ pub(super) async fn drop_physical(
     for shard in shards {
         for suffix in 0..suffixes {
             let name = quoted(&table.physical_name(suffix));
-            let sql = format!("DROP TABLE IF EXISTS {}.{name}", quoted(&shard.database));
+            let kind = if table.view.is_some() { "VIEW" } else { "TABLE" };
+            let sql = format!("DROP {kind} IF EXISTS {}.{name}", quoted(&shard.database));
             execute(app, shard, &sql).await?;
         }
     }

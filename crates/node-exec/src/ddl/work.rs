@@ -20,9 +20,14 @@ pub async fn of(
     statement: &Statement<'_>,
 ) -> Result<DdlWork, ExecError> {
     // What creates is undone, what drops or renames is finished by names alone.
-    let [TableChange::Alter { table }] = plan.changes.as_slice() else {
-        return Ok(DdlWork::default());
+    let table = match plan.changes.as_slice() {
+        [TableChange::Alter { table }] => table,
+        [TableChange::Rename { .. }, _, ..] => return renames(exec, plan, statement),
+        _ => return Ok(DdlWork::default()),
     };
+    if table.view.is_some() || (table.placement == Placement::Single && !plan.refresh.is_empty()) {
+        return Ok(DdlWork::default());
+    }
     let mut work = DdlWork {
         sql_mode: exec.session.state.get("sql_mode").map(str::to_owned),
         ..DdlWork::default()
@@ -45,6 +50,23 @@ pub async fn of(
     }
     if let (Some(one), false) = (plan.statements.first(), plan.refresh.is_empty()) {
         work.before = before(exec, plan, one, table).await?;
+    }
+    Ok(work)
+}
+
+/// Several renames: the statement of each shard, under the name of the mark.
+fn renames(
+    exec: &Exec<'_>,
+    plan: &DdlPlan,
+    statement: &Statement<'_>,
+) -> Result<DdlWork, ExecError> {
+    let mut work = DdlWork::default();
+    let Some(one) = plan.statements.last() else { return Ok(work) };
+    for target in &one.targets {
+        let text = exec.render(&one.text, &one.tables, *target, statement)?;
+        let Ok(statement) = String::from_utf8(text) else { return Ok(DdlWork::default()) };
+        let table = one.tables[0].name.to_lowercase();
+        work.steps.push(DdlStep { shard: target.shard, table, statement });
     }
     Ok(work)
 }

@@ -73,12 +73,12 @@ async fn ask(exec: &Exec<'_>, plan: &LoadPlan, column: &Column) -> Result<SqlVal
     }
 }
 
-/// What a column that takes no NULL holds instead.
+/// What a column holds when it is given nothing, or a NULL that it does not take.
 pub(super) fn zero_of(column: &Column) -> Result<SqlValue, ExecError> {
     match column.class {
         ColumnClass::Text | ColumnClass::Binary => Ok(SqlValue::Text(Vec::new())),
-        // NULL in a TIMESTAMP is the time now.
-        ColumnClass::DateTime if column.type_name() == "timestamp" => {
+        // Nothing in a TIMESTAMP is the time now.
+        ColumnClass::DateTime if column.type_name() == "timestamp" && !column.nullable => {
             Err(uncertain_default(&column.name))
         }
         ColumnClass::Date | ColumnClass::DateTime => Ok(SqlValue::Text(b"0000-00-00".to_vec())),

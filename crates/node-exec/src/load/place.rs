@@ -149,7 +149,8 @@ impl Placer<'_> {
                 LoadKey::Evaluated(index) => evaluated[*index].0.clone(),
                 LoadKey::Default => self.defaults.of(exec, self.plan, column).await?,
                 LoadKey::Field(field) => match fields.get(*field) {
-                    None => self.defaults.of(exec, self.plan, column).await?,
+                    // A server takes no default here.
+                    None => zero_of(column)?,
                     Some(Field::Text(text)) => self.stored(column, text)?,
                     Some(Field::Null) => SqlValue::Null,
                 },

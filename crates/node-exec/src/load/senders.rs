@@ -8,6 +8,7 @@ use crate::active::ActiveGuard;
 use crate::error::ExecError;
 use crate::exec::Exec;
 use crate::names::Names;
+use crate::rows::logical;
 use crate::transaction::{Held, run_all};
 use base::id::DataNodeId;
 use futures::StreamExt;
@@ -148,7 +149,8 @@ impl Senders {
         match outcome {
             Ok((ok, shown)) if batch.counts => {
                 self.counts.add(Counts::of(&ok));
-                self.warnings.add(&shown, &batch.rows, names);
+                let again = self.warnings.add(&shown, &batch.rows, names);
+                self.counts.warnings = self.counts.warnings.saturating_sub(again);
             }
             Ok(_) => {}
             Err(error) => self.fail(error, &batch.rows),
@@ -197,7 +199,7 @@ impl Senders {
             exec.release(held);
         }
         match self.failed {
-            Some((_, error)) => Err(error),
+            Some((_, error)) => Err(logical(error, names)),
             None => Ok((self.counts, self.warnings)),
         }
     }

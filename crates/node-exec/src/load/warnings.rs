@@ -5,24 +5,34 @@ use crate::exec::{WARNINGS_MAX, Warning};
 use crate::names::Names;
 use mysql_wire::packet::ErrPacket;
 use node_backend::query::Row;
+use std::collections::HashSet;
 
 /// Warnings that were gathered are sorted out when there are so many.
 const GATHERED_MAX: usize = 16 * WARNINGS_MAX;
 
+/// Columns that a load gives no value and that have no default: told once for a statement.
+const NO_DEFAULT: u16 = 1364;
+
 /// Warnings with the rows that they are about.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(Vec<(u64, Warning)>);
+pub(super) struct Gathered {
+    warnings: Vec<(u64, Warning)>,
+    /// What is told once.
+    once: HashSet<Vec<u8>>,
+}
 
 impl Gathered {
     /// A warning of our own.
     pub fn push(&mut self, row: u64, code: u16, message: String) {
         let level = "Warning".to_owned();
-        self.0.push((row, Warning { level, code, message: message.into_bytes() }));
+        self.warnings.push((row, Warning { level, code, message: message.into_bytes() }));
         self.bound();
     }
 
-    /// A data node's warnings about a load of these rows.
-    pub fn add(&mut self, shown: &[Row], rows: &[u64], names: Names<'_>) {
+    /// A data node's warnings about a load of these rows; says how many of them were told before
+    /// and do not count again.
+    pub fn add(&mut self, shown: &[Row], rows: &[u64], names: Names<'_>) -> u64 {
+        let mut again = 0;
         let mut last = rows.first().copied().unwrap_or(0);
         for shown in shown {
             let (row, message) = in_file(shown.get(2).unwrap_or_default(), rows);
@@ -32,22 +42,29 @@ impl Gathered {
                 code: shown.text(1).and_then(|code| code.parse().ok()).unwrap_or(0),
                 message: names.rewrite_message(&message),
             };
-            self.0.push((last, warning));
+            if warning.code != NO_DEFAULT {
+                self.warnings.push((last, warning));
+            } else if self.once.insert(warning.message.clone()) {
+                self.warnings.push((0, warning));
+            } else {
+                again += 1;
+            }
         }
         self.bound();
+        again
     }
 
     fn bound(&mut self) {
-        if self.0.len() > GATHERED_MAX {
-            self.0.sort_by_key(|(row, _)| *row);
-            self.0.truncate(WARNINGS_MAX);
+        if self.warnings.len() > GATHERED_MAX {
+            self.warnings.sort_by_key(|(row, _)| *row);
+            self.warnings.truncate(WARNINGS_MAX);
         }
     }
 
     /// The first ones.
     pub fn first(mut self) -> Vec<Warning> {
-        self.0.sort_by_key(|(row, _)| *row);
-        self.0.into_iter().take(WARNINGS_MAX).map(|(_, warning)| warning).collect()
+        self.warnings.sort_by_key(|(row, _)| *row);
+        self.warnings.into_iter().take(WARNINGS_MAX).map(|(_, warning)| warning).collect()
     }
 }
 

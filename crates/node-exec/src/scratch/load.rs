@@ -6,6 +6,7 @@ use super::writer::TableWriter;
 use super::{HOME, PREFIX};
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement};
+use crate::kinds::SCRATCH_ROWS;
 use crate::merge::Record;
 use crate::names::Names;
 use crate::rows::{self, MergedRows};
@@ -292,6 +293,7 @@ impl Loader<'_> {
         held: &mut Held,
         at: usize,
     ) -> Result<bool, ExecError> {
+        let begun = exec.session.part_begins();
         let mut jobs = self.jobs(exec, at)?;
         let each = (2 * VALUES_MAX / jobs.len().max(1)).max(PROBE_ROWS_MIN);
         for job in &mut jobs {
@@ -318,13 +320,16 @@ impl Loader<'_> {
         let mut taker = self.taker(at, &columns);
         let load = &self.scratch.loads[at];
         let name = self.temporary_name(load.number);
-        let mut writer = TableWriter::new(held, &name, &load.columns);
+        let mut writer = TableWriter::new(held, name, &load.columns, columns.clone());
         for row in &all {
             let record = Record::of(row)?;
             taker.take(&mut self.budget, &mut writer, &record, &columns).await?;
         }
         writer.close().await?;
+        SCRATCH_ROWS.add(all.len() as u64);
         self.known.insert(load.number, taker.loaded);
+        let what = format_args!("Load(temp_{})", load.number);
+        exec.session.part_ends(begun, what, all.len() as u64);
         Ok(true)
     }
 
@@ -334,6 +339,7 @@ impl Loader<'_> {
         held: &mut Held,
         at: usize,
     ) -> Result<(), ExecError> {
+        let begun = exec.session.part_begins();
         let load = &self.scratch.loads[at];
         let mut incoming = match &load.source {
             LoadSource::Copy(of) => {
@@ -356,7 +362,8 @@ impl Loader<'_> {
         let columns = incoming.columns();
         let mut taker = self.taker(at, &columns);
         let name = self.temporary_name(load.number);
-        let mut writer = TableWriter::new(held, &name, &load.columns);
+        let mut writer = TableWriter::new(held, name, &load.columns, columns.clone());
+        let before = self.budget;
         let budget = &mut self.budget;
         let copied = async {
             while let Some(record) = incoming.next().await? {
@@ -367,6 +374,9 @@ impl Loader<'_> {
         let outcome: Result<(), ExecError> = copied.await;
         incoming.close(exec).await;
         outcome?;
+        let rows = before - self.budget;
+        SCRATCH_ROWS.add(rows);
+        exec.session.part_ends(begun, format_args!("Load(temp_{})", load.number), rows);
         self.known.insert(load.number, taker.loaded);
         Ok(())
     }
@@ -395,7 +405,7 @@ impl Taker {
             .checked_sub(1)
             .ok_or_else(|| sql(sql_error::TEMP_TABLE_LIMIT, "Temp table limit exceeded"))?;
         self.loaded.add(|at| record.get(at as usize));
-        writer.add((0..columns.len()).map(|at| record.get(at)), columns).await
+        writer.add((0..columns.len()).map(|at| record.get(at))).await
     }
 }
 

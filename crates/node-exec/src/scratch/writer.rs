@@ -1,89 +1,125 @@
-//! Rows into a temporary table. While the data node takes one batch in, the next is made.
+//! Rows into a temporary table: as the content of LOAD DATA LOCAL INFILE, or by INSERT where the data
+//! node takes no such content.
 
 use crate::error::{ExecError, sql};
 use crate::transaction::Held;
 use base::sql_error;
 use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
 use mysql_wire::value::put_quoted;
-use node_backend::query::StreamHead;
+use node_backend::BackendError;
+use node_backend::local_data;
+use std::sync::Arc;
 
-/// One INSERT of loaded rows is sent when its text is so long.
-const BATCH_BYTES: usize = 512 * 1024;
+/// Rows are sent when their text is so long.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Writes rows into one temporary table.
 pub(super) struct TableWriter<'w> {
     held: &'w mut Held,
-    head: Vec<u8>,
-    text: Vec<u8>,
-    /// An INSERT was sent and not answered yet.
-    sent: bool,
+    table: Vec<u8>,
+    names: Vec<Vec<u8>>,
+    columns: Arc<[ColumnDefinition]>,
+    /// Rows as [`local_data::put_row`] writes them.
+    rows: Vec<u8>,
+    count: u64,
+    by_insert: bool,
 }
 
 impl<'w> TableWriter<'w> {
-    pub fn new(held: &'w mut Held, table: &[u8], columns: &[String]) -> Self {
-        let names: Vec<Vec<u8>> =
-            columns.iter().map(|column| sql_plan::template::quoted(column)).collect();
-        let head = [b"INSERT INTO ", table, b" (", names.join(&b","[..]).as_slice(), b") VALUES "]
-            .concat();
-        Self { held, text: head.clone(), head, sent: false }
+    pub fn new(
+        held: &'w mut Held,
+        table: Vec<u8>,
+        names: &[String],
+        columns: Arc<[ColumnDefinition]>,
+    ) -> Self {
+        let names = names.iter().map(|column| sql_plan::template::quoted(column)).collect();
+        Self { held, table, names, columns, rows: Vec::new(), count: 0, by_insert: false }
     }
 
     /// Adds a row.
     pub async fn add<'f>(
         &mut self,
         fields: impl Iterator<Item = Option<&'f [u8]>>,
-        columns: &[ColumnDefinition],
     ) -> Result<(), ExecError> {
-        if self.text.len() > self.head.len() {
-            self.text.push(b',');
-        }
-        put_row(fields, columns, &mut self.text);
-        if self.text.len() > BATCH_BYTES { self.send().await } else { Ok(()) }
+        local_data::put_row(fields, &mut self.rows);
+        self.count += 1;
+        if self.rows.len() > BATCH_BYTES { self.send().await } else { Ok(()) }
     }
 
     /// Everything is written.
     pub async fn close(mut self) -> Result<(), ExecError> {
-        if self.text.len() > self.head.len() {
-            self.send().await?;
-        }
-        self.wait().await
+        if self.count > 0 { self.send().await } else { Ok(()) }
     }
 
     async fn send(&mut self) -> Result<(), ExecError> {
-        self.wait().await?;
-        self.held.lease.queue_query(&self.text);
-        self.held.lease.flush().await?;
-        self.sent = true;
-        self.text.truncate(self.head.len());
-        Ok(())
-    }
-
-    async fn wait(&mut self) -> Result<(), ExecError> {
-        if !std::mem::take(&mut self.sent) {
-            return Ok(());
-        }
-        match self.held.lease.open_stream().await? {
-            StreamHead::Ok { .. } => Ok(()),
-            StreamHead::Rows(_) | StreamHead::LocalInfile(_) => {
-                Err(sql(sql_error::UNKNOWN_ERROR, "a data node answered an INSERT with rows"))
+        let rows = std::mem::take(&mut self.rows);
+        let count = std::mem::take(&mut self.count);
+        if !self.by_insert {
+            let statement = local_data::load_statement(&self.table, &self.names);
+            match self.held.lease.load(&statement, &rows).await {
+                Ok(ok) if ok.affected_rows == count => {
+                    self.rows = rows;
+                    self.rows.clear();
+                    return Ok(());
+                }
+                // LOCAL leaves out rows whose key is there already.
+                Ok(_) => {
+                    return Err(sql(
+                        sql_error::UNKNOWN_ERROR,
+                        "two shards have rows of one primary key: the statement cannot be run over \
+                         both; CHECK TABLE names the shards",
+                    ));
+                }
+                Err(BackendError::LocalFilesOff { .. }) => self.by_insert = true,
+                Err(error) => return Err(error.into()),
             }
         }
+        let names = self.names.join(&b","[..]);
+        let mut text =
+            [b"INSERT INTO ", self.table.as_slice(), b" (", &names, b") VALUES "].concat();
+        for (place, line) in rows.split(|byte| *byte == b'\n').enumerate() {
+            if place as u64 == count {
+                break;
+            }
+            text.extend_from_slice(if place == 0 { b"" } else { b"," });
+            put_literals(line, &self.columns, &mut text);
+        }
+        self.held.lease.execute_sql(&text).await?;
+        Ok(())
     }
 }
 
+/// The field that [`local_data::put_field`] wrote; `None` is NULL.
+fn read_field(written: &[u8]) -> Option<Vec<u8>> {
+    if written == b"\\N" {
+        return None;
+    }
+    let mut field = Vec::with_capacity(written.len());
+    let mut bytes = written.iter();
+    while let Some(byte) = bytes.next() {
+        field.push(match (byte, byte == &b'\\') {
+            (_, true) => match bytes.next() {
+                Some(b't') => b'\t',
+                Some(b'n') => b'\n',
+                Some(b'0') => 0,
+                Some(other) => *other,
+                None => b'\\',
+            },
+            (byte, false) => *byte,
+        });
+    }
+    Some(field)
+}
+
 /// `(literals)` of a row, each such that the data node reads back what it wrote.
-fn put_row<'f>(
-    fields: impl Iterator<Item = Option<&'f [u8]>>,
-    columns: &[ColumnDefinition],
-    out: &mut Vec<u8>,
-) {
+fn put_literals(line: &[u8], columns: &[ColumnDefinition], out: &mut Vec<u8>) {
     use ColumnType as T;
     out.push(b'(');
-    for (at, (field, column)) in fields.zip(columns).enumerate() {
+    for (at, (field, column)) in line.split(|byte| *byte == b'\t').zip(columns).enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        let Some(bytes) = field else {
+        let Some(bytes) = read_field(field) else {
             out.extend_from_slice(b"NULL");
             continue;
         };
@@ -95,10 +131,10 @@ fn put_row<'f>(
             | T::LongLong
             | T::Year
             | T::Decimal
-            | T::NewDecimal => out.extend_from_slice(bytes),
+            | T::NewDecimal => out.extend_from_slice(&bytes),
             // With an exponent it is read as a DOUBLE, a minus before zero included.
             T::Float | T::Double => {
-                out.extend_from_slice(bytes);
+                out.extend_from_slice(&bytes);
                 if !bytes.contains(&b'e') {
                     out.extend_from_slice(b"e0");
                 }
@@ -111,11 +147,11 @@ fn put_row<'f>(
             | T::Timestamp2
             | T::Time
             | T::Time2 => {
-                put_quoted(out, bytes, true);
+                put_quoted(out, &bytes, true);
             }
-            _ if column.collation == BINARY_COLLATION => put_hex(bytes, out),
-            // LOAD_MODE has no NO_BACKSLASH_ESCAPES.
-            _ => put_quoted(out, bytes, false),
+            _ if column.collation == BINARY_COLLATION => put_hex(&bytes, out),
+            // The mode in which rows are written has no NO_BACKSLASH_ESCAPES.
+            _ => put_quoted(out, &bytes, false),
         }
     }
     out.push(b')');
@@ -129,4 +165,24 @@ fn put_hex(bytes: &[u8], out: &mut Vec<u8>) {
         out.push(DIGITS[usize::from(byte & 15)]);
     }
     out.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn rows_become_literals_where_no_file_is_taken() {
+        let text = ColumnDefinition::expression("t", ColumnType::VarString, 45, 10);
+        let bytes = ColumnDefinition::expression("b", ColumnType::VarString, BINARY_COLLATION, 10);
+        let real = ColumnDefinition::expression("r", ColumnType::Double, BINARY_COLLATION, 10);
+        let mut line = Vec::new();
+        let fields = [Some(&b"a\tb\n'"[..]), None, Some(&b"\0\\N"[..]), Some(&b"-0"[..])];
+        local_data::put_row(fields, &mut line);
+        let mut out = Vec::new();
+        let columns = [text.clone(), text, bytes, real];
+        put_literals(line.strip_suffix(b"\n").unwrap(), &columns, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "('a\tb\n\\'',NULL,X'005C4E',-0e0)");
+    }
 }

@@ -4,7 +4,7 @@
 
 use super::{empty_plan, made, name_of, next_version, plan_table, schema_for};
 use crate::bind::walk::no_such_table;
-use crate::plan::{DdlStatement, PlanTable, table_targets};
+use crate::plan::{DdlStatement, PlanTable, TablePlace, table_targets};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Piece, Template, push_quoted};
 use base::sql_error::{SqlError, TABLE_EXISTS};
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use topology::algorithm::Target;
 use topology::model::{Schema, Table, physical_database};
+use topology::rename_mark;
 use topology::rule::{check_table, check_table_name};
 use topology::stream::TableChange;
 
@@ -47,6 +48,7 @@ pub(crate) fn rename_table(
     let shards = schema.shards.len();
     let mut texts = vec![(Vec::new(), Vec::new()); shards];
     let mut tables = Vec::new();
+    let mut shown = Vec::new();
     for (from, to) in pairs {
         let old_name = name_of(subject, from.name);
         for name in [from, to] {
@@ -70,7 +72,7 @@ pub(crate) fn rename_table(
         if names.get(&new_name).is_some() && !same {
             return Err(SqlError::new(TABLE_EXISTS, format!("Table '{new_name}' already exists")));
         }
-        let renamed = Table { name: new_name, ..table.clone() };
+        let renamed = Table { name: new_name, physical_base: None, ..table.clone() };
         check_table(schema, &renamed)?;
         for target in table_targets(&table, schema.shard_count()) {
             if let Some((text, undo)) = texts.get_mut(target.shard as usize) {
@@ -81,16 +83,25 @@ pub(crate) fn rename_table(
             }
         }
         tables.push(plan_table(schema, &table));
+        shown.extend_from_slice(if shown.is_empty() { b"RENAME TABLE " } else { b", " });
+        push_quoted(table.name.as_bytes(), &mut shown);
+        shown.extend_from_slice(b" TO ");
+        push_quoted(renamed.name.as_bytes(), &mut shown);
         names.now.insert(old_name.to_lowercase(), None);
         names.now.insert(renamed.name.to_lowercase(), Some((renamed, before)));
     }
-    plan.statements.extend(statement(tables, texts));
     let renamed = names.now.into_values().flatten();
     plan.changes.extend(
         renamed
             .filter(|(table, before)| table.name != *before)
             .map(|(table, from)| TableChange::Rename { from, table: next_version(&table) }),
     );
+    let first = tables.first().map(|table: &PlanTable| table.name.to_lowercase());
+    if let (Some(first), true) = (first, plan.changes.len() > 1) {
+        plan.statements.extend(marks(schema, &first, &mut texts));
+        plan.afterwards.extend(drop_mark(schema, &texts, &rename_mark::after(&first)));
+    }
+    plan.statements.extend(statement(tables, texts, shown));
     Ok(made(plan))
 }
 
@@ -108,8 +119,79 @@ fn add_pair(schema: &Schema, from: &Table, to: &Table, target: Target, out: &mut
     }
 }
 
-/// One statement with a text for each shard.
-fn statement(tables: Vec<PlanTable>, texts: Vec<(Vec<u8>, Vec<Vec<u8>>)>) -> Option<DdlStatement> {
+/// A text and what undoes it, for each shard.
+type Texts = Vec<(Vec<u8>, Vec<Vec<u8>>)>;
+
+/// The statements that set the shards' marks; the renames then take them along.
+fn marks(schema: &Schema, first: &str, texts: &mut Texts) -> Vec<DdlStatement> {
+    let (before, after) = (rename_mark::before(first), rename_mark::after(first));
+    let clear = drop_mark(schema, texts, &after);
+    let create = by_name(schema, texts, &before, "CREATE TABLE IF NOT EXISTS ", " (id INT)");
+    let undo = drop_mark(schema, texts, &before);
+    let create = create.map(|create| DdlStatement { undo: undo.map(|undo| undo.text), ..create });
+    for (shard, (text, undo)) in (0_u32..).zip(texts).filter(|(_, (text, _))| !text.is_empty()) {
+        let name = |mark: &str| mark_name(schema, shard, mark);
+        text.extend([b", ".as_slice(), &name(&before), b" TO ", &name(&after)].concat());
+        undo.push([name(&after).as_slice(), b" TO ", &name(&before)].concat());
+    }
+    clear
+        .map(|clear| DdlStatement { undo: Some(clear.text.clone()), ..clear })
+        .into_iter()
+        .chain(create)
+        .collect()
+}
+
+fn mark_name(schema: &Schema, shard: u32, mark: &str) -> Vec<u8> {
+    let mut name = Vec::new();
+    push_quoted(physical_database(&schema.name, shard).as_bytes(), &mut name);
+    name.push(b'.');
+    push_quoted(mark.as_bytes(), &mut name);
+    name
+}
+
+fn drop_mark(schema: &Schema, texts: &Texts, mark: &str) -> Option<DdlStatement> {
+    by_name(schema, texts, mark, "DROP TABLE IF EXISTS ", "")
+}
+
+/// A statement about a mark, on every shard that has renames.
+fn by_name(
+    schema: &Schema,
+    texts: &Texts,
+    mark: &str,
+    head: &str,
+    tail: &str,
+) -> Option<DdlStatement> {
+    let of_shard = |(shard, (text, _)): (u32, &(Vec<u8>, Vec<Vec<u8>>))| match text.is_empty() {
+        true => Vec::new(),
+        false => [head.as_bytes(), &mark_name(schema, shard, mark), tail.as_bytes()].concat(),
+    };
+    let made: Vec<Vec<u8>> = (0_u32..).zip(texts).map(of_shard).collect();
+    let table = PlanTable {
+        schema: schema.name.clone(),
+        name: mark.to_owned(),
+        alias: mark.to_owned(),
+        physical_base: None,
+        place: TablePlace::Broadcast,
+    };
+    let targets = (0_u32..)
+        .zip(&made)
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(shard, _)| Target { shard, suffix: 0 })
+        .collect();
+    Some(DdlStatement {
+        tables: Arc::from([table]),
+        targets,
+        text: by_shard(made, head.trim().as_bytes().to_vec()),
+        undo: None,
+    })
+}
+
+fn by_shard(texts: Vec<Vec<u8>>, shown: Vec<u8>) -> Template {
+    Template::made(vec![Piece::ByShard { texts: Arc::from(texts), shown }], Vec::new())
+}
+
+/// One statement with a text for each shard; `shown` is it in logical names.
+fn statement(tables: Vec<PlanTable>, texts: Texts, shown: Vec<u8>) -> Option<DdlStatement> {
     let targets: Vec<Target> = (0_u32..)
         .zip(&texts)
         .filter(|(_, (text, _))| !text.is_empty())
@@ -121,13 +203,11 @@ fn statement(tables: Vec<PlanTable>, texts: Vec<(Vec<u8>, Vec<Vec<u8>>)>) -> Opt
     let word = |text: Vec<u8>| [b"RENAME TABLE ".as_slice(), &text].concat();
     let (there, back): (Vec<_>, Vec<_>) =
         texts.into_iter().map(|(text, undo)| (word(text), word(undo.join(&b", "[..])))).unzip();
-    let by_shard =
-        |texts: Vec<Vec<u8>>| Template::made(vec![Piece::ByShard(Arc::from(texts))], Vec::new());
     Some(DdlStatement {
         tables: Arc::from(tables),
         targets,
-        text: by_shard(there),
-        undo: Some(by_shard(back)),
+        text: by_shard(there, shown.clone()),
+        undo: Some(by_shard(back, shown)),
     })
 }
 
@@ -149,7 +229,7 @@ pub(crate) fn renamed(
     if schema.table(&new_name).is_some() && !same {
         return Err(SqlError::new(TABLE_EXISTS, format!("Table '{new_name}' already exists")));
     }
-    let renamed = Table { name: new_name, ..next_version(table) };
+    let renamed = Table { name: new_name, physical_base: None, ..next_version(table) };
     check_table(schema, &renamed)?;
     Ok(renamed)
 }

@@ -187,10 +187,6 @@ pub(crate) fn drop_view(subject: &Subject<'_>, drop: &DropTable) -> Result<Made,
         let plan = plans.iter_mut().find(|plan| plan.schema == schema.name);
         match (schema.table(&written), plan) {
             (Some(table), Some(plan)) if table.view.is_some() => add_drop(plan, schema, table),
-            (Some(table), _) => {
-                let text = format!("'{}.{}' is not of type 'VIEW'", schema.name, table.name);
-                return Err(SqlError::new(WRONG_OBJECT, text));
-            }
             _ => unknown.push(format!("{}.{written}", schema.name)),
         }
     }

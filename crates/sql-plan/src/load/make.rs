@@ -196,7 +196,9 @@ impl Maker<'_, '_> {
             edits.push(Edit::after(at, vec![Piece::text(text)]).always());
         }
         let range = self.bound.range(self.load.span);
-        Ok((places.tables, LoadWay::Whole { shard, text: Template::edited(range, edits) }))
+        let generates = self.bound.refs[0].table.columns.iter().any(|column| column.auto_increment);
+        let text = Template::edited(range, edits);
+        Ok((places.tables, LoadWay::Whole { shard, text, generates }))
     }
 
     /// The table's name and PARTITION.

@@ -242,6 +242,9 @@ impl<'b> Builder<'b, '_> {
         if !more.is_empty() {
             self.order_also_by(vec![Piece::Text(more)]);
         }
+        if self.merge.distinct.is_empty() {
+            return Err("DISTINCT over constants alone");
+        }
         Ok(())
     }
 

@@ -7,15 +7,19 @@ use super::results::ResultPart;
 use super::{AND_MARK, Result, covers, from_where};
 use crate::bind::{Bound, ColumnOf, What};
 use crate::colocate;
+use crate::expr;
 use crate::keys::Classes;
 use crate::names::number;
 use crate::plan::{Family, Reduction};
 use crate::template::{Piece, quoted};
-use sql_syntax::ast::{BinaryOp, Expr, ExprKind};
+use sql_syntax::ast::{BinaryOp, Expr, ExprKind, Query, Select, SelectItem};
 use topology::model::{Column, ColumnClass, Placement};
 
 /// Partners of partners are followed so far.
-const DEPTH_MAX: usize = 3;
+const DEPTH_MAX: usize = 4;
+
+/// A load's text has no more sub-queries on partners.
+const AT_HAND_MAX: usize = 12;
 
 /// Texts in keys of temporary tables are not longer.
 const KEY_CHARACTERS_MAX: usize = 64;
@@ -45,6 +49,8 @@ pub(super) struct Partners<'p, 's> {
     in_place: Vec<bool>,
     loaded: Vec<bool>,
     reduces: bool,
+    /// Sub-queries on partners in the text that is being made.
+    at_hand_count: usize,
     /// The conditions by values that the texts refer to.
     pub reductions: Vec<Reduction>,
 }
@@ -73,12 +79,37 @@ impl<'p, 's> Partners<'p, 's> {
                 reduces && plain && !reference.is_sharded() && reference.schema.name == schema
             })
             .collect();
-        let mut partners =
-            Self { bound, ties: Vec::new(), in_place, loaded, reduces, reductions: Vec::new() };
+        let mut partners = Self {
+            bound,
+            ties: Vec::new(),
+            in_place,
+            loaded,
+            reduces,
+            at_hand_count: 0,
+            reductions: Vec::new(),
+        };
         for block in 0..bound.blocks.len() {
             partners.read_block(block, results);
         }
+        partners.follow();
         partners
+    }
+
+    /// What is equal to something that must be equal to a third is equal to that.
+    fn follow(&mut self) {
+        let mut more: Vec<Tie> = Vec::new();
+        for first in self.ties.iter().filter(|tie| tie.counts) {
+            let Other::Column(between) = first.other else { continue };
+            for second in self.ties.iter().filter(|tie| tie.counts && tie.column == between) {
+                let tie = Tie { other: second.other, ..*first };
+                let is_same = |other: &Tie| other.column == tie.column && other.other == tie.other;
+                let to_itself = tie.other == Other::Column(tie.column);
+                if !to_itself && !self.ties.iter().chain(&more).any(|known| is_same(known)) {
+                    more.push(tie);
+                }
+            }
+        }
+        self.ties.extend(more);
     }
 
     /// Whether a reference is brought by a load of its own.
@@ -96,34 +127,87 @@ impl<'p, 's> Partners<'p, 's> {
             let counts = |column: ColumnOf| conjunct.before_joins.contains(&column.reference);
             match &conjunct.what {
                 What::Equal(left, right) => self.tie(*left, *right, &counts),
-                What::Expr(expr) => match &expr.unparen().kind {
-                    ExprKind::Binary { op: BinaryOp::Eq, left, right } => {
-                        let sides =
-                            (self.bound.column_of(block, left), self.bound.column_of(block, right));
-                        match sides {
-                            (Some(left), Some(right)) => self.tie(left, right, &counts),
-                            (Some(column), None) => {
-                                self.tie_result(column, block, right, results, &counts);
-                            }
-                            (None, Some(column)) => {
-                                self.tie_result(column, block, left, results, &counts);
-                            }
-                            (None, None) => {}
-                        }
+                What::Expr(expr) => self.read_expr(block, expr, results, &counts),
+            }
+        }
+    }
+
+    fn read_expr(
+        &mut self,
+        block: usize,
+        expr: &Expr,
+        results: &[Result],
+        counts: &dyn Fn(ColumnOf) -> bool,
+    ) {
+        match &expr.unparen().kind {
+            ExprKind::Binary { op: BinaryOp::Eq, left, right } => {
+                match (self.bound.column_of(block, left), self.bound.column_of(block, right)) {
+                    (Some(left), Some(right)) => self.tie(left, right, counts),
+                    (Some(column), None) => self.tie_result(column, block, right, results, counts),
+                    (None, Some(column)) => self.tie_result(column, block, left, results, counts),
+                    (None, None) => {}
+                }
+            }
+            ExprKind::InQuery { expr, not: false, query } => {
+                let Some(column) = self.bound.column_of(block, expr) else { return };
+                let range = self.bound.range(query.span);
+                let found =
+                    results.iter().find(|result| result.token == 0 && covers(result.range, range));
+                match found {
+                    Some(result) => {
+                        let other = Other::Result(result.number, 0);
+                        self.ties.push(Tie { column, other, counts: counts(column) });
                     }
-                    ExprKind::InQuery { expr, not: false, query } => {
-                        let Some(column) = self.bound.column_of(block, expr) else { continue };
-                        let range = self.bound.range(query.span);
-                        let found = results
-                            .iter()
-                            .find(|result| result.token == 0 && covers(result.range, range));
-                        if let Some(result) = found {
-                            let other = Other::Result(result.number, 0);
-                            self.ties.push(Tie { column, other, counts: counts(column) });
-                        }
-                    }
-                    _ => {}
-                },
+                    None => self.tie_selected(column, query, counts),
+                }
+            }
+            ExprKind::Exists(query) => self.tie_existing(query, counts),
+            ExprKind::Or(parts) => {
+                for (left, right) in common_pairs(self.bound, block, parts) {
+                    self.tie(left, right, counts);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `column IN (SELECT other FROM …)`: where that is a condition, rows on either side without a
+    /// partner are of no use.
+    fn tie_selected(&mut self, column: ColumnOf, query: &Query, counts: &dyn Fn(ColumnOf) -> bool) {
+        let Some(select) = plain_select(query, self.bound.src) else { return };
+        let inner = self.bound.block_by_token.get(&select.select_tok).copied();
+        let (Some(inner), [SelectItem::Expr { expr, .. }]) = (inner, select.items.as_slice())
+        else {
+            return;
+        };
+        let Some(other) = self.bound.column_of(inner, expr) else { return };
+        if self.bound.refs[other.reference].block != inner {
+            return;
+        }
+        self.ties.push(Tie { column, other: Other::Column(other), counts: counts(column) });
+        let counts_inside = counts(column) && !self.bound.refs[other.reference].null_side;
+        let other_way = Tie { column: other, other: Other::Column(column), counts: counts_inside };
+        self.ties.push(other_way);
+    }
+
+    /// `EXISTS (SELECT … WHERE inner = outer)`: the outer row is of no use without the inner one.
+    fn tie_existing(&mut self, query: &Query, counts: &dyn Fn(ColumnOf) -> bool) {
+        let Some(select) = plain_select(query, self.bound.src) else { return };
+        let Some(inner) = self.bound.block_by_token.get(&select.select_tok).copied() else {
+            return;
+        };
+        for conjunct in self.bound.conditions(inner).iter().filter(|conjunct| conjunct.global) {
+            let What::Expr(expr) = &conjunct.what else { continue };
+            let ExprKind::Binary { op: BinaryOp::Eq, left, right } = &expr.unparen().kind else {
+                continue;
+            };
+            let sides = (self.bound.column_of(inner, left), self.bound.column_of(inner, right));
+            let (Some(left), Some(right)) = sides else { continue };
+            let is_inner = |column: ColumnOf| self.bound.refs[column.reference].block == inner;
+            for (column, other) in [(left, right), (right, left)] {
+                if !is_inner(column) && is_inner(other) && counts(column) {
+                    self.ties.push(Tie { column, other: Other::Column(other), counts: true });
+                }
             }
         }
     }
@@ -190,6 +274,7 @@ impl<'p, 's> Partners<'p, 's> {
         if !self.reduces {
             return Vec::new();
         }
+        self.at_hand_count = 0;
         self.conditions_of(index, number(index), &mut vec![index])
     }
 
@@ -206,7 +291,7 @@ impl<'p, 's> Partners<'p, 's> {
             match tie.other {
                 Other::Column(other) if path.contains(&other.reference) => {}
                 Other::Column(other) if self.is_at_hand(index, &tie, other) => {
-                    if path.len() < DEPTH_MAX {
+                    if path.len() < DEPTH_MAX && self.at_hand_count < AT_HAND_MAX {
                         pieces.extend(self.at_hand(&tie, other, load, path));
                     }
                 }
@@ -245,6 +330,7 @@ impl<'p, 's> Partners<'p, 's> {
         if word == " WHERE " {
             return Vec::new(); // no condition: every row would be looked up for nothing
         }
+        self.at_hand_count += 1;
         let mut pieces = vec![
             Piece::Text(AND_MARK.to_vec()),
             Piece::Text(self.named(tie.column)),
@@ -304,6 +390,47 @@ impl<'p, 's> Partners<'p, 's> {
         let keys = keys.filter(|(at, (_, is_number))| **is_number && is_tied(*at));
         keys.map(|(_, (name, _))| name.clone()).collect()
     }
+}
+
+/// A query that is one SELECT of rows as they are: without rows it gives none.
+fn plain_select<'q>(query: &'q Query, src: &[u8]) -> Option<&'q Select> {
+    let select = query.as_select()?;
+    let plain = query.limit.is_none() && select.group_by.is_empty() && select.having.is_none();
+    let adds_up = select.items.iter().any(|item| match item {
+        SelectItem::Expr { expr, .. } => expr::has_aggregate(expr, src),
+        SelectItem::Star { .. } => false,
+    });
+    (plain && !adds_up).then_some(select)
+}
+
+/// The columns that every part of an OR makes equal.
+fn common_pairs(bound: &Bound<'_>, block: usize, parts: &[Expr]) -> Vec<(ColumnOf, ColumnOf)> {
+    let pairs_of = |part: &Expr| {
+        let mut conditions = Vec::new();
+        expr::conjuncts(part, &mut conditions);
+        let mut pairs = Vec::new();
+        for condition in conditions {
+            if let ExprKind::Binary { op: BinaryOp::Eq, left, right } = &condition.unparen().kind
+                && let (Some(left), Some(right)) =
+                    (bound.column_of(block, left), bound.column_of(block, right))
+            {
+                pairs.push((left.min(right), left.max(right)));
+            }
+        }
+        pairs
+    };
+    let mut common: Option<Vec<(ColumnOf, ColumnOf)>> = None;
+    for part in parts {
+        let own = pairs_of(part);
+        common = Some(match common {
+            None => own,
+            Some(mut common) => {
+                common.retain(|pair| own.contains(pair));
+                common
+            }
+        });
+    }
+    common.unwrap_or_default()
 }
 
 fn family_of(column: &Column) -> Option<Family> {

@@ -156,7 +156,8 @@ impl Writer<'_, '_> {
                 let name = format!("{name}_{}", self.target.suffix);
                 push_quoted(name.as_bytes(), &mut self.out.text);
             }
-            Piece::ByShard(texts) => {
+            Piece::ByShard { shown, .. } if self.explain => self.out.text.extend_from_slice(shown),
+            Piece::ByShard { texts, .. } => {
                 if let Some(text) = texts.get(self.target.shard as usize) {
                     self.out.text.extend_from_slice(text);
                 }

@@ -6,7 +6,8 @@ use super::simple::Simple;
 use crate::planner::refused;
 use crate::template::quoted;
 use base::sql_error::{
-    NON_INSERTABLE_TABLE, NON_UPDATABLE_TABLE, SqlError, SqlErrorCode, UNKNOWN_COLUMN,
+    NO_DEFAULT_FOR_VIEW_FIELD, NON_INSERTABLE_TABLE, NON_UPDATABLE_TABLE, SqlError, SqlErrorCode,
+    UNKNOWN_COLUMN,
 };
 use sql_syntax::Edits;
 use sql_syntax::ast::{ColumnRef, Delete, Expr, Insert, Query, Span, Statement, TableName, Update};
@@ -78,6 +79,18 @@ impl Target<'_> {
                 SqlError::new(UNKNOWN_COLUMN, format!("Unknown column '{name}' in 'field list'"))
             }
         })
+    }
+}
+
+impl Target<'_> {
+    /// The same for a row that is inserted.
+    fn inserted(&self, name: &str) -> Result<String, SqlError> {
+        match self.simple.column(name) {
+            Some(column) if column.expr.as_column().is_none() => {
+                Err(not_updatable(&self.table.name, "INSERT"))
+            }
+            _ => self.assigned(name),
+        }
     }
 }
 
@@ -252,6 +265,31 @@ fn rewrite_delete(scene: &Scene<'_>, delete: &Delete, edits: &mut Edits) -> Resu
     Ok(true)
 }
 
+/// Columns behind the view that have no default must be given.
+fn check_defaults(
+    scene: &Scene<'_>,
+    target: &Target<'_>,
+    insert: &Insert,
+    given: &[String],
+) -> Result<(), SqlError> {
+    let Some(base) = target.simple.base_table(scene) else { return Ok(()) };
+    let missing = base.columns.iter().any(|column| {
+        !column.has_default
+            && !column.generated
+            && !given.iter().any(|name| name.eq_ignore_ascii_case(&column.name))
+    });
+    if !missing || insert.ignore {
+        return Ok(());
+    }
+    let schema = scene.view(&insert.table).map(|(schema, ..)| schema.name.clone());
+    let text = format!(
+        "Field of view '{}.{}' underlying table doesn't have a default value",
+        schema.unwrap_or_default(),
+        target.table.name
+    );
+    Err(SqlError::new(NO_DEFAULT_FOR_VIEW_FIELD, text))
+}
+
 fn rewrite_insert(scene: &Scene<'_>, insert: &Insert, edits: &mut Edits) -> Result<bool, SqlError> {
     let Some(target) = target(scene, &insert.table, "INSERT")? else { return Ok(false) };
     if target.view.check_option && target.simple.condition().is_some() {
@@ -264,9 +302,11 @@ fn rewrite_insert(scene: &Scene<'_>, insert: &Insert, edits: &mut Edits) -> Resu
             "RETURNING and row aliases through a view of sharded tables are not supported",
         ));
     }
+    let mut given = Vec::new();
     for column in &insert.columns {
-        let name = target.assigned(&scene.text(column.name))?;
+        let name = target.inserted(&scene.text(column.name))?;
         edits.replace(column.span(), &quoted(&name));
+        given.push(name);
     }
     let sets = match &insert.source {
         sql_syntax::ast::InsertSource::Set { assignments, .. } => assignments.as_slice(),
@@ -281,13 +321,17 @@ fn rewrite_insert(scene: &Scene<'_>, insert: &Insert, edits: &mut Edits) -> Resu
     columns.walk(insert.on_duplicate.iter().map(|assignment| &assignment.value));
     columns.finish(edits)?;
     replace_table(&target, insert.table, None, edits);
+    for assignment in sets {
+        given.push(target.inserted(&scene.text(assignment.column.name))?);
+    }
     if !insert.has_columns && sets.is_empty() {
-        let mut names = Vec::new();
         for column in target.simple.columns() {
-            names.push(quoted(&target.assigned(&column.name)?));
+            given.push(target.inserted(&column.name)?);
         }
+        let names: Vec<Vec<u8>> = given.iter().map(|name| quoted(name)).collect();
         let list = [b" (".as_slice(), &names.join(&b", "[..]), b")"].concat();
         edits.insert(insert.table.span.end, &list);
     }
+    check_defaults(scene, &target, insert, &given)?;
     Ok(true)
 }

@@ -237,6 +237,9 @@ impl Names<'_, '_> {
                 self.star(table.map(|t| self.scene.text(t)), *span)
             }
             SelectItem::Expr { expr, alias, span } => {
+                if let (Some(column), false) = (expr.as_column(), self.nested) {
+                    self.failed |= self.is_computed(&self.scene.text(column.name));
+                }
                 let before = self.edits.len();
                 walk_expr(expr, self);
                 if alias.is_none() && self.edits.len() > before {
@@ -259,6 +262,7 @@ impl Names<'_, '_> {
                 continue;
             }
             for name in source.columns() {
+                self.failed |= !self.nested && self.is_computed(&name);
                 let Some(mut text) = source.column(&name) else { continue };
                 text.extend_from_slice(b" AS ");
                 push_quoted(name.as_bytes(), &mut text);
@@ -267,6 +271,14 @@ impl Names<'_, '_> {
         }
         self.failed |= items.is_empty();
         self.edits.push((span, items.join(&b", "[..])));
+    }
+
+    /// A view's column that is no column of its table: in an answer it would lose the view's name.
+    fn is_computed(&self, name: &str) -> bool {
+        self.sources
+            .iter()
+            .filter_map(|one| one.view.as_ref())
+            .any(|view| view.column(name).is_some_and(|column| column.expr.as_column().is_none()))
     }
 
     fn joins(&mut self, table: &TableExpr) {

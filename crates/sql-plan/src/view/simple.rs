@@ -5,7 +5,8 @@ use super::Scene;
 use crate::expr::is_random_function;
 use crate::template::quoted;
 use sql_syntax::ast::{
-    ColumnRef, Expr, ExprKind, Parsed, Query, Select, SelectItem, Statement, TableExpr, TableName,
+    ColumnRef, Expr, ExprKind, Ident, Parsed, Query, Select, SelectItem, Statement, TableExpr,
+    TableName,
 };
 use sql_syntax::visit::{Visitor, walk_expr};
 use sql_syntax::{Edits, LexMode, TokenBuf, lex, parse};
@@ -151,10 +152,17 @@ impl Simple {
         out
     }
 
+    /// The definition of its table.
+    pub fn base_table<'s>(&self, scene: &Scene<'s>) -> Option<&'s topology::model::Table> {
+        let name = self.table()?;
+        let text = |ident: Ident| String::from_utf8_lossy(&ident.name(&self.text)).into_owned();
+        let schema = scene.snapshot.schema(&text(name.schema?))?;
+        schema.table(&text(name.name))
+    }
+
     /// Whether all names of the table are known, so that its columns can be told from others'.
     pub fn is_known(&self, scene: &Scene<'_>) -> bool {
-        let own = Scene { src: &self.text, current_schema: None, ..*scene };
-        self.table().is_some_and(|table| own.table(&table).is_some())
+        self.base_table(scene).is_some()
     }
 }
 

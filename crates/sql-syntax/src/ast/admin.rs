@@ -65,6 +65,8 @@ pub enum ShowKind {
     Events,
     ProcedureStatus,
     FunctionStatus,
+    PackageStatus,
+    PackageBodyStatus,
     Profiles,
     Profile,
     /// BINARY LOGS, BINLOG EVENTS, MASTER/SLAVE/REPLICA STATUS and hosts
@@ -288,9 +290,9 @@ pub enum PreparedStmt {
 pub struct Kill {
     /// Which.
     pub kind: KillKind,
-    /// The id; None for KILL PHYSICAL.
+    /// The id; None for KILL PHYSICAL and KILL … WHERE.
     pub id: Option<Expr>,
-    /// `thread@ip:port` of KILL PHYSICAL.
+    /// `thread@ip:port` of KILL PHYSICAL; the condition of KILL … WHERE.
     pub target: Option<Span>,
 }
 

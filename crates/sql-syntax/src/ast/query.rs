@@ -141,7 +141,7 @@ pub struct Select {
     /// INTO between items and FROM (or at MySQL's other places before FROM).
     pub into: Option<SelectInto>,
     /// Table references separated by commas; empty without FROM and for `FROM DUAL`.
-    pub from: Vec<TableExpr>,
+    pub from: TableList,
     /// From `FROM` to the last table reference (also for DUAL).
     pub from_span: Option<Span>,
     /// WHERE's condition.
@@ -198,6 +198,9 @@ impl SelectItem {
         }
     }
 }
+
+/// The references of FROM: one, as a rule, which then needs no memory of its own.
+pub type TableList = smallvec::SmallVec<[TableExpr; 1]>;
 
 /// A table reference.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,9 @@ use memchr::{memchr, memchr2, memmem};
 /// Digits of a version in `/*!`.
 const VERSION_DIGITS_MIN: usize = 5;
 const VERSION_DIGITS_MAX: usize = 6;
+/// The version of `/*!` comments that are read here and that every server takes for one that it is too
+/// old for: SHOW CREATE TABLE puts the sharding clause into one, so that a dump loads everywhere.
+const OWN_VERSION: u32 = 99_990;
 /// Where a keyword that makes a statement compound may stand at the latest.
 const COMPOUND_SEARCH_TOKENS: usize = 24;
 
@@ -184,8 +187,11 @@ impl Scanner<'_> {
         }
     }
 
-    /// MariaDB skips comments for MySQL 5.7 and later, whose features are not its own.
+    /// [`OWN_VERSION`] is ours. MariaDB skips comments for MySQL 5.7 and later, whose features are not its own.
     fn runs_here(&self, version: u32, only_mariadb: bool) -> bool {
+        if version == OWN_VERSION {
+            return true;
+        }
         let foreign = if self.mode.mariadb {
             !only_mariadb && (50_700..=99_999).contains(&version)
         } else {

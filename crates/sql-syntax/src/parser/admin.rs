@@ -239,6 +239,10 @@ impl Parser<'_> {
             self.eat("CONNECTION");
             KillKind::Connection
         };
+        if self.eat("WHERE") {
+            let condition = self.expr()?.span;
+            return Ok(Statement::Kill(Kill { kind, id: None, target: Some(condition) }));
+        }
         if self.eat("USER") {
             let start = self.start();
             self.account()?;

@@ -63,7 +63,7 @@ impl Parser<'_> {
             self.plain_value()?;
         }
         self.comma_list(|p| {
-            p.into_target()?;
+            p.receiver()?;
             p.expect_kind(T::Eq)?;
             let known = if condition {
                 p.eat_any(ITEMS) || p.eat("RETURNED_SQLSTATE")

@@ -6,7 +6,8 @@ use crate::ast::{
     BinaryOp, ColumnRef, Expr, ExprKind, IsTest, Literal, LiteralKind, Span, SysVar, UnaryOp,
     VarScope,
 };
-use crate::lexer::TokenKind as T;
+use crate::keyword::Keyword;
+use crate::lexer::{Token, TokenKind as T};
 
 /// Binding powers, loosest first.
 mod power {
@@ -60,6 +61,9 @@ impl Parser<'_> {
     /// Takes one infix operator that binds at least as tightly as `least`, with its right side.
     fn infix(&mut self, left: Expr, least: u8) -> Result<Infix> {
         let start = left.span.start;
+        if !self.may_be_infix() {
+            return Ok(Infix::Done(left));
+        }
         if let Some((op, bind)) = self.binary_op()
             && bind >= least
         {
@@ -89,6 +93,33 @@ impl Parser<'_> {
             return self.predicate(left).map(Infix::Grown);
         }
         Ok(Infix::Done(left))
+    }
+
+    /// A quick look: most expressions end at a comma, a parenthesis or a clause's first word.
+    fn may_be_infix(&self) -> bool {
+        use Keyword as K;
+        let token = self.peek(0);
+        match token.kind {
+            T::Eof | T::Semi | T::Comma | T::RParen | T::QuotedIdent | T::String | T::Int => false,
+            T::Keyword => matches!(
+                token.keyword,
+                K::Or
+                    | K::And
+                    | K::Xor
+                    | K::Not
+                    | K::Is
+                    | K::In
+                    | K::Between
+                    | K::Like
+                    | K::Regexp
+                    | K::Rlike
+                    | K::Div
+                    | K::Mod
+            ),
+            // SOUNDS LIKE, MEMBER OF.
+            T::Ident => token.end - token.start == 6,
+            _ => true,
+        }
     }
 
     fn node(&self, kind: ExprKind, start: u32) -> Expr {
@@ -406,7 +437,10 @@ impl Parser<'_> {
     fn word(&mut self) -> Result<ExprKind> {
         let token = self.peek(0);
         let next = self.peek(1).kind;
-        if token.kind != T::QuotedIdent {
+        // A name that is no keyword and does not stand before what makes it something else.
+        let plain = token.kind == T::Ident
+            && !matches!(next, T::LParen | T::String | T::Hex | T::Bit | T::Ident | T::Keyword);
+        if token.kind != T::QuotedIdent && !(plain && self.is_plain_name(token)) {
             if let Some(kind) = self.constant_word(next)? {
                 return Ok(kind);
             }
@@ -444,6 +478,11 @@ impl Parser<'_> {
             return self.function_call(vec![first, second]);
         }
         Ok(ExprKind::Column(ColumnRef { schema: Some(first), table: Some(second), name: third }))
+    }
+
+    /// CURRENT_ROLE is a call without parentheses, and no keyword.
+    fn is_plain_name(&self, token: Token) -> bool {
+        token.end - token.start != 12 || !self.at("CURRENT_ROLE")
     }
 
     fn step_back(&mut self) {

@@ -30,6 +30,9 @@ pub const DEPTH_MAX: u32 = 100;
 /// but whoever walks, copies or drops its tree recurses. AND, OR, UNION and lists do not count.
 pub const HEIGHT_MAX: u32 = 500;
 
+/// Longer than any word that begins a statement.
+const WORD_BYTES_MAX: usize = 16;
+
 /// What parsing gives.
 pub(crate) type Result<T> = std::result::Result<T, SyntaxError>;
 
@@ -114,7 +117,8 @@ impl<'a> Parser<'a> {
     /// Whether the token `ahead` is this word, unquoted.
     fn is_at(&self, ahead: usize, word: &str) -> bool {
         let token = self.peek(ahead);
-        matches!(token.kind, TokenKind::Keyword | TokenKind::Ident)
+        (token.end - token.start) as usize == word.len()
+            && matches!(token.kind, TokenKind::Keyword | TokenKind::Ident)
             && token.span().of(self.src).eq_ignore_ascii_case(word.as_bytes())
     }
 
@@ -271,11 +275,19 @@ impl<'a> Parser<'a> {
     }
 
     fn comma_list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
-        let mut list = vec![one(self)?];
+        let mut list = Vec::with_capacity(1 + self.names_ahead());
+        list.push(one(self)?);
         while self.eat_kind(TokenKind::Comma) {
             list.push(one(self)?);
         }
         Ok(list)
+    }
+
+    /// How many entries of one token each follow this one, commas between them: so much room is
+    /// needed at least.
+    fn names_ahead(&self) -> usize {
+        let rest = self.tokens.get(self.pos + 1..).unwrap_or_default();
+        rest.chunks_exact(2).take_while(|pair| pair[0].kind == TokenKind::Comma).count()
     }
 
     fn paren_list<T>(&mut self, one: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
@@ -390,8 +402,13 @@ impl<'a> Parser<'a> {
         if self.at("WITH") {
             return self.with_statement();
         }
-        let word = token.span().of(self.src).to_ascii_uppercase();
-        match word.as_slice() {
+        let mut upper = [0; WORD_BYTES_MAX];
+        let word = token.span().of(self.src);
+        let word = &word[..word.len().min(WORD_BYTES_MAX)];
+        upper[..word.len()].copy_from_slice(word);
+        upper.make_ascii_uppercase();
+        let word = &upper[..word.len()];
+        match word {
             b"INSERT" => self.insert(false),
             b"REPLACE" => self.insert(true),
             b"UPDATE" => self.update(None),
@@ -406,7 +423,7 @@ impl<'a> Parser<'a> {
             b"SHOW" => self.show(),
             b"DESCRIBE" | b"DESC" | b"EXPLAIN" => self.explain(),
             b"SET" => self.set(),
-            _ => self.administration(&word),
+            _ => self.administration(word),
         }
     }
 }

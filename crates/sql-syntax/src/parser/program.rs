@@ -270,7 +270,7 @@ impl Parser<'_> {
             }
             self.ident()?;
             self.expect("INTO")?;
-            self.comma_list(|p| p.into_target()).map(|_| ())
+            self.comma_list(|p| p.receiver()).map(|_| ())
         } else if self.at_end() {
             self.unexpected()
         } else {

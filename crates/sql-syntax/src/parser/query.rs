@@ -4,7 +4,7 @@ use super::{Parser, Result};
 use crate::ast::{
     Cte, Expr, Ident, IntoKind, Limit, LimitForm, LockClause, LockStrength, LockWait, OrderItem,
     Query, Select, SelectInto, SelectItem, SetChain, SetExpr, SetOp, SetOperand, Span, Statement,
-    With,
+    TableList, With,
 };
 use crate::lexer::TokenKind as T;
 
@@ -171,6 +171,18 @@ impl Parser<'_> {
     }
 
     fn query_tail(&mut self, with: Option<With>, body: SetExpr, start: u32) -> Result<Query> {
+        if self.at_end() || self.is(T::RParen) {
+            return Ok(Query {
+                with,
+                body,
+                order_by: Vec::new(),
+                order_span: None,
+                limit: None,
+                locks: Vec::new(),
+                into: None,
+                span: self.since(start),
+            });
+        }
         let (order_by, order_span) = self.order_by()?;
         let limit = self.limit()?;
         self.procedure()?;
@@ -213,7 +225,7 @@ impl Parser<'_> {
             items,
             items_span,
             into: self.select_into()?,
-            from: Vec::new(),
+            from: TableList::new(),
             from_span: None,
             selection: None,
             where_span: None,
@@ -235,11 +247,17 @@ impl Parser<'_> {
         let start = self.start();
         if self.eat("FROM") {
             if !self.eat("DUAL") {
-                select.from = self.table_exprs()?;
+                select.from.push(self.table_expr()?);
+                while self.eat_kind(T::Comma) {
+                    select.from.push(self.table_expr()?);
+                }
             }
             select.from_span = Some(self.since(start));
         }
         (select.selection, select.where_span) = self.where_clause()?;
+        if self.at_end() || self.is(T::RParen) {
+            return Ok(());
+        }
         let start = self.start();
         if self.eat_words(&["GROUP", "BY"]) {
             select.group_by = self.comma_list(|p| p.order_item())?;
@@ -438,7 +456,7 @@ impl Parser<'_> {
     }
 
     /// `@name`, or a variable of a stored program with or without a field.
-    pub(super) fn into_target(&mut self) -> Result<u32> {
+    pub(super) fn receiver(&mut self) -> Result<u32> {
         if self.is(T::UserVar) {
             return Ok(self.bump());
         }
@@ -465,7 +483,7 @@ impl Parser<'_> {
             self.string()?;
             IntoKind::Dumpfile
         } else {
-            IntoKind::Vars(self.comma_list(|p| p.into_target())?)
+            IntoKind::Vars(self.comma_list(|p| p.receiver())?)
         };
         Ok(Some(SelectInto { kind, span: self.since(start) }))
     }

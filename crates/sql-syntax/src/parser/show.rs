@@ -43,6 +43,8 @@ const FORMS: &[(&[&str], ShowKind)] = &[
     (&["EVENTS"], ShowKind::Events),
     (&["PROCEDURE", "STATUS"], ShowKind::ProcedureStatus),
     (&["FUNCTION", "STATUS"], ShowKind::FunctionStatus),
+    (&["PACKAGE", "BODY", "STATUS"], ShowKind::PackageBodyStatus),
+    (&["PACKAGE", "STATUS"], ShowKind::PackageStatus),
     (&["PROFILES"], ShowKind::Profiles),
     (&["PROFILE"], ShowKind::Profile),
     (&["BINARY"], ShowKind::Replication),

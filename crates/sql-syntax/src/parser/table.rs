@@ -2,6 +2,7 @@
 
 use super::{Parser, Result};
 use crate::ast::{Ident, IndexHint, Join, JoinKind, TableExpr, TableRef};
+use crate::keyword::Keyword;
 use crate::lexer::TokenKind as T;
 
 /// Words that end a table reference although they could be names.
@@ -25,7 +26,7 @@ impl Parser<'_> {
     }
 
     /// One reference with all joins to its right.
-    fn table_expr(&mut self) -> Result<TableExpr> {
+    pub(super) fn table_expr(&mut self) -> Result<TableExpr> {
         self.nested(|p| {
             let mut left = p.table_primary()?;
             while let Some((kind, natural)) = p.join_words() {
@@ -38,6 +39,14 @@ impl Parser<'_> {
 
     /// Takes the words of a join, if one stands here.
     fn join_words(&mut self) -> Option<(JoinKind, bool)> {
+        use Keyword as K;
+        let first = self.peek(0).keyword;
+        if !matches!(
+            first,
+            K::Join | K::Inner | K::Cross | K::StraightJoin | K::Left | K::Right | K::Natural
+        ) {
+            return None;
+        }
         let forms: [(&[&str], JoinKind, bool); 15] = [
             (&["JOIN"], JoinKind::Inner, false),
             (&["INNER", "JOIN"], JoinKind::Inner, false),

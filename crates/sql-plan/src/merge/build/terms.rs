@@ -94,6 +94,9 @@ impl<'b> Builder<'b, '_> {
     /// What rows are compared by for a term; `None` for constants.
     pub(super) fn sort_key(&mut self, term: Term<'b>) -> Result<Option<SortKey>, Reason> {
         let expr = term.expr.unparen();
+        if term.item.is_none() && position_of(term.expr, self.bound.src).is_some() {
+            return Err("a position that names no item, or one behind a star");
+        }
         if matches!(expr.kind, ExprKind::Literal(_) | ExprKind::Param { .. }) {
             return Ok(None);
         }
