@@ -168,21 +168,15 @@ fn made_number(plan: &ScratchInsertPlan) -> usize {
     plan.tables.len() - 1
 }
 
-/// The number of the temporary table of a sub-query's reference.
-fn load_number(plan: &ScratchInsertPlan, reference: u32) -> usize {
-    let is_it = |known: &usize| u32::try_from(*known) == Ok(reference);
-    plan.load_references.iter().position(is_it).map_or(0, |at| at + 1)
-}
-
 async fn make(
     exec: &mut Exec<'_>,
     bench: &mut Bench,
     plan: &ScratchInsertPlan,
     statement: &Statement<'_>,
 ) -> Result<Made, ExecError> {
-    for (at, load) in plan.loads.iter().enumerate() {
+    for (reference, load) in plan.load_references.iter().zip(&plan.loads) {
         let targets = load.source.targets(&statement.values)?;
-        bench.read_table(exec, at + 1, load, &targets, &plan.tables, statement).await?;
+        bench.read_table(exec, *reference, load, &targets, &plan.tables, statement).await?;
     }
     let number = made_number(plan);
     bench.make(exec, number, &plan.tables[0], &plan.written, Form::Made).await?;
@@ -192,7 +186,7 @@ async fn make(
         ScratchRows::Listed(text) => {
             let table = |reference: u32| match reference {
                 0 => number,
-                _ => load_number(plan, reference),
+                _ => reference as usize,
             };
             let text = bench.render(exec, text, &plan.tables, statement, &table);
             bench.as_client().await?;
@@ -421,10 +415,7 @@ async fn meet_rows(
         put_row(stored(written).map(|(at, _)| &row[at]), &mut text);
     }
     bench.charge(rows.len() as u64, text.len())?;
-    let table = |reference: u32| match reference {
-        0 => 0,
-        _ => load_number(plan, reference),
-    };
+    let table = |reference: u32| reference as usize;
     text.extend(bench.render(exec, &plan.tail, &plan.tables, statement, &table));
     bench.run(exec, &text, Names::with_scratch(&plan.tables, PREFIX)).await
 }

@@ -248,8 +248,7 @@ impl Maker<'_, '_> {
         let needed = needed_columns(self.bound, &self.subject.parsed.stmt);
         let loads: Vec<WriteLoad> =
             read.iter().map(|index| read_load(self.bound, *index, &needed[*index])).collect();
-        let mut tables = vec![own_place(target)];
-        tables.extend(read.iter().map(|index| own_place(&self.bound.refs[*index])));
+        let mut tables: Vec<_> = self.bound.refs.iter().map(own_place).collect();
         tables.push(own_place(target));
         let verb = self.verb();
         let schema = target.schema.name.clone();
