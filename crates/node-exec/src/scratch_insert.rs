@@ -20,9 +20,11 @@ use crate::streams::Job;
 use crate::write;
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
+use node_backend::query::Row;
 use sql_plan::insert::{InsertHome, SequenceUse, as_id, asks_for_id};
 use sql_plan::plan::RoutedPlan;
 use sql_plan::scratch_write::{InsertVerb, ScratchInsertPlan, ScratchRows, Written};
+use sql_plan::value::Values;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use topology::algorithm::{SqlValue, Target};
@@ -39,12 +41,14 @@ const MEET_ROWS: usize = 100;
 /// A unique key has the value already.
 const DUPLICATE_KEY: u16 = 1062;
 
-type Values = Vec<SqlValue>;
+type RowValues = Vec<SqlValue>;
 
 /// Rows that a server made, with what it said.
 #[derive(Debug, Default)]
 struct Made {
-    rows: Vec<Values>,
+    rows: Vec<RowValues>,
+    /// For each row what the query gives for ON DUPLICATE KEY UPDATE alone.
+    extras: Vec<RowValues>,
     warnings: Vec<Warning>,
     count: u16,
     first_id: u64,
@@ -170,9 +174,9 @@ async fn make(
     plan: &ScratchInsertPlan,
     statement: &Statement<'_>,
 ) -> Result<Made, ExecError> {
-    for (at, load) in plan.loads.iter().enumerate() {
+    for (reference, load) in plan.load_references.iter().zip(&plan.loads) {
         let targets = load.source.targets(&statement.values)?;
-        bench.read_table(exec, at + 1, load, &targets, &plan.tables, statement).await?;
+        bench.read_table(exec, *reference, load, &targets, &plan.tables, statement).await?;
     }
     let number = made_number(plan);
     bench.make(exec, number, &plan.tables[0], &plan.written, Form::Made).await?;
@@ -180,7 +184,10 @@ async fn make(
     let names = Names::with_scratch(&plan.tables, PREFIX);
     match &plan.rows {
         ScratchRows::Listed(text) => {
-            let table = |reference: u32| if reference == 0 { number } else { reference as usize };
+            let table = |reference: u32| match reference {
+                0 => number,
+                _ => reference as usize,
+            };
             let text = bench.render(exec, text, &plan.tables, statement, &table);
             bench.as_client().await?;
             let answer = bench.run(exec, &text, names).await?;
@@ -195,6 +202,15 @@ async fn make(
     let (columns, rows) = bench.read_back(number, &plan.written).await?;
     let width = plan.written.columns.len();
     made.rows = rows.iter().map(|row| values(row, &columns[..width])).collect();
+    if plan.extras > 0 {
+        let given = std::mem::take(&mut made.extras);
+        // Rows that IGNORE left out have no number.
+        let number = |row: &Row| row.text(width)?.parse::<usize>().ok()?.checked_sub(1);
+        made.extras = rows
+            .iter()
+            .map(|row| number(row).and_then(|at| given.get(at)).cloned().unwrap_or_default())
+            .collect();
+    }
     give_ids(exec, plan, statement, &mut made).await?;
     Ok(made)
 }
@@ -209,7 +225,7 @@ async fn make_of_query(
     made: &mut Made,
 ) -> Result<(), ExecError> {
     let collected = collect::query(exec, source, statement).await?;
-    if collected.columns.len() != names.len() {
+    if collected.columns.len() != names.len() + plan.extras {
         return Err(sql(
             sql_error::VALUE_COUNT_MISMATCH,
             "Column count doesn't match value count at row 1",
@@ -231,7 +247,12 @@ async fn make_of_query(
                 text.push(b',');
             }
             let fields = collected.columns.iter().enumerate();
-            let row: Values = fields.map(|(at, column)| value_of(record.get(at), column)).collect();
+            let mut row: RowValues =
+                fields.map(|(at, column)| value_of(record.get(at), column)).collect();
+            let extras = row.split_off(names.len());
+            if plan.extras > 0 {
+                made.extras.push(extras);
+            }
             put_row(row.iter(), &mut text);
         }
         bench.charge(records.len() as u64, 0)?;
@@ -265,7 +286,7 @@ async fn give_ids(
         }
         return Ok(());
     };
-    let asks = |row: &&mut Values| asks_for_id(&row[at], zero);
+    let asks = |row: &&mut RowValues| asks_for_id(&row[at], zero);
     let given = made.rows.iter().filter_map(|row| as_id(&row[at])).filter(|id| *id > 0).max();
     let needed = made.rows.iter_mut().filter(asks).count();
     let schema = exec.schema(&plan.schema)?;
@@ -356,23 +377,13 @@ async fn meet(
     let written = &plan.written;
     let originals = rows_met(exec, bench, plan, made).await?;
     bench.put_originals(exec, 0, &plan.tables[0], written, &originals).await?;
-    let names: Vec<String> = stored(written).map(|(_, name)| quote(name)).collect();
-    let mut text = plan.verb.sql().to_vec();
-    let head = format!("{} ({}) VALUES ", bench.name(0), names.join(","));
-    text.extend_from_slice(head.as_bytes());
-    for (at, row) in made.rows.iter().enumerate() {
-        if at > 0 {
-            text.push(b',');
-        }
-        put_row(stored(written).map(|(at, _)| &row[at]), &mut text);
-    }
-    bench.charge(made.rows.len() as u64, text.len())?;
-    let table = |reference: u32| reference as usize;
-    text.extend(bench.render(exec, &plan.tail, &plan.tables, statement, &table));
     let mut answer = Answer::default();
     if !made.rows.is_empty() {
         bench.as_client().await?;
-        answer = bench.run(exec, &text, Names::with_scratch(&plan.tables, PREFIX)).await?;
+        answer = match plan.extras {
+            0 => meet_rows(exec, bench, plan, &made.rows, statement).await?,
+            _ => meet_one_by_one(exec, bench, plan, made, statement).await?,
+        };
     }
     bench.as_store().await?;
     let (columns, after) = bench.read_back(0, written).await?;
@@ -382,6 +393,59 @@ async fn meet(
         answer.ok.info = insert_counts::total(&counted, plan.verb, plan.updates_on_duplicate).info;
     }
     Ok((answer, difference))
+}
+
+/// Lets the statement put rows to those that they meet.
+async fn meet_rows(
+    exec: &mut Exec<'_>,
+    bench: &mut Bench,
+    plan: &ScratchInsertPlan,
+    rows: &[RowValues],
+    statement: &Statement<'_>,
+) -> Result<Answer, ExecError> {
+    let written = &plan.written;
+    let names: Vec<String> = stored(written).map(|(_, name)| quote(name)).collect();
+    let mut text = plan.verb.sql().to_vec();
+    let head = format!("{} ({}) VALUES ", bench.name(0), names.join(","));
+    text.extend_from_slice(head.as_bytes());
+    for (at, row) in rows.iter().enumerate() {
+        if at > 0 {
+            text.push(b',');
+        }
+        put_row(stored(written).map(|(at, _)| &row[at]), &mut text);
+    }
+    bench.charge(rows.len() as u64, text.len())?;
+    let table = |reference: u32| reference as usize;
+    text.extend(bench.render(exec, &plan.tail, &plan.tables, statement, &table));
+    bench.run(exec, &text, Names::with_scratch(&plan.tables, PREFIX)).await
+}
+
+/// The same where ON DUPLICATE KEY UPDATE reads more of each row than is inserted.
+async fn meet_one_by_one(
+    exec: &mut Exec<'_>,
+    bench: &mut Bench,
+    plan: &ScratchInsertPlan,
+    made: &Made,
+    statement: &Statement<'_>,
+) -> Result<Answer, ExecError> {
+    let mut whole = Answer::default();
+    let mut oks = Vec::with_capacity(made.rows.len());
+    for (row, extras) in made.rows.iter().zip(&made.extras) {
+        let values = Values { evaluated: extras, ..statement.values };
+        let statement = Statement { values, ..*statement };
+        let row = std::slice::from_ref(row);
+        let answer = meet_rows(exec, bench, plan, row, &statement).await?;
+        whole.warnings.extend(answer.warnings);
+        match (&mut whole.rows, answer.rows) {
+            (Some((_, all)), Some((_, more))) => all.extend(more),
+            (none, rows) => *none = rows,
+        }
+        oks.push(answer.ok);
+    }
+    let counted: Vec<Counted<'_>> = oks.iter().map(|ok| Counted { ok, rows: 1 }).collect();
+    whole.ok = insert_counts::total(&counted, plan.verb, plan.updates_on_duplicate);
+    whole.ok.last_insert_id = oks.iter().map(|ok| ok.last_insert_id).max().unwrap_or(0);
+    Ok(whole)
 }
 
 /// The rows on the shards that have a unique value of a new row, locked.
@@ -395,7 +459,7 @@ async fn rows_met(
     if plan.meets_all {
         return all_rows(exec, bench, plan).await;
     }
-    let mut by_target: BTreeMap<Target, Vec<&Values>> = BTreeMap::new();
+    let mut by_target: BTreeMap<Target, Vec<&RowValues>> = BTreeMap::new();
     for row in &made.rows {
         // Copies are alike, and locked where all sessions lock them.
         if let Some(target) = written.place(row)?.first() {

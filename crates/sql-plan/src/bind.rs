@@ -49,6 +49,8 @@ pub(crate) struct Bound<'s> {
     pub session_calls: Vec<(crate::template::SessionValue, TokenRange)>,
     /// System variables that are the instance's own, with their values as SQL text.
     pub own_variables: Vec<(TokenRange, Vec<u8>)>,
+    /// Items that are added behind the query's own.
+    pub additions: Vec<crate::template::Edit>,
     /// What was met.
     pub facts: Facts,
 }

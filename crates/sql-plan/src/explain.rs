@@ -120,7 +120,8 @@ fn scratch_insert(
         table_type(table),
         plan.reason
     ));
-    for (load, table) in plan.loads.iter().zip(&plan.tables[1..]) {
+    for (load, reference) in plan.loads.iter().zip(&plan.load_references) {
+        let table = &plan.tables[*reference];
         let targets = load.source.targets(values)?;
         lines.push(load_line(load, table, &targets, &plan.tables, values));
     }

@@ -199,7 +199,9 @@ fn end_of_name(bound: &Bound<'_>, reference: &Reference<'_>, name: TokenRange) -
 /// statement to statement of one digest.
 pub(crate) fn keep_column_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> bool {
     let Some(select) = first_select(query) else { return true };
-    keep_item_names(bound, &select.items, edits)
+    let same_for_all = keep_item_names(bound, &select.items, edits);
+    edits.extend(bound.additions.iter().cloned());
+    same_for_all
 }
 
 /// The same for the items of a select list, or of RETURNING.

@@ -70,11 +70,15 @@ pub struct Written {
 /// INSERT or REPLACE by way of temporary tables: a server makes the rows, then they are placed.
 #[derive(Clone, Debug)]
 pub struct ScratchInsertPlan {
-    /// The table that is written; then those of sub-queries in values, one for each reference;
-    /// then the written one again, for the temporary table in which the rows are made.
+    /// One for each reference, the table that is written first; then that again, for the temporary
+    /// table in which the rows are made.
     pub tables: Arc<[PlanTable]>,
-    /// The tables of sub-queries, from reference 1 on.
+    /// The tables of sub-queries.
     pub loads: Vec<WriteLoad>,
+    /// The reference of each load.
+    pub load_references: Vec<usize>,
+    /// Columns behind the query's own, for `tail`: the values of the row at hand.
+    pub extras: usize,
     /// The table that is written.
     pub written: Written,
     /// Where the rows come from.

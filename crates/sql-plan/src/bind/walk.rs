@@ -58,6 +58,7 @@ impl<'s> Binder<'s> {
                 qualified: Vec::new(),
                 session_calls: Vec::new(),
                 own_variables: Vec::new(),
+                additions: Vec::new(),
                 facts: Facts::default(),
             },
             ctes: Vec::new(),

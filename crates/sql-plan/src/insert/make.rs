@@ -234,7 +234,9 @@ impl<'m> Maker<'m, '_> {
         // The query is planned by itself, without the table that is written.
         let mut binder = self.subject.binder();
         binder.query(query, None, false)?;
-        let bound = binder.finish();
+        let mut bound = binder.finish();
+        let strangers = self.strangers();
+        bound.additions.extend(self.addition(&bound, query, &strangers)?);
         if bound.facts.system_schema {
             return Err(refused("INSERT ... SELECT from system schemas is not supported"));
         }
@@ -328,41 +330,12 @@ impl<'m> Maker<'m, '_> {
         let tail = match self.insert.on_duplicate_span {
             None => Template::default(),
             Some(span) => {
-                self.check_on_duplicate_stands_alone()?;
                 let edits = name_edits(self.bound, NameMode::TargetPlain);
                 let pieces = vec![Piece::text(" "), Piece::Tokens(self.bound.range(span))];
                 Template::made(pieces, edits)
             }
         };
         Ok((head, tail))
-    }
-
-    fn check_on_duplicate_stands_alone(&self) -> Result<(), SqlError> {
-        if self.tail_reads_source() {
-            return Err(refused(
-                "ON DUPLICATE KEY UPDATE that reads the SELECT's tables is not supported; use \
-                 VALUES(column)",
-            ));
-        }
-        Ok(())
-    }
-
-    /// ON DUPLICATE KEY UPDATE after a SELECT may name the SELECT's columns, which are gone when the
-    /// rows are written.
-    pub(super) fn tail_reads_source(&self) -> bool {
-        let InsertSource::Query(_) = self.insert.source else { return false };
-        let stranger = |part: &Expr| match &part.kind {
-            ExprKind::Column(column) => match column.table {
-                Some(table) => !self.bound.is_named(0, column.schema, table),
-                None => {
-                    let name =
-                        String::from_utf8_lossy(&column.name.name(self.bound.src)).into_owned();
-                    self.target().table.column(&name).is_none()
-                }
-            },
-            _ => false,
-        };
-        self.insert.on_duplicate.iter().any(|update| expr::any(&update.value, &stranger))
     }
 }
 

@@ -4,18 +4,20 @@
 
 use super::InsertHome;
 use super::make::Maker;
-use crate::expr;
-use crate::names::{NameMode, keep_item_names, name_edits};
+use crate::bind::Bound;
+use crate::expr::{self, Part, for_each_part};
+use crate::names::{NameMode, keep_item_names, name_edits, number};
 use crate::plan::{Plan, RoutedPlan};
 use crate::planner::{Made, refused};
 use crate::scratch::needed_columns;
 use crate::scratch_write::{
     ScratchInsertPlan, ScratchRows, WriteLoad, Written, own_place, read_load,
 };
-use crate::template::{Edit, Piece, Template, TokenRange};
+use crate::template::{Edit, Piece, Template, TokenRange, quoted};
+use crate::value::ValueRef;
 use crate::write::reads_clock;
 use base::sql_error::SqlError;
-use sql_syntax::ast::{Expr, InsertSource};
+use sql_syntax::ast::{ColumnRef, Expr, ExprKind, Ident, InsertSource, Query, SelectItem, SetExpr};
 
 /// Why an INSERT takes the road over temporary tables.
 pub(super) type Reason = &'static str;
@@ -28,7 +30,90 @@ const SUB_QUERY: Reason = "a value is read from a table";
 const COMPUTED: Reason = "a value that places the row is computed from others";
 const DEFAULT: Reason = "the sharding key's default places the row";
 
+/// Columns of the SELECT that ON DUPLICATE KEY UPDATE reads: they are gone when the rows are written,
+/// so the SELECT gives them behind its own.
+#[derive(Debug, Default)]
+pub(super) struct Strangers {
+    /// Each of them once, as SQL.
+    pub distinct: Vec<Vec<u8>>,
+    /// Where each is used.
+    pub uses: Vec<(TokenRange, usize)>,
+}
+
 impl Maker<'_, '_> {
+    /// The SELECT's columns in ON DUPLICATE KEY UPDATE.
+    pub(super) fn strangers(&self) -> Strangers {
+        let mut found = Strangers::default();
+        let InsertSource::Query(_) = self.insert.source else { return found };
+        for update in &self.insert.on_duplicate {
+            self.add_strangers(&update.value, &mut found);
+        }
+        found
+    }
+
+    fn add_strangers(&self, value: &Expr, found: &mut Strangers) {
+        if let ExprKind::Column(column) = &value.kind
+            && self.is_stranger(column)
+        {
+            let src = self.bound.src;
+            let name = |ident: Ident| quoted(&String::from_utf8_lossy(&ident.name(src)));
+            let mut sql =
+                column.table.map_or_else(Vec::new, |table| [name(table), b".".to_vec()].concat());
+            sql.extend(name(column.name));
+            let index =
+                found.distinct.iter().position(|known| *known == sql).unwrap_or_else(|| {
+                    found.distinct.push(sql);
+                    found.distinct.len() - 1
+                });
+            found.uses.push((self.bound.range(value.span), index));
+        }
+        for_each_part(value, &mut |part| {
+            if let Part::Expr(part) = part {
+                self.add_strangers(part, found);
+            }
+        });
+    }
+
+    fn is_stranger(&self, column: &ColumnRef) -> bool {
+        let src = self.bound.src;
+        let name = String::from_utf8_lossy(&column.name.name(src)).into_owned();
+        match column.table {
+            Some(table) => !self.bound.is_named(0, column.schema, table),
+            None => self.target().table.column(&name).is_none(),
+        }
+    }
+
+    /// The edit that makes the SELECT give those columns too.
+    pub(super) fn addition(
+        &self,
+        bound: &Bound<'_>,
+        query: &Query,
+        strangers: &Strangers,
+    ) -> Result<Option<Edit>, SqlError> {
+        if strangers.distinct.is_empty() {
+            return Ok(None);
+        }
+        let SetExpr::Select(select) = &query.body else { return Err(not_of_one_row()) };
+        let groups = !select.group_by.is_empty() || select.having.is_some() || select.distinct;
+        let aggregates = select.items.iter().any(|item| match item {
+            SelectItem::Expr { expr, .. } => expr::has_aggregate(expr, bound.src),
+            SelectItem::Star { .. } => false,
+        });
+        let (Some(last), false) = (select.items.last(), groups || aggregates) else {
+            return Err(not_of_one_row());
+        };
+        let span = match last {
+            SelectItem::Expr { span, .. } | SelectItem::Star { span, .. } => *span,
+        };
+        let mut text = Vec::new();
+        for (index, name) in strangers.distinct.iter().enumerate() {
+            text.extend(
+                [b", ", name.as_slice(), format!(" AS `_ddm_{index}`").as_bytes()].concat(),
+            );
+        }
+        Ok(Some(Edit::after(bound.range(span).last, vec![Piece::Text(text)])))
+    }
+
     /// Why rows must be put together with those that they meet, if so.
     pub(super) fn meets_rows(&self) -> Option<Reason> {
         if self.insert.returning_span.is_some() {
@@ -36,7 +121,8 @@ impl Maker<'_, '_> {
         }
         let src = self.bound.src;
         let updates = &self.insert.on_duplicate;
-        if updates.iter().any(|update| expr::has_query(&update.value)) {
+        let reads = updates.iter().any(|update| expr::has_query(&update.value));
+        if reads || !self.strangers().distinct.is_empty() {
             return Some(UPDATE_READS);
         }
         let differs = |value: &Expr| expr::is_random(value, src) || reads_clock(value, src);
@@ -154,28 +240,15 @@ impl Maker<'_, '_> {
                  values of the sub-query by themselves",
             ));
         }
-        let stranger = self.tail_reads_source();
-        if stranger {
-            return Err(refused(
-                "ON DUPLICATE KEY UPDATE that reads the SELECT's tables is not supported; use \
-                 VALUES(column)",
-            ));
-        }
         let read: Vec<usize> = match &rows {
             // The query's own tables are read by its plan.
             ScratchRows::Query { .. } => self.tail_references(),
             ScratchRows::Listed(_) => (1..self.bound.refs.len()).collect(),
         };
-        if matches!(rows, ScratchRows::Query { .. }) && !read.is_empty() {
-            return Err(refused(
-                "INSERT ... SELECT with a sub-query in ON DUPLICATE KEY UPDATE is not supported",
-            ));
-        }
         let needed = needed_columns(self.bound, &self.subject.parsed.stmt);
         let loads: Vec<WriteLoad> =
             read.iter().map(|index| read_load(self.bound, *index, &needed[*index])).collect();
-        let mut tables = vec![own_place(target)];
-        tables.extend(read.iter().map(|index| own_place(&self.bound.refs[*index])));
+        let mut tables: Vec<_> = self.bound.refs.iter().map(own_place).collect();
         tables.push(own_place(target));
         let verb = self.verb();
         let schema = target.schema.name.clone();
@@ -186,6 +259,8 @@ impl Maker<'_, '_> {
             rows,
             verb,
             tail: self.scratch_tail(true),
+            load_references: read,
+            extras: self.strangers().distinct.len(),
             meets_rows,
             meets_all: meets_rows && self.insert.ignore && self.updates_keys(),
             pushed_tail: self.scratch_tail(false),
@@ -240,9 +315,23 @@ impl Maker<'_, '_> {
             false => name_edits(bound, NameMode::TargetPlain),
         };
         keep_item_names(bound, &self.insert.returning, &mut edits);
+        // Of two edits of the same tokens the first counts.
+        let values = self.strangers().uses.into_iter().map(|(at, index)| {
+            let value = ValueRef::Evaluated { index: number(index) };
+            Edit::replace(at, vec![Piece::Value(value)])
+        });
+        let mut edits: Vec<Edit> = values.chain(edits).collect();
+        edits.sort_by_key(|edit| edit.at.first);
         // A copy leaves out what is said once.
         let edits = edits.into_iter().map(Edit::always).collect();
         let range = TokenRange { first, last };
         Template::made(vec![Piece::text(" "), Piece::Tokens(range)], edits)
     }
+}
+
+fn not_of_one_row() -> SqlError {
+    refused(
+        "ON DUPLICATE KEY UPDATE that reads columns of a SELECT with groups, DISTINCT or UNION is not \
+         supported; use VALUES(column)",
+    )
 }
