@@ -159,7 +159,8 @@ impl Core {
             return self.show_create_view(&place).await;
         }
         if show.kind == ShowKind::CreateView {
-            let shown = format!("'{}.{}' is not of type 'VIEW'", place.schema.name, place.table.name);
+            let shown =
+                format!("'{}.{}' is not of type 'VIEW'", place.schema.name, place.table.name);
             return Err(sql(sql_error::WRONG_OBJECT, shown));
         }
         let mut ask = b"SHOW CREATE TABLE ".to_vec();
@@ -186,7 +187,8 @@ impl Core {
         let Some(view) = &place.table.view else { return Ok(()) };
         let name = place.table.name.replace('`', "``");
         let definer = format!("`{}`@`%`", self.user.replace('`', "``"));
-        let head = view.head.replacen(" SQL SECURITY", &format!(" DEFINER={definer} SQL SECURITY"), 1);
+        let head =
+            view.head.replacen(" SQL SECURITY", &format!(" DEFINER={definer} SQL SECURITY"), 1);
         let here = self.exec.identity.schema.as_deref() == Some(place.schema.name.as_str());
         let own = format!("`{}`.", place.schema.name);
         // As servers do, names of the current schema stand by themselves.
