@@ -6,7 +6,8 @@ import time
 
 import pymysql
 import pytest
-from system import System, connect, eventually, rows
+from system import System, connect, eventually
+from system import rows as listed
 
 WAITS = 1.0
 
@@ -26,7 +27,6 @@ class Shop:
 
     def log_in(self, host=None, **more):
         ends = self.ends
-        more.setdefault("autocommit", True)
         return connect(host or ends["host"], ends["port"], ends["user"], ends["password"], ends["schema"], **more)
 
 
@@ -47,6 +47,10 @@ def pair(shop):
     for session in (first, second):
         if session.open:
             session.close()
+
+
+def rows(client, sql):
+    return tuple(listed(client, sql))
 
 
 def run(client, sql):

@@ -9,6 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The name under which `SET NAMES` is kept.
 const NAMES: &str = "names";
+/// The value of a user variable that was never set.
+const UNDEFINED: &str = "NULLIF(X'',X'')";
 /// The character set of a fresh connection, as the login asks for it.
 pub(crate) const BASE_NAMES: &str = "utf8mb4 COLLATE utf8mb4_general_ci";
 
@@ -95,7 +97,8 @@ impl SessionState {
         for name in applied.settings.keys() {
             if name != NAMES && !self.settings.contains_key(name) && !is_of_names(name) {
                 let default = if name.starts_with('@') && !name.starts_with("@@") {
-                    "NULL"
+                    // A plain NULL would leave the type that the variable had.
+                    UNDEFINED
                 } else {
                     "DEFAULT"
                 };
@@ -139,7 +142,7 @@ mod tests {
             (base.clone(), None),
             (base.clone().with("SQL_MODE", "''"), Some("SET sql_mode=''")),
             (base.clone().without("sql_mode"), Some("SET sql_mode=DEFAULT")),
-            (base.clone().without("@x"), Some("SET @x=NULL")),
+            (base.clone().without("@x"), Some("SET @x=NULLIF(X'',X'')")),
             (base.clone().with("names", "latin1"), Some("SET NAMES latin1")),
             (base.clone().with_database(Some("d".to_owned())), None),
             (

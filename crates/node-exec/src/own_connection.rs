@@ -282,10 +282,6 @@ impl Exec<'_> {
         }
         let state = self.session.state.clone();
         let lease = self.session.own.take(&node.definition.id, &state).await?;
-        Ok(lease.map(|lease| Held {
-            lease,
-            member: node.primary().clone(),
-            owner: Owner::Session,
-        }))
+        Ok(lease.map(|lease| Held { lease, member: node.primary().clone(), owner: Owner::Session }))
     }
 }

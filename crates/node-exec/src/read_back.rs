@@ -24,10 +24,7 @@ const FIELDS: usize = 3;
 
 /// Reads back what the present statement changed, after it ran on this connection. Of a statement
 /// that failed too: a server keeps what was assigned before the error.
-pub async fn run(
-    session: &mut ExecSession,
-    connection: &mut Connection,
-) -> Result<(), ExecError> {
+pub async fn run(session: &mut ExecSession, connection: &mut Connection) -> Result<(), ExecError> {
     let Some(read_back) = session.read_back.clone() else { return Ok(()) };
     if connection.is_broken() {
         return Ok(());
@@ -105,7 +102,7 @@ pub fn with_user_variable(
 /// A variable's value as SQL that gives the same type, sign, scale and collation again.
 fn literal(row: &Row, at: usize, column: &ColumnDefinition) -> String {
     use ColumnType as T;
-    let Some(text) = row.text(at) else { return "NULL".to_owned() };
+    let Some(text) = row.text(at) else { return typed_null(column).to_owned() };
     match column.column_type {
         T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong
             if column.flags.contains(ColumnFlags::UNSIGNED) =>
@@ -124,6 +121,61 @@ fn literal(row: &Row, at: usize, column: &ColumnDefinition) -> String {
                 None | Some("binary" | "") => format!("X'{hex}'"),
                 Some(charset) => format!("_{charset} X'{hex}' COLLATE {collation}"),
             }
+        }
+    }
+}
+
+/// NULL of a variable's type: a plain one would leave the type that a connection's variable had.
+fn typed_null(column: &ColumnDefinition) -> &'static str {
+    use ColumnType as T;
+    match column.column_type {
+        T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong
+            if column.flags.contains(ColumnFlags::UNSIGNED) =>
+        {
+            "CAST(NULL AS UNSIGNED)"
+        }
+        T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong => "CAST(NULL AS SIGNED)",
+        T::Decimal | T::NewDecimal => "CAST(NULL AS DECIMAL(65,0))",
+        T::Float | T::Double => "(NULL+0e0)",
+        _ => "NULLIF(X'',X'')",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use mysql_wire::row::put_text_field;
+
+    fn row(fields: [Option<&str>; 3]) -> Row {
+        let mut payload = Vec::new();
+        fields.iter().for_each(|field| put_text_field(&mut payload, field.map(str::as_bytes)));
+        Row::new(Bytes::from(payload))
+    }
+
+    #[test]
+    fn values_keep_type_sign_scale_and_collation() {
+        let column = |kind| ColumnDefinition::expression("@a", kind, 63, 20);
+        let mut unsigned = column(ColumnType::LongLong);
+        unsigned.flags.insert(ColumnFlags::UNSIGNED);
+        let text = column(ColumnType::LongBlob);
+        for (fields, column, wanted) in [
+            ([Some("-5"), None, None], &column(ColumnType::LongLong), "-5"),
+            ([Some("5"), None, None], &unsigned, "CAST(5 AS UNSIGNED)"),
+            ([Some("5"), None, None], &column(ColumnType::NewDecimal), "5."),
+            ([Some("5.10"), None, None], &column(ColumnType::NewDecimal), "5.10"),
+            ([Some("5"), None, None], &column(ColumnType::Double), "5e0"),
+            ([Some("1e20"), None, None], &column(ColumnType::Double), "1e20"),
+            ([Some("a"), Some("61"), Some("binary")], &text, "X'61'"),
+            (
+                [Some("a"), Some("61"), Some("latin1_german1_ci")],
+                &text,
+                "_latin1 X'61' COLLATE latin1_german1_ci",
+            ),
+            ([None, None, Some("binary")], &text, "NULLIF(X'',X'')"),
+            ([None, None, None], &unsigned, "CAST(NULL AS UNSIGNED)"),
+        ] {
+            assert_eq!(literal(&row(fields), 0, column), wanted);
         }
     }
 }

@@ -352,10 +352,7 @@ fn refuse_file(query: &sql_syntax::ast::Query, core: &Core) -> Result<(), ExecEr
     match query.into.as_ref().or(inner).map(|into| &into.kind) {
         Some(IntoKind::Outfile | IntoKind::Dumpfile) => Err(sql(
             sql_error::ACCESS_DENIED,
-            format!(
-                "Access denied for user '{}'@'{}' (using password: YES)",
-                core.user, core.host
-            ),
+            format!("Access denied for user '{}'@'{}' (using password: YES)", core.user, core.host),
         )),
         Some(IntoKind::Vars(_)) | None => Ok(()),
     }

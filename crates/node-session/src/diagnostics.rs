@@ -32,8 +32,7 @@ impl Core {
         if first.eq_ignore_ascii_case(b"get") {
             return self.get_diagnostics(source);
         }
-        let statement =
-            crate::user_variables::inlined(source, source.tokens.text_span());
+        let statement = crate::user_variables::inlined(source, source.tokens.text_span());
         let node = self.worker.backends.any()?;
         relay::pass_through(&mut self.exec(), &node, &statement, false, Names::of(&[])).await
     }
@@ -63,7 +62,9 @@ impl Core {
                 ("NUMBER", None) => unsigned(warnings.len()),
                 ("ROW_COUNT", None) => self.exec.last.row_count.to_string(),
                 ("MYSQL_ERRNO", Some(warning)) => unsigned(usize::from(warning.code)),
-                ("RETURNED_SQLSTATE", Some(warning)) => quoted(sqlstate(warning.code, &warning.level)),
+                ("RETURNED_SQLSTATE", Some(warning)) => {
+                    quoted(sqlstate(warning.code, &warning.level))
+                }
                 ("MESSAGE_TEXT", Some(warning)) => {
                     format!("_utf8mb4 X'{}'", base::id::hex(&warning.message))
                 }
@@ -73,7 +74,12 @@ impl Core {
                     | "SCHEMA_NAME" | "TABLE_NAME" | "COLUMN_NAME" | "CURSOR_NAME",
                     Some(_),
                 ) => quoted(""),
-                _ => return Err(sql(sql_error::SYNTAX_ERROR, "You have an error in your SQL syntax; GET DIAGNOSTICS has no such item")),
+                _ => {
+                    return Err(sql(
+                        sql_error::SYNTAX_ERROR,
+                        "You have an error in your SQL syntax; GET DIAGNOSTICS has no such item",
+                    ));
+                }
             };
             state = with_user_variable(state, &variable, value)?;
         }
@@ -117,7 +123,12 @@ fn sqlstate(code: u16, level: &str) -> &'static str {
 
 /// Reads GET \[CURRENT | STACKED\] DIAGNOSTICS \[CONDITION n\] @a = item, …
 fn asked<'a>(source: Source<'a>) -> Result<Asked<'a>, ExecError> {
-    let wrong = || sql(sql_error::SYNTAX_ERROR, "You have an error in your SQL syntax; GET DIAGNOSTICS takes @variable = item, …");
+    let wrong = || {
+        sql(
+            sql_error::SYNTAX_ERROR,
+            "You have an error in your SQL syntax; GET DIAGNOSTICS takes @variable = item, …",
+        )
+    };
     let words: Vec<(&Token, &[u8])> = source
         .tokens
         .tokens()
@@ -148,8 +159,10 @@ fn asked<'a>(source: Source<'a>) -> Result<Asked<'a>, ExecError> {
     }
     let mut items = Vec::new();
     loop {
-        let [(variable, name), (_, equals), (_, item)] =
-            words.get(at..at + 3).and_then(|three| <&[_; 3]>::try_from(three).ok()).ok_or_else(wrong)?;
+        let [(variable, name), (_, equals), (_, item)] = words
+            .get(at..at + 3)
+            .and_then(|three| <&[_; 3]>::try_from(three).ok())
+            .ok_or_else(wrong)?;
         if variable.kind != TokenKind::UserVar || *equals != b"=" {
             return Err(wrong());
         }

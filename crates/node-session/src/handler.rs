@@ -61,8 +61,7 @@ impl Core {
                         format!("Unknown table '{name}' in HANDLER"),
                     )));
                 };
-                let statement =
-                    [b"HANDLER ".as_slice(), &quoted(&name), b" ", &rest].concat();
+                let statement = [b"HANDLER ".as_slice(), &quoted(&name), b" ", &rest].concat();
                 let node = self.worker.backends.node(&open.data_node)?;
                 let tables = [open.table];
                 let ran = relay::pass_through(
@@ -117,6 +116,7 @@ impl Core {
         let plan_table = PlanTable {
             schema: schema.name.clone(),
             name: table.name.clone(),
+            physical_base: table.physical_base.clone(),
             alias: table.name.clone(),
             place,
         };
@@ -154,17 +154,11 @@ impl Core {
     }
 
     /// The alias of OPEN [AS] alias.
-    fn alias_of(
-        &self,
-        handler: &Handler,
-        parsed: &Parsed,
-        source: Source<'_>,
-    ) -> Option<String> {
+    fn alias_of(&self, handler: &Handler, parsed: &Parsed, source: Source<'_>) -> Option<String> {
         let open = handler.table.name.tok + 1;
         let tokens = source.tokens.tokens();
-        let within = |at: u32| {
-            tokens.get(at as usize).filter(|token| token.span().end <= parsed.span.end)
-        };
+        let within =
+            |at: u32| tokens.get(at as usize).filter(|token| token.span().end <= parsed.span.end);
         let mut next = within(open + 1)?;
         if next.span().of(source.text).eq_ignore_ascii_case(b"as") {
             next = within(open + 2)?;

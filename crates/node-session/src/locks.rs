@@ -40,11 +40,7 @@ pub struct NamedLocks {
 
 impl TableLocks {
     /// The tables of a statement must all be locked.
-    pub fn check(
-        &self,
-        planned: &Planned,
-        temporary: &TemporaryTables,
-    ) -> Result<(), ExecError> {
+    pub fn check(&self, planned: &Planned, temporary: &TemporaryTables) -> Result<(), ExecError> {
         for access in &planned.access {
             let Some(table) = &access.table else { continue };
             let (schema, name) = (access.schema.to_lowercase(), table.to_lowercase());
@@ -95,9 +91,10 @@ impl Wanted<'_> {
             };
             let name = [quoted(&shard.database).as_slice(), b".", &quoted(&physical)].concat();
             let clauses = by_node.entry(shard.data_node.clone()).or_default();
-            let alias = self.alias.as_ref().map_or_else(Vec::new, |alias| {
-                [b" AS ".as_slice(), &quoted(alias)].concat()
-            });
+            let alias = self
+                .alias
+                .as_ref()
+                .map_or_else(Vec::new, |alias| [b" AS ".as_slice(), &quoted(alias)].concat());
             clauses.push([name.as_slice(), &alias, kind].concat());
         }
     }
@@ -170,8 +167,11 @@ impl Core {
             plan_tables.push(PlanTable {
                 schema: schema.name.clone(),
                 name: table.name.clone(),
+                physical_base: table.physical_base.clone(),
                 alias: by,
-                place: TablePlace::Sharded { suffixed: table.physical_name(0) != table.name },
+                place: TablePlace::Sharded {
+                    suffixed: table.physical_name(0) != table.physical_base(),
+                },
             });
             if !self.kept.temporary.contains(&schema.name, &table.name.to_lowercase()) {
                 let alias = alias.clone();

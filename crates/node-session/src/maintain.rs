@@ -122,7 +122,7 @@ impl Core {
     }
 
     /// The definitions of all physical tables, each data node asked by itself.
-    async fn definitions(&self, schema: &Schema, table: &Table) -> Result<Definitions, ExecError> {
+    async fn definitions_of(&self, schema: &Schema, table: &Table) -> Result<Definitions, ExecError> {
         let mut by_node: BTreeMap<DataNodeId, Vec<(usize, Place)>> = BTreeMap::new();
         for (number, place) in places(schema, table).into_iter().enumerate() {
             by_node.entry(place.data_node.clone()).or_default().push((number, place));
@@ -161,7 +161,7 @@ impl Core {
         let mut rows: Vec<Row> = Vec::new();
         for (schema, _, table) in &tables {
             let Some(table) = table else { continue };
-            let definitions = self.definitions(schema, table).await?;
+            let definitions = self.definitions_of(schema, table).await?;
             let right = prevailing(&definitions);
             let wrong: Vec<String> = definitions
                 .iter()
@@ -203,7 +203,7 @@ impl Core {
                 let shown = format!("Table '{}.{name}' doesn't exist", schema.name);
                 return Err(sql(sql_error::NO_SUCH_TABLE, shown));
             };
-            let definitions = self.definitions(schema, table).await?;
+            let definitions = self.definitions_of(schema, table).await?;
             let Some(right) = prevailing(&definitions) else {
                 for (place, _) in &definitions {
                     rows.push(difference_row(rows.len(), place, table, None));

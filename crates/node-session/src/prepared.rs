@@ -17,7 +17,7 @@ use node_exec::exec::PreparedInput;
 use node_exec::names::Names;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
-use sql_syntax::{LexMode, TokenBuf, TokenKind, ast, lex};
+use sql_syntax::{TokenBuf, TokenKind, ast, lex};
 use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
@@ -95,7 +95,7 @@ impl Core {
             input: None,
         };
         if let Some((params, columns)) = self.describe_with_sequences(source).await? {
-            return Ok(self.keep_prepared(text, tokens, mode, None, None, (params, columns)));
+            return Ok(self.keep_prepared(text, tokens, None, written, (params, columns)));
         }
         let parsed = parse_source(source, 0)?;
         if cannot_be_prepared(&parsed.stmt) {
@@ -116,7 +116,7 @@ impl Core {
             }
             None => (None, Vec::new()),
         };
-        Ok(self.keep_prepared(text, tokens, mode, planned, written, (params, columns)))
+        Ok(self.keep_prepared(text, tokens, planned, written, (params, columns)))
     }
 
     fn keep_prepared(
@@ -130,7 +130,7 @@ impl Core {
         let param_tokens = params_of(&tokens);
         let schema = self.exec.identity.schema.clone();
         let planned = planned.map(|planned| (self.definitions(), planned));
-        let mut prepared = Prepared::new(text, tokens, mode, schema, param_tokens, planned);
+        let mut prepared = Prepared::new(text, tokens, self.lex, schema, param_tokens, planned);
         prepared.written = written.map(Into::into);
         (prepared, params, columns)
     }

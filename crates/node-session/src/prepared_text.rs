@@ -140,8 +140,7 @@ impl Core {
         if using.len() != count {
             return Err(sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to EXECUTE"));
         }
-        let expressions: Vec<Vec<u8>> =
-            using.iter().map(|one| inlined(source, one.span)).collect();
+        let expressions: Vec<Vec<u8>> = using.iter().map(|one| inlined(source, one.span)).collect();
         self.values_of_expressions(&expressions).await
     }
 }

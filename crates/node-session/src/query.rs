@@ -178,8 +178,9 @@ async fn plan_or_run(
 /// Runs a statement whose text was made here, and answers the client.
 pub async fn run_made(core: &mut Core, text: &[u8], mode: &LexMode) -> Result<(), ExecError> {
     let tokens = sequence_values::lexed(text, mode);
-    let source =
-        Source { text, tokens: &tokens, mode, param_tokens: &[], params: &[], input: None };
+    // Who executes a prepared statement gets binary rows also of a text that was made from it.
+    let input = core.form.binary.then_some(PreparedInput { raw: None, values: &[] });
+    let source = Source { text, tokens: &tokens, mode, param_tokens: &[], params: &[], input };
     Box::pin(run_one(core, source, 0)).await
 }
 
@@ -298,8 +299,7 @@ fn check_ready(core: &Core, planned: &Planned) -> Result<(), ExecError> {
 }
 
 /// Columns and rows of an answer.
-pub type Fetched =
-    (Vec<mysql_wire::column::ColumnDefinition>, Vec<node_exec::merge::Record>);
+pub type Fetched = (Vec<mysql_wire::column::ColumnDefinition>, Vec<node_exec::merge::Record>);
 
 /// Plans the text of one statement.
 pub fn plan_text(core: &Core, source: Source<'_>) -> Result<Planned, ExecError> {

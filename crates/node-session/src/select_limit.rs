@@ -24,11 +24,7 @@ impl Core {
 }
 
 /// Runs a planned statement under the limit.
-pub async fn run(
-    core: &mut Core,
-    planned: &Planned,
-    source: Source<'_>,
-) -> Result<(), ExecError> {
+pub async fn run(core: &mut Core, planned: &Planned, source: Source<'_>) -> Result<(), ExecError> {
     let Some(limit) = core.kept.select_limit.take() else {
         return run_planned(core, planned, source).await;
     };

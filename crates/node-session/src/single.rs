@@ -2,6 +2,7 @@
 //! node, so what a server keeps beside tables lives there, and statements about it go there as they
 //! are, with the logical schema's name replaced by the database's.
 
+use node_exec::read_back::with_user_variable;
 use crate::control::text;
 use crate::permission;
 use crate::query::Source;
@@ -101,7 +102,10 @@ impl Core {
                     let row = rows.first().cloned().unwrap_or_default();
                     for ((name, value), column) in variables.iter().zip(&row).zip(&columns) {
                         let value = crate::variables::literal(value.as_deref(), column);
-                        self.set_user_variable(name, value);
+                        match with_user_variable((*self.exec.state).clone(), name, value) {
+                            Ok(state) => self.exec.state = Arc::new(state),
+                            Err(error) => outcome = Err(error),
+                        }
                     }
                 }
                 Err(error) => outcome = Err(error),

@@ -77,8 +77,7 @@ impl TemporaryTables {
 
     /// Whether this is one (both names in lower case).
     pub fn contains(&self, schema: &str, table: &str) -> bool {
-        !self.tables.is_empty()
-            && self.tables.contains_key(&(schema.to_owned(), table.to_owned()))
+        !self.tables.is_empty() && self.tables.contains_key(&(schema.to_owned(), table.to_owned()))
     }
 
     /// Whether a table of the session's snapshot is not shown among the schema's tables: it is a
@@ -151,9 +150,7 @@ impl Core {
     pub fn is_of_temporary(&self, statement: &Statement, src: &[u8]) -> bool {
         match statement {
             Statement::CreateTable(create) => create.temporary,
-            Statement::DropTable(drop) => {
-                drop.temporary || self.names_temporary(&drop.names, src)
-            }
+            Statement::DropTable(drop) => drop.temporary || self.names_temporary(&drop.names, src),
             _ if self.kept.temporary.is_empty() => false,
             Statement::AlterTable(alter) => self.names_temporary(&[alter.name], src),
             Statement::Truncate(name) => self.names_temporary(&[*name], src),
@@ -245,7 +242,9 @@ impl Core {
                 let changes: Vec<_> = pairs.iter().map(|(from, to)| (*from, Some(*to))).collect();
                 self.change_temporary(&changes, parsed, source).await
             }
-            _ => Err(sql(sql_error::NOT_SUPPORTED, "this statement is not one on temporary tables")),
+            _ => {
+                Err(sql(sql_error::NOT_SUPPORTED, "this statement is not one on temporary tables"))
+            }
         }
     }
 
@@ -288,7 +287,8 @@ impl Core {
         edits.apply_within(source.text, parsed.text, &mut statement);
         let Some((first, _)) = places.first().cloned() else { return Ok(()) };
         let node = self.worker.backends.node(&first.data_node)?;
-        let ok = self.run_on_own(&node, &statement).await.map_err(|error| logical(error, &first))?;
+        let ok =
+            self.run_on_own(&node, &statement).await.map_err(|error| logical(error, &first))?;
         for (before, after) in places {
             let table = self.read_temporary(&node, &after).await?;
             self.kept.temporary.tables.remove(&before.key());
@@ -382,6 +382,8 @@ impl Core {
             sequence_column: None,
             view: None,
             definition_version: 0,
+            physical_base: None,
+            frozen: false,
         })
     }
 
@@ -399,6 +401,7 @@ fn logical(error: ExecError, place: &Place) -> ExecError {
     let table = PlanTable {
         schema: place.schema.clone(),
         name: place.name.clone(),
+        physical_base: None,
         alias: place.name.clone(),
         place: TablePlace::Fixed { shard: 0 },
     };

@@ -88,9 +88,8 @@ impl Core {
                 "Operand should contain 1 column(s)",
             )));
         }
-        let record = records
-            .first()
-            .ok_or_else(|| sql(sql_error::UNKNOWN_ERROR, "values without a row"))?;
+        let record =
+            records.first().ok_or_else(|| sql(sql_error::UNKNOWN_ERROR, "values without a row"))?;
         Ok(columns
             .iter()
             .enumerate()

@@ -5,12 +5,12 @@
 use crate::control::{global_denied, text};
 use crate::query::{Source, fetch};
 use crate::session::Core;
+use crate::user_variables::inlined;
 use base::sql_error;
 use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
 use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_backend::connection::Connection;
 use node_backend::session_state::SessionState;
-use crate::user_variables::inlined;
 use node_exec::error::{ExecError, sql};
 use node_exec::read_back::with_user_variable;
 use sql_syntax::ast::{ExprKind, SetItem, SetStmt, SetTarget, VarScope};

@@ -82,12 +82,10 @@ impl Core {
         let Some(schema) = self.base_snapshot().schema(&place.schema) else { return Ok(()) };
         let hides = schema.tables.values().any(|table| {
             let own = table.name.eq_ignore_ascii_case(&place.name);
-            !own && table_targets(table, schema.shard_count())
-                .iter()
-                .any(|target| {
-                    target.shard == 0
-                        && table.physical_name(target.suffix).eq_ignore_ascii_case(&place.name)
-                })
+            !own && table_targets(table, schema.shard_count()).iter().any(|target| {
+                target.shard == 0
+                    && table.physical_name(target.suffix).eq_ignore_ascii_case(&place.name)
+            })
         });
         match hides {
             true => Err(sql(
@@ -211,6 +209,7 @@ impl Core {
             targets.iter().find(near).map(|target| PlanTable {
                 schema: table.schema.clone(),
                 name: logical.physical_name(target.suffix),
+                physical_base: None,
                 alias: table.alias.clone(),
                 place: TablePlace::Fixed { shard: target.shard },
             })

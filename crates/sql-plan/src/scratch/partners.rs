@@ -271,7 +271,8 @@ impl<'p, 's> Partners<'p, 's> {
 
     /// The conditions by partners for a load's text, each behind the mark for WHERE or AND.
     pub fn conditions(&mut self, index: usize) -> Vec<Piece> {
-        if !self.reduces {
+        // They name references by aliases, which tables under locks do not get.
+        if !self.reduces || self.bound.plain_names {
             return Vec::new();
         }
         self.at_hand_count = 0;
