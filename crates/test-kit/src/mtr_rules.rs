@@ -239,18 +239,25 @@ pub fn targets(words: &[String]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let first = words.first().map_or("", String::as_str);
     for (at, word) in words.iter().enumerate().take(14) {
-        let names = match (first, word.as_str()) {
+        let names = matches!(
+            (first, word.as_str()),
             (
                 "create" | "alter" | "drop" | "truncate" | "rename" | "lock",
-                "table" | "tables" | "view" | "procedure" | "function" | "trigger" | "sequence"
-                | "event" | "to" | "on",
-            )
-            | ("insert" | "replace", "into" | "insert" | "replace")
-            | ("update", "update" | "join")
-            | ("delete", "from" | "delete")
-            | ("truncate", "truncate") => true,
-            _ => false,
-        };
+                "table"
+                    | "tables"
+                    | "view"
+                    | "procedure"
+                    | "function"
+                    | "trigger"
+                    | "sequence"
+                    | "event"
+                    | "to"
+                    | "on",
+            ) | ("insert" | "replace", "into" | "insert" | "replace")
+                | ("update", "update" | "join")
+                | ("delete", "from" | "delete")
+                | ("truncate", "truncate")
+        );
         if names {
             let mut rest = words[at + 1..].iter().filter(|w| !SKIPPED.contains(&w.as_str()));
             let many = matches!(first, "drop" | "update" | "rename" | "lock");
