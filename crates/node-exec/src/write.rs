@@ -170,13 +170,7 @@ async fn run_parts(
     }
     drop(guards);
     if failed.is_some() && savepoint {
-        let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}");
-        join_all(nodes.iter_mut().filter(|parts| parts.saved).map(|parts| async {
-            if !parts.held.lease.is_broken() {
-                run_all(&mut parts.held.lease, std::slice::from_ref(&back)).await.ok();
-            }
-        }))
-        .await;
+        take_back(&mut nodes).await;
     }
     let failed_at = nodes.iter().find_map(|parts| parts.failed_at);
     if exec.session.read_back.is_some() {
@@ -205,6 +199,17 @@ async fn run_parts(
         }));
     }
     Ok(all.into_iter().map(|(_, ok)| ok).collect())
+}
+
+/// Takes the statement back on each data node where it began.
+async fn take_back(nodes: &mut [NodeParts]) {
+    let back = format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}");
+    join_all(nodes.iter_mut().filter(|parts| parts.saved).map(|parts| async {
+        if !parts.held.lease.is_broken() {
+            run_all(&mut parts.held.lease, std::slice::from_ref(&back)).await.ok();
+        }
+    }))
+    .await;
 }
 
 /// A column without a default is told once for a statement, not for each of its parts.
