@@ -61,7 +61,7 @@ impl Needs {
 #[derive(Debug)]
 enum Place {
     /// Here, nothing runs on it.
-    Idle(Lease),
+    Idle(Box<Lease>),
     /// A statement or a transaction's branch has it.
     InUse,
     /// Lost.
@@ -77,7 +77,7 @@ impl Seat {
     fn take(&self) -> Option<Lease> {
         let mut place = self.0.borrow_mut();
         match std::mem::replace(&mut *place, Place::InUse) {
-            Place::Idle(lease) => Some(lease),
+            Place::Idle(lease) => Some(*lease),
             other => {
                 *place = other;
                 None
@@ -104,7 +104,7 @@ impl Seat {
                 lease.discard();
                 Place::Lost
             }
-            false => Place::Idle(lease),
+            false => Place::Idle(Box::new(lease)),
         };
     }
 
