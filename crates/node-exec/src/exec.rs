@@ -493,15 +493,13 @@ impl Exec<'_> {
                 let seat = self.session.own.seat(&node.definition.id);
                 transaction.take(node, &state, writes, seat).await?
             }
-            None => {
-                match self.take_own(node).await? {
-                    Some(held) => held,
-                    None => {
-                        let lease = node.lease(self.session.found_rows, &state).await?;
-                        Held::alone(node.primary().clone(), lease)
-                    }
+            None => match self.take_own(node).await? {
+                Some(held) => held,
+                None => {
+                    let lease = node.lease(self.session.found_rows, &state).await?;
+                    Held::alone(node.primary().clone(), lease)
                 }
-            }
+            },
         };
         if writes && self.session.wants_database {
             let given = give_database(&mut held.lease).await;

@@ -78,8 +78,8 @@ async fn attempt(
     let said = oks.iter().map(|ok| ok.last_insert_id).find(|id| *id != 0).unwrap_or(0);
     // LAST_INSERT_ID(expr) of ON DUPLICATE KEY UPDATE counts for a row that was there already.
     let sets_id = statement.planned.read_back.as_ref().is_some_and(|back| back.insert_id);
-    let told = said != 0
-        && (sets_id || statement.planned.uses.connection_state && plan.rows.len() == 1);
+    let told =
+        said != 0 && (sets_id || statement.planned.uses.connection_state && plan.rows.len() == 1);
     ok.last_insert_id = match ids.first() {
         _ if told => said,
         Some(first) => *first,

@@ -165,7 +165,8 @@ async fn answer(
         StreamHead::Ok { ok, .. } => {
             exec.session.last.warnings.clear();
             if ok.warnings > 0 {
-                exec.session.last.warnings = crate::relay::warnings_of(&mut held.lease, names).await;
+                exec.session.last.warnings =
+                    crate::relay::warnings_of(&mut held.lease, names).await;
             }
             exec.reply_ok(OkPacket { session_track: Vec::new(), ..ok });
             Ok(())

@@ -48,8 +48,11 @@ impl Core {
         if known && !create.or_replace {
             return self.is_there(&name, create.if_not_exists);
         }
-        let context =
-            PlanContext { current_schema: current.as_deref(), mode: source.mode, plain_names: false };
+        let context = PlanContext {
+            current_schema: current.as_deref(),
+            mode: source.mode,
+            plain_names: false,
+        };
         let shape = sql_plan::shape::shape(
             parsed,
             create,

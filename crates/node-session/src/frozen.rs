@@ -52,9 +52,7 @@ impl Core {
         if self.snapshot.version == version {
             return Some(error);
         }
-        if self.exec.transaction.is_none() {
-            return None;
-        }
+        self.exec.transaction.as_ref()?;
         Some(ExecError::Server(ErrPacket::new(
             1412,
             "HY000",

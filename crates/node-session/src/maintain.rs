@@ -122,7 +122,11 @@ impl Core {
     }
 
     /// The definitions of all physical tables, each data node asked by itself.
-    async fn definitions_of(&self, schema: &Schema, table: &Table) -> Result<Definitions, ExecError> {
+    async fn definitions_of(
+        &self,
+        schema: &Schema,
+        table: &Table,
+    ) -> Result<Definitions, ExecError> {
         let mut by_node: BTreeMap<DataNodeId, Vec<(usize, Place)>> = BTreeMap::new();
         for (number, place) in places(schema, table).into_iter().enumerate() {
             by_node.entry(place.data_node.clone()).or_default().push((number, place));
@@ -314,7 +318,7 @@ impl Core {
             }
         }
         let columns =
-            ["Table", "Op", "Msg_type", "Msg_text"].map(|name| text_column(name)).to_vec();
+            ["Table", "Op", "Msg_type", "Msg_text"].map(text_column).to_vec();
         self.reply(&columns, &rows).await
     }
 

@@ -2,7 +2,6 @@
 //! node, so what a server keeps beside tables lives there, and statements about it go there as they
 //! are, with the logical schema's name replaced by the database's.
 
-use node_exec::read_back::with_user_variable;
 use crate::control::text;
 use crate::permission;
 use crate::query::Source;
@@ -12,6 +11,7 @@ use base::sql_error;
 use node_backend::query::QueryResult;
 use node_exec::error::{ExecError, sql};
 use node_exec::names::Names;
+use node_exec::read_back::with_user_variable;
 use node_exec::relay;
 use sql_plan::plan::{PlanTable, TablePlace};
 use sql_plan::template::quoted;

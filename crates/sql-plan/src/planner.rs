@@ -34,8 +34,7 @@ impl<'s> Subject<'s> {
     /// A walk over this statement.
     pub fn binder(&self) -> Binder<'s> {
         let context = self.context;
-        let binder =
-            Binder::new(self.src, self.tokens, self.snapshot, context.current_schema);
+        let binder = Binder::new(self.src, self.tokens, self.snapshot, context.current_schema);
         binder.with_plain_names(context.plain_names)
     }
 
@@ -143,8 +142,7 @@ pub fn is_frozen(snapshot: &Snapshot, access: &crate::plan::Access) -> bool {
 /// read tables, which may be on others.
 fn check_named_locks(made: &Made) -> Result<(), SqlError> {
     use crate::plan::Home;
-    let alone =
-        matches!(&made.plan, Plan::Routed(plan) if plan.home == Home::Any { schema: None });
+    let alone = matches!(&made.plan, Plan::Routed(plan) if plan.home == Home::Any { schema: None });
     match made.uses.named_locks && !alone && !matches!(made.plan, Plan::Session) {
         true => Err(refused(
             "GET_LOCK, RELEASE_LOCK and their kin in a statement on tables are not supported; call \

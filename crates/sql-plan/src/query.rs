@@ -33,8 +33,7 @@ pub(crate) fn plan(subject: &Subject<'_>, query: &Query) -> Result<Made, SqlErro
             LockStrength::Update | LockStrength::Share | LockStrength::ShareMode
         )
     });
-    let read_only =
-        !locking && into_of(query).is_none_or(|into| matches!(into, IntoKind::Vars(_)));
+    let read_only = !locking && into_of(query).is_none_or(|into| matches!(into, IntoKind::Vars(_)));
     Ok(Made {
         plan: Plan::Routed(Box::new(plan)),
         cacheable,

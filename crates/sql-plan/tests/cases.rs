@@ -105,7 +105,11 @@ impl World {
         let mut tokens = TokenBuf::new();
         let parsed = parse_one(text.as_bytes(), 0, &mode, &mut tokens)
             .unwrap_or_else(|error| panic!("{text}\n{error}"));
-        let context = PlanContext { current_schema: self.current.as_deref(), mode: &mode, plain_names: false };
+        let context = PlanContext {
+            current_schema: self.current.as_deref(),
+            mode: &mode,
+            plain_names: false,
+        };
         plan(&parsed, text.as_bytes(), &tokens, &self.snapshot, &context)
     }
 
@@ -119,7 +123,11 @@ impl World {
             Ok(parsed) => parsed,
             Err(error) => return format!("syntax error: {error}\n"),
         };
-        let context = PlanContext { current_schema: self.current.as_deref(), mode: &mode, plain_names: false };
+        let context = PlanContext {
+            current_schema: self.current.as_deref(),
+            mode: &mode,
+            plain_names: false,
+        };
         let planned = match plan(&parsed, text.as_bytes(), &tokens, &self.snapshot, &context) {
             Ok(planned) => planned,
             Err(error) => return refusal(&error),
