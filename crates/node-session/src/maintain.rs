@@ -317,8 +317,7 @@ impl Core {
                 add(&kind, &message);
             }
         }
-        let columns =
-            ["Table", "Op", "Msg_type", "Msg_text"].map(text_column).to_vec();
+        let columns = ["Table", "Op", "Msg_type", "Msg_text"].map(text_column).to_vec();
         self.reply(&columns, &rows).await
     }
 

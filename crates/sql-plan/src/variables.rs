@@ -4,34 +4,44 @@
 use topology::parameters::Parameters;
 
 /// The variables, with the parameters that they show.
-const OWN: [(&str, &str); 7] = [
-    ("character_set_server", "character_set_server"),
-    ("collation_server", "collation_server"),
-    ("interactive_timeout", "connection_idle_timeout"),
-    ("long_query_time", "long_query_time"),
-    ("max_allowed_packet", "max_allowed_packet"),
-    ("max_connections", "max_connections"),
-    ("wait_timeout", "connection_idle_timeout"),
+const OWN: [(&str, &str, Kind); 7] = [
+    ("character_set_server", "character_set_server", Kind::Word),
+    ("collation_server", "collation_server", Kind::Word),
+    ("interactive_timeout", "connection_idle_timeout", Kind::Whole),
+    ("long_query_time", "long_query_time", Kind::Double),
+    ("max_allowed_packet", "max_allowed_packet", Kind::Whole),
+    ("max_connections", "max_connections", Kind::Whole),
+    ("wait_timeout", "connection_idle_timeout", Kind::Whole),
 ];
 
 /// The value of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnValue<'p>(pub &'p str);
+pub struct OwnValue<'p>(pub &'p str, Kind);
+
+/// What type a data node gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Word,
+    Whole,
+    Double,
+}
 
 impl OwnValue<'_> {
-    /// As SQL: a number, or a string in quotes. Values are words and numbers only.
+    /// As SQL that has the variable's type: a number, or a string in quotes. Values are words and
+    /// numbers only.
     pub fn as_sql(&self) -> Vec<u8> {
-        match self.0.parse::<f64>() {
-            Ok(_) => self.0.as_bytes().to_vec(),
-            Err(_) => format!("'{}'", self.0).into_bytes(),
+        match self.1 {
+            Kind::Word => format!("'{}'", self.0).into_bytes(),
+            Kind::Whole => format!("CAST({} AS UNSIGNED)", self.0).into_bytes(),
+            Kind::Double => format!("{}e0", self.0).into_bytes(),
         }
     }
 }
 
 /// The value of the variable of this name (lower case), if it is the instance's.
 pub fn own_value<'p>(parameters: &'p Parameters, name: &str) -> Option<OwnValue<'p>> {
-    let (_, parameter) = OWN.iter().find(|(variable, _)| *variable == name)?;
-    Some(OwnValue(parameters.get(parameter)))
+    let (_, parameter, kind) = OWN.iter().find(|(variable, ..)| *variable == name)?;
+    Some(OwnValue(parameters.get(parameter), *kind))
 }
 
 #[cfg(test)]
@@ -45,12 +55,12 @@ mod tests {
         parameters.set("max_allowed_packet", "2048").unwrap();
         parameters.set("connection_idle_timeout", "61").unwrap();
         let sql = |name| own_value(&parameters, name).map(|value| value.as_sql());
-        assert_eq!(sql("max_allowed_packet").unwrap(), b"2048");
-        assert_eq!(sql("wait_timeout").unwrap(), b"61");
-        assert_eq!(sql("long_query_time").unwrap(), b"1");
+        assert_eq!(sql("max_allowed_packet").unwrap(), b"CAST(2048 AS UNSIGNED)");
+        assert_eq!(sql("wait_timeout").unwrap(), b"CAST(61 AS UNSIGNED)");
+        assert_eq!(sql("long_query_time").unwrap(), b"1e0");
         assert_eq!(sql("collation_server").unwrap(), b"'utf8mb4_unicode_ci'");
         assert_eq!(sql("sql_mode"), None);
-        for (_, parameter) in OWN {
+        for (_, parameter, _) in OWN {
             assert!(topology::parameters::definition(parameter).is_some());
         }
     }
