@@ -11,7 +11,8 @@ use crate::insert::row_values;
 use node_backend::connection::Connection;
 use sql_plan::ddl::placement::PlacementPlan;
 use sql_plan::value::write_literal;
-use topology::algorithm::SqlValue;
+use std::collections::{BTreeMap, BTreeSet};
+use topology::algorithm::{SqlValue, Target};
 use topology::model::{Column, ColumnClass, Placement};
 
 /// Entries that are replayed at once.
@@ -20,8 +21,8 @@ const ROUND_ENTRIES: usize = 500;
 /// A round of so few is followed by the last one, for which writers are held.
 const FEW: usize = 100;
 
-/// After so many rounds the changes come faster than they are replayed; the last round is long then.
-const ROUNDS_MAX: usize = 10_000;
+/// After so many rounds the changes come as fast as they are replayed: writers are held for the rest.
+const ROUNDS_MAX: usize = 200;
 
 /// Makes the log and the triggers of every source.
 pub(super) async fn start(
@@ -143,26 +144,24 @@ async fn round(
     if entries.is_empty() {
         return Ok(0);
     }
-    let mut writer = Writer::new(exec, plan, places);
-    let mut keys: Vec<Vec<SqlValue>> = Vec::new();
+    let mut keys: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let mut gone: BTreeMap<Target, BTreeSet<Vec<u8>>> = BTreeMap::new();
     let mut ids = Vec::new();
     for entry in &entries {
         ids.push(entry.text(0).unwrap_or_default());
         let values = row_values(entry, &definitions).split_off(1);
-        remove(plan, &columns, &values, &mut writer).await?;
-        let key = values[..plan.from.primary_key.len()].to_vec();
-        if !keys.contains(&key) {
-            keys.push(key);
+        let key = is_key(plan, &values[..plan.from.primary_key.len()]);
+        for target in plan.placer.place(&image(plan, &columns, &values), None)? {
+            gone.entry(target).or_default().insert(key.clone());
         }
+        keys.insert(key);
     }
-    let mut ask = select(plan, source).into_bytes();
-    ask.extend_from_slice(b" WHERE ");
-    for (number, key) in keys.iter().enumerate() {
-        if number > 0 {
-            ask.extend_from_slice(b" OR ");
-        }
-        ask.extend(is_key(plan, key));
+    let mut writer = Writer::new(exec, plan, places);
+    for (target, keys) in gone {
+        let text = format!("DELETE FROM {} WHERE ", writer.place(target)?).into_bytes();
+        writer.execute(target, &with_any(text, &keys)).await?;
     }
+    let ask = with_any(format!("{} WHERE ", select(plan, source)).into_bytes(), &keys);
     let (definitions, found) = read(lease, &ask).await?;
     for row in &found {
         writer.put(&row_values(row, &definitions)).await?;
@@ -173,27 +172,26 @@ async fn round(
     Ok(entries.len())
 }
 
-/// Takes a row's image out of the new tables.
-async fn remove(
-    plan: &PlacementPlan,
-    columns: &[&Column],
-    values: &[SqlValue],
-    writer: &mut Writer<'_>,
-) -> Result<(), ExecError> {
+/// An entry's values where they stand among the plan's columns.
+fn image(plan: &PlacementPlan, columns: &[&Column], values: &[SqlValue]) -> Vec<SqlValue> {
     let mut row = vec![SqlValue::Null; plan.columns.len()];
     for (column, value) in columns.iter().zip(values) {
         if let Some(at) = plan.position(&column.name) {
             row[at] = value.clone();
         }
     }
-    let condition = is_key(plan, &values[..plan.from.primary_key.len()]);
-    for target in plan.placer.place(&row, None)? {
-        let place = writer.place(target)?;
-        let mut text = format!("DELETE FROM {place} WHERE ").into_bytes();
-        text.extend_from_slice(&condition);
-        writer.execute(target, &text).await?;
+    row
+}
+
+/// The text with one of the conditions.
+fn with_any(mut text: Vec<u8>, conditions: &BTreeSet<Vec<u8>>) -> Vec<u8> {
+    for (number, condition) in conditions.iter().enumerate() {
+        if number > 0 {
+            text.extend_from_slice(b" OR ");
+        }
+        text.extend_from_slice(condition);
     }
-    Ok(())
+    text
 }
 
 fn is_key(plan: &PlacementPlan, key: &[SqlValue]) -> Vec<u8> {

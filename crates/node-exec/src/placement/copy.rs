@@ -65,10 +65,14 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes all that is open.
+    /// Writes all that is open, and commits: once for each data node.
     pub async fn flush(&mut self) -> Result<(), ExecError> {
         while let Some(target) = self.open.keys().next().copied() {
             self.send(target).await?;
+        }
+        let commits = self.leases.values_mut().map(|lease| lease.execute_sql(b"COMMIT"));
+        for outcome in futures::future::join_all(commits).await {
+            outcome?;
         }
         Ok(())
     }
@@ -87,7 +91,8 @@ impl<'a> Writer<'a> {
     pub async fn execute(&mut self, target: Target, text: &[u8]) -> Result<(), ExecError> {
         let place = physical(self.places, target)?;
         if !self.leases.contains_key(&place.data_node) {
-            let lease = exact_lease(self.exec, &place.data_node).await?;
+            let mut lease = exact_lease(self.exec, &place.data_node).await?;
+            lease.execute_sql(b"SET SESSION autocommit = 0").await?;
             self.leases.insert(place.data_node.clone(), lease);
         }
         if let Some(lease) = self.leases.get_mut(&place.data_node) {
