@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import pymysql
 import pytest
 from system import System, connect, eventually, rows
 
@@ -145,3 +146,14 @@ def test_create_drop_and_truncate_are_whole(faulty):
     die_in(faulty, "TRUNCATE TABLE made0", 0.03)
     connection = settled(faulty, "ALTER TABLE made0 COMMENT = 'free'")
     assert rows(connection, "SELECT COUNT(*) FROM made0")[0][0] in (0, 8)
+
+
+def test_a_refused_definition_locks_nothing(faulty):
+    connection = open_schema(faulty)
+    for _ in range(2):
+        # What the key's type is the data node says, after the tables are made.
+        with pytest.raises(pymysql.MySQLError) as caught:
+            rows(connection, "CREATE TABLE refused (a CHAR(2) CHARACTER SET binary) DBPARTITION BY HASH(a)")
+        assert caught.value.args[0] == 1210, caught.value
+    rows(connection, "CREATE TABLE refused (a INT) DBPARTITION BY HASH(a)")
+    rows(connection, "DROP TABLE refused")

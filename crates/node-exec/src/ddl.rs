@@ -101,9 +101,16 @@ async fn change(
     if let Err(error) = follow_sequences(exec, plan, statement).await {
         tracing::warn!(%error, schema = plan.schema, "a sequence could not follow a change of its table");
     }
-    match ask(exec, Ask::DdlCommit { ddl_id, changes }).await? {
-        Answer::Published { .. } => {}
-        other => return Err(unexpected(&other)),
+    match ask(exec, Ask::DdlCommit { ddl_id: ddl_id.clone(), changes }).await {
+        Ok(Answer::Published { .. }) => {}
+        Ok(other) => return Err(unexpected(&other)),
+        Err(error) => {
+            if is_definition_refused(&error) {
+                undo_all(exec, plan, statement).await;
+                abort(exec, ddl_id).await;
+            }
+            return Err(error);
+        }
     }
     for one in &plan.afterwards {
         if let Err(error) =
@@ -113,6 +120,11 @@ async fn change(
         }
     }
     Ok(affected_rows)
+}
+
+/// Whether the control plane stored nothing because no node could serve the definition.
+fn is_definition_refused(error: &ExecError) -> bool {
+    matches!(error, ExecError::Sql(error) if error.code == sql_error::WRONG_ARGUMENTS)
 }
 
 /// Whether the change is of tables that have a copy on each shard, whose rows count once.

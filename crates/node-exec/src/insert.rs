@@ -8,6 +8,7 @@ use crate::streams::Job;
 use crate::write;
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::{QueryResult, Row};
+use sql_plan::scratch_write::InsertVerb;
 use sql_plan::insert::{InsertHome, InsertPlan};
 use sql_plan::template::{Fill, Rendered};
 use sql_plan::value::Values;
@@ -84,6 +85,7 @@ async fn attempt(
         _ if told => said,
         Some(first) => *first,
         // As on one server: a given value is told to the client only as what the data node says.
+        None if plan.verb == InsertVerb::Ignore && ok.affected_rows == 0 => 0,
         None if plan.sequence.is_some() => given_id(plan, &values).unwrap_or(said),
         None => said,
     };
