@@ -11,6 +11,7 @@ use base::sql_error;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::{PreparedInput, Statement};
 use sql_plan::plan::{Plan, Planned};
+use sql_plan::reads::Reads;
 use sql_plan::value::Values;
 use sql_plan::{PlanContext, plan};
 use sql_syntax::ast::{self, Parsed};
@@ -315,7 +316,9 @@ pub async fn fetch(core: &mut Core, text: &[u8]) -> Result<Fetched, ExecError> {
     lex(text, 0, &mode, &mut tokens);
     let source =
         Source { text, tokens: &tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
-    let planned = plan_text(core, source)?;
+    let mut planned = plan_text(core, source)?;
+    // What a session keeps is not read from a server that may be late.
+    planned.reads = Reads::Primary;
     if !matches!(planned.plan, Plan::Routed(_)) {
         return Err(sql(sql_error::NOT_SUPPORTED, "this query is not supported here"));
     }

@@ -183,6 +183,6 @@ mod tests {
         let mut out = Vec::new();
         let columns = [text.clone(), text, bytes, real];
         put_literals(line.strip_suffix(b"\n").unwrap(), &columns, &mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), "('a\tb\n\\'',NULL,X'005C4E',-0e0)");
+        assert_eq!(String::from_utf8(out).unwrap(), "('a\tb\n''',NULL,X'005C4E',-0e0)");
     }
 }

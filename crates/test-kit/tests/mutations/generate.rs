@@ -57,7 +57,7 @@ const FUNCTIONS: &[&str] = &[
     "COALESCE",
     "LENGTH",
     "DATE_FORMAT",
-    "IF",
+    "IFNULL",
     "JSON_EXTRACT",
     "ROW_NUMBER",
     "LAG",
