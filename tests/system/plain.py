@@ -31,12 +31,15 @@ class Plain:
              "--auth-root-authentication-method=normal"],
             check=True, capture_output=True, env=environment)
         (self.root / "init.sql").write_text(
-            f"CREATE USER '{USER}'@'{self.host}';\nGRANT ALL ON *.* TO '{USER}'@'{self.host}';\n")
+            f"CREATE USER '{USER}'@'{self.host}';\nGRANT ALL ON *.* TO '{USER}'@'{self.host}';\n"
+            f"CREATE USER 'plain'@'{self.host}' IDENTIFIED BY 'p';\n"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP ON t.* TO 'plain'@'{self.host}';\n")
         user = ["--user=root"] if os.geteuid() == 0 else []
         self.process = subprocess.Popen(
             ["mariadbd", "--no-defaults", f"--datadir={self.root}/data", f"--socket={self.root}/s", f"--port={self.port}",
              f"--tmpdir={self.root}", f"--init-file={self.root}/init.sql", f"--bind-address={self.host}",
-             "--lower-case-table-names=1", "--character-set-server=utf8mb4", "--skip-name-resolve", *user],
+             "--lower-case-table-names=1", "--local-infile=ON", "--innodb-flush-log-at-trx-commit=0",
+             "--character-set-server=utf8mb4", "--skip-name-resolve", *user],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.root / "log", "w"), env=environment)
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -47,8 +50,8 @@ class Plain:
                 assert time.monotonic() < deadline and self.process.poll() is None, (self.root / "log").read_text()
                 time.sleep(0.1)
 
-    def log_in(self, database=None):
-        return connect(self.host, self.port, USER, "", database)
+    def log_in(self, database=None, user=USER, password="", **more):
+        return connect(self.host, self.port, user, password, database, **more)
 
     def stop(self):
         if self.process.poll() is None:

@@ -146,7 +146,7 @@ def sides(demo):
     try:
         login = (ends["host"], ends["port"], ends["admin_user"], ends["admin_password"])
         ddm = connect(*login, SCHEMA, local_infile=True)
-        other = plain.connect(local_infile=True)
+        other = plain.log_in(local_infile=True)
         rows(other, f"CREATE DATABASE {SCHEMA}")
         other.select_db(SCHEMA)
         for name, columns, clause, _ in TABLES + IDS:

@@ -44,7 +44,7 @@ def outcomes(uri, report):
 def test_the_same_tests_pass(tmp_path):
     one = Plain()
     try:
-        with one.connect() as admin, admin.cursor() as cursor:
+        with one.log_in() as admin, admin.cursor() as cursor:
             for name in SCHEMAS:
                 cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
         wanted = outcomes(f"mysql+pymysql://tester@127.0.0.1:{one.port}/test", tmp_path / "plain.xml")
