@@ -105,6 +105,11 @@ impl Drop for InFlightGuard {
     }
 }
 
+/// Whether the data node has rolled the whole branch back with this error.
+pub fn ends_branch(error: &ExecError) -> bool {
+    error.server_number().is_some_and(|number| BRANCH_IS_GONE.contains(&number))
+}
+
 /// A connection that a statement uses: the transaction's own, or one just for the statement.
 #[derive(Debug)]
 pub struct Held {
@@ -428,9 +433,7 @@ impl Transaction {
 
     /// Whether after this error nothing is left of the transaction on some data node.
     pub fn is_gone_after(&self, error: &ExecError) -> bool {
-        let branch_gone =
-            error.server_number().is_some_and(|number| BRANCH_IS_GONE.contains(&number));
-        branch_gone
+        ends_branch(error)
             || self.branches.iter().any(|branch| branch.lease.is_none())
             || self.readers.are_lost()
     }

@@ -9,7 +9,7 @@ use crate::names::Names;
 use crate::relay::{read_warnings, warnings_of};
 use crate::rows::logical;
 use crate::streams::Job;
-use crate::transaction::{Held, run_all};
+use crate::transaction::{Held, ends_branch, run_all};
 use base::id::DataNodeId;
 use futures::future::join_all;
 use mysql_wire::packet::OkPacket;
@@ -163,7 +163,10 @@ async fn run_parts(
     let mut failed = None;
     for end in ends {
         let runs = nodes.iter_mut().map(|parts| run_on_node(parts, jobs, *end, savepoint, names));
-        failed = join_all(runs).await.into_iter().find_map(Result::err);
+        let mut errors: Vec<_> = join_all(runs).await.into_iter().filter_map(Result::err).collect();
+        // One that ends the transaction counts for more than any other.
+        let worst = errors.iter().position(ends_branch).unwrap_or_default();
+        failed = (!errors.is_empty()).then(|| errors.swap_remove(worst));
         if failed.is_some() {
             break;
         }
