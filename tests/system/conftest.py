@@ -1,6 +1,7 @@
 """Fixtures: one system with a demo for the tests that only look, own systems for those that break."""
 
 import pytest
+from shop import Shop
 from system import System
 
 
@@ -22,6 +23,18 @@ def replicated():
         yield system.start()
     finally:
         system.remove()
+
+
+@pytest.fixture(scope="module")
+def shop():
+    with Shop() as one:
+        yield one
+
+
+@pytest.fixture
+def client(shop):
+    with shop.log_in() as session:
+        yield session
 
 
 @pytest.fixture

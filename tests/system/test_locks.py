@@ -6,37 +6,23 @@ import time
 
 import pymysql
 import pytest
-from system import System, connect, eventually
+from shop import Shop
+from system import eventually
 from system import rows as listed
 
 WAITS = 1.0
 
 
-class Shop:
-    def __init__(self):
-        self.system = System("--demo")
-        self.system.start()
-        self.ends = self.system.endpoints["demo"]
-        shown = self.system.ctl("instances", "show", self.ends["instance_id"])
-        self.hosts = [node["ip"] for node in shown["nodes"]]
-        with self.log_in() as client:
+@pytest.fixture(scope="module")
+def shop():
+    """A system with tables of every kind."""
+    with Shop() as one:
+        with one.log_in() as client:
             run(client, "CREATE TABLE lk_one (id INT PRIMARY KEY, v INT) DBPARTITION BY mod_hash(id)")
             run(client, "CREATE TABLE lk_two (id INT PRIMARY KEY, v INT) DBPARTITION BY mod_hash(id) "
                         "TBPARTITION BY mod_hash(id) TBPARTITIONS 2")
             run(client, "CREATE TABLE lk_copies (id INT PRIMARY KEY, v INT) BROADCAST")
-
-    def log_in(self, host=None, **more):
-        ends = self.ends
-        return connect(host or ends["host"], ends["port"], ends["user"], ends["password"], ends["schema"], **more)
-
-
-@pytest.fixture(scope="module")
-def shop():
-    one = Shop()
-    try:
         yield one
-    finally:
-        one.system.remove()
 
 
 @pytest.fixture

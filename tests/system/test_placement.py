@@ -9,7 +9,7 @@ import time
 
 import pymysql
 import pytest
-from system import System, connect, eventually, rows
+from system import eventually, rows
 
 WRITERS = 4
 ROWS = 3000
@@ -24,46 +24,6 @@ CHAIN = [
     "DBPARTITION BY MOD_HASH(grp)",
     "DBPARTITION BY RIGHT_SHIFT(id, 2) TBPARTITION BY RIGHT_SHIFT(id, 2) TBPARTITIONS 3",
 ]
-
-
-class Shop:
-    """A system with two nodes."""
-
-    def __init__(self):
-        self.system = System("--demo")
-        self.system.start()
-        self.ends = self.system.endpoints["demo"]
-        shown = self.system.ctl("instances", "show", self.ends["instance_id"])
-        self.hosts = [node["ip"] for node in shown["nodes"]]
-
-    def log_in(self, host=None, **more):
-        ends = self.ends
-        return connect(host or ends["host"], ends["port"], ends["user"], ends["password"], ends["schema"], **more)
-
-    def node_of(self, host):
-        """The process of the node at an address."""
-        for pid in self.system.children("node.toml"):
-            with open(f"/proc/{pid}/cmdline", encoding="utf-8") as line:
-                config = line.read().split("\0")[-2]
-            with open(config, encoding="utf-8") as file:
-                if host in file.read():
-                    return pid
-        raise LookupError(host)
-
-
-@pytest.fixture(scope="module")
-def shop():
-    one = Shop()
-    try:
-        yield one
-    finally:
-        one.system.remove()
-
-
-@pytest.fixture
-def client(shop):
-    with shop.log_in() as session:
-        yield session
 
 
 def make(client, name, clause=""):

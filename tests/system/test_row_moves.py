@@ -10,7 +10,8 @@ import time
 
 import pymysql
 import pytest
-from system import System, connect, eventually, rows
+from shop import Shop
+from system import eventually, rows
 
 MOVERS = 8
 READERS = 3
@@ -22,40 +23,19 @@ KILLS = 4
 AGAIN = {1205, 1213, 2006, 2013, 2003, 3108, 1429, 1053, 3110, 1062}
 
 
-class Shop:
-    """A system with two nodes over two data nodes."""
-
-    def __init__(self):
-        self.system = System("--demo")
-        self.system.start()
-        self.ends = self.system.endpoints["demo"]
-        shown = self.system.ctl("instances", "show", self.ends["instance_id"])
-        self.hosts = [node["ip"] for node in shown["nodes"]]
+class Movers(Shop):
+    """Sessions by number, spread over the nodes, that do not wait long for a lock."""
 
     def log_in(self, number=0, **more):
-        ends = self.ends
-        session = connect(self.hosts[number % len(self.hosts)], ends["port"], ends["user"], ends["password"],
-                          ends["schema"], **more)
+        session = super().log_in(self.hosts[number % len(self.hosts)], **more)
         rows(session, "SET innodb_lock_wait_timeout = 2")
         return session
-
-    def pids(self):
-        return self.system.children("node.toml")
 
 
 @pytest.fixture(scope="module")
 def shop():
-    one = Shop()
-    try:
+    with Movers() as one:
         yield one
-    finally:
-        one.system.remove()
-
-
-@pytest.fixture
-def client(shop):
-    with shop.log_in() as session:
-        yield session
 
 
 def fill(client, table):

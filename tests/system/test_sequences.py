@@ -8,46 +8,10 @@ import time
 
 import pymysql
 import pytest
-from system import System, connect, eventually, rows
+from system import connect, eventually, rows
 
 CLIENTS = 6
 KILLS = 4
-
-
-class Shop:
-    """A system with two nodes, and sessions on each."""
-
-    def __init__(self):
-        self.system = System("--demo")
-        self.system.start()
-        self.ends = self.system.endpoints["demo"]
-        shown = self.system.ctl("instances", "show", self.ends["instance_id"])
-        self.nodes = shown["nodes"]
-        self.hosts = [node["ip"] for node in self.nodes]
-
-    def log_in(self, host=None, user=None, password=None, **more):
-        ends = self.ends
-        return connect(host or ends["host"], ends["port"], user or ends["user"], password or ends["password"],
-                       ends["schema"], **more)
-
-    def pids(self):
-        """The processes of the nodes."""
-        return self.system.children("node.toml")
-
-
-@pytest.fixture(scope="module")
-def shop():
-    one = Shop()
-    try:
-        yield one
-    finally:
-        one.system.remove()
-
-
-@pytest.fixture
-def client(shop):
-    with shop.log_in() as session:
-        yield session
 
 
 def described(client, sql):

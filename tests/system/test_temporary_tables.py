@@ -6,20 +6,15 @@ import signal
 
 import pymysql
 import pytest
-from system import System, connect
+from shop import Shop
 from system import rows as listed
 
 
-class Shop:
-    """A system with a sharded, a broadcast and a single table."""
-
-    def __init__(self):
-        self.system = System("--demo")
-        self.system.start()
-        self.ends = self.system.endpoints["demo"]
-        shown = self.system.ctl("instances", "show", self.ends["instance_id"])
-        self.hosts = [node["ip"] for node in shown["nodes"]]
-        with self.log_in() as client, client.cursor() as cursor:
+@pytest.fixture(scope="module")
+def shop():
+    """A system with tables of every kind."""
+    with Shop() as one:
+        with one.log_in() as client, client.cursor() as cursor:
             cursor.execute("CREATE TABLE tt_sharded (id INT PRIMARY KEY, v VARCHAR(20)) DBPARTITION BY mod_hash(id)")
             cursor.execute("CREATE TABLE tt_copies (id INT PRIMARY KEY, label VARCHAR(20)) BROADCAST")
             cursor.execute("CREATE TABLE tt_single (id INT PRIMARY KEY, note VARCHAR(20))")
@@ -27,25 +22,7 @@ class Shop:
                 cursor.execute("INSERT INTO tt_sharded VALUES (%s, %s)", (number, f"v{number}"))
             cursor.execute("INSERT INTO tt_copies VALUES (1, 'one'), (2, 'two'), (3, 'three')")
             cursor.execute("INSERT INTO tt_single VALUES (1, 'first'), (2, 'second')")
-
-    def log_in(self, host=None, **more):
-        ends = self.ends
-        return connect(host or ends["host"], ends["port"], ends["user"], ends["password"], ends["schema"], **more)
-
-
-@pytest.fixture(scope="module")
-def shop():
-    one = Shop()
-    try:
         yield one
-    finally:
-        one.system.remove()
-
-
-@pytest.fixture
-def client(shop):
-    with shop.log_in() as session:
-        yield session
 
 
 def rows(client, sql):

@@ -10,8 +10,6 @@ mod create_text;
 mod cutover;
 mod places;
 
-pub use create_text::{with_auto_increment, without_counter};
-
 use crate::ask::AskError;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement};

@@ -324,7 +324,7 @@ fn logical_create(place: &Place, create: &str) -> String {
     let mut statement =
         topology::definition::comparable(create, &place.physical, &place.table.name);
     if let Some(sequence) = &place.table.sequence_column {
-        statement = with_auto_increment(&statement, sequence);
+        statement = topology::definition::with_auto_increment(&statement, sequence);
     }
     statement + &sharding_clause(&place.schema, &place.table)
 }
@@ -335,37 +335,4 @@ fn without_foreign_keys(definition: &str) -> String {
         |line: &&str| line.starts_with("  CONSTRAINT `") && line.contains(" FOREIGN KEY (");
     let lines: Vec<&str> = definition.split('\n').filter(|line| !is_foreign(line)).collect();
     lines.join("\n").replace(",\n)", "\n)")
-}
-
-/// AUTO_INCREMENT on the line of the sequence's column, where the data node does not say it.
-fn with_auto_increment(statement: &str, column: &str) -> String {
-    let head = format!("  `{}` ", column.replace('`', "``")).to_lowercase();
-    let lines: Vec<String> = statement
-        .split('\n')
-        .map(|line| {
-            let is_column =
-                line.to_lowercase().starts_with(&head) && !line.contains("AUTO_INCREMENT");
-            match (is_column, line.strip_suffix(',')) {
-                (false, _) => line.to_owned(),
-                (true, Some(definition)) => format!("{definition} AUTO_INCREMENT,"),
-                (true, None) => format!("{line} AUTO_INCREMENT"),
-            }
-        })
-        .collect();
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sequences_come() {
-        let create =
-            "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL,\n  `ida` int(11)\n) ENGINE=InnoDB";
-        assert_eq!(
-            with_auto_increment(create, "id"),
-            "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL AUTO_INCREMENT,\n  `ida` int(11)\n) ENGINE=InnoDB"
-        );
-    }
 }

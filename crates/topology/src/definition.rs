@@ -48,6 +48,24 @@ pub fn without_counter(create: &str) -> String {
     format!("{}{}", &create[..at], &create[at + WORD.len() + digits..])
 }
 
+/// AUTO_INCREMENT on the line of the sequence's column, where the data node does not say it.
+pub fn with_auto_increment(statement: &str, column: &str) -> String {
+    let head = format!("  `{}` ", column.replace('`', "``")).to_lowercase();
+    let lines: Vec<String> = statement
+        .split('\n')
+        .map(|line| {
+            let is_column =
+                line.to_lowercase().starts_with(&head) && !line.contains("AUTO_INCREMENT");
+            match (is_column, line.strip_suffix(',')) {
+                (false, _) => line.to_owned(),
+                (true, Some(definition)) => format!("{definition} AUTO_INCREMENT,"),
+                (true, None) => format!("{line} AUTO_INCREMENT"),
+            }
+        })
+        .collect();
+    lines.join("\n")
+}
+
 /// The parts of a definition that CHECK TABLE names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
@@ -126,5 +144,15 @@ mod tests {
         assert_eq!(parts.keys.len(), 3);
         assert_eq!((parts.engine.as_str(), parts.charset.as_str()), ("InnoDB", "utf8mb4"));
         assert_eq!(parts.collate, "utf8mb4_bin");
+    }
+
+    #[test]
+    fn the_sequence_is_shown() {
+        let create =
+            "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL,\n  `ida` int(11)\n) ENGINE=InnoDB";
+        assert_eq!(
+            with_auto_increment(create, "id"),
+            "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL AUTO_INCREMENT,\n  `ida` int(11)\n) ENGINE=InnoDB"
+        );
     }
 }

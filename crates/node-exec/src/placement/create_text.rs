@@ -1,15 +1,12 @@
-//! Changes of what SHOW CREATE TABLE gives, line by line: its form is the server's own and fixed.
+//! A new table's definition from what SHOW CREATE TABLE gives of the old one: its form is the
+//! server's own and fixed.
+
+use topology::definition::without_counter;
 
 /// The text with another name for the table, without the counter of AUTO_INCREMENT.
 pub fn renamed(create: &str, qualified: &str) -> Option<String> {
     let body = create.find(" (\n")?;
     Some(format!("CREATE TABLE {qualified}{}", without_counter(&create[body..])))
-}
-
-/// Table options without `AUTO_INCREMENT=n`.
-pub fn without_counter(options: &str) -> String {
-    let Some((at, end)) = counter_at(options) else { return options.to_owned() };
-    format!("{}{}", &options[..at], &options[end..])
 }
 
 /// `n` of the table option `AUTO_INCREMENT=n`.
@@ -27,24 +24,6 @@ fn counter_at(create: &str) -> Option<(usize, usize)> {
     Some((at, at + WORD.len() + digits))
 }
 
-/// AUTO_INCREMENT on the line of the sequence's column, where the data node does not say it.
-pub fn with_auto_increment(statement: &str, column: &str) -> String {
-    let head = format!("  `{}` ", column.replace('`', "``")).to_lowercase();
-    statement
-        .split('\n')
-        .map(|line| {
-            let is_column =
-                line.to_lowercase().starts_with(&head) && !line.contains("AUTO_INCREMENT");
-            match (is_column, line.strip_suffix(',')) {
-                (false, _) => line.to_owned(),
-                (true, Some(definition)) => format!("{definition} AUTO_INCREMENT,"),
-                (true, None) => format!("{line} AUTO_INCREMENT"),
-            }
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -60,15 +39,5 @@ mod tests {
         assert!(renamed.contains("DEFAULT ' AUTO_INCREMENT=7'"));
         assert_eq!(counter(CREATE), Some(17));
         assert_eq!(counter("CREATE TABLE `t` (\n  `c` int\n) ENGINE=InnoDB"), None);
-    }
-
-    #[test]
-    fn the_sequence_is_shown() {
-        let create =
-            "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL,\n  `ida` int(11)\n) ENGINE=InnoDB";
-        assert_eq!(
-            with_auto_increment(create, "id"),
-            "CREATE TABLE `t` (\n  `id` bigint(20) NOT NULL AUTO_INCREMENT,\n  `ida` int(11)\n) ENGINE=InnoDB"
-        );
     }
 }

@@ -1,6 +1,6 @@
 //! The physical tables of a change of placement: those that are read and those that are made.
 
-use super::create_text::{counter, renamed, with_auto_increment};
+use super::create_text::{counter, renamed};
 use super::shown;
 use crate::error::{ExecError, sql};
 use crate::exec::Exec;
@@ -12,6 +12,7 @@ use node_backend::query::Row;
 use sql_plan::ddl::placement::PlacementPlan;
 use sql_plan::template::quoted;
 use topology::algorithm::Target;
+use topology::definition::with_auto_increment;
 use topology::model::Table;
 use topology::move_names::Capture;
 
