@@ -10,6 +10,7 @@ use crate::streams::Job;
 use crate::write::{self, Count};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
+use mysql_wire::packet::ErrPacket;
 use node_backend::query::Row;
 use sql_plan::insert::{InsertHome, as_id};
 use sql_plan::plan::PlanTable;
@@ -30,6 +31,9 @@ const INSERT_BYTES: usize = 512 * 1024;
 
 /// The savepoint before a difference is written, in a client's transaction.
 const SAVEPOINT: &str = "`_ddm_difference`";
+
+/// A data node's error for a savepoint that its branch does not have.
+const NO_SUCH_SAVEPOINT: u16 = 1305;
 
 type Values = Vec<SqlValue>;
 
@@ -243,15 +247,38 @@ pub(crate) async fn end_part<T>(
     outcome: Result<T, ExecError>,
 ) -> Result<T, ExecError> {
     let Some(transaction) = &mut exec.session.transaction else { return outcome };
-    if let Err(error) = &outcome
-        && !transaction.is_gone_after(error)
-    {
-        transaction.rollback_to(SAVEPOINT).await?;
+    if outcome.as_ref().is_err_and(|error| transaction.is_gone_after(error)) {
+        return outcome;
     }
-    if outcome.as_ref().err().is_none_or(|error| !transaction.is_gone_after(error)) {
-        transaction.release(SAVEPOINT).await?;
+    let mut ended = Ok(());
+    if outcome.is_err() {
+        ended = transaction.rollback_to(SAVEPOINT).await;
     }
-    outcome
+    if ended.is_ok() {
+        ended = transaction.release(SAVEPOINT).await;
+    }
+    match ended {
+        Ok(()) => outcome,
+        Err(error) if error.server_number() == Some(NO_SUCH_SAVEPOINT) => {
+            Err(give_up(exec, outcome.err()).await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A data node has rolled its branch back beside the error that was told (a deadlock of another part):
+/// nothing of the transaction can be kept.
+async fn give_up(exec: &mut Exec<'_>, told: Option<ExecError>) -> ExecError {
+    let told = told.and_then(|error| error.server_number());
+    tracing::info!(?told, "a branch was rolled back by its data node; the transaction is given up");
+    if let Some(transaction) = exec.session.transaction.take() {
+        transaction.rollback().await;
+    }
+    ExecError::Server(ErrPacket::new(
+        1213,
+        "40001",
+        "Deadlock found when trying to get lock; try restarting transaction",
+    ))
 }
 
 async fn run(
