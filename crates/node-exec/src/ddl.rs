@@ -134,7 +134,8 @@ fn counts_one_copy(plan: &DdlPlan) -> bool {
     })
 }
 
-async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
+/// Asks the control plane; a refusal is an error.
+pub(crate) async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
     match exec.control.ask(ask).await {
         Ok(Answer::Refused { sql_error, message }) => Err(sql(refusal(sql_error), message)),
         Ok(answer) => Ok(answer),
@@ -143,19 +144,21 @@ async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
     }
 }
 
-pub(crate) fn refusal(number: u16) -> SqlErrorCode {
+fn refusal(number: u16) -> SqlErrorCode {
     let known = sql_error::ALL.iter().find(|code| code.number == number);
     *known.unwrap_or(&sql_error::UNKNOWN_ERROR)
 }
 
-fn unexpected(answer: &Answer) -> ExecError {
+/// The error of an answer to another question.
+pub(crate) fn unexpected(answer: &Answer) -> ExecError {
     sql(
         sql_error::UNKNOWN_ERROR,
         format!("the control plane gave another answer than asked for: {answer:?}"),
     )
 }
 
-async fn abort(exec: &Exec<'_>, ddl_id: String) {
+/// Tells the control plane that a change was given up.
+pub(crate) async fn abort(exec: &Exec<'_>, ddl_id: String) {
     if let Err(error) = exec.control.ask(Ask::DdlAbort { ddl_id }).await {
         tracing::warn!(%error, "the control plane could not be told that a change was given up");
     }

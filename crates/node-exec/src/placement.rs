@@ -10,10 +10,9 @@ mod create_text;
 mod cutover;
 mod places;
 
-use crate::ask::AskError;
-use crate::error::{ExecError, sql};
+use crate::ddl::{abort, ask, unexpected};
+use crate::error::ExecError;
 use crate::exec::{Exec, Statement};
-use base::sql_error;
 use mysql_wire::packet::OkPacket;
 use places::Places;
 use sql_plan::ddl::placement::PlacementPlan;
@@ -85,28 +84,6 @@ async fn prepare(
     capture::start(exec, plan, places).await?;
     copy::all(exec, plan, places).await?;
     capture::catch_up(exec, plan, places).await
-}
-
-pub(crate) async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
-    match exec.control.ask(ask).await {
-        Ok(Answer::Refused { sql_error, message }) => {
-            Err(sql(crate::ddl::refusal(sql_error), message))
-        }
-        Ok(answer) => Ok(answer),
-        Err(error @ AskError::Away) => Err(sql(sql_error::CONTROL_PLANE_AWAY, error.to_string())),
-        Err(error @ AskError::Lost) => Err(sql(sql_error::DDL_INCOMPLETE, error.to_string())),
-    }
-}
-
-fn unexpected(answer: &Answer) -> ExecError {
-    let text = format!("the control plane gave another answer than asked for: {answer:?}");
-    sql(sql_error::UNKNOWN_ERROR, text)
-}
-
-async fn abort(exec: &Exec<'_>, ddl_id: String) {
-    if let Err(error) = exec.control.ask(Ask::DdlAbort { ddl_id }).await {
-        tracing::warn!(%error, "the control plane could not be told that a change was given up");
-    }
 }
 
 /// The table's name for messages.

@@ -4,8 +4,9 @@
 //! they stopped counting.
 
 use super::places::{Physical, Places, exact_lease};
-use super::{ask, capture, shown, unexpected};
+use super::{capture, shown};
 use crate::ddl::precheck::LOCK_WAIT_TIMEOUT;
+use crate::ddl::{ask, unexpected};
 use crate::error::{ExecError, sql};
 use crate::exec::Exec;
 use base::id::DataNodeId;
