@@ -16,7 +16,7 @@ ROUNDS = 12 if os.environ.get("DDM_TEST_FORM") == "long" else 4
 # Rows enough that a copying ALTER takes its time on each physical table.
 ROWS = 8_000
 # A node is taken as dead after 5 s, and its changes are looked at after 10 s.
-SETTLED_SECONDS = 60
+SETTLED_SECONDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,9 @@ def make(connection):
 
 
 def kill_nodes(system):
-    for pid in system.children(" node "):
+    nodes = system.children("node.toml")
+    assert nodes
+    for pid in nodes:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -122,6 +122,15 @@ def test_several_of_one_name_and_what_replaces(bin_system):
     rows(client, "PURGE RECYCLEBIN")
 
 
+def test_a_table_whose_rows_failed_is_not_kept(bin_system):
+    client = log_in(bin_system, "kept")
+    make(client, "source", KINDS["sharded"], 5)
+    assert refused(client, "CREATE TABLE broken (PRIMARY KEY (one)) AS SELECT 1 AS one, v FROM source") == 1062
+    assert rows(client, "SHOW RECYCLEBIN") == []
+    rows(client, "DROP TABLE source")
+    rows(client, "PURGE RECYCLEBIN")
+
+
 def test_what_cannot_be_kept_is_told(bin_system):
     client = log_in(bin_system, "solo")
     rows(client, "CREATE TABLE parent (id INT PRIMARY KEY)")
@@ -148,7 +157,9 @@ def test_what_cannot_be_kept_is_told(bin_system):
 
 
 def kill_nodes(system):
-    for pid in system.children(" node "):
+    nodes = system.children("node.toml")
+    assert nodes
+    for pid in nodes:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -88,7 +88,9 @@ def die_in(system, statement, moment):
     runner = threading.Thread(target=run, daemon=True)
     runner.start()
     time.sleep(moment)
-    for pid in system.children(" node "):
+    nodes = system.children("node.toml")
+    assert nodes
+    for pid in nodes:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -15,7 +15,7 @@ use crate::rows::logical;
 use crate::scratch::PREFIX;
 use crate::scratch_write::bench::{Answer, Bench, Originals, put_row, quote, stored, values};
 use crate::scratch_write::difference::{self, Difference, begin_part, end_part};
-use crate::scratch_write::{Form, begin, end, reply};
+use crate::scratch_write::{Form, begin, check, end, reply};
 use crate::streams::Job;
 use crate::write;
 use base::sql_error;
@@ -198,6 +198,8 @@ async fn make(
             make_of_query(exec, bench, plan, (source, columns), statement, &mut made).await?;
         }
     }
+    bench.as_client().await?;
+    check::hold(bench, number, plan.check.as_ref(), 0).await?;
     bench.as_store().await?;
     let (columns, rows) = bench.read_back(number, &plan.written).await?;
     let width = plan.written.columns.len();

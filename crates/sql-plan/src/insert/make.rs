@@ -181,6 +181,9 @@ impl<'m> Maker<'m, '_> {
                 return Err(SqlError::new(VALUE_COUNT_MISMATCH, text));
             }
         }
+        if let Some(reason) = self.must_be_checked() {
+            return self.scratch_listed(reason);
+        }
         let home = self.home();
         if let InsertHome::Shard { .. } = home {
             if let Found::One(home @ Home::Shard { .. }) = Places::of(self.bound).home {
@@ -228,7 +231,7 @@ impl<'m> Maker<'m, '_> {
     // Rows of a query.
 
     fn rows_of(&self, query: &Query) -> Result<Made, SqlError> {
-        if let Some(made) = self.query_on_one_place() {
+        if let Some(made) = self.query_on_one_place().filter(|_| self.must_be_checked().is_none()) {
             return Ok(made);
         }
         // The query is planned by itself, without the table that is written.
@@ -251,6 +254,9 @@ impl<'m> Maker<'m, '_> {
                 cacheable,
             );
         };
+        if let Some(reason) = self.must_be_checked() {
+            return self.scratch_query(reason, source, cacheable);
+        }
         if let Some(reason) = self.meets_rows() {
             return self.scratch_query(reason, source, cacheable);
         }
