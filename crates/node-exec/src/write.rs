@@ -18,6 +18,7 @@ use node_backend::query::StreamHead;
 use sql_plan::plan::PlanTable;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// The savepoint of one statement.
 const SAVEPOINT: &str = "`_ddm_statement`";
@@ -88,6 +89,7 @@ pub async fn apply_each(
     rows: Option<&[Vec<u32>]>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     check_assigns(exec, jobs)?;
+    let begun = exec.session.part_begins();
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
         let several_nodes =
@@ -105,6 +107,7 @@ pub async fn apply_each(
         return match outcome {
             Ok(parts) => {
                 transaction.commit().await?;
+                exec.session.part_ends(begun, "Write and commit", affected(&parts));
                 Ok(parts)
             }
             Err(error) => {
@@ -113,7 +116,12 @@ pub async fn apply_each(
             }
         };
     }
+    exec.session.part_ends(begun, "Write", outcome.as_deref().map_or(0, affected));
     outcome
+}
+
+fn affected(parts: &[OkPacket]) -> u64 {
+    parts.iter().map(|ok| ok.affected_rows).sum()
 }
 
 /// One data node's parts.
@@ -123,6 +131,9 @@ struct NodeParts {
     /// The statement's savepoint is set there.
     saved: bool,
     done: Vec<(usize, OkPacket)>,
+    /// When the parts began and were done, while the statement is analysed.
+    begun: Option<Instant>,
+    ended: Vec<Instant>,
     warned: Vec<(usize, Vec<Warning>)>,
     /// The part that failed.
     failed_at: Option<usize>,
@@ -150,6 +161,8 @@ async fn run_parts(
                 numbers,
                 saved: false,
                 done: Vec::new(),
+                begun: exec.session.part_begins(),
+                ended: Vec::new(),
                 warned: Vec::new(),
                 failed_at: None,
             }),
@@ -183,6 +196,10 @@ async fn run_parts(
     let mut warned: Vec<(usize, Vec<Warning>)> = Vec::new();
     for parts in nodes {
         exec.release(parts.held);
+        for ((number, ok), ended) in parts.done.iter().zip(&parts.ended) {
+            let shard = jobs[*number].shard;
+            exec.session.shard_ends(parts.begun, Some(*ended), shard, ok.affected_rows);
+        }
         all.extend(parts.done);
         warned.extend(parts.warned);
     }
@@ -347,6 +364,7 @@ async fn run_burst(
                     parts.warned.push((*number, warnings_of(connection, names).await));
                 }
                 parts.done.push((*number, ok));
+                parts.ended.extend(parts.begun.map(|_| Instant::now()));
             }
             Ok(_) => {
                 connection.drain().await?;
