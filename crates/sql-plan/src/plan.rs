@@ -287,6 +287,9 @@ pub struct Load {
     pub selective: bool,
     /// Columns that the temporary table has a key on.
     pub keys: Vec<String>,
+    /// The keys, by columns, of a temporary table without the primary key: of many rows, which are
+    /// not kept in order.
+    pub large_keys: Vec<Vec<String>>,
     /// The table is on the scratch node itself (at target 0) and can be read there, unless a
     /// transaction is open, whose connection is another.
     pub in_place: bool,
