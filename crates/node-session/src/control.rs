@@ -52,6 +52,7 @@ impl Core {
                 | Statement::DropIndex(_)
                 | Statement::CreateView(_)
                 | Statement::DropView(_)
+                | Statement::Recycle(_)
         )
     }
 

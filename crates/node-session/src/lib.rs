@@ -39,6 +39,7 @@ pub mod shared;
 mod show;
 mod show_catalogue;
 mod show_grants;
+mod show_recycle_bin;
 mod show_rule;
 mod show_servers;
 mod show_table;

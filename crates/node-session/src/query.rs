@@ -234,6 +234,7 @@ pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<P
         ast::Statement::CreateTable(_)
         | ast::Statement::AlterTable(_)
         | ast::Statement::DropTable(_)
+        | ast::Statement::Recycle(_)
         | ast::Statement::RenameTable(_) => core.base_snapshot(),
         _ => &core.snapshot,
     };
@@ -263,7 +264,10 @@ pub async fn run_planned(
     let values = Values { zero_is_a_value: core.zero_is_a_value, ..values_of(source) };
     let statement = Statement { planned, values, input: source.input };
     let mark = core.out.mark();
-    core.exec().run(&statement).await?;
+    let inside = core.enter_functions(planned);
+    let outcome = core.exec().run(&statement).await;
+    core.leave_functions(inside);
+    outcome?;
     if planned.uses.named_locks {
         core.after_named_locks(source).await?;
     }
@@ -325,7 +329,10 @@ pub async fn fetch(core: &mut Core, text: &[u8]) -> Result<Fetched, ExecError> {
     check_ready(core, &planned)?;
     core.before_planned(&planned, source).await?;
     let statement = Statement { planned: &planned, values: values_of(source), input: None };
-    let collected = node_exec::collect::statement(&mut core.exec(), &statement).await?;
+    let inside = core.enter_functions(&planned);
+    let collected = node_exec::collect::statement(&mut core.exec(), &statement).await;
+    core.leave_functions(inside);
+    let collected = collected?;
     if planned.uses.named_locks {
         core.after_named_locks(source).await?;
     }

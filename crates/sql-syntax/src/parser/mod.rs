@@ -14,6 +14,7 @@ mod expr;
 mod function;
 mod program;
 mod query;
+mod recycle;
 mod set;
 mod show;
 mod table;
