@@ -160,7 +160,7 @@ impl Core {
             for column in list {
                 self.out.put_with(|out| column.encode(out));
             }
-            self.out.put_eof(&EofPacket { warnings: 0, status });
+            self.out.put_columns_end(&EofPacket { warnings: 0, status });
         }
     }
 
