@@ -30,6 +30,7 @@ mod query;
 pub mod reader;
 pub mod recovery;
 pub mod replicas;
+mod schemas;
 mod select_limit;
 mod sequence_values;
 mod sequences;
