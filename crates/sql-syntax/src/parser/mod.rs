@@ -14,6 +14,7 @@ mod expr;
 mod function;
 mod program;
 mod query;
+mod rows;
 mod set;
 mod show;
 mod table;
