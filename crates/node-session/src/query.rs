@@ -3,6 +3,7 @@
 //! executor with its values.
 
 use crate::permission;
+use crate::plan_cache::TOKENS_MAX;
 use crate::processes::Kill;
 use crate::sequence_values;
 use crate::session::Core;
@@ -99,9 +100,11 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
         return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
     }
     let mut digest = std::mem::take(&mut core.digest);
-    normalise(source.text, source.tokens, &mut digest);
+    let shared = !core.kept.plans_alone() && source.tokens.tokens().len() <= TOKENS_MAX;
+    if shared {
+        normalise(source.text, source.tokens, &mut digest);
+    }
     let schema = core.exec.identity.schema.clone();
-    let shared = !core.kept.plans_alone();
     let known = match shared {
         true => core.worker.plans.borrow().get(
             core.snapshot.version,

@@ -197,6 +197,7 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                 show(evaluation, values, &plan.tables, None, out);
                 return Ok(());
             }
+            let ids = plan.ids_by_row(values, &ids);
             for part in plan.split(values, &ids)? {
                 let mut rendered = Rendered::default();
                 with_fill(values, &plan.tables, |fill| {
