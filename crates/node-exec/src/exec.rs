@@ -7,12 +7,13 @@ use crate::backends::{BackendNode, Backends};
 use crate::client::ClientWriter;
 use crate::default_database::give_database;
 use crate::error::{ExecError, sql};
+use crate::in_flight::InFlightGuard;
 use crate::own_connection::{Need, OwnConnections};
 use crate::read_back::ReadBack;
 use crate::reads::StatementReads;
 use crate::sequence::Sequences;
 use crate::touched::Touched;
-use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
+use crate::transaction::{Held, Transaction, TransactionOptions};
 use crate::upload::Upload;
 use crate::{
     ddl, insert, insert_select, load, placement, relay, rows, scratch, scratch_insert,

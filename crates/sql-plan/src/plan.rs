@@ -519,6 +519,8 @@ pub struct DdlPlan {
     pub numbered: Option<String>,
     /// What is cleared away once the change is known everywhere; it matters to nobody.
     pub afterwards: Vec<DdlStatement>,
+    /// What is done instead where a dropped table cannot be kept in the recycle bin.
+    pub otherwise: Option<Box<DdlPlan>>,
     /// What is changed after this, as a change of its own.
     pub then: Option<Box<DdlPlan>>,
     /// The error with which the statement ends although it changed something.
