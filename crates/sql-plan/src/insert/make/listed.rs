@@ -46,12 +46,13 @@ impl Listed<'_, '_, '_> {
 
     /// The value given for the sequence column; edits its text.
     fn sequence_value(&mut self, row: &RowOf<'_>) -> Option<InsertValue> {
-        let column = self.sequence.as_ref()?.column.clone();
+        let sequence = self.sequence.as_ref()?;
+        let (column, keeps_null) = (sequence.column.clone(), sequence.keeps_null);
         let given = self.position(&column).and_then(|position| row.values.get(position).copied());
         let Some(given) = given else { return Some(InsertValue::Generated) };
         let tokens = self.maker.bound.range(given.span);
         let is_default = matches!(given.unparen().kind, ExprKind::Default(_));
-        if is_default || is_null(given) {
+        if is_default || is_null(given) && !keeps_null {
             let pieces = vec![Piece::GeneratedId { otherwise: None }];
             self.edits.push(Edit::replace(tokens, pieces).once());
             return Some(InsertValue::Generated);
