@@ -285,7 +285,7 @@ impl Core {
             });
         }
         let status = self.exec.status(false);
-        self.out.put_eof(&EofPacket { warnings: 0, status });
+        self.out.put_rows_end(&EofPacket { warnings: 0, status });
         Ok(())
     }
 }

@@ -127,8 +127,10 @@ impl Reader<'_> {
 
     /// A cheap first look.
     fn mentions(&self) -> bool {
-        (0..self.len()).any(|at| {
-            let word = self.source.tokens.bytes(self.source.text, at as u32);
+        let tokens = self.source.tokens.tokens().iter().enumerate();
+        let words = |kind| matches!(kind, TokenKind::Ident | TokenKind::Keyword);
+        tokens.filter(|(_, token)| words(token.kind)).any(|(at, token)| {
+            let word = token.span().of(self.source.text);
             match word.len() {
                 3 => word.eq_ignore_ascii_case(b"for") && at > 1 && self.is_word(at - 1, b"value"),
                 6 => word.eq_ignore_ascii_case(b"setval"),
