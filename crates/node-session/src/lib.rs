@@ -30,6 +30,8 @@ pub mod reader;
 pub mod recovery;
 pub mod replicas;
 mod select_limit;
+mod sequence_rows;
+mod sequence_tables;
 mod sequence_values;
 mod sequences;
 pub mod session;
