@@ -134,6 +134,13 @@ pub fn find(source: Source<'_>) -> Result<Found, ExecError> {
     if sites.iter().all(|site| site.dotted) {
         return Ok(Found::Nothing);
     }
+    if reader.is_word(0, b"create") || reader.is_word(0, b"alter") {
+        return Err(sql(
+            sql_error::NOT_SUPPORTED,
+            "a sequence's value cannot be a column's DEFAULT or part of a definition: use AUTO_INCREMENT, or name the \
+             sequence in INSERT",
+        ));
+    }
     Err(sql(
         sql_error::NOT_SUPPORTED,
         "a sequence's value is supported in SELECT, INSERT, REPLACE, UPDATE, DELETE, SET and DO",
