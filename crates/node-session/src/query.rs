@@ -159,8 +159,18 @@ async fn plan_or_run(
             run_made(core, &text, source.mode).await?;
             return Ok(None);
         }
+        sequence_values::Found::Places(of) => {
+            if let Some(counting) = core.begin_counting(&of, source, false).await? {
+                let ran = run_made(core, &counting.text, source.mode).await;
+                core.end_counting(counting, ran).await?;
+                return Ok(None);
+            }
+        }
     }
     let parsed = parse_source(source, from)?;
+    if core.run_with_stand_ins(&parsed, source).await? {
+        return Ok(None);
+    }
     if let Some(text) = crate::views::expand(core, &parsed, source)? {
         crate::views::run_expanded(core, &text, source).await?;
         return Ok(None);
