@@ -5,6 +5,7 @@ use crate::error::ExecError;
 use crate::exec::{Exec, Statement};
 use crate::insert_counts::{self, Counted};
 use crate::streams::Job;
+use crate::used_ids;
 use crate::write::{self, Told};
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::{QueryResult, Row};
@@ -38,9 +39,18 @@ async fn attempt(
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
     let values = statement.values;
-    let ids = take_ids(exec, plan, &values).await?;
-    let by_row = plan.ids_by_row(&values, &ids);
-    let whole = plan.split(&values, &by_row)?;
+    let mut ids = take_ids(exec, plan, &values).await?;
+    let mut by_row = plan.ids_by_row(&values, &ids);
+    let mut whole = plan.split(&values, &by_row)?;
+    let tells_of_duplicates = plan.verb == InsertVerb::Insert && !plan.updates_on_duplicate;
+    if let (Some(sequence), false, false) = (&plan.sequence, ids.is_empty(), tells_of_duplicates)
+        && used_ids::any(exec, plan, &whole, &by_row).await?
+    {
+        exec.sequences.forget(&plan.schema, &sequence.table);
+        ids = take_ids(exec, plan, &values).await?;
+        by_row = plan.ids_by_row(&values, &ids);
+        whole = plan.split(&values, &by_row)?;
+    }
     let (parts, ends) = if exec.settings.splits_inserts {
         plan.in_chunks(whole, &values)?
     } else {

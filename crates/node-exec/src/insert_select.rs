@@ -14,11 +14,13 @@ use crate::write::{self, Told};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
 use mysql_wire::packet::OkPacket;
-use sql_plan::insert::{InsertHome, InsertSelectPlan, as_id};
+use sql_plan::insert::{InsertHome, InsertSelectPlan, SequenceUse, as_id};
 use sql_plan::plan::RowKind;
+use sql_plan::scratch_write::InsertVerb;
 use sql_plan::value::write_literal;
 use std::collections::{BTreeMap, VecDeque};
 use topology::algorithm::{SqlValue, Target};
+use topology::model::Schema;
 
 /// A target's rows are sent when they are so many …
 const BATCH_ROWS: usize = 500;
@@ -131,12 +133,13 @@ async fn write_rows(
     let counted: Vec<Counted<'_>> =
         writer.total.iter().map(|(ok, rows)| Counted { ok, rows: *rows }).collect();
     let mut ok = insert_counts::total(&counted, plan.verb, plan.updates_on_duplicate);
+    let only_updated = insert_counts::only_updated(&counted, plan.verb, plan.updates_on_duplicate);
     let said = writer.total.iter().map(|(ok, _)| ok.last_insert_id).find(|id| *id != 0);
     let given = first_id == 0 && plan.placer.sequence.is_some();
     ok.last_insert_id = match (first_id, &plan.placer.sequence) {
         (0, None) => said.unwrap_or(0),
         // A given value is told to the client only, as what the data node says.
-        (0, Some(_)) if ok.affected_rows > 0 => last_given.unwrap_or(0),
+        (0, Some(_)) if ok.affected_rows > 0 && !only_updated => last_given.unwrap_or(0),
         (first_id, _) => first_id,
     };
     writer.warnings.truncate(WARNINGS_MAX);
@@ -177,10 +180,26 @@ async fn take_ids(
     let mut ids = VecDeque::new();
     while needed > 0 {
         let now = IDS_AT_ONCE.min(needed);
-        ids.extend(exec.sequences.take(exec.backends, schema, &of.table, now, of.max).await?);
+        ids.extend(ids_of_rows(exec, plan, schema, of, now).await?);
         needed -= now;
     }
     Ok((ids, last))
+}
+
+/// So many ids. Where a row that has one of them already would be taken for one that is met, they
+/// are fresh ones.
+async fn ids_of_rows(
+    exec: &Exec<'_>,
+    plan: &InsertSelectPlan,
+    schema: &Schema,
+    of: &SequenceUse,
+    count: u64,
+) -> Result<Vec<u64>, ExecError> {
+    let (sequences, backends) = (exec.sequences, exec.backends);
+    match plan.verb == InsertVerb::Insert && !plan.updates_on_duplicate {
+        true => sequences.take(backends, schema, &of.table, count, of.max).await,
+        false => sequences.take_fresh(backends, schema, &of.table, count, of.max).await,
+    }
 }
 
 /// `(literals)` of one row, the generated id in its place.

@@ -319,8 +319,13 @@ async fn give_ids(
         return Ok(());
     }
     let needed = u64::try_from(needed).unwrap_or(u64::MAX);
-    let ids =
-        exec.sequences.take(exec.backends, schema, &sequence.table, needed, sequence.max).await?;
+    let (sequences, backends) = (exec.sequences, exec.backends);
+    let (table, max) = (&sequence.table, sequence.max);
+    // A row that has such an id already must not be taken for one that is met.
+    let ids = match plan.verb == InsertVerb::Insert && !plan.updates_on_duplicate {
+        true => sequences.take(backends, schema, table, needed, max).await?,
+        false => sequences.take_fresh(backends, schema, table, needed, max).await?,
+    };
     made.first_id = ids.first().copied().unwrap_or(0);
     for (row, id) in made.rows.iter_mut().filter(asks).zip(ids) {
         row[at] = SqlValue::Integer(id.into());
