@@ -75,18 +75,27 @@ pub async fn apply_in_turn(
     count: Count,
     tables: &[PlanTable],
 ) -> Result<OkPacket, ExecError> {
-    let oks = apply_each(exec, jobs, ends, tables, None).await?;
+    let copies = count == Count::First;
+    let oks = apply_each(exec, jobs, ends, tables, &Told { rows: None, copies }).await?;
     Ok(total(&oks, count))
 }
 
-/// The same, with the answer of each part. `rows` are the numbers, in the statement, of each part's
-/// rows: what data nodes say of a part's rows is told of the statement's.
+/// How what data nodes say of parts is told of the statement.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'t> {
+    /// The numbers, in the statement, of each part's rows.
+    pub rows: Option<&'t [Vec<u32>]>,
+    /// The shards have copies: what the first one says is what is said.
+    pub copies: bool,
+}
+
+/// The same, with the answer of each part.
 pub async fn apply_each(
     exec: &mut Exec<'_>,
     jobs: &[Job],
     ends: &[usize],
     tables: &[PlanTable],
-    rows: Option<&[Vec<u32>]>,
+    told: &Told<'_>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     check_assigns(exec, jobs)?;
     let begun = exec.session.part_begins();
@@ -99,7 +108,7 @@ pub async fn apply_each(
         exec.session.transaction = Some(transaction.of_statement());
     }
     let outcome = match exec.claim_shards(jobs.iter().map(|job| (&job.data_node, job.shard))) {
-        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), rows).await,
+        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), told).await,
         Err(error) => Err(error),
     };
     if own {
@@ -148,7 +157,7 @@ async fn run_parts(
     ends: &[usize],
     savepoint: bool,
     names: Names<'_>,
-    rows: Option<&[Vec<u32>]>,
+    told: &Told<'_>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     let mut by_node: BTreeMap<&DataNodeId, Vec<usize>> = BTreeMap::new();
     for (number, job) in jobs.iter().enumerate() {
@@ -211,16 +220,18 @@ async fn run_parts(
     }
     exec.session.last.warnings.clear();
     if let Some(error) = failed {
-        let row = |row: u32| row_of(rows, failed_at?, row);
+        let row = |row: u32| row_of(told.rows, failed_at?, row);
         return Err(with_statement_rows(logical(error, names), &row));
     }
+    warned.retain(|(number, _)| !told.copies || jobs[*number].shard == jobs[0].shard);
     warned.sort_by_key(|(number, _)| *number);
     all.sort_by_key(|(number, _)| *number);
     say_once(&mut warned, &mut all);
     for (number, warnings) in warned {
         let room = WARNINGS_MAX.saturating_sub(exec.session.last.warnings.len());
         exec.session.last.warnings.extend(warnings.into_iter().take(room).map(|mut warning| {
-            warning.message = statement_rows(&warning.message, &|row| row_of(rows, number, row));
+            warning.message =
+                statement_rows(&warning.message, &|row| row_of(told.rows, number, row));
             warning
         }));
     }

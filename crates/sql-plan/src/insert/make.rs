@@ -164,6 +164,9 @@ impl<'m> Maker<'m, '_> {
         if let Some(reason) = self.must_be_made()? {
             return self.scratch_listed(reason);
         }
+        if self.bound.facts.assigns_variables {
+            return self.scratch_listed("values assign user variables");
+        }
         let mut listed = Listed::new(self, &columns, self.sequence(), &home);
         let planned = self.rows().map(|row| listed.row(&row)).collect::<Result<Vec<_>, _>>()?;
         listed.add_sequence_column();
