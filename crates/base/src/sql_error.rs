@@ -58,6 +58,10 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    /// CREATE DATABASE of a schema that is there.
+    SCHEMA_EXISTS = 1007, b"HY000", User;
+    /// DROP DATABASE of a schema that is not there.
+    UNKNOWN_SCHEMA_TO_DROP = 1008, b"HY000", User;
     /// `max_connections` is reached.
     TOO_MANY_CONNECTIONS = 1040, b"08004", Limit;
     /// A packet that the handshake does not allow.

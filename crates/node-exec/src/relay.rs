@@ -324,6 +324,7 @@ async fn relay_answer(
     names: Names<'_>,
 ) -> Result<OkHead, ExecError> {
     let wanted = exec.session.status(exec.form.more);
+    let deprecates_eof = exec.out.capabilities.contains(Capabilities::DEPRECATE_EOF);
     let mut rows_before = false;
     let mut found = 0;
     loop {
@@ -347,7 +348,11 @@ async fn relay_answer(
                 if !rows_before {
                     return Err(ExecError::Server(error));
                 }
-                // Rows were sent: the error ends the result, as a server's own would.
+                // Rows were sent: the error ends the result, as a server's own would. The session
+                // looks at it first where the statement counts for it.
+                if exec.session.read_back.is_some() {
+                    return Err(ExecError::Server(error));
+                }
                 exec.session.note_error(&error);
                 exec.out.put_err(&error);
                 return Ok(OkHead::default());
@@ -361,10 +366,17 @@ async fn relay_answer(
             }
             Event::ColumnsEof(head) => {
                 rows_before = true;
-                relay_eof(exec, &piece, head, wanted);
+                if !deprecates_eof {
+                    relay_eof(exec, &piece, head, wanted);
+                }
             }
             Event::ResultEnd(head) => {
-                relay_eof(exec, &piece, head, wanted);
+                if deprecates_eof {
+                    let status = flags(head.status, wanted);
+                    exec.out.put_rows_end(&EofPacket { warnings: head.warnings, status });
+                } else {
+                    relay_eof(exec, &piece, head, wanted);
+                }
                 if last {
                     exec.session.last.row_count = -1;
                     exec.session.last.found_rows = found;
@@ -417,7 +429,7 @@ fn relay_eof(exec: &mut Exec<'_>, piece: &Piece<'_>, head: OkHead, wanted: Statu
     if status == head.status {
         exec.out.relay_message(piece.frames);
     } else {
-        exec.out.put_eof(&EofPacket { warnings: head.warnings, status });
+        exec.out.put_rows_end(&EofPacket { warnings: head.warnings, status });
     }
 }
 

@@ -46,6 +46,9 @@ impl Core {
     /// Reads and plans a statement that is to be kept, with what is known of its parameters and
     /// columns.
     pub async fn make_prepared(&mut self, text: &[u8]) -> Result<Made, ExecError> {
+        if let Some(made) = self.prepare_with_stand_ins(text).await? {
+            return Ok(made);
+        }
         match self.with_views(text)? {
             Some(expanded) => self.prepare_text(&expanded, Some(text)).await,
             None => self.prepare_text(text, None).await,
@@ -72,6 +75,29 @@ impl Core {
             // Told when it is prepared.
             Err(_) => Ok(None),
         }
+    }
+
+    /// Prepares a statement in which temporary tables stand for others while it runs: it is planned
+    /// at each execution.
+    async fn prepare_with_stand_ins(&mut self, text: &[u8]) -> Result<Option<Made>, ExecError> {
+        let mode = self.lex;
+        let mut tokens = TokenBuf::new();
+        lex(text, 0, &mode, &mut tokens);
+        let param_tokens = params_of(&tokens);
+        let source = Source {
+            text,
+            tokens: &tokens,
+            mode: &mode,
+            param_tokens: &param_tokens,
+            params: &[],
+            input: None,
+        };
+        // Told when it is prepared.
+        let Ok(parsed) = sql_syntax::parse(text, &tokens, &mode) else { return Ok(None) };
+        let Some(described) = self.describe_with_stand_ins(&parsed, source).await? else {
+            return Ok(None);
+        };
+        Ok(Some(self.keep_prepared(text, tokens, None, None, described)))
     }
 
     async fn prepare_text(
@@ -164,7 +190,7 @@ impl Core {
             for column in list {
                 self.out.put_with(|out| column.encode(out));
             }
-            self.out.put_eof(&EofPacket { warnings: 0, status });
+            self.out.put_columns_end(&EofPacket { warnings: 0, status });
         }
     }
 
@@ -320,7 +346,9 @@ impl Core {
                 {
                     return crate::views::run_expanded(self, &text, Some(check), source).await;
                 }
-                if self.run_session_statement(&parsed, source).await? {
+                if self.run_with_stand_ins(&parsed, source).await?
+                    || self.run_session_statement(&parsed, source).await?
+                {
                     return Ok(());
                 }
                 let planned = plan_parsed(self, &parsed, source)?;

@@ -3,6 +3,7 @@
 //! executor with its values.
 
 use crate::permission;
+use crate::plan_cache::TOKENS_MAX;
 use crate::processes::Kill;
 use crate::sequence_values;
 use crate::session::Core;
@@ -100,9 +101,11 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
         return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
     }
     let mut digest = std::mem::take(&mut core.digest);
-    normalise(source.text, source.tokens, &mut digest);
+    let shared = !core.kept.plans_alone() && source.tokens.tokens().len() <= TOKENS_MAX;
+    if shared {
+        normalise(source.text, source.tokens, &mut digest);
+    }
     let schema = core.exec.identity.schema.clone();
-    let shared = !core.kept.plans_alone();
     let known = match shared {
         true => core.worker.plans.borrow().get(
             core.snapshot.version,
@@ -157,8 +160,18 @@ async fn plan_or_run(
             run_made(core, &text, source.mode).await?;
             return Ok(None);
         }
+        sequence_values::Found::Places(of) => {
+            if let Some(counting) = core.begin_counting(&of, source, false).await? {
+                let ran = run_made(core, &counting.text, source.mode).await;
+                core.end_counting(counting, ran).await?;
+                return Ok(None);
+            }
+        }
     }
     let parsed = parse_source(source, from)?;
+    if core.run_with_stand_ins(&parsed, source).await? {
+        return Ok(None);
+    }
     if let Some(text) = crate::views::expand(core, &parsed, source)? {
         let check = crate::views::check_option(core, &parsed, source);
         crate::views::run_expanded(core, &text, check, source).await?;

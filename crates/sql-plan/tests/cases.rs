@@ -199,10 +199,11 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                 show(evaluation, values, &plan.tables, None, out);
                 return Ok(());
             }
+            let ids = plan.ids_by_row(values, &ids);
             for part in plan.split(values, &ids)? {
                 let mut rendered = Rendered::default();
                 with_fill(values, &plan.tables, |fill| {
-                    plan.render(&part, &ids, fill, &mut rendered)
+                    plan.render(&part, &ids, false, fill, &mut rendered)
                 });
                 let text = String::from_utf8(rendered.text).unwrap();
                 writeln!(out, "{}: {text}", at(Some(part.target))).unwrap();
@@ -225,6 +226,10 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                 show(&split.text, values, &plan.tables, target, out);
                 writeln!(out, "given {:?}, without {:?}", split.given, split.left_out).unwrap();
                 writeln!(out, "keys {:?}", split.keys).unwrap();
+            }
+            LoadWay::Staged(staged) => {
+                let ScratchRows::Listed(text) = &staged.rows else { unreachable!() };
+                show(text, values, &plan.tables, None, out);
             }
         },
         Plan::ScratchInsert(plan) => {

@@ -297,9 +297,7 @@ impl<V: Visitor> Walk<'_, V> {
         }
         match &insert.source {
             InsertSource::Values { rows, .. } => {
-                for row in rows {
-                    self.exprs(&row.values);
-                }
+                rows.iter().for_each(|row| self.exprs(row.exprs()));
             }
             InsertSource::Set { assignments, .. } => self.assignments(assignments),
             InsertSource::Query(query) => self.query(query),

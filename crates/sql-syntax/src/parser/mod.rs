@@ -15,6 +15,7 @@ mod function;
 mod program;
 mod query;
 mod recycle;
+mod rows;
 mod set;
 mod show;
 mod table;
