@@ -2,6 +2,7 @@
 //! the same text on many places with a streaming merge if the tables are co-located, else scratch.
 
 pub(crate) mod places;
+mod union;
 
 use crate::bind::{Bound, Source};
 use crate::colocate::{self, Reason};
@@ -186,7 +187,7 @@ fn scatter(
     names: &[crate::template::Edit],
 ) -> Result<ManyPlan, Reason> {
     let SetExpr::Select(select) = &query.body else {
-        return Err("a set operation over several shards");
+        return union::scatter(bound, query, range, names);
     };
     if into_of(query).is_some() {
         return Err("INTO");
