@@ -131,11 +131,16 @@ pub async fn merged(
     let mut rows = open(exec, plan, jobs, merge, statement).await?;
     let outcome = send_rows(exec, &mut rows).await;
     let warnings = rows.streams.warnings();
+    let texts = match &outcome {
+        Ok(_) if warnings > 0 => rows.streams.warning_texts(Names::of(&plan.tables)).await,
+        _ => Vec::new(),
+    };
     rows.streams.close(exec).await;
     exec.session.part_ends(begun, "Merge", *outcome.as_ref().unwrap_or(&0));
     match outcome {
         Ok(sent) => {
             end_rows(exec, sent, warnings);
+            exec.session.last.warnings = texts;
             Ok(())
         }
         Err((error, begun)) => {
@@ -174,7 +179,7 @@ pub fn put_columns(exec: &mut Exec<'_>, columns: &[ColumnDefinition]) {
         exec.out.put_with(|out| column.encode(out));
     }
     let status = exec.session.status(exec.form.more);
-    exec.out.put_eof(&EofPacket { warnings: 0, status });
+    exec.out.put_columns_end(&EofPacket { warnings: 0, status });
 }
 
 fn put_record(exec: &mut Exec<'_>, record: &Record, rows: &MergedRows) -> Result<(), ExecError> {
@@ -212,7 +217,8 @@ pub fn end_rows(exec: &mut Exec<'_>, rows: u64, warnings: u64) {
     exec.session.last.found_rows = rows;
     exec.session.last.warnings.clear();
     let status = exec.session.status(exec.form.more);
-    exec.out.put_eof(&EofPacket { warnings: u16::try_from(warnings).unwrap_or(u16::MAX), status });
+    exec.out
+        .put_rows_end(&EofPacket { warnings: u16::try_from(warnings).unwrap_or(u16::MAX), status });
 }
 
 /// A column of the node's own answers.

@@ -303,12 +303,12 @@ async fn give_ids(
     let zero = statement.values.zero_is_a_value;
     let Some(at) = plan.auto_increment else { return Ok(()) };
     let Some(sequence) = &plan.sequence else {
-        for row in made.rows.iter_mut().filter(|row| asks_for_id(&row[at], zero)) {
+        for row in made.rows.iter_mut().filter(|row| asks_for_id(&row[at], zero, true)) {
             row[at] = SqlValue::Null;
         }
         return Ok(());
     };
-    let asks = |row: &&mut RowValues| asks_for_id(&row[at], zero);
+    let asks = |row: &&mut RowValues| asks_for_id(&row[at], zero, sequence.keeps_null);
     let given = made.rows.iter().filter_map(|row| as_id(&row[at])).filter(|id| *id > 0).max();
     let needed = made.rows.iter_mut().filter(asks).count();
     let schema = exec.schema(&plan.schema)?;

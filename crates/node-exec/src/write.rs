@@ -9,7 +9,7 @@ use crate::names::Names;
 use crate::relay::{read_warnings, warnings_of};
 use crate::rows::logical;
 use crate::streams::Job;
-use crate::transaction::{BRANCH_IS_GONE, Held, ends_branch, run_all};
+use crate::transaction::{BRANCH_IS_GONE, Held, STAY_OPEN, ends_branch, run_all};
 use base::id::DataNodeId;
 use futures::future::join_all;
 use mysql_wire::packet::{ErrPacket, OkPacket};
@@ -18,6 +18,7 @@ use node_backend::query::StreamHead;
 use sql_plan::plan::PlanTable;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// The savepoint of one statement.
 const SAVEPOINT: &str = "`_ddm_statement`";
@@ -97,12 +98,14 @@ pub async fn apply_each(
     told: &Told<'_>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     check_assigns(exec, jobs)?;
+    let begun = exec.session.part_begins();
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
         let several_nodes =
             exec.is_distributed() && jobs.iter().any(|job| job.data_node != jobs[0].data_node);
         let options = exec.session.transaction_options.clone();
-        exec.session.transaction = Some(exec.session.new_transaction(several_nodes, options));
+        let transaction = exec.session.new_transaction(several_nodes, options);
+        exec.session.transaction = Some(transaction.of_statement());
     }
     let outcome = match exec.claim_shards(jobs.iter().map(|job| (&job.data_node, job.shard))) {
         Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), told).await,
@@ -114,6 +117,7 @@ pub async fn apply_each(
         return match outcome {
             Ok(parts) => {
                 transaction.commit().await?;
+                exec.session.part_ends(begun, "Write and commit", affected(&parts));
                 Ok(parts)
             }
             Err(error) => {
@@ -122,7 +126,12 @@ pub async fn apply_each(
             }
         };
     }
+    exec.session.part_ends(begun, "Write", outcome.as_deref().map_or(0, affected));
     outcome
+}
+
+fn affected(parts: &[OkPacket]) -> u64 {
+    parts.iter().map(|ok| ok.affected_rows).sum()
 }
 
 /// One data node's parts.
@@ -131,7 +140,12 @@ struct NodeParts {
     numbers: Vec<usize>,
     /// The statement's savepoint is set there.
     saved: bool,
+    /// Autocommit is still to be turned off.
+    stay_open: bool,
     done: Vec<(usize, OkPacket)>,
+    /// When the parts began and were done, while the statement is analysed.
+    begun: Option<Instant>,
+    ended: Vec<Instant>,
     warned: Vec<(usize, Vec<Warning>)>,
     /// The parts that failed.
     failures: Vec<(usize, ErrPacket)>,
@@ -155,10 +169,15 @@ async fn run_parts(
         let node: Rc<BackendNode> = exec.backends.node(id)?;
         match exec.acquire(&node, true).await {
             Ok(held) => nodes.push(NodeParts {
+                saved: false,
+                stay_open: numbers.len() > 1
+                    && (exec.session.transaction.as_mut())
+                        .is_some_and(|transaction| transaction.stay_open(&held)),
                 held,
                 numbers,
-                saved: false,
                 done: Vec::new(),
+                begun: exec.session.part_begins(),
+                ended: Vec::new(),
                 warned: Vec::new(),
                 failures: Vec::new(),
             }),
@@ -200,6 +219,10 @@ async fn run_parts(
     let mut warned: Vec<(usize, Vec<Warning>)> = Vec::new();
     for parts in nodes {
         exec.release(parts.held);
+        for ((number, ok), ended) in parts.done.iter().zip(&parts.ended) {
+            let shard = jobs[*number].shard;
+            exec.session.shard_ends(parts.begun, Some(*ended), shard, ok.affected_rows);
+        }
         all.extend(parts.done);
         warned.extend(parts.warned);
     }
@@ -333,9 +356,16 @@ async fn run_on_node(
     let to = parts.numbers.partition_point(|number| *number < end);
     let numbers: Vec<usize> = parts.numbers[from..to].to_vec();
     let mut rest = numbers.as_slice();
+    let mut first = Vec::new();
+    if std::mem::take(&mut parts.stay_open) {
+        first.push(STAY_OPEN.to_owned());
+    }
     if savepoint && !parts.saved && !rest.is_empty() {
-        run_all(&mut parts.held.lease, &[format!("SAVEPOINT {SAVEPOINT}")]).await?;
-        parts.saved = true;
+        first.push(format!("SAVEPOINT {SAVEPOINT}"));
+    }
+    if !first.is_empty() {
+        run_all(&mut parts.held.lease, &first).await?;
+        parts.saved |= savepoint;
     }
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -379,6 +409,7 @@ async fn run_burst(
                     parts.warned.push((*number, warnings_of(connection, names).await));
                 }
                 parts.done.push((*number, ok));
+                parts.ended.extend(parts.begun.map(|_| Instant::now()));
             }
             Ok(_) => {
                 connection.drain().await?;
@@ -386,7 +417,12 @@ async fn run_burst(
             }
             Err(BackendError::Server(error)) => {
                 parts.failures.push((*number, error.clone()));
-                failed.get_or_insert(ExecError::Server(error));
+                let error = ExecError::Server(error);
+                // One that ends the branch counts for more than any before it.
+                if failed.as_ref().is_none_or(|before| ends_branch(&error) && !ends_branch(before))
+                {
+                    failed = Some(error);
+                }
             }
             Err(other) => return Err(other.into()),
         }

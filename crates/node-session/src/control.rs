@@ -26,7 +26,7 @@ pub fn isolation_words(level: Isolation) -> &'static str {
 }
 
 /// A statement that is refused, by name.
-fn not_supported(what: &str) -> ExecError {
+pub(crate) fn not_supported(what: &str) -> ExecError {
     sql(sql_error::NOT_SUPPORTED, format!("This version doesn't yet support '{what}'"))
 }
 
@@ -52,6 +52,7 @@ impl Core {
                 | Statement::DropIndex(_)
                 | Statement::CreateView(_)
                 | Statement::DropView(_)
+                | Statement::Recycle(_)
         )
     }
 
@@ -106,11 +107,7 @@ impl Core {
                 Box::pin(self.run_prepared_text(prepared, source)).await?;
             }
             Statement::Handler(handler) => self.run_handler(handler, parsed, source).await?,
-            Statement::Database(_) => {
-                return Err(not_supported(
-                    "CREATE, ALTER and DROP DATABASE; use the API or the console for schemas",
-                ));
-            }
+            Statement::Database(database) => self.run_database(database, source)?,
             Statement::Account(account) => self.run_account(account, source).await?,
             Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
             Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,
@@ -255,7 +252,8 @@ impl Core {
         let (Some(_), None) = (&explain.stmt, &explain.connection) else {
             return Err(not_supported("EXPLAIN FOR CONNECTION"));
         };
-        let inner = explain.stmt_span.of(source.text);
+        let inner = with_hints(explain, source);
+        let inner = inner.as_slice();
         let mut tokens = sql_syntax::TokenBuf::new();
         sql_syntax::lex(inner, 0, source.mode, &mut tokens);
         let of_inner = Source {
@@ -322,6 +320,21 @@ impl Core {
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }
+}
+
+/// The statement that EXPLAIN is about, with the hints that stand before either of them.
+fn with_hints(explain: &Explain, source: Source<'_>) -> Vec<u8> {
+    let start = explain.stmt_span.start;
+    let first = source.tokens.tokens().iter().position(|token| token.span().start >= start);
+    let mut text = Vec::new();
+    for hint in source.tokens.hints() {
+        if hint.before_tok == 0 || Some(hint.before_tok as usize) == first {
+            text.extend_from_slice(hint.span.of(source.text));
+            text.push(b' ');
+        }
+    }
+    text.extend_from_slice(explain.stmt_span.of(source.text));
+    text
 }
 
 /// SET GLOBAL and its kin.

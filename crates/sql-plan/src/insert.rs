@@ -99,6 +99,8 @@ pub struct SequenceUse {
     pub column: String,
     /// The highest id that the column can hold.
     pub max: u64,
+    /// The column was declared NULL: a NULL that is given stays one.
+    pub keeps_null: bool,
 }
 
 /// The rows of one target.

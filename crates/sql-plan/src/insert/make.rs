@@ -138,7 +138,12 @@ impl<'m> Maker<'m, '_> {
         let max = column
             .integer_bounds()
             .map_or(u64::MAX, |(_, high)| u64::try_from(high).unwrap_or(u64::MAX));
-        Some(SequenceUse { table: target.table.name.clone(), column: column.name.clone(), max })
+        Some(SequenceUse {
+            table: target.table.name.clone(),
+            column: column.name.clone(),
+            max,
+            keeps_null: column.nullable,
+        })
     }
 
     // Listed rows.

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use topology::algorithm::{SqlValue, Target};
 
 /// Whether a value given to a sequence column asks for a generated one.
-pub fn asks_for_id(value: &SqlValue, zero_is_a_value: bool) -> bool {
+pub fn asks_for_id(value: &SqlValue, zero_is_a_value: bool, keeps_null: bool) -> bool {
     match value {
-        SqlValue::Null => true,
+        SqlValue::Null => !keeps_null,
         SqlValue::Integer(0) => !zero_is_a_value,
         SqlValue::Text(text) => !zero_is_a_value && text.as_slice() == b"0",
         SqlValue::Decimal(digits) => {
@@ -39,7 +39,8 @@ impl InsertPlan {
         self.rows.iter().map(|row| match &row.sequence {
             Some(InsertValue::Generated) => true,
             Some(InsertValue::GeneratedIfEmpty(value) | InsertValue::Given(value)) => {
-                asks_for_id(&value.resolve(values), values.zero_is_a_value)
+                let keeps_null = self.sequence.as_ref().is_some_and(|of| of.keeps_null);
+                asks_for_id(&value.resolve(values), values.zero_is_a_value, keeps_null)
             }
             None => false,
         })
@@ -202,9 +203,9 @@ impl RowPlacer {
             None => false,
             Some(sequence) => match sequence.position {
                 None => true,
-                Some(position) => row
-                    .get(position as usize)
-                    .is_none_or(|value| asks_for_id(value, zero_is_a_value)),
+                Some(position) => row.get(position as usize).is_none_or(|value| {
+                    asks_for_id(value, zero_is_a_value, sequence.of.keeps_null)
+                }),
             },
         }
     }

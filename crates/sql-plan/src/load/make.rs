@@ -334,7 +334,12 @@ impl Maker<'_, '_> {
         let max = column
             .integer_bounds()
             .map_or(u64::MAX, |(_, high)| u64::try_from(high).unwrap_or(u64::MAX));
-        Some(SequenceUse { table: table.name.clone(), column: column.name.clone(), max })
+        Some(SequenceUse {
+            table: table.name.clone(),
+            column: column.name.clone(),
+            max,
+            keeps_null: column.nullable,
+        })
     }
 
     /// The statement that each target gets.

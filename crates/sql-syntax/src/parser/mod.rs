@@ -14,6 +14,7 @@ mod expr;
 mod function;
 mod program;
 mod query;
+mod recycle;
 mod rows;
 mod set;
 mod show;
