@@ -7,7 +7,6 @@ mod analyze;
 mod catalogue;
 mod catalogue_own;
 mod catalogue_rows;
-mod catalogue_sequences;
 mod compression;
 mod control;
 mod create_from;
