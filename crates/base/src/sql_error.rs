@@ -189,6 +189,8 @@ catalogue! {
     TOO_MANY_DDL = 3112, b"HY000", Limit;
     /// A node of a read-only group found no replica to read from.
     NO_READ_REPLICA = 3113, b"HY000", Dependency;
+    /// A table that is not, or cannot be, in the recycle bin.
+    NOT_IN_RECYCLE_BIN = 3114, b"HY000", User;
     /// A hint that is not known, or does not fit its statement; the text says why.
     WRONG_HINT = 3120, b"HY000", User;
     /// A write on a node of a read-only group.

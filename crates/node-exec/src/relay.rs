@@ -3,7 +3,7 @@
 //! data node's own.
 
 use crate::error::ExecError;
-use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
+use crate::exec::{Exec, PreparedInput, Statement, WARNINGS_MAX, Warning};
 use crate::names::Names;
 use crate::transaction::Held;
 use mysql_wire::capability::Capabilities;
@@ -130,6 +130,35 @@ pub async fn pass_through(
     }
     held.lease.queue_query(text);
     let outcome = relay_answer(exec, &mut held, names).await;
+    drop(active);
+    finish(exec, held, outcome, names, false).await
+}
+
+/// Runs one made-up statement with a client's parameters as a prepared one, and passes its answer
+/// on with all its results.
+pub async fn pass_prepared(
+    exec: &mut Exec<'_>,
+    node: &Rc<crate::backends::BackendNode>,
+    text: &[u8],
+    input: PreparedInput<'_>,
+    names: Names<'_>,
+) -> Result<(), ExecError> {
+    let mut held = exec.acquire(node, true).await?;
+    let active = exec.enter(&held);
+    let outcome = match held.lease.prepare(text).await {
+        Ok(prepared) => {
+            match input.raw {
+                Some(raw) => held.lease.queue_execute(prepared.statement_id, 0, raw),
+                None => {
+                    let mut packed = Vec::new();
+                    encode_params(&mut packed, input.values);
+                    held.lease.queue_execute(prepared.statement_id, 0, &packed);
+                }
+            }
+            relay_answer(exec, &mut held, names).await
+        }
+        Err(error) => Err(crate::rows::logical(error.into(), names)),
+    };
     drop(active);
     finish(exec, held, outcome, names, false).await
 }
@@ -319,7 +348,11 @@ async fn relay_answer(
                 if !rows_before {
                     return Err(ExecError::Server(error));
                 }
-                // Rows were sent: the error ends the result, as a server's own would.
+                // Rows were sent: the error ends the result, as a server's own would. The session
+                // looks at it first where the statement counts for it.
+                if exec.session.read_back.is_some() {
+                    return Err(ExecError::Server(error));
+                }
                 exec.session.note_error(&error);
                 exec.out.put_err(&error);
                 return Ok(OkHead::default());

@@ -18,6 +18,7 @@ use node_backend::query::StreamHead;
 use sql_plan::plan::PlanTable;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// The savepoint of one statement.
 const SAVEPOINT: &str = "`_ddm_statement`";
@@ -74,20 +75,30 @@ pub async fn apply_in_turn(
     count: Count,
     tables: &[PlanTable],
 ) -> Result<OkPacket, ExecError> {
-    let oks = apply_each(exec, jobs, ends, tables, None).await?;
+    let copies = count == Count::First;
+    let oks = apply_each(exec, jobs, ends, tables, &Told { rows: None, copies }).await?;
     Ok(total(&oks, count))
 }
 
-/// The same, with the answer of each part. `rows` are the numbers, in the statement, of each part's
-/// rows: what data nodes say of a part's rows is told of the statement's.
+/// How what data nodes say of parts is told of the statement.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'t> {
+    /// The numbers, in the statement, of each part's rows.
+    pub rows: Option<&'t [Vec<u32>]>,
+    /// The shards have copies: what the first one says is what is said.
+    pub copies: bool,
+}
+
+/// The same, with the answer of each part.
 pub async fn apply_each(
     exec: &mut Exec<'_>,
     jobs: &[Job],
     ends: &[usize],
     tables: &[PlanTable],
-    rows: Option<&[Vec<u32>]>,
+    told: &Told<'_>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     check_assigns(exec, jobs)?;
+    let begun = exec.session.part_begins();
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
         let several_nodes =
@@ -97,7 +108,7 @@ pub async fn apply_each(
         exec.session.transaction = Some(transaction.of_statement());
     }
     let outcome = match exec.claim_shards(jobs.iter().map(|job| (&job.data_node, job.shard))) {
-        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), rows).await,
+        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), told).await,
         Err(error) => Err(error),
     };
     if own {
@@ -106,6 +117,7 @@ pub async fn apply_each(
         return match outcome {
             Ok(parts) => {
                 transaction.commit().await?;
+                exec.session.part_ends(begun, "Write and commit", affected(&parts));
                 Ok(parts)
             }
             Err(error) => {
@@ -114,7 +126,12 @@ pub async fn apply_each(
             }
         };
     }
+    exec.session.part_ends(begun, "Write", outcome.as_deref().map_or(0, affected));
     outcome
+}
+
+fn affected(parts: &[OkPacket]) -> u64 {
+    parts.iter().map(|ok| ok.affected_rows).sum()
 }
 
 /// One data node's parts.
@@ -126,6 +143,9 @@ struct NodeParts {
     /// Autocommit is still to be turned off.
     stay_open: bool,
     done: Vec<(usize, OkPacket)>,
+    /// When the parts began and were done, while the statement is analysed.
+    begun: Option<Instant>,
+    ended: Vec<Instant>,
     warned: Vec<(usize, Vec<Warning>)>,
     /// The part that failed.
     failed_at: Option<usize>,
@@ -137,7 +157,7 @@ async fn run_parts(
     ends: &[usize],
     savepoint: bool,
     names: Names<'_>,
-    rows: Option<&[Vec<u32>]>,
+    told: &Told<'_>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     let mut by_node: BTreeMap<&DataNodeId, Vec<usize>> = BTreeMap::new();
     for (number, job) in jobs.iter().enumerate() {
@@ -156,6 +176,8 @@ async fn run_parts(
                 held,
                 numbers,
                 done: Vec::new(),
+                begun: exec.session.part_begins(),
+                ended: Vec::new(),
                 warned: Vec::new(),
                 failed_at: None,
             }),
@@ -189,21 +211,27 @@ async fn run_parts(
     let mut warned: Vec<(usize, Vec<Warning>)> = Vec::new();
     for parts in nodes {
         exec.release(parts.held);
+        for ((number, ok), ended) in parts.done.iter().zip(&parts.ended) {
+            let shard = jobs[*number].shard;
+            exec.session.shard_ends(parts.begun, Some(*ended), shard, ok.affected_rows);
+        }
         all.extend(parts.done);
         warned.extend(parts.warned);
     }
     exec.session.last.warnings.clear();
     if let Some(error) = failed {
-        let row = |row: u32| row_of(rows, failed_at?, row);
+        let row = |row: u32| row_of(told.rows, failed_at?, row);
         return Err(with_statement_rows(logical(error, names), &row));
     }
+    warned.retain(|(number, _)| !told.copies || jobs[*number].shard == jobs[0].shard);
     warned.sort_by_key(|(number, _)| *number);
     all.sort_by_key(|(number, _)| *number);
     say_once(&mut warned, &mut all);
     for (number, warnings) in warned {
         let room = WARNINGS_MAX.saturating_sub(exec.session.last.warnings.len());
         exec.session.last.warnings.extend(warnings.into_iter().take(room).map(|mut warning| {
-            warning.message = statement_rows(&warning.message, &|row| row_of(rows, number, row));
+            warning.message =
+                statement_rows(&warning.message, &|row| row_of(told.rows, number, row));
             warning
         }));
     }
@@ -360,6 +388,7 @@ async fn run_burst(
                     parts.warned.push((*number, warnings_of(connection, names).await));
                 }
                 parts.done.push((*number, ok));
+                parts.ended.extend(parts.begun.map(|_| Instant::now()));
             }
             Ok(_) => {
                 connection.drain().await?;

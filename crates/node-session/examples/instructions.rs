@@ -250,7 +250,7 @@ fn splitting() -> Box<dyn FnMut()> {
         };
         let parts = insert.split(black_box(&values), &[]).expect("the rows can be placed");
         for part in &parts {
-            insert.render(part, &[], &fill, &mut rendered);
+            insert.render(part, &[], false, &fill, &mut rendered);
         }
         black_box(&rendered);
     })

@@ -46,6 +46,9 @@ impl Core {
     /// Reads and plans a statement that is to be kept, with what is known of its parameters and
     /// columns.
     pub async fn make_prepared(&mut self, text: &[u8]) -> Result<Made, ExecError> {
+        if let Some(made) = self.prepare_with_stand_ins(text).await? {
+            return Ok(made);
+        }
         match self.with_views(text)? {
             Some(expanded) => self.prepare_text(&expanded, Some(text)).await,
             None => self.prepare_text(text, None).await,
@@ -70,6 +73,29 @@ impl Core {
             // Told when it is prepared.
             Err(_) => Ok(None),
         }
+    }
+
+    /// Prepares a statement in which temporary tables stand for others while it runs: it is planned
+    /// at each execution.
+    async fn prepare_with_stand_ins(&mut self, text: &[u8]) -> Result<Option<Made>, ExecError> {
+        let mode = self.lex;
+        let mut tokens = TokenBuf::new();
+        lex(text, 0, &mode, &mut tokens);
+        let param_tokens = params_of(&tokens);
+        let source = Source {
+            text,
+            tokens: &tokens,
+            mode: &mode,
+            param_tokens: &param_tokens,
+            params: &[],
+            input: None,
+        };
+        // Told when it is prepared.
+        let Ok(parsed) = sql_syntax::parse(text, &tokens, &mode) else { return Ok(None) };
+        let Some(described) = self.describe_with_stand_ins(&parsed, source).await? else {
+            return Ok(None);
+        };
+        Ok(Some(self.keep_prepared(text, tokens, None, None, described)))
     }
 
     async fn prepare_text(
@@ -191,7 +217,7 @@ impl Core {
         let nulls = vec![SqlValue::Null; param_tokens.len()];
         let source = Source { param_tokens, params: &nulls, ..source };
         let values = query::values_of(source);
-        let mut exec = self.exec();
+        let exec = self.exec();
         let (node, target) = exec.resolve(place)?;
         let mut rendered = Rendered::default();
         let fill = Fill {
@@ -203,9 +229,19 @@ impl Core {
         };
         routed.forward.render(&fill, target, &mut rendered);
         let names = Names::of(&routed.tables);
-        let mut held = exec.acquire_to_describe(&node).await?;
-        let described = held.lease.prepare(&rendered.text).await;
-        exec.release(held);
+        let inside = self.enter_functions(planned);
+        let mut exec = self.exec();
+        let held = exec.acquire_to_describe(&node).await;
+        let described = match held {
+            Ok(mut held) => {
+                let described = held.lease.prepare(&rendered.text).await;
+                exec.release(held);
+                Ok(described)
+            }
+            Err(error) => Err(error),
+        };
+        self.leave_functions(inside);
+        let described = described?;
         let described = described.map_err(|error| node_exec::rows::logical(error.into(), names))?;
         let mut columns = Vec::with_capacity(described.columns.len());
         for column in described.columns.iter() {
@@ -301,7 +337,9 @@ impl Core {
                     return Ok(());
                 }
                 let parsed = parse_source(source, 0)?;
-                if self.run_session_statement(&parsed, source).await? {
+                if self.run_with_stand_ins(&parsed, source).await?
+                    || self.run_session_statement(&parsed, source).await?
+                {
                     return Ok(());
                 }
                 let planned = plan_parsed(self, &parsed, source)?;
@@ -362,6 +400,7 @@ fn defines(statement: &ast::Statement) -> bool {
             | ast::Statement::RenameTable(_)
             | ast::Statement::CreateIndex(_)
             | ast::Statement::DropIndex(_)
+            | ast::Statement::Recycle(_)
     )
 }
 

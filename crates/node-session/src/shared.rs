@@ -102,13 +102,10 @@ impl Shared {
             &SLOW_QUERIES,
             &SLOW_QUERIES_DROPPED,
             &CLIENTS_REFUSED,
-            &node_exec::kinds::SCATTERS,
-            &node_exec::kinds::SCRATCHES,
-            &node_exec::kinds::SCRATCH_ROWS,
-            &node_exec::kinds::EVERYWHERES,
             &node_exec::reads::REPLICA_READS,
             &node_exec::reads::REPLICA_FAILURES,
         ]);
+        telemetry::metrics::register(&node_exec::kinds::ALL);
         let started_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Arc::new(Self {

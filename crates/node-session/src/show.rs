@@ -74,6 +74,7 @@ impl Core {
             K::DbStatus => self.show_db_status(show, source).await,
             K::InnodbStatus => self.show_innodb_status().await,
             K::Engine => self.show_engine(show, source).await,
+            K::RecycleBin => self.show_recycle_bin(show, source).await,
             K::MigrateStatus => self.show_migrate_status().await,
             K::Replication => Err(self.show_replication(show, source)),
             K::CreateSequence => self.show_create_sequence(show, source).await,
@@ -210,10 +211,12 @@ impl Core {
         if show.full {
             columns.push(catalogue_column("Table_type", "TABLE_NAMES"));
         }
-        let rows: Vec<Row> = schema
+        let account = self.account()?;
+        let mut rows: Vec<Row> = schema
             .tables
             .values()
             .filter(|table| !self.kept.temporary.is_unlisted(&schema.name, &table.name))
+            .filter(|table| permission::sees_table(account, &schema.name, &table.name))
             .filter(|table| {
                 pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name))
             })
@@ -225,6 +228,16 @@ impl Core {
                 row
             })
             .collect();
+        let matches =
+            |name: &str| pattern.as_ref().is_none_or(|pattern| like::matches(pattern, name));
+        for sequence in self.sequences_of(schema).await? {
+            let sees = permission::sees_table(account, &schema.name, &sequence.name);
+            if sees && matches(&sequence.name) {
+                let kind = show.full.then(|| field("SEQUENCE"));
+                rows.push([field(&sequence.name)].into_iter().chain(kind).collect());
+            }
+        }
+        rows.sort();
         self.reply(&columns, &rows).await
     }
 

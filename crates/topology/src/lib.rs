@@ -5,11 +5,12 @@
 pub mod access;
 pub mod account;
 pub mod algorithm;
-mod column;
+pub mod column;
 pub mod definition;
 pub mod model;
 pub mod move_names;
 pub mod parameters;
+pub mod recycle;
 pub mod rename_mark;
 pub mod rule;
 pub mod slow_query;

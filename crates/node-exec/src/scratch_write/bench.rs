@@ -114,6 +114,16 @@ impl Bench {
         format!("{}.`{PREFIX}{number}`", self.database)
     }
 
+    /// The connection itself.
+    pub fn held(&mut self) -> &mut Held {
+        &mut self.held
+    }
+
+    /// So much can still be taken in, in bytes.
+    pub fn bytes_left(&self) -> usize {
+        self.bytes_left
+    }
+
     /// Takes so much in.
     pub fn charge(&mut self, rows: u64, bytes: usize) -> Result<(), ExecError> {
         let left = self.rows_left.checked_sub(rows).zip(self.bytes_left.checked_sub(bytes));

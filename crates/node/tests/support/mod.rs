@@ -170,7 +170,7 @@ impl TestControl {
                             | TableChange::Move { table, .. } => {
                                 schema.tables.insert(table.name.to_lowercase(), table);
                             }
-                            TableChange::Rename { from, table } => {
+                            TableChange::Rename { from, table, .. } => {
                                 schema.tables.remove(&from.to_lowercase());
                                 schema.tables.insert(table.name.to_lowercase(), table);
                             }
@@ -208,6 +208,7 @@ fn account(name: &str, administrator: bool) -> (String, Account) {
         verifiers: Verifiers { native: hashes.native, sha2: hashes.sha2 },
         authorities: Authority::ALL.into_iter().collect(),
         schemas: BTreeSet::from(["shop".to_owned()]),
+        tables: Default::default(),
         administrator,
         require_tls: false,
         password_expires_ms: None,
@@ -277,6 +278,7 @@ impl System {
             collation: "utf8mb4_general_ci".into(),
             shards: all_shards,
             tables: BTreeMap::new(),
+            recycled: BTreeMap::new(),
         };
         let instance_id = InstanceId::from_random([7; 16]);
         let snapshot = Snapshot {
