@@ -69,7 +69,7 @@ class Bench:
         self.login = (demo["host"], demo["port"], demo["admin_user"], demo["admin_password"], SCHEMA)
         self.ddm = Side(connect(*self.login))
         self.shards = self.find_shards(ends["data_nodes"])
-        rows = plain.connect(local_infile=True)
+        rows = plain.log_in(local_infile=True)
         Side(rows).run(f"CREATE DATABASE {SCHEMA}")
         rows.select_db(SCHEMA)
         self.plain = Side(rows)

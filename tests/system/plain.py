@@ -17,9 +17,10 @@ USER = "tester"
 
 
 class Plain:
-    """A running server; the account has all rights and no password, and it listens on loopback alone."""
+    """A running server; the account has all rights and no password, and it listens on loopback alone. `options` are more of
+    the server's own."""
 
-    def __init__(self):
+    def __init__(self, *options):
         self.root = Path(tempfile.mkdtemp(prefix="ddm-plain-"))
         self.host = "127.0.0.1"
         with socket.socket() as free:
@@ -39,7 +40,7 @@ class Plain:
             ["mariadbd", "--no-defaults", f"--datadir={self.root}/data", f"--socket={self.root}/s", f"--port={self.port}",
              f"--tmpdir={self.root}", f"--init-file={self.root}/init.sql", f"--bind-address={self.host}",
              "--lower-case-table-names=1", "--local-infile=ON", "--innodb-flush-log-at-trx-commit=0",
-             "--character-set-server=utf8mb4", "--skip-name-resolve", *user],
+             "--character-set-server=utf8mb4", "--skip-name-resolve", *user, *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.root / "log", "w"), env=environment)
         deadline = time.monotonic() + START_SECONDS
         while True:

@@ -4,6 +4,7 @@ texts as parameters, whole numbers, texts and NULL in rows."""
 import struct
 
 PREPARE, EXECUTE = 0x16, 0x17
+MORE_RESULTS = 0x08
 LENGTHS = {1: "<b", 2: "<h", 3: "<i", 8: "<q"}
 
 
@@ -21,6 +22,10 @@ class Prepared:
 
     def execute(self, *values):
         """The rows, or the number of affected rows."""
+        return self.execute_all(*values)[0]
+
+    def execute_all(self, *values):
+        """All results: of a procedure there may be several."""
         body = struct.pack("<IBI", self.id, 0, 1)
         if values:
             nulls = bytearray((len(values) + 7) // 8)
@@ -36,12 +41,22 @@ class Prepared:
                     assert len(data) < 251
                     types, packed = types + b"\xfd\x00", packed + bytes([len(data)]) + data
             body += bytes(nulls) + b"\x01" + types + packed
+        self.connection._execute_command(EXECUTE, body)
+        results, more = [], True
+        while more:
+            result, more = self._result()
+            results.append(result)
+        return results
+
+    def _result(self):
+        """One result, and whether another follows."""
         connection = self.connection
-        connection._execute_command(EXECUTE, body)
         packet = connection._read_packet()
         if packet.is_ok_packet():
             packet.read_uint8()
-            return packet.read_length_encoded_integer()
+            affected = packet.read_length_encoded_integer()
+            packet.read_length_encoded_integer()
+            return affected, bool(packet.read_uint16() & MORE_RESULTS)
         types = []
         for _ in range(packet.read_length_encoded_integer()):
             column = connection._read_packet()
@@ -54,7 +69,8 @@ class Prepared:
         while True:
             packet = connection._read_packet()
             if packet.is_eof_packet():
-                return rows
+                packet.advance(3)
+                return rows, bool(packet.read_uint16() & MORE_RESULTS)
             rows.append(self._row(packet, types))
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 import pymysql
 import pytest
+from prepared import Prepared
 from system import connect, rows
 
 
@@ -47,6 +48,65 @@ def test_triggers_and_events_run(solo):
     rows(solo, "CREATE FUNCTION twice(n INT) RETURNS INT DETERMINISTIC RETURN n * 2")
     assert rows(solo, "SHOW FUNCTION STATUS")[0][1] == "twice"
     rows(solo, "DROP FUNCTION twice")
+
+
+def test_stored_functions_in_queries(solo):
+    rows(solo, "CREATE TABLE numbers (id INT PRIMARY KEY AUTO_INCREMENT, n INT)")
+    rows(solo, "CREATE FUNCTION doubled(n INT) RETURNS INT DETERMINISTIC RETURN n * 2")
+    rows(solo, "CREATE FUNCTION greatest_n() RETURNS INT READS SQL DATA RETURN (SELECT MAX(n) FROM numbers)")
+    assert rows(solo, "SELECT doubled(21)") == [(42,)]
+    assert rows(solo, "SELECT solo_objects.doubled(4)") == [(8,)]
+    rows(solo, "INSERT INTO numbers (n) VALUES (doubled(1)), (doubled(2)), (5)")
+    assert rows(solo, "SELECT doubled(n), numbers.n FROM numbers WHERE doubled(n) > 4 ORDER BY doubled(n)") == [(8, 4), (10, 5)]
+    assert rows(solo, "SELECT greatest_n()") == [(5,)]
+    rows(solo, "UPDATE solo_objects.numbers SET n = doubled(n) WHERE solo_objects.doubled(id) = 6")
+    assert rows(solo, "SELECT greatest_n(), SUM(n) FROM numbers") == [(10, 16)]
+    rows(solo, "SET @twice = doubled(8)")
+    assert rows(solo, "SELECT @twice, @more := doubled(3)") == [(16, 6)]
+    assert rows(solo, "SELECT @more, DATABASE()") == [(6, "solo_objects")]
+    rows(solo, "DELETE FROM numbers WHERE doubled(n) = 20")
+    assert rows(solo, "SELECT COUNT(*) FROM numbers") == [(2,)]
+    with pytest.raises(pymysql.err.MySQLError) as error:
+        rows(solo, "SELECT nosuch(n) FROM numbers")
+    assert error.value.args == (1305, "FUNCTION solo_objects.nosuch does not exist")
+    assert Prepared(solo, "SELECT doubled(?), n FROM numbers ORDER BY n").execute(7) == [(14, 2), (14, 4)]
+    # Functions of servers, and a session's own, go on as they were.
+    rows(solo, "INSERT INTO numbers (n) VALUES (1)")
+    assert rows(solo, "SELECT LAST_INSERT_ID() > 0, SLEEP(0), GET_LOCK('l', 0), RELEASE_LOCK('l')") == [(1, 0, 1, 1)]
+
+
+def test_prepared_calls(solo):
+    rows(solo, "CREATE TABLE called (id INT PRIMARY KEY, v VARCHAR(20))")
+    rows(solo, "CREATE PROCEDURE keep(IN k INT, IN w VARCHAR(20)) BEGIN "
+               "INSERT INTO called VALUES (k, w); SELECT id, v FROM called ORDER BY id; SELECT COUNT(*) AS n FROM called; END")
+    call = Prepared(solo, "CALL keep(?, ?)")
+    assert call.execute_all(1, "one") == [[(1, "one")], [(1,)], 1]
+    assert call.execute_all(2, "it's") == [[(1, "one"), (2, "it's")], [(2,)], 1]
+    assert Prepared(solo, "CALL solo_objects.keep(?, NULL)").execute_all(3)[1] == [(3,)]
+    assert Prepared(solo, "CALL keep(9, 'no parameter')").execute_all()[1] == [(4,)]
+    rows(solo, "PREPARE c FROM 'CALL keep(?, ?)'")
+    rows(solo, "SET @k = 4, @w = 'it''s'")
+    with solo.cursor() as cursor:
+        cursor.execute("EXECUTE c USING @k, @w")
+        while cursor.nextset():
+            pass
+    assert rows(solo, "SELECT id, v FROM called WHERE id = 4") == [(4, "it's")]
+
+
+def test_what_is_not_there_in_sharded_schemas(demo):
+    ends = demo.endpoints["demo"]
+    client = connect(ends["host"], ends["port"], ends["admin_user"], ends["admin_password"], ends["schema"])
+    schema = ends["schema"]
+    for kind, note in (("PROCEDURE", (1305, f"PROCEDURE {schema}.p does not exist")),
+                       ("FUNCTION", (1305, f"FUNCTION {schema}.p does not exist")),
+                       ("TRIGGER", (1360, "Trigger does not exist"))):
+        with client.cursor() as cursor:
+            cursor.execute(f"DROP {kind} IF EXISTS p")
+            cursor.execute("SHOW WARNINGS")
+            assert [row for row in cursor.fetchall()] == [("Note", *note)]
+        with pytest.raises(pymysql.err.MySQLError) as error:
+            rows(client, f"DROP {kind} {schema}.p")
+        assert error.value.args == note
 
 
 def test_sharded_schemas_refuse_them(demo):

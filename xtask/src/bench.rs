@@ -34,6 +34,7 @@ pub fn run_speed(arguments: &[String]) -> Result<()> {
             .arg("--instructions")
             .arg(built.join("examples").join("instructions"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("DDM_BINARY", built.join("ddm"))
             .args(arguments),
     )
 }

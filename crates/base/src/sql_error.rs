@@ -58,6 +58,10 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    /// CREATE DATABASE of a schema that is there.
+    SCHEMA_EXISTS = 1007, b"HY000", User;
+    /// DROP DATABASE of a schema that is not there.
+    UNKNOWN_SCHEMA_TO_DROP = 1008, b"HY000", User;
     /// `max_connections` is reached.
     TOO_MANY_CONNECTIONS = 1040, b"08004", Limit;
     /// A packet that the handshake does not allow.
@@ -185,6 +189,8 @@ catalogue! {
     TOO_MANY_DDL = 3112, b"HY000", Limit;
     /// A node of a read-only group found no replica to read from.
     NO_READ_REPLICA = 3113, b"HY000", Dependency;
+    /// A table that is not, or cannot be, in the recycle bin.
+    NOT_IN_RECYCLE_BIN = 3114, b"HY000", User;
     /// A hint that is not known, or does not fit its statement; the text says why.
     WRONG_HINT = 3120, b"HY000", User;
     /// A write on a node of a read-only group.

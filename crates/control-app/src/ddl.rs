@@ -7,6 +7,7 @@ pub(crate) mod definition;
 pub mod flow;
 mod moved;
 pub mod orphans;
+mod recycle;
 mod unfinished;
 
 use crate::app::App;
@@ -109,19 +110,14 @@ async fn begin(
     };
     let mut tries = Tries::default();
     loop {
-        let found: Option<Versioned<SchemaRecord>> =
-            app.get(&SchemaRecord::key_of(instance, &schema)).await?;
-        let Some(found) = found else {
-            return Err(Refusal::Sql(UNKNOWN_DB, format!("Unknown database '{schema}'")));
-        };
-        if found.value.status != SchemaStatus::Running {
-            let text = format!("the schema '{schema}' is being created or deleted");
-            return Err(Refusal::Sql(SCHEMA_NOT_READY, text));
+        check_running(app, instance, &schema).await?;
+        for other in record.changes.iter().filter_map(schema_after) {
+            check_running(app, instance, other).await?;
         }
         check_presence(app, instance, &schema, &record.changes).await?;
         let mut change = app.change(instance).await?;
         change.create(&record);
-        for table in touched(&record.changes) {
+        for (schema, table) in touched(&schema, &record.changes) {
             let lock = lock(instance, &schema, &table, &record.id);
             if app.get::<TableLockRecord>(&lock.key()).await?.is_some() {
                 let text = format!(
@@ -136,6 +132,27 @@ async fn begin(
         }
         tries.again()?;
     }
+}
+
+/// The other schema that a table goes into.
+fn schema_after(change: &TableChange) -> Option<&str> {
+    match change {
+        TableChange::Rename { to_schema, .. } => to_schema.as_deref(),
+        _ => None,
+    }
+}
+
+async fn check_running(app: &App, instance: &InstanceId, schema: &str) -> Result<(), Refusal> {
+    let found: Option<Versioned<SchemaRecord>> =
+        app.get(&SchemaRecord::key_of(instance, schema)).await?;
+    let Some(found) = found else {
+        return Err(Refusal::Sql(UNKNOWN_DB, format!("Unknown database '{schema}'")));
+    };
+    if found.value.status != SchemaStatus::Running {
+        let text = format!("the schema '{schema}' is being created or deleted");
+        return Err(Refusal::Sql(SCHEMA_NOT_READY, text));
+    }
+    Ok(())
 }
 
 /// Counts a statement, or refuses it when there were too many within an hour.
@@ -172,8 +189,9 @@ async fn check_presence(
             TableChange::Alter { table } | TableChange::Move { table, .. } => {
                 (Some(&table.name), None)
             }
-            TableChange::Rename { from, table } => {
-                (Some(from), (!is_freed(&table.name)).then_some(&table.name))
+            TableChange::Rename { from, table, to_schema } => {
+                let is_free = to_schema.is_none() && is_freed(&table.name);
+                (Some(from), (!is_free).then_some(&table.name))
             }
             TableChange::Drop { name } => (Some(name), None),
         };
@@ -188,7 +206,7 @@ async fn check_presence(
             });
         }
         if let Some(name) = unwanted
-            && find(app, instance, schema, name).await?.is_some()
+            && find(app, instance, schema_after(change).unwrap_or(schema), name).await?.is_some()
         {
             return Err(Refusal::Sql(TABLE_EXISTS, format!("Table '{name}' already exists")));
         }
@@ -222,12 +240,12 @@ async fn store_definitions(
         let ddl = begun_by(app, instance, node, ddl_id).await?;
         check_serves(app, instance, &ddl.value.schema, &changes).await?;
         let mut change = app.change(instance).await?;
-        for (name, table) in after(&changes) {
-            let before = find(app, instance, &ddl.value.schema, &name).await?;
+        for ((schema, name), table) in after(&ddl.value.schema, &changes) {
+            let before = find(app, instance, &schema, &name).await?;
             let record = table.map(|table| TableRecord {
                 instance_id: instance.clone(),
-                schema: ddl.value.schema.clone(),
-                table: table.clone(),
+                schema,
+                table: stamped(table.clone()),
             });
             match (before, record) {
                 (Some(before), Some(record)) => change.update(&before, &record),
@@ -246,20 +264,34 @@ async fn store_definitions(
     }
 }
 
+/// A table that goes into the recycle bin is there from now on.
+fn stamped(mut table: Table) -> Table {
+    if let Some(recycled) = &mut table.recycled
+        && recycled.dropped_ms == 0
+    {
+        recycled.dropped_ms = now_ms();
+    }
+    table
+}
+
 /// What each name means after the changes; nothing where it is gone. Names may be swapped: one that
 /// goes with one change may come with another.
-fn after(changes: &[TableChange]) -> BTreeMap<String, Option<&Table>> {
+fn after<'c>(
+    schema: &str,
+    changes: &'c [TableChange],
+) -> BTreeMap<(String, String), Option<&'c Table>> {
     let mut names = BTreeMap::new();
     for one in changes {
         if let TableChange::Rename { from: name, .. } | TableChange::Drop { name } = one {
-            names.entry(name.to_lowercase()).or_insert(None);
+            names.entry((schema.to_owned(), name.to_lowercase())).or_insert(None);
         }
         if let TableChange::Create { table }
         | TableChange::Alter { table }
         | TableChange::Move { table, .. }
         | TableChange::Rename { table, .. } = one
         {
-            names.insert(table.name.to_lowercase(), Some(table));
+            let schema = schema_after(one).unwrap_or(schema).to_owned();
+            names.insert((schema, table.name.to_lowercase()), Some(table));
         }
     }
     names
@@ -274,9 +306,10 @@ async fn check_serves(
     changes: &[TableChange],
 ) -> Result<(), Refusal> {
     let Some(mut snapshot) = app.snapshot(instance).await? else { return Ok(()) };
-    let Some(schema) = snapshot.schemas.get_mut(schema) else { return Ok(()) };
-    for (name, table) in after(changes) {
+    for ((schema, name), table) in after(schema, changes) {
+        let Some(schema) = snapshot.schemas.get_mut(&schema) else { continue };
         match table {
+            Some(table) if table.recycled.is_some() => schema.recycled.insert(name, table.clone()),
             Some(table) => schema.tables.insert(name, table.clone()),
             None => schema.tables.remove(&name),
         };
@@ -365,8 +398,8 @@ async fn forget(
 ) -> Result<(), AppError> {
     change.delete(ddl);
     let record = &ddl.value;
-    for table in touched(&record.changes) {
-        let key = lock(&record.instance_id, &record.schema, &table, &record.id).key();
+    for (schema, table) in touched(&record.schema, &record.changes) {
+        let key = lock(&record.instance_id, &schema, &table, &record.id).key();
         if let Some(held) = app.get::<TableLockRecord>(&key).await?
             && held.value.ddl_id == record.id
         {
@@ -394,17 +427,19 @@ fn lock(instance: &InstanceId, schema: &str, table: &str, ddl_id: &str) -> Table
     }
 }
 
-/// The tables that changes touch, lower case, each once.
-fn touched(changes: &[TableChange]) -> std::collections::BTreeSet<String> {
+/// The tables that changes touch, with their schemas, lower case, each once.
+fn touched(schema: &str, changes: &[TableChange]) -> std::collections::BTreeSet<(String, String)> {
     changes
         .iter()
         .flat_map(|change| match change {
             TableChange::Create { table }
             | TableChange::Alter { table }
-            | TableChange::Move { table, .. } => vec![&table.name],
-            TableChange::Rename { from, table } => vec![from, &table.name],
-            TableChange::Drop { name } => vec![name],
+            | TableChange::Move { table, .. } => vec![(schema, &table.name)],
+            TableChange::Rename { from, table, .. } => {
+                vec![(schema, from), (schema_after(change).unwrap_or(schema), &table.name)]
+            }
+            TableChange::Drop { name } => vec![(schema, name)],
         })
-        .map(|name| name.to_lowercase())
+        .map(|(schema, name)| (schema.to_owned(), name.to_lowercase()))
         .collect()
 }

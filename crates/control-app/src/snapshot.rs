@@ -126,13 +126,16 @@ impl App {
             data_nodes.insert(node.id.clone(), self.snapshot_data_node(node, binding)?);
         }
         let mut tables: BTreeMap<&str, BTreeMap<String, Table>> = BTreeMap::new();
+        let mut recycled: BTreeMap<&str, BTreeMap<String, Table>> = BTreeMap::new();
         for record in inputs.tables.iter().map(|table| &table.value) {
             let name = record.table.name.to_lowercase();
-            tables.entry(&record.schema).or_default().insert(name, record.table.clone());
+            let place = if record.table.recycled.is_some() { &mut recycled } else { &mut tables };
+            place.entry(&record.schema).or_default().insert(name, record.table.clone());
         }
         let schemas = shown.into_iter().map(|schema| {
             let tables = tables.remove(schema.name.as_str()).unwrap_or_default();
-            (schema.name.clone(), snapshot_schema(schema, tables))
+            let recycled = recycled.remove(schema.name.as_str()).unwrap_or_default();
+            (schema.name.clone(), snapshot_schema(schema, tables, recycled))
         });
         let schemas = schemas.collect();
         let accounts = inputs.accounts.iter().map(|account| {
@@ -223,7 +226,11 @@ fn node_count(nodes: &[Versioned<NodeRecord>]) -> u32 {
     u32::try_from(serving).unwrap_or(u32::MAX)
 }
 
-fn snapshot_schema(schema: &SchemaRecord, tables: BTreeMap<String, Table>) -> Schema {
+fn snapshot_schema(
+    schema: &SchemaRecord,
+    tables: BTreeMap<String, Table>,
+    recycled: BTreeMap<String, Table>,
+) -> Schema {
     Schema {
         name: schema.name.clone(),
         mode: schema.mode,
@@ -232,6 +239,7 @@ fn snapshot_schema(schema: &SchemaRecord, tables: BTreeMap<String, Table>) -> Sc
         collation: schema.collation.clone(),
         shards: schema.shards.clone(),
         tables,
+        recycled,
     }
 }
 

@@ -96,6 +96,7 @@ fn table(name: &str, placement: Placement, columns: &[(&str, &str)]) -> Table {
         view: None,
         physical_base: None,
         frozen: false,
+        recycled: None,
     }
 }
 

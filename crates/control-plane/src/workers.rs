@@ -109,6 +109,11 @@ async fn purge(state: Arc<AppState>) {
         Ok(count) => tracing::debug!(count, "old slow statements removed"),
         Err(error) => tracing::warn!(%error, "old slow statements cannot be removed"),
     }
+    match state.app.empty_recycle_bins(now).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "dropped tables are no longer kept"),
+        Err(error) => tracing::warn!(%error, "recycle bins cannot be looked at"),
+    }
     let before = u64::try_from(now).unwrap_or(0).saturating_sub(JOBS_KEPT_MS);
     match control_store::jobs::purge(&**state.app.store(), before).await {
         Ok(0) => {}

@@ -12,6 +12,7 @@ pub mod auth;
 pub mod capability;
 pub mod column;
 pub mod command;
+pub mod compressed;
 pub mod error;
 pub mod frame;
 pub mod handshake;

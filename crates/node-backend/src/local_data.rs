@@ -69,8 +69,20 @@ impl Connection {
     /// Says that the file is over and gives the answer: affected rows, warnings, and the info text
     /// `Records: n  Deleted: n  Skipped: n  Warnings: n`.
     pub async fn finish_load(&mut self) -> Result<OkPacket, BackendError> {
+        self.end_load().await?;
+        self.load_answer().await
+    }
+
+    /// Says that the file is over. The server works on while its client does something else, and
+    /// [`Connection::load_answer`] must be asked for before anything else is sent.
+    pub async fn end_load(&mut self) -> Result<(), BackendError> {
         self.file_scanner()?;
         self.queue_file_end();
+        self.flush().await
+    }
+
+    /// The answer to a file that is over.
+    pub async fn load_answer(&mut self) -> Result<OkPacket, BackendError> {
         let capabilities = self.capabilities;
         let piece = self.next_piece().await?;
         match (piece.event, piece.error()) {

@@ -69,10 +69,13 @@ impl ClientWriter {
         }
     }
 
-    /// Takes the socket out, for the switch to TLS; nothing may be buffered.
-    pub fn replace_io(&mut self, io: Box<dyn AsyncWrite + Unpin>) {
-        debug_assert!(self.out.is_empty(), "what is buffered would go to the wrong socket");
-        self.io = io;
+    /// Puts another stream around the present one; nothing may be buffered.
+    pub fn wrap_io(
+        &mut self,
+        wrap: impl FnOnce(Box<dyn AsyncWrite + Unpin>) -> Box<dyn AsyncWrite + Unpin>,
+    ) {
+        debug_assert!(self.out.is_empty(), "what is buffered would go past the new stream");
+        self.io = wrap(std::mem::replace(&mut self.io, Box::new(tokio::io::sink())));
     }
 
     /// The next frame has this number: called when a command was read.
@@ -125,9 +128,23 @@ impl ClientWriter {
         self.put_with(|out| ok.encode(capabilities, out));
     }
 
-    /// Appends an EOF packet.
-    pub fn put_eof(&mut self, eof: &EofPacket) {
-        self.put_with(|out| eof.encode(out));
+    /// Ends the column definitions of a result; nothing for a client with DEPRECATE_EOF.
+    pub fn put_columns_end(&mut self, eof: &EofPacket) {
+        if !self.capabilities.contains(Capabilities::DEPRECATE_EOF) {
+            self.put_with(|out| eof.encode(out));
+        }
+    }
+
+    /// Ends rows: an EOF packet, or for a client with DEPRECATE_EOF an OK packet in its place.
+    pub fn put_rows_end(&mut self, eof: &EofPacket) {
+        let capabilities = self.capabilities;
+        if capabilities.contains(Capabilities::DEPRECATE_EOF) {
+            let EofPacket { warnings, status } = *eof;
+            let ok = OkPacket { warnings, status, ..OkPacket::default() };
+            self.put_with(|out| ok.encode_eof(capabilities, out));
+        } else {
+            self.put_with(|out| eof.encode(out));
+        }
     }
 
     /// Appends an error packet.

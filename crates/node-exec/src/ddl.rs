@@ -4,6 +4,7 @@
 
 mod number;
 pub mod precheck;
+mod recycle;
 mod restore;
 mod work;
 
@@ -39,9 +40,11 @@ pub async fn run(
     let mut notes = Vec::new();
     let mut next = Some(plan);
     while let Some(one) = next {
-        if !one.changes.is_empty() || !one.statements.is_empty() {
-            affected_rows = change(exec, one, statement).await?;
+        let (settled, warning) = recycle::settle(exec, one).await?;
+        if !settled.changes.is_empty() || !settled.statements.is_empty() {
+            affected_rows = change(exec, settled, statement).await?;
         }
+        exec.session.last.warnings.extend(warning);
         notes.extend(&one.notes);
         if let Some(error) = &one.error_after {
             return Err(error.clone().into());
@@ -398,6 +401,10 @@ async fn follow_sequences(
 ) -> Result<(), ExecError> {
     let schema = exec.schema(&plan.schema)?;
     for table in &plan.sequence_reset {
+        if table.starts_with(topology::rule::RESERVED_TABLE_PREFIX) {
+            exec.sequences.remove(exec.backends, schema, table).await?;
+            continue;
+        }
         exec.sequences.restart(exec.backends, schema, table, 1).await?;
     }
     if let (Some(column), Some(one)) = (&plan.numbered, plan.statements.first()) {
@@ -425,12 +432,22 @@ async fn rename_sequences(
         .changes
         .iter()
         .filter_map(|change| match change {
-            TableChange::Rename { from, table } if table.sequence_column.is_some() => {
+            TableChange::Rename { from, table, to_schema: None }
+                if table.sequence_column.is_some() =>
+            {
                 Some((from, &table.name))
             }
             _ => None,
         })
         .collect();
+    if let [TableChange::Rename { from, table, to_schema: Some(other) }] = plan.changes.as_slice()
+        && table.sequence_column.is_some()
+    {
+        let next = exec.sequences.next_block(exec.backends, schema, from).await?;
+        let other = exec.schema(other)?;
+        exec.sequences.restart(exec.backends, other, &table.name, next).await?;
+        return exec.sequences.remove(exec.backends, schema, from).await;
+    }
     if let [(from, to)] = renames.as_slice() {
         return exec.sequences.rename(exec.backends, schema, from, to).await;
     }

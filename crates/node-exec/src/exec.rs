@@ -7,12 +7,13 @@ use crate::backends::{BackendNode, Backends};
 use crate::client::ClientWriter;
 use crate::default_database::give_database;
 use crate::error::{ExecError, sql};
+use crate::in_flight::InFlightGuard;
 use crate::own_connection::{Need, OwnConnections};
 use crate::read_back::ReadBack;
 use crate::reads::StatementReads;
 use crate::sequence::Sequences;
 use crate::touched::Touched;
-use crate::transaction::{Held, InFlightGuard, Transaction, TransactionOptions};
+use crate::transaction::{Held, Transaction, TransactionOptions};
 use crate::upload::Upload;
 use crate::{
     ddl, insert, insert_select, load, placement, relay, rows, scratch, scratch_insert,
@@ -264,6 +265,19 @@ impl ExecSession {
     }
 }
 
+/// Counts plans that have no more than one way to run; [`Exec::run_routed`] counts the others.
+fn count_kind(plan: &Plan) {
+    match plan {
+        Plan::Insert(_) => crate::kinds::INSERTS.increment(),
+        Plan::InsertSelect(_) => crate::kinds::INSERT_SELECTS.increment(),
+        Plan::Load(_) => crate::kinds::LOADS.increment(),
+        Plan::ScratchInsert(_) => crate::kinds::SCRATCH_INSERTS.increment(),
+        Plan::Ddl(_) => crate::kinds::DEFINITIONS.increment(),
+        Plan::Placement(_) => crate::kinds::PLACEMENTS.increment(),
+        Plan::Routed(_) | Plan::Session => {}
+    }
+}
+
 impl Exec<'_> {
     /// Runs a planned statement and answers the client. After an error nothing of the answer but
     /// what was sent before is in the client's buffer.
@@ -321,6 +335,7 @@ impl Exec<'_> {
     }
 
     async fn dispatch(&mut self, statement: &Statement<'_>) -> Result<(), ExecError> {
+        count_kind(&statement.planned.plan);
         match &statement.planned.plan {
             Plan::Routed(plan) => self.run_routed(plan, statement).await,
             Plan::Insert(plan) => insert::run(self, plan, statement).await,
@@ -345,6 +360,7 @@ impl Exec<'_> {
         self.session.wants_database = plan.wants_database;
         match plan.decide(&statement.values)? {
             Action::Forward { place, text } => {
+                crate::kinds::FORWARDS.increment();
                 relay::forward(
                     self,
                     plan,
@@ -356,6 +372,7 @@ impl Exec<'_> {
                 .await
             }
             Action::Scatter { schema, targets, text, merge } if merge.counts_only => {
+                crate::kinds::SCATTERED_WRITES.increment();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
                 write::run(self, &jobs, write::Count::Sum, &plan.tables).await
             }
@@ -376,6 +393,7 @@ impl Exec<'_> {
                 scratch::run(self, plan, scratch, &sources, statement).await
             }
             Action::ScratchWrite { plan: scratch, sources } => {
+                crate::kinds::SCRATCH_WRITES.increment();
                 scratch_write::run(self, scratch, &sources, statement).await
             }
         }

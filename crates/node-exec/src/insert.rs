@@ -38,7 +38,8 @@ async fn attempt(
 ) -> Result<(), ExecError> {
     let values = statement.values;
     let ids = take_ids(exec, plan, &values).await?;
-    let whole = plan.split(&values, &ids)?;
+    let by_row = plan.ids_by_row(&values, &ids);
+    let whole = plan.split(&values, &by_row)?;
     let (parts, ends) = if exec.settings.splits_inserts {
         plan.in_chunks(whole, &values)?
     } else {
@@ -55,7 +56,7 @@ async fn attempt(
             temporary: &|_, _| {},
             inline_params: true,
         };
-        plan.render(part, &ids, &fill, &mut rendered);
+        plan.render(part, &by_row, &fill, &mut rendered);
         exec.session.touched.note(&plan.schema, part.target.shard);
         jobs.push(Job {
             data_node: exec.data_node(&plan.schema, part.target.shard)?,

@@ -14,6 +14,7 @@ mod default_database;
 pub mod definition;
 pub mod error;
 pub mod exec;
+pub mod in_flight;
 pub mod insert;
 pub mod insert_counts;
 pub mod insert_select;

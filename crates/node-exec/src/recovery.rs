@@ -5,7 +5,7 @@
 use crate::backends::{BackendNode, Backends};
 use crate::decision::{self, Prepared, Verdict};
 use crate::error::ExecError;
-use crate::transaction::InFlight;
+use crate::in_flight::InFlight;
 use base::id::NodeId;
 use node_backend::query::QueryResult;
 use std::collections::HashMap;

@@ -3,7 +3,7 @@
 //! data node's own.
 
 use crate::error::ExecError;
-use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
+use crate::exec::{Exec, PreparedInput, Statement, WARNINGS_MAX, Warning};
 use crate::names::Names;
 use crate::transaction::Held;
 use mysql_wire::capability::Capabilities;
@@ -130,6 +130,35 @@ pub async fn pass_through(
     }
     held.lease.queue_query(text);
     let outcome = relay_answer(exec, &mut held, names).await;
+    drop(active);
+    finish(exec, held, outcome, names, false).await
+}
+
+/// Runs one made-up statement with a client's parameters as a prepared one, and passes its answer
+/// on with all its results.
+pub async fn pass_prepared(
+    exec: &mut Exec<'_>,
+    node: &Rc<crate::backends::BackendNode>,
+    text: &[u8],
+    input: PreparedInput<'_>,
+    names: Names<'_>,
+) -> Result<(), ExecError> {
+    let mut held = exec.acquire(node, true).await?;
+    let active = exec.enter(&held);
+    let outcome = match held.lease.prepare(text).await {
+        Ok(prepared) => {
+            match input.raw {
+                Some(raw) => held.lease.queue_execute(prepared.statement_id, 0, raw),
+                None => {
+                    let mut packed = Vec::new();
+                    encode_params(&mut packed, input.values);
+                    held.lease.queue_execute(prepared.statement_id, 0, &packed);
+                }
+            }
+            relay_answer(exec, &mut held, names).await
+        }
+        Err(error) => Err(crate::rows::logical(error.into(), names)),
+    };
     drop(active);
     finish(exec, held, outcome, names, false).await
 }
@@ -295,6 +324,7 @@ async fn relay_answer(
     names: Names<'_>,
 ) -> Result<OkHead, ExecError> {
     let wanted = exec.session.status(exec.form.more);
+    let deprecates_eof = exec.out.capabilities.contains(Capabilities::DEPRECATE_EOF);
     let mut rows_before = false;
     let mut found = 0;
     loop {
@@ -336,10 +366,17 @@ async fn relay_answer(
             }
             Event::ColumnsEof(head) => {
                 rows_before = true;
-                relay_eof(exec, &piece, head, wanted);
+                if !deprecates_eof {
+                    relay_eof(exec, &piece, head, wanted);
+                }
             }
             Event::ResultEnd(head) => {
-                relay_eof(exec, &piece, head, wanted);
+                if deprecates_eof {
+                    let status = flags(head.status, wanted);
+                    exec.out.put_rows_end(&EofPacket { warnings: head.warnings, status });
+                } else {
+                    relay_eof(exec, &piece, head, wanted);
+                }
                 if last {
                     exec.session.last.row_count = -1;
                     exec.session.last.found_rows = found;
@@ -392,7 +429,7 @@ fn relay_eof(exec: &mut Exec<'_>, piece: &Piece<'_>, head: OkHead, wanted: Statu
     if status == head.status {
         exec.out.relay_message(piece.frames);
     } else {
-        exec.out.put_eof(&EofPacket { warnings: head.warnings, status });
+        exec.out.put_rows_end(&EofPacket { warnings: head.warnings, status });
     }
 }
 

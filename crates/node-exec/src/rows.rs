@@ -174,7 +174,7 @@ pub fn put_columns(exec: &mut Exec<'_>, columns: &[ColumnDefinition]) {
         exec.out.put_with(|out| column.encode(out));
     }
     let status = exec.session.status(exec.form.more);
-    exec.out.put_eof(&EofPacket { warnings: 0, status });
+    exec.out.put_columns_end(&EofPacket { warnings: 0, status });
 }
 
 fn put_record(exec: &mut Exec<'_>, record: &Record, rows: &MergedRows) -> Result<(), ExecError> {
@@ -212,7 +212,8 @@ pub fn end_rows(exec: &mut Exec<'_>, rows: u64, warnings: u64) {
     exec.session.last.found_rows = rows;
     exec.session.last.warnings.clear();
     let status = exec.session.status(exec.form.more);
-    exec.out.put_eof(&EofPacket { warnings: u16::try_from(warnings).unwrap_or(u16::MAX), status });
+    exec.out
+        .put_rows_end(&EofPacket { warnings: u16::try_from(warnings).unwrap_or(u16::MAX), status });
 }
 
 /// A column of the node's own answers.

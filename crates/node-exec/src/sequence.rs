@@ -217,6 +217,21 @@ impl Sequences {
         Ok(next.unwrap_or(1))
     }
 
+    /// A table that is gone for good, and its sequence.
+    pub async fn remove(
+        &self,
+        backends: &Backends,
+        schema: &Schema,
+        table: &str,
+    ) -> Result<(), ExecError> {
+        let key = key(&schema.name, table);
+        self.lock().remove(&key);
+        let (node, place) = place(backends, schema)?;
+        let delete = format!("DELETE FROM {place} WHERE name = {}", quoted(&key.1));
+        run(&node, &place, &delete).await?;
+        Ok(())
+    }
+
     /// A table's sequence goes on under another name.
     pub async fn rename(
         &self,

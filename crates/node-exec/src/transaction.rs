@@ -7,6 +7,7 @@
 use crate::backends::BackendNode;
 use crate::decision::{self, Verdict};
 use crate::error::{ExecError, sql};
+use crate::in_flight::InFlightGuard;
 use crate::members::Member;
 use crate::own_connection::Seat;
 use crate::readers::Readers;
@@ -25,6 +26,9 @@ use std::sync::Arc;
 /// Errors after which the data node has rolled the whole branch back: deadlock, and XA's own words
 /// for a branch that can only be rolled back.
 const BRANCH_IS_GONE: [u16; 4] = [1213, 1402, 1613, 1614];
+
+/// Said where [`Transaction::stay_open`] asks for it.
+pub(crate) const STAY_OPEN: &str = "SET autocommit=0";
 
 /// Savepoints in one transaction.
 pub const SAVEPOINTS_MAX: usize = 1000;
@@ -56,6 +60,8 @@ pub struct Transaction {
     under_locks: Option<bool>,
     /// The one shard, where there may be no second.
     only_shard: Option<(DataNodeId, u32)>,
+    /// Plain branches are [`Branch::stays_open`] from their beginning.
+    stay_open: bool,
     /// Takes the id off the list of transactions in flight when the transaction goes.
     _in_flight: Option<InFlightGuard>,
 }
@@ -67,42 +73,10 @@ struct Branch {
     lease: Option<Lease>,
     xid: String,
     wrote: bool,
+    /// Its connection is without autocommit, see [`Transaction::stay_open`].
+    stays_open: bool,
     /// Where the connection goes back to when it is one that the session keeps.
     seat: Option<Seat>,
-}
-
-/// Ids of this node's distributed transactions that are not finished, for its recovery task.
-#[derive(Clone, Debug, Default)]
-pub struct InFlight(Arc<std::sync::Mutex<std::collections::HashSet<String>>>);
-
-/// One id on the list.
-#[derive(Debug)]
-pub struct InFlightGuard {
-    list: InFlight,
-    gtrid: String,
-}
-
-impl InFlight {
-    /// Puts an id on the list.
-    pub fn enter(&self, gtrid: &str) -> InFlightGuard {
-        self.lock().insert(gtrid.to_owned());
-        InFlightGuard { list: self.clone(), gtrid: gtrid.to_owned() }
-    }
-
-    /// Whether the id is on the list.
-    pub fn contains(&self, gtrid: &str) -> bool {
-        self.lock().contains(gtrid)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<String>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        self.list.lock().remove(&self.gtrid);
-    }
 }
 
 /// Whether the data node has rolled the whole branch back with this error.
@@ -216,6 +190,7 @@ impl Transaction {
             savepoints: Vec::new(),
             under_locks: None,
             only_shard: None,
+            stay_open: false,
             _in_flight: guard,
         }
     }
@@ -230,6 +205,12 @@ impl Transaction {
         let mut transaction = Self::begin(None, options, found_rows);
         transaction.under_locks = Some(autocommit);
         transaction
+    }
+
+    /// The transaction of one statement that writes several parts, see [`Self::stay_open`].
+    pub fn of_statement(mut self) -> Self {
+        self.stay_open = true;
+        self
     }
 
     /// A connection of a branch becomes one that the session keeps; false when there is none.
@@ -362,6 +343,7 @@ impl Transaction {
             None => String::new(),
         };
         let mut statements = Vec::new();
+        let stays_open = self.stay_open && self.gtrid.is_none() && self.under_locks.is_none();
         if let Some(level) = self.options.isolation {
             statements.push(format!("SET TRANSACTION ISOLATION LEVEL {level}"));
         }
@@ -371,6 +353,9 @@ impl Transaction {
             }
             statements.push(format!("XA START {xid}"));
         } else {
+            if stays_open {
+                statements.push(STAY_OPEN.to_owned());
+            }
             statements.push(self.plain_start());
         }
         for name in &self.savepoints {
@@ -379,7 +364,9 @@ impl Transaction {
         if let Err(error) = run_all(&mut lease, &statements).await {
             match &seat {
                 // What began of it is taken back; without that the connection is of no use.
-                Some(seat) if undo_start(&mut lease, &xid).await => seat.put_back(lease),
+                Some(seat) if undo_start(&mut lease, &xid, stays_open).await => {
+                    seat.put_back(lease)
+                }
                 Some(seat) => {
                     lease.discard();
                     seat.lose();
@@ -388,14 +375,15 @@ impl Transaction {
             }
             return Err(error.into());
         }
-        let branch = Branch { node: node.clone(), lease: Some(lease), xid, wrote: false, seat };
+        let branch =
+            Branch { node: node.clone(), lease: Some(lease), xid, wrote: false, stays_open, seat };
         self.branches.push(branch);
         Ok(self.branches.len() - 1)
     }
 
     fn plain_start(&self) -> String {
         if self.under_locks.is_some() {
-            return "SET autocommit=0".to_owned();
+            return STAY_OPEN.to_owned();
         }
         let words: Vec<&str> = [
             (self.options.consistent_snapshot, "WITH CONSISTENT SNAPSHOT"),
@@ -405,6 +393,16 @@ impl Transaction {
         .filter_map(|(wanted, word)| wanted.then_some(word))
         .collect();
         format!("START TRANSACTION {}", words.join(", "))
+    }
+
+    /// Whether autocommit must be turned off on a plain branch before several writes are sent ahead:
+    /// when a deadlock rolls the branch back, those behind it would else be committed one by one. An
+    /// XA branch refuses them by itself.
+    pub fn stay_open(&mut self, held: &Held) -> bool {
+        let (Owner::Branch(at), None, None) = (held.owner, &self.gtrid, self.under_locks) else {
+            return false;
+        };
+        !std::mem::replace(&mut self.branches[at].stays_open, true)
     }
 
     /// Gives a connection back after its statement.
@@ -507,17 +505,17 @@ impl Transaction {
     }
 
     /// What ends a plain branch.
-    fn plain_end(&self, word: &str) -> Vec<String> {
+    fn plain_end(&self, word: &str, branch: &Branch) -> Vec<String> {
         let mut statements = vec![word.to_owned()];
-        if let Some(autocommit) = self.under_locks {
+        if let Some(autocommit) = self.under_locks.or(branch.stays_open.then_some(true)) {
             statements.push(format!("SET autocommit={}", u8::from(autocommit)));
         }
         statements
     }
 
     async fn commit_plain(mut self) -> Result<(), ExecError> {
-        let statements = self.plain_end("COMMIT");
         for mut branch in std::mem::take(&mut self.branches) {
+            let statements = self.plain_end("COMMIT", &branch);
             if let Some(lease) = &mut branch.lease {
                 let done = run_all(lease, &statements).await;
                 finish(&mut branch, done)?;
@@ -608,8 +606,8 @@ impl Transaction {
         if self.gtrid.is_some() {
             return self.rollback_prepared().await;
         }
-        let statements = self.plain_end("ROLLBACK");
         for mut branch in std::mem::take(&mut self.branches) {
+            let statements = self.plain_end("ROLLBACK", &branch);
             if let Some(lease) = &mut branch.lease {
                 let done = run_all(lease, &statements).await;
                 finish(&mut branch, done).ok();
@@ -654,12 +652,14 @@ fn finish(branch: &mut Branch, done: Result<(), BackendError>) -> Result<(), Exe
 
 /// Takes back what began of a branch on a connection that the session keeps; false when it is not
 /// certain that nothing is left.
-async fn undo_start(lease: &mut Lease, xid: &str) -> bool {
+async fn undo_start(lease: &mut Lease, xid: &str, stays_open: bool) -> bool {
     if lease.is_broken() {
         return false;
     }
     if xid.is_empty() {
-        return run_all(lease, &["ROLLBACK".to_owned()]).await.is_ok();
+        let mut statements = vec!["ROLLBACK".to_owned()];
+        statements.extend(stays_open.then(|| "SET autocommit=1".to_owned()));
+        return run_all(lease, &statements).await.is_ok();
     }
     run_all(lease, &[format!("XA END {xid}")]).await.ok();
     run_all(lease, &[format!("XA ROLLBACK {xid}")]).await.ok();

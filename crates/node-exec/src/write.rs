@@ -9,7 +9,7 @@ use crate::names::Names;
 use crate::relay::{read_warnings, warnings_of};
 use crate::rows::logical;
 use crate::streams::Job;
-use crate::transaction::{Held, ends_branch, run_all};
+use crate::transaction::{Held, STAY_OPEN, ends_branch, run_all};
 use base::id::DataNodeId;
 use futures::future::join_all;
 use mysql_wire::packet::OkPacket;
@@ -93,7 +93,8 @@ pub async fn apply_each(
         let several_nodes =
             exec.is_distributed() && jobs.iter().any(|job| job.data_node != jobs[0].data_node);
         let options = exec.session.transaction_options.clone();
-        exec.session.transaction = Some(exec.session.new_transaction(several_nodes, options));
+        let transaction = exec.session.new_transaction(several_nodes, options);
+        exec.session.transaction = Some(transaction.of_statement());
     }
     let outcome = match exec.claim_shards(jobs.iter().map(|job| (&job.data_node, job.shard))) {
         Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), rows).await,
@@ -122,6 +123,8 @@ struct NodeParts {
     numbers: Vec<usize>,
     /// The statement's savepoint is set there.
     saved: bool,
+    /// Autocommit is still to be turned off.
+    stay_open: bool,
     done: Vec<(usize, OkPacket)>,
     warned: Vec<(usize, Vec<Warning>)>,
     /// The part that failed.
@@ -146,9 +149,12 @@ async fn run_parts(
         let node: Rc<BackendNode> = exec.backends.node(id)?;
         match exec.acquire(&node, true).await {
             Ok(held) => nodes.push(NodeParts {
+                saved: false,
+                stay_open: numbers.len() > 1
+                    && (exec.session.transaction.as_mut())
+                        .is_some_and(|transaction| transaction.stay_open(&held)),
                 held,
                 numbers,
-                saved: false,
                 done: Vec::new(),
                 warned: Vec::new(),
                 failed_at: None,
@@ -301,9 +307,16 @@ async fn run_on_node(
     let to = parts.numbers.partition_point(|number| *number < end);
     let numbers: Vec<usize> = parts.numbers[from..to].to_vec();
     let mut rest = numbers.as_slice();
+    let mut first = Vec::new();
+    if std::mem::take(&mut parts.stay_open) {
+        first.push(STAY_OPEN.to_owned());
+    }
     if savepoint && !parts.saved && !rest.is_empty() {
-        run_all(&mut parts.held.lease, &[format!("SAVEPOINT {SAVEPOINT}")]).await?;
-        parts.saved = true;
+        first.push(format!("SAVEPOINT {SAVEPOINT}"));
+    }
+    if !first.is_empty() {
+        run_all(&mut parts.held.lease, &first).await?;
+        parts.saved |= savepoint;
     }
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -353,8 +366,13 @@ async fn run_burst(
                 return Err(ExecError::Backend(BackendError::Unexpected("rows for a write")));
             }
             Err(BackendError::Server(error)) => {
-                parts.failed_at.get_or_insert(*number);
-                failed.get_or_insert(ExecError::Server(error));
+                let error = ExecError::Server(error);
+                // One that ends the branch counts for more than any before it.
+                if failed.as_ref().is_none_or(|before| ends_branch(&error) && !ends_branch(before))
+                {
+                    parts.failed_at = Some(*number);
+                    failed = Some(error);
+                }
             }
             Err(other) => return Err(other.into()),
         }

@@ -11,9 +11,7 @@ use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_exec::ask::AskError;
 use node_exec::error::{ExecError, sql};
-use sql_syntax::ast::{
-    Account, AccountStmt, Expr, ExprKind, Grant, GrantLevel, Ident, Span,
-};
+use sql_syntax::ast::{Account, AccountStmt, Expr, ExprKind, Grant, GrantLevel, Ident, Span};
 use std::collections::BTreeSet;
 use topology::account::Authority;
 use topology::stream::{AccountAsk, Answer, Ask};
@@ -143,7 +141,9 @@ impl Core {
             return Err(sql(sql_error::UNKNOWN_DB, format!("Unknown database '{schema}'")));
         }
         if grant.privileges.iter().any(|privilege| has_columns(*privilege, source)) {
-            return refused("permissions on columns are not supported; grant on the table, or on a view");
+            return refused(
+                "permissions on columns are not supported; grant on the table, or on a view",
+            );
         }
         let mut authorities = BTreeSet::new();
         for privilege in &grant.privileges {

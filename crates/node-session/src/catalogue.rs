@@ -285,7 +285,7 @@ impl Core {
             });
         }
         let status = self.exec.status(false);
-        self.out.put_eof(&EofPacket { warnings: 0, status });
+        self.out.put_rows_end(&EofPacket { warnings: 0, status });
         Ok(())
     }
 }
@@ -340,12 +340,9 @@ async fn insert_rows(
 /// The statements that put rows into a table of this quoted name.
 pub(crate) fn insert_text(own: &str, columns: &[String], rows: &[Row]) -> Vec<Vec<u8>> {
     let names: Vec<Vec<u8>> = columns.iter().map(|column| quoted(column)).collect();
-    let head = [
-        format!("INSERT INTO {own} (").into_bytes(),
-        names.join(&b","[..]),
-        b") VALUES ".to_vec(),
-    ]
-    .concat();
+    let head =
+        [format!("INSERT INTO {own} (").into_bytes(), names.join(&b","[..]), b") VALUES ".to_vec()]
+            .concat();
     let mut statements = Vec::new();
     let mut statement = head.clone();
     for row in rows {

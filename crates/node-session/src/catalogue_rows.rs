@@ -260,9 +260,8 @@ impl Core {
         let names = name_column.and_then(&wanted);
         let is_wanted = |name: &str| schemas.as_ref().is_none_or(|wanted| wanted.contains(name));
         let account = self.account()?;
-        let has_rights = account.administrator
-            || !account.authorities.is_empty()
-            || !account.tables.is_empty();
+        let has_rights =
+            account.administrator || !account.authorities.is_empty() || !account.tables.is_empty();
         let visible: Vec<Schema> = self
             .visible_schemas()
             .filter(|schema| has_rights && is_wanted(&schema.name))

@@ -26,7 +26,7 @@ pub fn isolation_words(level: Isolation) -> &'static str {
 }
 
 /// A statement that is refused, by name.
-fn not_supported(what: &str) -> ExecError {
+pub(crate) fn not_supported(what: &str) -> ExecError {
     sql(sql_error::NOT_SUPPORTED, format!("This version doesn't yet support '{what}'"))
 }
 
@@ -52,6 +52,7 @@ impl Core {
                 | Statement::DropIndex(_)
                 | Statement::CreateView(_)
                 | Statement::DropView(_)
+                | Statement::Recycle(_)
         )
     }
 
@@ -106,11 +107,7 @@ impl Core {
                 Box::pin(self.run_prepared_text(prepared, source)).await?;
             }
             Statement::Handler(handler) => self.run_handler(handler, parsed, source).await?,
-            Statement::Database(_) => {
-                return Err(not_supported(
-                    "CREATE, ALTER and DROP DATABASE; use the API or the console for schemas",
-                ));
-            }
+            Statement::Database(database) => self.run_database(database, source)?,
             Statement::Account(account) => self.run_account(account, source).await?,
             Statement::Sequence(sequence) => self.run_sequence(sequence, source).await?,
             Statement::Maintain(maintain) => self.run_maintain(maintain, source).await?,

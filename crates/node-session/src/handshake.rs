@@ -3,6 +3,7 @@
 //! form, because the verifier of caching_sha2_password is kept, so no password ever crosses the
 //! wire and no key exchange is needed.
 
+use crate::compression::Method;
 use crate::reader::{ClientReader, ReadError};
 use crate::shared::Shared;
 use base::sql_error::{self, SqlError};
@@ -65,6 +66,8 @@ pub struct LoggedIn {
     pub schema: Option<String>,
     /// What both sides can do.
     pub capabilities: Capabilities,
+    /// How both directions are compressed from the first command on.
+    pub compression: Option<Method>,
     /// The collation that the client asked for.
     pub collation: u8,
     /// Whether the connection is encrypted.
@@ -91,7 +94,10 @@ fn capabilities(tls: bool) -> Capabilities {
         | Capabilities::PS_MULTI_RESULTS
         | Capabilities::PLUGIN_AUTH
         | Capabilities::CONNECT_ATTRS
-        | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA;
+        | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA
+        | Capabilities::DEPRECATE_EOF
+        | Capabilities::COMPRESS
+        | Capabilities::ZSTD_COMPRESSION;
     if tls {
         all = all | Capabilities::SSL;
     }
@@ -289,6 +295,7 @@ impl<'a> Login<'a> {
                 user,
                 schema,
                 capabilities,
+                compression: Method::agreed(capabilities, response.zstd_level),
                 collation: response.collation,
                 tls: self.tls,
             }),

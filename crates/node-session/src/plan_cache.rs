@@ -14,6 +14,9 @@ pub const PLANS_MAX: usize = 4096;
 /// Statements with longer keys are planned each time: a bulk INSERT seldom comes twice.
 pub const KEY_BYTES_MAX: usize = 16 * 1024;
 
+/// So are statements of more tokens; of them not even the key is made.
+pub const TOKENS_MAX: usize = 4096;
+
 /// Plans by digest.
 #[derive(Debug, Default)]
 pub struct PlanCache {

@@ -186,7 +186,7 @@ impl Core {
             for column in list {
                 self.out.put_with(|out| column.encode(out));
             }
-            self.out.put_eof(&EofPacket { warnings: 0, status });
+            self.out.put_columns_end(&EofPacket { warnings: 0, status });
         }
     }
 
@@ -217,7 +217,7 @@ impl Core {
         let nulls = vec![SqlValue::Null; param_tokens.len()];
         let source = Source { param_tokens, params: &nulls, ..source };
         let values = query::values_of(source);
-        let mut exec = self.exec();
+        let exec = self.exec();
         let (node, target) = exec.resolve(place)?;
         let mut rendered = Rendered::default();
         let fill = Fill {
@@ -229,9 +229,19 @@ impl Core {
         };
         routed.forward.render(&fill, target, &mut rendered);
         let names = Names::of(&routed.tables);
-        let mut held = exec.acquire_to_describe(&node).await?;
-        let described = held.lease.prepare(&rendered.text).await;
-        exec.release(held);
+        let inside = self.enter_functions(planned);
+        let mut exec = self.exec();
+        let held = exec.acquire_to_describe(&node).await;
+        let described = match held {
+            Ok(mut held) => {
+                let described = held.lease.prepare(&rendered.text).await;
+                exec.release(held);
+                Ok(described)
+            }
+            Err(error) => Err(error),
+        };
+        self.leave_functions(inside);
+        let described = described?;
         let described = described.map_err(|error| node_exec::rows::logical(error.into(), names))?;
         let mut columns = Vec::with_capacity(described.columns.len());
         for column in described.columns.iter() {
@@ -390,6 +400,7 @@ fn defines(statement: &ast::Statement) -> bool {
             | ast::Statement::RenameTable(_)
             | ast::Statement::CreateIndex(_)
             | ast::Statement::DropIndex(_)
+            | ast::Statement::Recycle(_)
     )
 }
 

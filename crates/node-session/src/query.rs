@@ -3,6 +3,7 @@
 //! executor with its values.
 
 use crate::permission;
+use crate::plan_cache::TOKENS_MAX;
 use crate::processes::Kill;
 use crate::sequence_values;
 use crate::session::Core;
@@ -99,9 +100,11 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
         return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
     }
     let mut digest = std::mem::take(&mut core.digest);
-    normalise(source.text, source.tokens, &mut digest);
+    let shared = !core.kept.plans_alone() && source.tokens.tokens().len() <= TOKENS_MAX;
+    if shared {
+        normalise(source.text, source.tokens, &mut digest);
+    }
     let schema = core.exec.identity.schema.clone();
-    let shared = !core.kept.plans_alone();
     let known = match shared {
         true => core.worker.plans.borrow().get(
             core.snapshot.version,
@@ -244,6 +247,7 @@ pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<P
         ast::Statement::CreateTable(_)
         | ast::Statement::AlterTable(_)
         | ast::Statement::DropTable(_)
+        | ast::Statement::Recycle(_)
         | ast::Statement::RenameTable(_) => core.base_snapshot(),
         _ => &core.snapshot,
     };
@@ -273,7 +277,10 @@ pub async fn run_planned(
     let values = Values { zero_is_a_value: core.zero_is_a_value, ..values_of(source) };
     let statement = Statement { planned, values, input: source.input };
     let mark = core.out.mark();
-    core.exec().run(&statement).await?;
+    let inside = core.enter_functions(planned);
+    let outcome = core.exec().run(&statement).await;
+    core.leave_functions(inside);
+    outcome?;
     if planned.uses.named_locks {
         core.after_named_locks(source).await?;
     }
@@ -335,7 +342,10 @@ pub async fn fetch(core: &mut Core, text: &[u8]) -> Result<Fetched, ExecError> {
     check_ready(core, &planned)?;
     core.before_planned(&planned, source).await?;
     let statement = Statement { planned: &planned, values: values_of(source), input: None };
-    let collected = node_exec::collect::statement(&mut core.exec(), &statement).await?;
+    let inside = core.enter_functions(&planned);
+    let collected = node_exec::collect::statement(&mut core.exec(), &statement).await;
+    core.leave_functions(inside);
+    let collected = collected?;
     if planned.uses.named_locks {
         core.after_named_locks(source).await?;
     }

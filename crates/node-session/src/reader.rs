@@ -40,6 +40,9 @@ pub struct ClientReader {
     io: Box<dyn AsyncRead + Unpin>,
     buffer: Vec<u8>,
     start: usize,
+    /// Whether numbers of frames are looked at. They are not on a compressed connection, where
+    /// client libraries count compressed packets instead.
+    numbered: bool,
 }
 
 impl std::fmt::Debug for ClientReader {
@@ -51,7 +54,21 @@ impl std::fmt::Debug for ClientReader {
 impl ClientReader {
     /// A reader of `io`.
     pub fn new(io: Box<dyn AsyncRead + Unpin>) -> Self {
-        Self { io, buffer: Vec::new(), start: 0 }
+        Self { io, buffer: Vec::new(), start: 0, numbered: true }
+    }
+
+    /// Reads what is left of the stream through another one, whose frames have no numbers of their
+    /// own. Nothing may have been read ahead: the client waits for an answer.
+    pub fn unfold_with(
+        &mut self,
+        wrap: impl FnOnce(Box<dyn AsyncRead + Unpin>) -> Box<dyn AsyncRead + Unpin>,
+    ) -> Result<(), ReadError> {
+        if !self.buffer.is_empty() {
+            return Err(DecodeError::Malformed("a client that did not wait for its login").into());
+        }
+        self.io = wrap(std::mem::replace(&mut self.io, Box::new(tokio::io::empty())));
+        self.numbered = false;
+        Ok(())
     }
 
     /// Reads the next message into `into` and answers the number of the next frame. With
@@ -63,6 +80,7 @@ impl ClientReader {
         max: impl Fn() -> usize,
         into: &mut Vec<u8>,
     ) -> Result<u8, ReadError> {
+        let first_sequence = first_sequence.filter(|_| self.numbered);
         loop {
             let need = match read_message(&self.buffer[self.start..], first_sequence, max())? {
                 Message::Complete { payload, consumed, next_sequence } => {
@@ -131,7 +149,7 @@ impl ClientReader {
             self.fill_for_file(FRAME_HEADER_LEN).await?;
             let head = self.buffer[self.start..].first_chunk().expect("a header was read");
             let header = FrameHeader::parse(*head);
-            if header.sequence != sequence {
+            if self.numbered && header.sequence != sequence {
                 let expected = sequence;
                 return Err(DecodeError::Sequence { expected, got: header.sequence }.into());
             }

@@ -78,11 +78,7 @@ impl Counted {
 
 impl Core {
     /// The places that are sequences' values: `s.nextval` may be a column.
-    async fn true_places(
-        &self,
-        of: &SitesOf,
-        source: Source<'_>,
-    ) -> Result<Vec<Site>, ExecError> {
+    async fn true_places(&self, of: &SitesOf, source: Source<'_>) -> Result<Vec<Site>, ExecError> {
         let mut places = Vec::new();
         for site in &of.sites {
             if site.dotted && !self.is_sequence(site, of, source).await? {
@@ -99,10 +95,12 @@ impl Core {
         of: &SitesOf,
         source: Source<'_>,
     ) -> Result<bool, ExecError> {
-        let inside = |token: u32| of.sites.iter().any(|one| (one.first..=one.last).contains(&token));
+        let inside =
+            |token: u32| of.sites.iter().any(|one| (one.first..=one.last).contains(&token));
         let named_elsewhere = (0..source.tokens.tokens().len() as u32).any(|token| {
             let word = source.tokens.bytes(source.text, token);
-            let word = word.strip_prefix(b"`").and_then(|word| word.strip_suffix(b"`")).unwrap_or(word);
+            let word =
+                word.strip_prefix(b"`").and_then(|word| word.strip_suffix(b"`")).unwrap_or(word);
             !inside(token) && word.eq_ignore_ascii_case(site.name.as_bytes())
         });
         if named_elsewhere {
@@ -308,10 +306,12 @@ fn items_without_alias(source: Source<'_>) -> Result<Vec<Span>, ExecError> {
 
 fn collect(body: &SetExpr, items: &mut Vec<Span>) {
     match body {
-        SetExpr::Select(select) => items.extend(select.items.iter().filter_map(|item| match item {
-            SelectItem::Expr { alias: None, span, .. } => Some(*span),
-            SelectItem::Expr { .. } | SelectItem::Star { .. } => None,
-        })),
+        SetExpr::Select(select) => {
+            items.extend(select.items.iter().filter_map(|item| match item {
+                SelectItem::Expr { alias: None, span, .. } => Some(*span),
+                SelectItem::Expr { .. } | SelectItem::Star { .. } => None,
+            }))
+        }
         SetExpr::SetOp(chain) => {
             collect(&chain.first, items);
             chain.rest.iter().for_each(|one| collect(&one.operand, items));

@@ -127,7 +127,11 @@ pub fn find(source: Source<'_>) -> Result<Found, ExecError> {
         return Ok(Found::Nothing);
     }
     let is_select = reader.is_select();
-    if is_select || [&b"insert"[..], b"replace", b"update", b"delete"].iter().any(|word| reader.is_word(0, word)) {
+    if is_select
+        || [&b"insert"[..], b"replace", b"update", b"delete"]
+            .iter()
+            .any(|word| reader.is_word(0, word))
+    {
         return Ok(Found::Places(SitesOf { sites, is_select }));
     }
     // A column may be called so.
@@ -176,8 +180,10 @@ impl Reader<'_> {
 
     /// A cheap first look.
     fn mentions(&self) -> bool {
-        (0..self.len()).any(|at| {
-            let word = self.source.tokens.bytes(self.source.text, at as u32);
+        let tokens = self.source.tokens.tokens().iter().enumerate();
+        let words = |kind| matches!(kind, TokenKind::Ident | TokenKind::Keyword);
+        tokens.filter(|(_, token)| words(token.kind)).any(|(at, token)| {
+            let word = token.span().of(self.source.text);
             match word.len() {
                 3 => word.eq_ignore_ascii_case(b"for") && at > 1 && self.is_word(at - 1, b"value"),
                 6 => word.eq_ignore_ascii_case(b"setval"),
@@ -416,7 +422,8 @@ impl SitesOf {
                 Some(value) => value.to_string(),
                 None => "NULL".to_owned(),
             };
-            let aliased = source.tokens.bytes(source.text, site.last + 1).eq_ignore_ascii_case(b"as");
+            let aliased =
+                source.tokens.bytes(source.text, site.last + 1).eq_ignore_ascii_case(b"as");
             if self.is_select && site.is_item(source) && !aliased {
                 let title = match site.dotted {
                     true => title(site),
@@ -642,10 +649,7 @@ mod tests {
     fn places_are_found_and_written() {
         for (text, written) in [
             ("SELECT s.nextval", "SELECT IF(TRUE,7,9223372036854775807) AS `s.NEXTVAL`"),
-            (
-                "select d.s.NextVal, S.currval + 1 FROM dual",
-                "",
-            ),
+            ("select d.s.NextVal, S.currval + 1 FROM dual", ""),
             (
                 "SELECT NEXT VALUE FOR `s`, NEXTVAL(d.s)",
                 "SELECT IF(TRUE,7,9223372036854775807) AS `NEXT VALUE FOR ``s```, IF(TRUE,8,9223372036854775807) AS `NEXTVAL(d.s)`",

@@ -2,6 +2,7 @@
 //! runs the session listens for KILL and for a client that goes away, and ends then what runs on the
 //! data nodes.
 
+use crate::compression::{CompressedRead, CompressedWrite, Method, Numbers};
 use crate::handshake::{self, Credentials, LoggedIn};
 use crate::kept::Kept;
 use crate::processes::{Kill, SessionHandle};
@@ -51,6 +52,7 @@ pub struct Session {
     reader: ClientReader,
     core: Core,
     command: Vec<u8>,
+    compression: Option<Method>,
 }
 
 /// Everything of a session but its reading side.
@@ -183,13 +185,14 @@ impl Session {
             last_values: Default::default(),
             nonce: handshake::new_nonce(),
         };
-        Self { reader: client.reader, core, command: Vec::new() }
+        let (reader, compression) = (client.reader, client.compression);
+        Self { reader, core, command: Vec::new(), compression }
     }
 
     /// Serves the client until it or we end.
     pub async fn run(mut self) {
         self.core.reply_ok_packet(OkPacket::default());
-        if self.core.out.flush().await.is_err() {
+        if self.core.out.flush().await.is_err() || self.begin_compression().is_err() {
             return;
         }
         while let After::Next = self.next_command().await {}
@@ -200,8 +203,17 @@ impl Session {
         tokio::time::timeout(GOODBYE, self.core.out.shutdown()).await.ok();
     }
 
+    /// From the first command on both directions are compressed, if so agreed.
+    fn begin_compression(&mut self) -> Result<(), ReadError> {
+        let Some(method) = self.compression else { return Ok(()) };
+        let numbers = Numbers::default();
+        self.reader.unfold_with(|io| Box::new(CompressedRead::new(io, method, numbers.clone())))?;
+        self.core.out.wrap_io(|io| Box::new(CompressedWrite::new(io, method, numbers)));
+        Ok(())
+    }
+
     async fn next_command(&mut self) -> After {
-        let Self { reader, core, command } = self;
+        let Self { reader, core, command, .. } = self;
         let worker = core.worker.clone();
         let max = || worker.settings().packet_bytes_max;
         let read = tokio::select! {
@@ -253,7 +265,7 @@ impl Session {
 
     /// Runs a command and listens meanwhile for its end from outside.
     async fn run_command(&mut self) -> After {
-        let Self { reader, core, command } = self;
+        let Self { reader, core, command, .. } = self;
         if command.first() == Some(&(mysql_wire::command::CommandCode::ChangeUser as u8)) {
             return core.change_user(reader, &command[1..]).await;
         }
@@ -474,7 +486,7 @@ impl Core {
             _ => return Err(sql(sql_error::UNKNOWN_COMMAND, "Unknown command")),
         }
         let status = self.exec.status(false);
-        self.out.put_eof(&EofPacket { warnings: 0, status });
+        self.out.put_rows_end(&EofPacket { warnings: 0, status });
         Ok(())
     }
 

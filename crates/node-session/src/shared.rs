@@ -8,9 +8,9 @@ use arc_swap::ArcSwapOption;
 use base::id::NodeId;
 use node_backend::members::Standings;
 use node_exec::ask::ControlPlane;
+use node_exec::in_flight::InFlight;
 use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
-use node_exec::transaction::InFlight;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -102,13 +102,10 @@ impl Shared {
             &SLOW_QUERIES,
             &SLOW_QUERIES_DROPPED,
             &CLIENTS_REFUSED,
-            &node_exec::kinds::SCATTERS,
-            &node_exec::kinds::SCRATCHES,
-            &node_exec::kinds::SCRATCH_ROWS,
-            &node_exec::kinds::EVERYWHERES,
             &node_exec::reads::REPLICA_READS,
             &node_exec::reads::REPLICA_FAILURES,
         ]);
+        telemetry::metrics::register(&node_exec::kinds::ALL);
         let started_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Arc::new(Self {

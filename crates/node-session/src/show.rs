@@ -74,6 +74,7 @@ impl Core {
             K::DbStatus => self.show_db_status(show, source).await,
             K::InnodbStatus => self.show_innodb_status().await,
             K::Engine => self.show_engine(show, source).await,
+            K::RecycleBin => self.show_recycle_bin(show, source).await,
             K::MigrateStatus => self.show_migrate_status().await,
             K::Replication => Err(self.show_replication(show, source)),
             K::CreateSequence => self.show_create_sequence(show, source).await,

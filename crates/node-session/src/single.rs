@@ -8,14 +8,17 @@ use crate::query::Source;
 use crate::session::Core;
 use crate::show::{Row, field};
 use base::sql_error;
+use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_backend::query::QueryResult;
 use node_exec::error::{ExecError, sql};
+use node_exec::exec::Warning;
 use node_exec::names::Names;
 use node_exec::read_back::with_user_variable;
 use node_exec::relay;
-use sql_plan::plan::{PlanTable, TablePlace};
+use sql_plan::plan::{PlanTable, Planned, TablePlace};
 use sql_plan::template::quoted;
-use sql_syntax::ast::{Call, ExprKind, OtherKind, Show, ShowKind};
+use sql_plan::value::write_literal;
+use sql_syntax::ast::{Call, ExprKind, Ident, OtherKind, Show, ShowKind};
 use sql_syntax::text::{unquote_ident, user_var_name};
 use sql_syntax::{Edits, TokenKind};
 use std::sync::Arc;
@@ -34,6 +37,36 @@ impl Core {
         (schema.mode == ShardMode::Single && schema.ready).then(|| schema.clone())
     }
 
+    /// Connections have the database of the current schema chosen while a plan runs that may call
+    /// its stored functions; whether they have.
+    pub(crate) fn enter_functions(&mut self, planned: &Planned) -> bool {
+        if !planned.uses.other_functions || planned.uses.named_locks {
+            return false;
+        }
+        let name = self.exec.identity.schema.as_ref();
+        let schema = name.and_then(|name| self.snapshot.schemas.get(name));
+        let Some(schema) = schema.filter(|one| one.mode == ShardMode::Single && one.ready) else {
+            return false;
+        };
+        let database = physical_database(&schema.name, 0);
+        self.exec.state = Arc::new((*self.exec.state).clone().with_database(Some(database)));
+        true
+    }
+
+    /// The end of [`Self::enter_functions`].
+    pub(crate) fn leave_functions(&mut self, inside: bool) {
+        if inside {
+            self.exec.state = Arc::new((*self.exec.state).clone().with_database(None));
+        }
+    }
+
+    /// The schema that a name belongs to, if it is one of mode single.
+    fn single_schema_of(&self, named: Option<Ident>, source: Source<'_>) -> Option<Schema> {
+        let Some(named) = named else { return self.single_schema() };
+        let schema = self.snapshot.schemas.get(&text(&named.name(source.text)).to_lowercase())?;
+        (schema.mode == ShardMode::Single && schema.ready).then(|| schema.clone())
+    }
+
     /// CREATE, ALTER and DROP of routines, triggers and events; false for all other statements.
     pub async fn run_object(
         &mut self,
@@ -44,7 +77,7 @@ impl Core {
             return Ok(false);
         }
         let Some(schema) = self.single_schema() else {
-            return Err(sql(sql_error::NOT_SUPPORTED, NOT_HERE));
+            return self.drop_of_nothing(source);
         };
         let first = source.tokens.tokens().first().map(|token| token.span().of(source.text));
         let authority = match first.unwrap_or_default().to_ascii_uppercase().as_slice() {
@@ -58,9 +91,47 @@ impl Core {
         Ok(true)
     }
 
+    /// DROP in a schema that has no such things: what is dropped is not there.
+    fn drop_of_nothing(&mut self, source: Source<'_>) -> Result<bool, ExecError> {
+        let words: Vec<&[u8]> =
+            source.tokens.tokens().iter().map(|token| token.span().of(source.text)).collect();
+        let is = |at: usize, word: &str| {
+            words.get(at).is_some_and(|one| one.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        let kinds = ["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"];
+        let kind = kinds.into_iter().find(|kind| is(0, "DROP") && is(1, kind));
+        let Some(kind) = kind else { return Err(sql(sql_error::NOT_SUPPORTED, NOT_HERE)) };
+        let if_exists = is(2, "IF") && is(3, "EXISTS");
+        let at = if if_exists { 4 } else { 2 };
+        let name = |at: usize| words.get(at).map(|word| text(&unquote_ident(word)));
+        let (schema, name) = match is(at + 1, ".") {
+            true => (name(at), name(at + 2)),
+            false => (self.exec.identity.schema.clone(), name(at)),
+        };
+        let Some(schema) = schema else {
+            return Err(sql(sql_error::NO_DB_SELECTED, "No database selected"));
+        };
+        let name = name.unwrap_or_default();
+        let (number, message) = match kind {
+            "TRIGGER" => (1360, "Trigger does not exist".to_owned()),
+            "EVENT" if if_exists => (1305, format!("Event {name} does not exist")),
+            "EVENT" => (1539, format!("Unknown event '{name}'")),
+            _ => (1305, format!("{kind} {schema}.{name} does not exist")),
+        };
+        if !if_exists {
+            let state = if kind == "EVENT" || kind == "TRIGGER" { "HY000" } else { "42000" };
+            return Err(ExecError::Server(ErrPacket::new(number, state, message)));
+        }
+        let note =
+            Warning { level: "Note".to_owned(), code: number, message: message.into_bytes() };
+        self.exec.last.warnings = vec![note];
+        self.reply_ok_packet(OkPacket { warnings: 1, ..OkPacket::default() });
+        Ok(true)
+    }
+
     /// CALL, with the values of user variables brought back.
     pub async fn run_call(&mut self, call: &Call, source: Source<'_>) -> Result<(), ExecError> {
-        let Some(schema) = self.single_schema() else {
+        let Some(schema) = self.single_schema_of(call.name.schema, source) else {
             return Err(sql(sql_error::NOT_SUPPORTED, NOT_HERE));
         };
         self.check_may(&schema, Authority::Select)?;
@@ -185,6 +256,14 @@ impl Core {
             {
                 edits.replace(token.span(), &database);
             }
+            let place = source.param_tokens.iter().position(|param| *param as usize == at);
+            if let Some(value) = place.and_then(|place| source.params.get(place))
+                && source.input.is_none()
+            {
+                let mut literal = Vec::new();
+                write_literal(value, &mut literal);
+                edits.replace(token.span(), &literal);
+            }
         }
         let mut out = Vec::new();
         edits.apply_within(source.text, source.tokens.text_span(), &mut out);
@@ -196,12 +275,6 @@ impl Core {
         schema: &Schema,
         source: Source<'_>,
     ) -> Result<(), ExecError> {
-        if !source.params.is_empty() {
-            return Err(sql(
-                sql_error::NOT_SUPPORTED,
-                "parameters of a prepared CALL are not supported; write the values",
-            ));
-        }
         let statement = self.physical_text(schema, source);
         let tables = [PlanTable {
             schema: schema.name.clone(),
@@ -212,9 +285,13 @@ impl Core {
         }];
         let state = self.enter_database(schema);
         let node = self.node_of(schema)?;
-        let outcome =
-            relay::pass_through(&mut self.exec(), &node, &statement, true, Names::of(&tables))
-                .await;
+        let names = Names::of(&tables);
+        let outcome = match source.input.filter(|_| self.form.binary) {
+            Some(input) => {
+                relay::pass_prepared(&mut self.exec(), &node, &statement, input, names).await
+            }
+            None => relay::pass_through(&mut self.exec(), &node, &statement, true, names).await,
+        };
         self.exec.state = state;
         outcome
     }

@@ -385,6 +385,7 @@ impl Core {
             definition_version: 0,
             physical_base: None,
             frozen: false,
+            recycled: None,
         })
     }
 

@@ -2,7 +2,7 @@
 //! check can come before anything is said about what exists.
 
 use crate::plan::Access;
-use sql_syntax::ast::Statement;
+use sql_syntax::ast::{RecycleStmt, Statement};
 use sql_syntax::visit::{TableUse, for_each_table};
 use std::collections::BTreeSet;
 use topology::account::Authority;
@@ -27,6 +27,15 @@ pub fn access(statement: &Statement, src: &[u8], current_schema: Option<&str>) -
             needed.insert(Access { schema, table: Some(table.clone()), authority: *authority });
         }
     });
+    if let Statement::Recycle(RecycleStmt::PurgeAll(named)) = statement {
+        let named = named.map(|schema| text(&schema.name(src)));
+        let schema = named.or_else(|| current_schema.map(str::to_owned));
+        needed.extend(schema.map(|schema| Access {
+            schema: schema.to_lowercase(),
+            table: None,
+            authority: Authority::Drop,
+        }));
+    }
     needed.into_iter().collect()
 }
 

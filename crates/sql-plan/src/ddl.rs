@@ -2,11 +2,13 @@
 //! change of the topology that goes with it. What would break a sharded table's promises (its key,
 //! its sequence, references between shards) is refused.
 
+mod across;
 mod alter;
 mod create;
 mod foreign;
 mod key;
 pub mod placement;
+pub(crate) mod recycle;
 mod rename;
 pub(crate) mod view;
 
@@ -36,7 +38,12 @@ pub(crate) fn schema_for<'s>(
     subject: &Subject<'s>,
     name: TableName,
 ) -> Result<&'s Schema, SqlError> {
-    let schema = match name.schema {
+    schema_named(subject, name.schema)
+}
+
+/// A schema by its name, or the current one.
+fn schema_named<'s>(subject: &Subject<'s>, name: Option<Ident>) -> Result<&'s Schema, SqlError> {
+    let schema = match name {
         Some(schema) => name_of(subject, schema),
         None => match subject.context.current_schema {
             Some(schema) => schema.to_owned(),
@@ -87,6 +94,7 @@ pub(crate) fn empty_plan(schema: &Schema) -> DdlPlan {
         rerun: false,
         numbered: None,
         afterwards: Vec::new(),
+        otherwise: None,
         then: None,
         error_after: None,
     }
@@ -139,11 +147,16 @@ pub(crate) fn drop_table(subject: &Subject<'_>, drop: &DropTable) -> Result<Made
     let mut plans: Vec<DdlPlan> = Vec::new();
     let mut unknown = Vec::new();
     let mut view = None;
+    let mut kept = Vec::new();
     for name in &drop.names {
         let schema = schema_for(subject, *name)?;
         let written = name_of(subject, name.name);
         if schema.table(&written).is_some_and(|table| table.view.is_some()) {
             view.get_or_insert(format!("'{}.{written}' is a view", schema.name));
+            continue;
+        }
+        if let Some(table) = schema.table(&written).filter(|table| recycle::keeps(subject, table)) {
+            kept.push(recycle::drop_plan(schema, table));
             continue;
         }
         let at = match plans.iter().position(|plan| plan.schema == schema.name) {
@@ -160,6 +173,7 @@ pub(crate) fn drop_table(subject: &Subject<'_>, drop: &DropTable) -> Result<Made
             None => unknown.push(format!("{}.{written}", schema.name)),
         }
     }
+    plans.extend(kept);
     let Some(view) = view else {
         return finish_drop(plans, unknown, drop.if_exists, "Unknown table");
     };

@@ -66,13 +66,19 @@ pub struct OrderKey {
 }
 
 /// Grouping.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
     /// Rows equal in all of these are one group; none: all rows are one group. They are the leading
     /// `order` keys, so a group's rows are neighbours.
     pub keys: Vec<SortKey>,
     /// How each column that is not simply the first row's is made. Visible and hidden ones.
     pub aggregates: Vec<Aggregate>,
+    /// The argument of the aggregates of distinct values. Shards send a row for each of its values in
+    /// a group; the values follow the keys in `order`, so equal ones are neighbours.
+    pub distinct: Vec<SortKey>,
+    /// The answer's one row where no shard has any, for groups without keys whose shards then send
+    /// none: NULL or a number for each of the client's columns.
+    pub empty: Vec<Option<&'static str>>,
 }
 
 /// How one column of a group is made of its rows' columns.
@@ -82,6 +88,8 @@ pub struct Aggregate {
     pub column: ColumnAt,
     /// How.
     pub kind: AggregateKind,
+    /// Rows whose [`Group::distinct`] is that of the row before do not count.
+    pub distinct: bool,
 }
 
 /// Kinds of aggregates.

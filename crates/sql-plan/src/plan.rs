@@ -287,6 +287,9 @@ pub struct Load {
     pub selective: bool,
     /// Columns that the temporary table has a key on.
     pub keys: Vec<String>,
+    /// The keys, by columns, of a temporary table without the primary key: of many rows, which are
+    /// not kept in order.
+    pub large_keys: Vec<Vec<String>>,
     /// The table is on the scratch node itself (at target 0) and can be read there, unless a
     /// transaction is open, whose connection is another.
     pub in_place: bool,
@@ -513,6 +516,8 @@ pub struct DdlPlan {
     pub numbered: Option<String>,
     /// What is cleared away once the change is known everywhere; it matters to nobody.
     pub afterwards: Vec<DdlStatement>,
+    /// What is done instead where a dropped table cannot be kept in the recycle bin.
+    pub otherwise: Option<Box<DdlPlan>>,
     /// What is changed after this, as a change of its own.
     pub then: Option<Box<DdlPlan>>,
     /// The error with which the statement ends although it changed something.

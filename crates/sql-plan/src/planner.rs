@@ -107,6 +107,7 @@ pub fn plan(
         Statement::DropIndex(drop) => ddl::drop_index(&subject, drop)?,
         Statement::Load(load) => crate::load::plan(&subject, load)?,
         Statement::CreateView(view) => ddl::view::create_view(&subject, view)?,
+        Statement::Recycle(recycle) => ddl::recycle::plan(&subject, recycle)?,
         Statement::DropView(drop) => ddl::view::drop_view(&subject, drop)?,
         Statement::Call(_) => return Err(unsupported("a stored procedure")),
         Statement::Handler(_) => return Err(unsupported("HANDLER")),

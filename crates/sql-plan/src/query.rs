@@ -75,6 +75,11 @@ pub(crate) fn routed_as(
         places::Found::One(Home::Any { schema: Some(schema) }) if !query.locks.is_empty() => {
             (Home::Shard { schema, shard: 0 }, never)
         }
+        // Functions that no server has of itself are those of the schema's one database.
+        places::Found::One(Home::Any { schema: None }) if calls_stored(subject, bound) => {
+            let schema = subject.context.current_schema.unwrap_or_default().to_lowercase();
+            (Home::Shard { schema, shard: 0 }, never)
+        }
         places::Found::One(home) => (home, never),
         places::Found::Sharded { ref schema, ref forwardable } => {
             let (routes, many, same) =
@@ -109,6 +114,15 @@ pub(crate) fn routed_as(
         kind: RowKind::Read,
     };
     Ok((plan, cacheable))
+}
+
+/// Whether functions are called that may be stored ones of the current schema, of mode single.
+fn calls_stored(subject: &Subject<'_>, bound: &Bound<'_>) -> bool {
+    let uses = &bound.facts.uses;
+    let schema = subject.context.current_schema.and_then(|name| subject.snapshot.schema(name));
+    uses.other_functions
+        && !uses.named_locks
+        && schema.is_some_and(|schema| schema.mode == topology::model::ShardMode::Single)
 }
 
 type ManyPlan = (Vec<Route>, Many, bool);

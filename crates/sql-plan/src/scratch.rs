@@ -140,6 +140,7 @@ fn result_loads(
                 primary_key: Vec::new(),
                 selective: true,
                 keys: partners.result_keys(result.number, &columns, &part.numbers),
+                large_keys: Vec::new(),
                 in_place: false,
                 columns: columns.clone(),
                 source,
@@ -170,6 +171,7 @@ fn load(
     let selective = has_conditions || partners.at_hand_count > 0;
     let primary_key = primary_key(reference).unwrap_or_default();
     let mut keys = partners.keys(index, &columns);
+    let large_keys = large_keys(&keys, &primary_key, &columns);
     keys.retain(|key| Some(key) != primary_key.first());
     Load {
         number: number(index),
@@ -178,11 +180,26 @@ fn load(
         primary_key,
         selective,
         keys,
+        large_keys,
         in_place,
         columns: columns.iter().map(|column| column.name.clone()).collect(),
         source,
         text,
     }
+}
+
+/// The keys of a table that has no primary key: those by which rows are looked up.
+fn large_keys(keys: &[String], primary_key: &[String], columns: &[&Column]) -> Vec<Vec<String>> {
+    let fits = |name: &String| {
+        let column = columns.iter().find(|column| column.name == *name);
+        column.is_some_and(|column| partners::can_be_key(column))
+    };
+    let whole = primary_key.iter().all(fits);
+    let keys = keys.iter().map(|key| match primary_key.first() {
+        Some(first) if first == key && whole => primary_key.to_vec(),
+        _ => vec![key.clone()],
+    });
+    keys.collect()
 }
 
 fn load_text(

@@ -85,6 +85,7 @@ impl World {
                 })
                 .collect(),
             tables: BTreeMap::new(),
+            recycled: BTreeMap::new(),
         };
         self.snapshot.schemas.insert(name.to_owned(), schema);
     }
@@ -93,9 +94,17 @@ impl World {
         let planned = self.plan(text).unwrap_or_else(|error| panic!("{text}\n{error}"));
         let Plan::Ddl(ddl) = planned.plan else { panic!("{text} is no DDL") };
         for change in ddl.changes {
-            let TableChange::Create { table } = change else { panic!("{text} creates nothing") };
             let schema = self.snapshot.schemas.get_mut(&ddl.schema).unwrap();
-            schema.tables.insert(table.name.to_lowercase(), table);
+            match change {
+                TableChange::Create { table } => {
+                    schema.tables.insert(table.name.to_lowercase(), table);
+                }
+                TableChange::Rename { from, table, .. } if table.recycled.is_some() => {
+                    schema.tables.remove(&from);
+                    schema.recycled.insert(table.name.to_lowercase(), table);
+                }
+                _ => panic!("{text} creates nothing"),
+            }
         }
         self.snapshot.validate().unwrap();
     }
@@ -188,6 +197,7 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                 show(evaluation, values, &plan.tables, None, out);
                 return Ok(());
             }
+            let ids = plan.ids_by_row(values, &ids);
             for part in plan.split(values, &ids)? {
                 let mut rendered = Rendered::default();
                 with_fill(values, &plan.tables, |fill| {
@@ -259,13 +269,17 @@ fn ddl(plan: &DdlPlan, values: &Values<'_>, out: &mut String) {
         let what = match change {
             TableChange::Create { table } => format!("create {}", table.name),
             TableChange::Alter { table } => format!("alter {}", table.name),
-            TableChange::Rename { from, table } => {
-                format!("rename {from} to {}", table.name)
+            TableChange::Rename { from, table, to_schema } => {
+                let schema = to_schema.as_ref().map(|name| format!("{name}.")).unwrap_or_default();
+                format!("rename {from} to {schema}{}", table.name)
             }
             TableChange::Move { .. } => "move".to_owned(),
             TableChange::Drop { name } => format!("drop {name}"),
         };
         writeln!(out, "change: {what}").unwrap();
+    }
+    if plan.otherwise.is_some() {
+        writeln!(out, "or dropped, where it cannot be kept").unwrap();
     }
     if plan.rerun {
         writeln!(out, "what is done already is no error").unwrap();

@@ -124,6 +124,7 @@ fn go(text: &str, snapshot: &Snapshot) -> bool {
                 temporary: &|_, _| {},
                 inline_params: false,
             };
+            let ids = insert.ids_by_row(&values, &ids);
             for part in insert.split(&values, &ids).unwrap_or_default() {
                 insert.render(&part, &ids, &fill, &mut out);
             }

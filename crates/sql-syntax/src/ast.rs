@@ -10,12 +10,14 @@ pub mod ddl;
 pub mod dml;
 pub mod expr;
 pub mod query;
+pub mod recycle;
 
 pub use admin::*;
 pub use ddl::*;
 pub use dml::*;
 pub use expr::*;
 pub use query::*;
+pub use recycle::*;
 
 use crate::text;
 use std::borrow::Cow;
@@ -122,6 +124,8 @@ pub enum Statement {
     CreateView(Box<CreateView>),
     /// DROP VIEW.
     DropView(DropTable),
+    /// RESTORE TABLE, PURGE TABLE, PURGE RECYCLEBIN.
+    Recycle(RecycleStmt),
     /// CREATE, ALTER or DROP SEQUENCE, and `FRESH ALL SEQUENCE START VALUE`.
     Sequence(SequenceStmt),
     /// SHOW in all forms.

@@ -3,8 +3,8 @@
 
 use crate::ast::{
     AlterKind, Assignment, ColumnDef, ColumnRef, Cte, Delete, Expr, ExprKind, FuncCall, Ident,
-    Insert, InsertSource, Join, Limit, OrderItem, Over, Query, Select, SelectItem, SetExpr,
-    Statement, TableConstraint, TableExpr, TableName, Update, WindowSpec, With,
+    Insert, InsertSource, Join, Limit, OrderItem, Over, Query, RecycleStmt, Select, SelectItem,
+    SetExpr, Statement, TableConstraint, TableExpr, TableName, Update, WindowSpec, With,
 };
 
 /// What a statement does to a table that it names.
@@ -242,6 +242,8 @@ impl<V: Visitor> Walk<'_, V> {
                 self.name(&view.name, TableUse::Create);
                 self.query(&view.query);
             }
+            Statement::Recycle(RecycleStmt::Restore(name)) => self.name(name, TableUse::Create),
+            Statement::Recycle(RecycleStmt::Purge(names)) => self.names(names, TableUse::Drop),
             _ => self.administration(statement),
         }
     }
@@ -295,9 +297,7 @@ impl<V: Visitor> Walk<'_, V> {
         }
         match &insert.source {
             InsertSource::Values { rows, .. } => {
-                for row in rows {
-                    self.exprs(&row.values);
-                }
+                rows.iter().for_each(|row| self.exprs(row.exprs()));
             }
             InsertSource::Set { assignments, .. } => self.assignments(assignments),
             InsertSource::Query(query) => self.query(query),

@@ -4,6 +4,7 @@
 use crate::access::{AccessList, AccessRule};
 use crate::account::Account;
 use crate::parameters::Parameters;
+use crate::recycle::Recycled;
 use base::id::{DataNodeId, InstanceId, NodeId};
 use base::secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,9 @@ pub struct Schema {
     pub shards: Vec<Shard>,
     /// Tables by name (lower case).
     pub tables: BTreeMap<String, Table>,
+    /// Dropped tables that are kept, by their names in the recycle bin (lower case).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recycled: BTreeMap<String, Table>,
 }
 
 /// A physical database.
@@ -157,6 +161,9 @@ pub struct Table {
     /// elsewhere. Transactions that use the table already go on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub frozen: bool,
+    /// What it was, when it is in the recycle bin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recycled: Option<Box<Recycled>>,
 }
 
 /// A view. It has a physical counterpart in the schema's first shard, which tells its columns; where

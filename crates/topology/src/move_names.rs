@@ -55,6 +55,7 @@ mod tests {
             definition_version: 4,
             physical_base: None,
             frozen: false,
+            recycled: None,
             view: None,
         }
     }

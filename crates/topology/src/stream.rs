@@ -226,6 +226,9 @@ pub enum TableChange {
         from: String,
         /// The definition with the new name.
         table: Table,
+        /// The schema that it goes into, where that is another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to_schema: Option<String>,
     },
     /// The table goes.
     Drop {

@@ -123,6 +123,7 @@ mod tests {
             view: None,
             physical_base: None,
             frozen: false,
+            recycled: None,
         };
         let tables = [
             table("T", Placement::Sharded(rule)),
@@ -143,6 +144,7 @@ mod tests {
                 })
                 .collect(),
             tables: tables.into_iter().map(|table| (table.name.to_lowercase(), table)).collect(),
+            recycled: BTreeMap::new(),
         };
         let data_node = DataNode {
             id: node.clone(),

@@ -62,9 +62,7 @@ fn is_orphan(ddl: &DdlRecord, live: &dyn SnapshotPublisher, now_ms: i64) -> bool
 
 async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
     let record = &ddl.value;
-    let schema: Option<Versioned<SchemaRecord>> =
-        app.get(&SchemaRecord::key_of(&record.instance_id, &record.schema)).await?;
-    let shards = schema.map(|schema| schema.value.shards).unwrap_or_default();
+    let shards = shards_of(app, record, &record.schema).await?;
     if record.changes.len() > 1
         && matches!(record.changes.first(), Some(TableChange::Rename { .. }))
     {
@@ -79,9 +77,15 @@ async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
                     drop_physical(app, &known.value.table, &shards).await?;
                 }
             }
-            TableChange::Rename { from, table: to } => {
+            TableChange::Rename { from, table: to, to_schema } => {
+                let after = match to_schema {
+                    Some(other) => shards_of(app, record, other).await?,
+                    None => shards.clone(),
+                };
                 if let Some(known) = table(app, record, from).await? {
-                    rename_physical(app, &known.value.table, to, &shards).await?;
+                    let known = &known.value.table;
+                    rename_physical(app, (known, &shards), (to, &after)).await?;
+                    unfinished::rename_sequence(app, (known, &shards), (to, &after)).await?;
                 }
             }
             TableChange::Move { from, table } => {
@@ -96,44 +100,50 @@ async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
     end(app, ddl, true).await
 }
 
+async fn shards_of(app: &App, ddl: &DdlRecord, schema: &str) -> Result<Vec<Shard>, AppError> {
+    let schema: Option<Versioned<SchemaRecord>> =
+        app.get(&SchemaRecord::key_of(&ddl.instance_id, schema)).await?;
+    Ok(schema.map(|schema| schema.value.shards).unwrap_or_default())
+}
+
 /// Writes what the clearing up came to, and forgets the change; `done` says that it took place.
 async fn end(app: &App, ddl: &Versioned<DdlRecord>, done: bool) -> Result<(), AppError> {
     let record = &ddl.value;
     loop {
         let Ok(ddl) = pending(app, &record.instance_id, &record.id).await else { return Ok(()) };
         let mut change = app.change(&record.instance_id).await?;
-        let mut names: BTreeMap<String, Option<Table>> = BTreeMap::new();
+        let mut names: BTreeMap<(String, String), Option<Table>> = BTreeMap::new();
+        let own = |name: &str| (record.schema.clone(), name.to_lowercase());
         for one in record.changes.iter().filter(|_| done) {
             match one {
                 TableChange::Alter { table } => {
                     read_back(app, &mut change, record, table).await?;
                 }
                 TableChange::Drop { name } => {
-                    names.entry(name.to_lowercase()).or_insert(None);
+                    names.entry(own(name)).or_insert(None);
                 }
-                TableChange::Rename { from, table: to } => {
-                    names.entry(from.to_lowercase()).or_insert(None);
+                TableChange::Rename { from, table: to, to_schema } => {
+                    names.entry(own(from)).or_insert(None);
                     let Some(before) = table(app, record, from).await? else { continue };
-                    let renamed = Table { name: to.name.clone(), ..before.value.table };
-                    names.insert(to.name.to_lowercase(), Some(renamed));
+                    let renamed = renamed(&before.value.table, to);
+                    let schema = to_schema.as_ref().unwrap_or(&record.schema).clone();
+                    let name = (schema, to.name.to_lowercase());
+                    names.insert(name, Some(super::stamped(renamed)));
                 }
                 TableChange::Move { from, .. } => {
                     let before = table(app, record, &from.name).await?;
                     if let Some(before) = before.filter(|before| before.value.table.frozen) {
                         let thawed = Table { frozen: false, ..before.value.table };
-                        names.insert(from.name.to_lowercase(), Some(thawed));
+                        names.insert(own(&from.name), Some(thawed));
                     }
                 }
                 TableChange::Create { .. } => {}
             }
         }
-        for (name, now) in names {
-            let before = table(app, record, &name).await?;
-            let now = now.map(|table| TableRecord {
-                instance_id: record.instance_id.clone(),
-                schema: record.schema.clone(),
-                table,
-            });
+        for ((schema, name), now) in names {
+            let before = super::find(app, &record.instance_id, &schema, &name).await?;
+            let instance_id = record.instance_id.clone();
+            let now = now.map(|table| TableRecord { instance_id, schema, table });
             match (before, now) {
                 (Some(before), Some(now)) => change.update(&before, &now),
                 (Some(before), None) => change.delete(&before),
@@ -218,28 +228,49 @@ pub(super) async fn drop_physical(
     Ok(())
 }
 
+/// Renames what is not renamed yet; the second shards are those of the schema that it goes into.
 async fn rename_physical(
     app: &App,
-    from: &Table,
-    to: &Table,
-    shards: &[Shard],
+    (from, shards): (&Table, &[Shard]),
+    (to, after): (&Table, &[Shard]),
 ) -> Result<(), AppError> {
-    let (shards, suffixes) = homes(from, shards);
-    let renamed = Table { name: to.name.clone(), ..from.clone() };
-    for shard in shards {
-        let database = quoted(&shard.database);
+    let (homes, suffixes) = homes(from, shards);
+    let renamed = renamed(from, to);
+    for (shard, place) in homes.iter().zip(partners(homes, after)) {
+        let Some((_, login)) = login(app, shard).await? else { continue };
         for suffix in 0..suffixes {
-            let (old, new) =
-                (quoted(&from.physical_name(suffix)), quoted(&renamed.physical_name(suffix)));
-            execute(
-                app,
-                shard,
-                &format!("RENAME TABLE IF EXISTS {database}.{old} TO {database}.{new}"),
-            )
-            .await?;
+            let (old, new) = (from.physical_name(suffix), renamed.physical_name(suffix));
+            if !unfinished::is_there(app, &login, shard, &old).await? {
+                continue;
+            }
+            let name = |shard: &Shard, table: &str| {
+                format!("{}.{}", quoted(&shard.database), quoted(table))
+            };
+            let (old, new) = (name(shard, &old), name(place, &new));
+            execute(app, shard, &format!("RENAME TABLE {old} TO {new}")).await?;
         }
     }
     Ok(())
+}
+
+/// For each shard the first free one of the others on the same data node, as nodes take them.
+fn partners<'s>(shards: &[Shard], others: &'s [Shard]) -> Vec<&'s Shard> {
+    let mut free: BTreeMap<_, Vec<&'s Shard>> = BTreeMap::new();
+    for other in others.iter().rev() {
+        free.entry(&other.data_node).or_default().push(other);
+    }
+    shards.iter().filter_map(|shard| free.get_mut(&shard.data_node)?.pop()).collect()
+}
+
+/// A table under the name that it gets.
+fn renamed(from: &Table, to: &Table) -> Table {
+    Table {
+        name: to.name.clone(),
+        physical_base: to.physical_base.clone(),
+        recycled: to.recycled.clone(),
+        definition_version: to.definition_version.max(from.definition_version + 1),
+        ..from.clone()
+    }
 }
 
 pub(super) fn quoted(name: &str) -> String {

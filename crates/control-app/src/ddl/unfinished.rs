@@ -2,9 +2,10 @@
 //! runs where a physical table still has the definition that it had before; a swap of names, where
 //! the shard's mark says that it did not happen yet.
 
-use super::orphans::{login, quoted};
+use super::orphans::{execute, login, quoted};
 use crate::app::App;
 use crate::error::AppError;
+use crate::metadata::export::SEQUENCE_TABLE;
 use control_store::records::ddl::DdlRecord;
 use provision::{AdminError, AdminLogin};
 use topology::definition::comparable;
@@ -112,7 +113,7 @@ pub(super) async fn finish_renames(
     Ok(begun)
 }
 
-async fn is_there(
+pub(super) async fn is_there(
     app: &App,
     login: &AdminLogin,
     shard: &Shard,
@@ -125,4 +126,43 @@ async fn is_there(
     );
     let rows = app.data_nodes.query(login, &ask).await;
     rows.map(|rows| !rows.rows.is_empty()).map_err(|error| AppError::Broken(error.to_string()))
+}
+
+/// The sequence of a table takes its new name too, unless it did already.
+pub(super) async fn rename_sequence(
+    app: &App,
+    (from, shards): (&Table, &[Shard]),
+    (to, after): (&Table, &[Shard]),
+) -> Result<(), AppError> {
+    let (Some(first), Some(new_first), Some(_)) =
+        (shards.first(), after.first(), &from.sequence_column)
+    else {
+        return Ok(());
+    };
+    let Some((_, login)) = login(app, first).await? else { return Ok(()) };
+    if !is_there(app, &login, first, SEQUENCE_TABLE).await? {
+        return Ok(());
+    }
+    let name = |table: &Table| table.name.to_lowercase().replace('\\', "\\\\").replace('\'', "''");
+    let place = |shard: &Shard| format!("{}.{}", quoted(&shard.database), quoted(SEQUENCE_TABLE));
+    let (old, new) = (name(from), name(to));
+    let ask = format!("SELECT next FROM {} WHERE name = '{old}'", place(first));
+    let rows = app.data_nodes.query(&login, &ask).await;
+    let rows = rows.map_err(|error| AppError::Broken(error.to_string()))?;
+    let Some(next) = rows.get(0, "next") else { return Ok(()) };
+    let set = format!(
+        "INSERT INTO {} (name, next) VALUES ('{new}', {next}) ON DUPLICATE KEY UPDATE next = {next}",
+        place(new_first)
+    );
+    execute(app, new_first, &create_sequence_table(&place(new_first))).await?;
+    execute(app, new_first, &set).await?;
+    execute(app, first, &format!("DELETE FROM {} WHERE name = '{old}'", place(first))).await
+}
+
+/// As nodes make it.
+fn create_sequence_table(place: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {place} (name VARCHAR(64) CHARACTER SET utf8 COLLATE utf8_bin NOT NULL PRIMARY KEY, \
+         next BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB"
+    )
 }

@@ -135,6 +135,7 @@ pub(super) async fn read_definitions(
         collation: schema.collation.clone(),
         shards: schema.shards.clone(),
         tables: BTreeMap::new(),
+        recycled: BTreeMap::new(),
     };
     let mut records = Vec::with_capacity(schema.tables.len());
     for one in &schema.tables {

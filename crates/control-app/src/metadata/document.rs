@@ -252,6 +252,7 @@ impl DocumentSchema {
             collation: self.collation.clone(),
             shards: self.shards.clone(),
             tables: self.tables.iter().map(by_name).collect(),
+            recycled: BTreeMap::new(),
         }
     }
 
@@ -342,6 +343,7 @@ pub(crate) mod tests {
                 view: None,
                 physical_base: None,
                 frozen: false,
+                recycled: None,
             },
             create: Some(format!("CREATE TABLE `{name}` (`id` bigint(20) NOT NULL)")),
             next_value: None,

@@ -191,11 +191,12 @@ impl App {
             return Ok(Records {
                 instance: instance.value,
                 schemas: schemas.collect(),
-                // A view is made anew from its query, which no metadata file holds.
+                // A view is made anew from its query, which no metadata file holds; what was dropped
+                // is not taken along.
                 tables: tables
                     .into_iter()
                     .map(|table| table.value)
-                    .filter(|table| table.table.view.is_none())
+                    .filter(|table| table.table.view.is_none() && table.table.recycled.is_none())
                     .collect(),
                 accounts: accounts.into_iter().map(|account| account.value).collect(),
                 data_nodes,

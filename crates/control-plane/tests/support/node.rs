@@ -49,6 +49,7 @@ pub fn table(name: &str) -> Table {
         view: None,
         physical_base: None,
         frozen: false,
+        recycled: None,
     }
 }
 

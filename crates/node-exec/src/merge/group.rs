@@ -2,9 +2,9 @@
 
 use crate::merge::compare::{Comparison, float};
 use crate::merge::decimal::Decimal;
-use crate::merge::{Layout, Record};
+use crate::merge::{Key, Layout, Record, compare_by};
 use mysql_wire::column::{ColumnDefinition, ColumnType};
-use sql_plan::merge::{Aggregate, AggregateKind, ColumnAt};
+use sql_plan::merge::{Aggregate, AggregateKind, ColumnAt, Group};
 use std::cmp::Ordering;
 use std::rc::Rc;
 
@@ -47,11 +47,37 @@ enum State {
     Bits(AggregateKind, u64),
 }
 
+/// How groups are made, ready to compare.
+#[derive(Clone, Debug)]
+pub(crate) struct Grouping {
+    pub keys: Vec<Key>,
+    aggregates: Vec<Aggregate>,
+    distinct: Vec<Key>,
+    /// The answer where there are no rows.
+    pub empty: Option<Record>,
+}
+
+impl Grouping {
+    pub(crate) fn new(layout: &Layout, group: &Group) -> Self {
+        let fields = group.empty.iter().map(|field| field.map(str::as_bytes));
+        Self {
+            keys: layout.plain_keys(&group.keys),
+            aggregates: group.aggregates.clone(),
+            distinct: layout.plain_keys(&group.distinct),
+            empty: (!group.empty.is_empty()).then(|| Record::from_fields(fields)),
+        }
+    }
+}
+
 /// A group that is being read.
 pub(crate) struct GroupBuilder {
     layout: Rc<Layout>,
     first: Record,
     states: Vec<(usize, State)>,
+    /// The states, by place, that values of the row before do not add to.
+    once: Vec<bool>,
+    distinct: Vec<Key>,
+    last: Option<Record>,
 }
 
 fn is_double(column: Option<&ColumnDefinition>) -> bool {
@@ -64,14 +90,17 @@ fn index(layout: &Layout, at: ColumnAt) -> usize {
 }
 
 impl GroupBuilder {
-    pub(crate) fn new(layout: Rc<Layout>, aggregates: &[Aggregate], first: Record) -> Self {
-        let states = aggregates
+    pub(crate) fn new(layout: Rc<Layout>, grouping: &Grouping, first: Record) -> Self {
+        let states = grouping
+            .aggregates
             .iter()
             .map(|aggregate| {
                 (index(&layout, aggregate.column), State::new(&layout, &aggregate.kind))
             })
             .collect();
-        let mut builder = Self { layout, first: first.clone(), states };
+        let once = grouping.aggregates.iter().map(|aggregate| aggregate.distinct).collect();
+        let distinct = grouping.distinct.clone();
+        let mut builder = Self { layout, first: first.clone(), states, once, distinct, last: None };
         builder.add(&first);
         builder
     }
@@ -81,8 +110,16 @@ impl GroupBuilder {
     }
 
     pub(crate) fn add(&mut self, record: &Record) {
-        for (at, state) in &mut self.states {
-            state.add(&self.layout, *at, record);
+        let mut repeated = false;
+        if !self.distinct.is_empty() {
+            let last = self.last.as_ref();
+            repeated = last.is_some_and(|last| compare_by(&self.distinct, last, record).is_eq());
+            self.last = Some(record.clone());
+        }
+        for ((at, state), once) in self.states.iter_mut().zip(&self.once) {
+            if !(repeated && *once) {
+                state.add(&self.layout, *at, record);
+            }
         }
     }
 
@@ -248,24 +285,23 @@ mod tests {
             (ColumnType::NewDecimal, 6),
             (ColumnType::Double, 31),
         ]);
-        let aggregates = [
-            Aggregate { column: ColumnAt::Visible(0), kind: AggregateKind::Sum },
-            Aggregate {
-                column: ColumnAt::Visible(1),
-                kind: AggregateKind::Extreme { max: true, weight: None },
-            },
-            Aggregate {
-                column: ColumnAt::Visible(2),
-                kind: AggregateKind::Average {
-                    sum: ColumnAt::Visible(0),
-                    count: ColumnAt::Visible(1),
-                },
-            },
-            Aggregate { column: ColumnAt::Visible(3), kind: AggregateKind::Sum },
+        let (sum, count) = (ColumnAt::Visible(0), ColumnAt::Visible(1));
+        let kinds = [
+            AggregateKind::Sum,
+            AggregateKind::Extreme { max: true, weight: None },
+            AggregateKind::Average { sum, count },
+            AggregateKind::Sum,
         ];
+        let aggregates = kinds.into_iter().zip(0..).map(|(kind, column)| Aggregate {
+            column: ColumnAt::Visible(column),
+            kind,
+            distinct: false,
+        });
+        let group = Group { aggregates: aggregates.collect(), ..Group::default() };
+        let grouping = Grouping::new(&layout, &group);
         let mut group = GroupBuilder::new(
             layout,
-            &aggregates,
+            &grouping,
             record(&[Some("1.10"), Some("9"), None, Some("0.1")]),
         );
         group.add(&record(&[Some("2.25"), Some("10"), None, Some("0.2")]));

@@ -12,7 +12,7 @@ use crate::streams::Streams;
 use base::sql_error;
 use bytes::Bytes;
 use compare::Comparison;
-use group::GroupBuilder;
+use group::{GroupBuilder, Grouping};
 use mysql_wire::column::ColumnDefinition;
 use mysql_wire::row::{put_text_field, text_fields};
 use node_backend::query::Row;
@@ -156,7 +156,7 @@ impl Layout {
 pub struct Merger {
     layout: Rc<Layout>,
     order: Vec<Key>,
-    group: Option<(Vec<Key>, Vec<sql_plan::merge::Aggregate>)>,
+    group: Option<Rc<Grouping>>,
     having: Option<HavingWithValues>,
     sort: Vec<Key>,
     distinct: Vec<Key>,
@@ -166,6 +166,8 @@ pub struct Merger {
     /// One row for each stream that is not over.
     heads: Vec<(Record, usize)>,
     started: bool,
+    /// A group was made.
+    any_group: bool,
     /// The first row of the next group.
     waiting: Option<Record>,
     counts_found: bool,
@@ -265,10 +267,7 @@ impl Merger {
     ) -> Self {
         Self {
             order: layout.keys(&merge.order),
-            group: merge
-                .group
-                .as_ref()
-                .map(|group| (layout.plain_keys(&group.keys), group.aggregates.clone())),
+            group: merge.group.as_ref().map(|group| Rc::new(Grouping::new(&layout, group))),
             having,
             sort: layout.keys(&merge.sort),
             distinct: layout.plain_keys(&merge.distinct),
@@ -278,6 +277,7 @@ impl Merger {
             rows_max: bounds.rows_max,
             heads: Vec::new(),
             started: false,
+            any_group: false,
             waiting: None,
             counts_found: merge.counts_found,
             produced: 0,
@@ -342,7 +342,7 @@ impl Merger {
     }
 
     async fn next_grouped(&mut self, streams: &mut Streams) -> Result<Option<Record>, ExecError> {
-        let Some((keys, aggregates)) = self.group.clone() else {
+        let Some(grouping) = self.group.clone() else {
             return self.next_row(streams).await;
         };
         loop {
@@ -350,12 +350,17 @@ impl Merger {
                 Some(first) => first,
                 None => match self.next_row(streams).await? {
                     Some(first) => first,
-                    None => return Ok(None),
+                    None if self.any_group => return Ok(None),
+                    None => {
+                        self.any_group = true;
+                        return Ok(grouping.empty.clone());
+                    }
                 },
             };
-            let mut builder = GroupBuilder::new(self.layout.clone(), &aggregates, first);
+            self.any_group = true;
+            let mut builder = GroupBuilder::new(self.layout.clone(), &grouping, first);
             while let Some(record) = self.next_row(streams).await? {
-                if compare_by(&keys, builder.first(), &record).is_ne() {
+                if compare_by(&grouping.keys, builder.first(), &record).is_ne() {
                     self.waiting = Some(record);
                     break;
                 }

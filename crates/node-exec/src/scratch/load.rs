@@ -241,6 +241,25 @@ impl Loader<'_> {
         failed.map_err(|error| rows::logical(error.into(), names))
     }
 
+    /// The text that makes a table again for many rows. Only MariaDB has the engine, and only tables
+    /// whose columns are known are made so.
+    fn large_table(&self, load: &Load, held: &Held) -> Option<Vec<u8>> {
+        let columns = load.definition.strip_suffix(')')?;
+        if !held.lease.is_mariadb() {
+            return None;
+        }
+        let name = self.temporary_name(load.number);
+        let mut text = [b"CREATE OR REPLACE TEMPORARY TABLE ".as_slice(), &name, b" "].concat();
+        text.extend_from_slice(columns.as_bytes());
+        for key in &load.large_keys {
+            let columns: Vec<Vec<u8>> =
+                key.iter().map(|name| sql_plan::template::quoted(name)).collect();
+            text.extend([b", KEY (", columns.join(&b", "[..]).as_slice(), b")"].concat());
+        }
+        text.extend_from_slice(b") ENGINE=Aria TRANSACTIONAL=0");
+        Some(text)
+    }
+
     /// Fills the temporary tables.
     pub async fn fill(&mut self, exec: &mut Exec<'_>, held: &mut Held) -> Result<(), ExecError> {
         let scratch = self.scratch;
@@ -371,7 +390,8 @@ impl Loader<'_> {
         let mut taker = self.taker(at, &columns);
         let load = &self.scratch.loads[at];
         let name = self.temporary_name(load.number);
-        let mut writer = TableWriter::new(held, name, &load.columns, columns.clone());
+        let large = self.large_table(load, held);
+        let mut writer = TableWriter::new(held, name, &load.columns, columns.clone(), large);
         for row in &all {
             let record = Record::of(row)?;
             taker.take(&mut self.budget, &mut writer, &record, &columns).await?;
@@ -413,7 +433,8 @@ impl Loader<'_> {
         let columns = incoming.columns();
         let mut taker = self.taker(at, &columns);
         let name = self.temporary_name(load.number);
-        let mut writer = TableWriter::new(held, name, &load.columns, columns.clone());
+        let large = self.large_table(load, held);
+        let mut writer = TableWriter::new(held, name, &load.columns, columns.clone(), large);
         let before = self.budget;
         let budget = &mut self.budget;
         let copied = async {

@@ -1,5 +1,6 @@
 //! Rows into a temporary table: as the content of LOAD DATA LOCAL INFILE, or by INSERT where the data
-//! node takes no such content.
+//! node takes no such content. The data node takes one batch in while the next is gathered. A table
+//! that turns out to be large is made again in an engine that takes rows in for a third of the cost.
 
 use crate::error::{ExecError, sql};
 use crate::transaction::Held;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 /// Rows are sent when their text is so long.
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// A table whose rows' text is longer is large.
+const LARGE_BYTES: usize = 256 * 1024;
+
 /// Writes rows into one temporary table.
 pub(super) struct TableWriter<'w> {
     held: &'w mut Held,
@@ -23,6 +27,12 @@ pub(super) struct TableWriter<'w> {
     rows: Vec<u8>,
     count: u64,
     by_insert: bool,
+    /// Makes the table again for many rows; taken when it was or will not be done.
+    large: Option<Vec<u8>>,
+    /// The keys of a large table are made at the end.
+    keys_off: bool,
+    /// Rows of a load whose answer is due.
+    due: Option<u64>,
 }
 
 impl<'w> TableWriter<'w> {
@@ -31,9 +41,21 @@ impl<'w> TableWriter<'w> {
         table: Vec<u8>,
         names: &[String],
         columns: Arc<[ColumnDefinition]>,
+        large: Option<Vec<u8>>,
     ) -> Self {
         let names = names.iter().map(|column| sql_plan::template::quoted(column)).collect();
-        Self { held, table, names, columns, rows: Vec::new(), count: 0, by_insert: false }
+        Self {
+            held,
+            table,
+            names,
+            columns,
+            rows: Vec::new(),
+            count: 0,
+            by_insert: false,
+            large,
+            keys_off: false,
+            due: None,
+        }
     }
 
     /// Adds a row.
@@ -43,32 +65,72 @@ impl<'w> TableWriter<'w> {
     ) -> Result<(), ExecError> {
         local_data::put_row(fields, &mut self.rows);
         self.count += 1;
+        if self.rows.len() > LARGE_BYTES
+            && let Some(create) = self.large.take()
+        {
+            self.make_large(&create).await?;
+        }
         if self.rows.len() > BATCH_BYTES { self.send().await } else { Ok(()) }
     }
 
     /// Everything is written.
     pub async fn close(mut self) -> Result<(), ExecError> {
-        if self.count > 0 { self.send().await } else { Ok(()) }
+        if self.count > 0 {
+            self.send().await?;
+        }
+        self.hear().await?;
+        if self.keys_off {
+            self.alter(b" ENABLE KEYS").await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing was sent yet: the table is empty.
+    async fn make_large(&mut self, create: &[u8]) -> Result<(), ExecError> {
+        self.held.lease.execute_sql(create).await?;
+        self.keys_off = true;
+        self.alter(b" DISABLE KEYS").await
+    }
+
+    async fn alter(&mut self, how: &[u8]) -> Result<(), ExecError> {
+        let text = [b"ALTER TABLE ".as_slice(), &self.table, how].concat();
+        self.held.lease.execute_sql(&text).await?;
+        Ok(())
+    }
+
+    /// Waits for the answer to the batch before.
+    async fn hear(&mut self) -> Result<(), ExecError> {
+        let Some(count) = self.due.take() else { return Ok(()) };
+        let ok = self.held.lease.load_answer().await?;
+        if ok.affected_rows == count {
+            return Ok(());
+        }
+        // LOCAL leaves out rows whose key is there already.
+        Err(sql(
+            sql_error::UNKNOWN_ERROR,
+            "two shards have rows of one primary key: the statement cannot be run over both; CHECK \
+             TABLE names the shards",
+        ))
+    }
+
+    async fn load(&mut self, rows: &[u8]) -> Result<(), BackendError> {
+        let statement = local_data::load_statement(&self.table, &self.names);
+        self.held.lease.begin_load(&statement).await?;
+        self.held.lease.send_load(rows).await?;
+        self.held.lease.end_load().await
     }
 
     async fn send(&mut self) -> Result<(), ExecError> {
+        self.hear().await?;
         let rows = std::mem::take(&mut self.rows);
         let count = std::mem::take(&mut self.count);
         if !self.by_insert {
-            let statement = local_data::load_statement(&self.table, &self.names);
-            match self.held.lease.load(&statement, &rows).await {
-                Ok(ok) if ok.affected_rows == count => {
+            match self.load(&rows).await {
+                Ok(()) => {
+                    self.due = Some(count);
                     self.rows = rows;
                     self.rows.clear();
                     return Ok(());
-                }
-                // LOCAL leaves out rows whose key is there already.
-                Ok(_) => {
-                    return Err(sql(
-                        sql_error::UNKNOWN_ERROR,
-                        "two shards have rows of one primary key: the statement cannot be run over \
-                         both; CHECK TABLE names the shards",
-                    ));
                 }
                 Err(BackendError::LocalFilesOff { .. }) => self.by_insert = true,
                 Err(error) => return Err(error.into()),

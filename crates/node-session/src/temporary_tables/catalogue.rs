@@ -53,7 +53,10 @@ impl Core {
     ) -> Result<Option<StandIns>, ExecError> {
         let of_rows = matches!(
             parsed.stmt,
-            Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
+            Statement::Query(_)
+                | Statement::Insert(_)
+                | Statement::Update(_)
+                | Statement::Delete(_)
         );
         if !of_rows {
             return Ok(None);

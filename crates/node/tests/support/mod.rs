@@ -170,7 +170,7 @@ impl TestControl {
                             | TableChange::Move { table, .. } => {
                                 schema.tables.insert(table.name.to_lowercase(), table);
                             }
-                            TableChange::Rename { from, table } => {
+                            TableChange::Rename { from, table, .. } => {
                                 schema.tables.remove(&from.to_lowercase());
                                 schema.tables.insert(table.name.to_lowercase(), table);
                             }
@@ -278,6 +278,7 @@ impl System {
             collation: "utf8mb4_general_ci".into(),
             shards: all_shards,
             tables: BTreeMap::new(),
+            recycled: BTreeMap::new(),
         };
         let instance_id = InstanceId::from_random([7; 16]);
         let snapshot = Snapshot {

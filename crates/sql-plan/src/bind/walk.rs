@@ -12,7 +12,7 @@ use sql_syntax::ast::{
     SelectItem, SetExpr, Span, TableExpr, TableName, TableRef, With,
 };
 use std::collections::HashMap;
-use topology::model::{Placement, Schema, Snapshot};
+use topology::model::{Placement, Schema, ShardMode, Snapshot};
 
 /// Schemas of the servers themselves.
 const SYSTEM_SCHEMAS: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
@@ -560,6 +560,18 @@ impl<'s> Binder<'s> {
         }
     }
 
+    /// A stored function of a schema of mode single, by its full name: it is in the one database.
+    fn note_stored_function(&mut self, name: sql_syntax::ast::Ident) {
+        self.bound.facts.uses.other_functions = true;
+        let name_text = String::from_utf8_lossy(&name.name(self.bound.src)).into_owned();
+        let schema = self.bound.snapshot.schema(&name_text);
+        if let Some(schema) = schema.filter(|schema| schema.mode == ShardMode::Single) {
+            let database = topology::model::physical_database(&schema.name, 0);
+            let range = TokenRange { first: name.tok, last: name.tok };
+            self.bound.own_variables.push((range, crate::template::quoted(&database)));
+        }
+    }
+
     fn note_call(&mut self, span: Span, call: &sql_syntax::ast::FuncCall) {
         let name = function_name(call, self.bound.src);
         if call.over.is_some() {
@@ -578,6 +590,9 @@ impl<'s> Binder<'s> {
         }
         if !crate::reads::is_pure_function(&name) {
             self.bound.facts.uses.other_functions = true;
+        }
+        if let [schema] = call.qualifiers.as_slice() {
+            self.note_stored_function(*schema);
         }
         if !call.args.is_empty() {
             return;

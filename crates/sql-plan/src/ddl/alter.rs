@@ -70,6 +70,14 @@ pub(crate) fn alter_table(subject: &Subject<'_>, alter: &AlterTable) -> Result<M
             plan.changes.push(TableChange::Alter { table: after });
             statement
         }
+        Some(to) if schema_for(subject, to)?.name != schema.name => {
+            if alter.actions.len() > 1 {
+                return Err(refused(
+                    "a rename into another schema is a statement of its own; make the other changes in another ALTER TABLE",
+                ));
+            }
+            return super::across::plan(subject, schema, table, to);
+        }
         Some(to) => {
             let renamed = renamed(subject, schema, &columns.table, to)?;
             edits.push(Edit::replace(range(subject, to.span), vec![Piece::Table(1)]));
@@ -79,7 +87,11 @@ pub(crate) fn alter_table(subject: &Subject<'_>, alter: &AlterTable) -> Result<M
                 statement.undo = None; // the rename alone would not undo the rest
             }
             plan.refresh.push(renamed.name.clone());
-            plan.changes.push(TableChange::Rename { from: table.name.clone(), table: renamed });
+            plan.changes.push(TableChange::Rename {
+                from: table.name.clone(),
+                table: renamed,
+                to_schema: None,
+            });
             statement
         }
     };

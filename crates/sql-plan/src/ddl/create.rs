@@ -2,6 +2,7 @@
 
 use super::alter::not_a_table;
 use super::foreign::ForeignKeys;
+use super::recycle;
 use super::{
     add_drop, chained, empty_plan, made, name_of, on_all, plan_table, range, schema_for, table_for,
 };
@@ -50,8 +51,13 @@ pub(crate) fn create_table(subject: &Subject<'_>, create: &CreateTable) -> Resul
         None => create_new(subject, create, schema, name)?,
     };
     let Some(old) = known else { return Ok(made(plan)) };
-    let mut gone = empty_plan(schema);
-    add_drop(&mut gone, schema, old);
+    let gone = if recycle::keeps(subject, old) {
+        recycle::drop_plan(schema, old)
+    } else {
+        let mut gone = empty_plan(schema);
+        add_drop(&mut gone, schema, old);
+        gone
+    };
     Ok(made(chained(vec![gone, plan]).unwrap_or_else(|| empty_plan(schema))))
 }
 
@@ -128,6 +134,7 @@ fn create_like(
         definition_version: 1,
         physical_base: None,
         frozen: false,
+        recycled: None,
         ..other.clone()
     };
     check_table(schema, &table)?;
@@ -268,6 +275,7 @@ fn new_table(
         view: None,
         physical_base: None,
         frozen: false,
+        recycled: None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! can swap their names. Each shard gets all pairs as one statement, which is atomic there; for
 //! clients all names change with one snapshot.
 
-use super::{empty_plan, made, name_of, next_version, plan_table, schema_for};
+use super::{across, empty_plan, made, name_of, next_version, plan_table, schema_for};
 use crate::bind::walk::no_such_table;
 use crate::plan::{DdlStatement, PlanTable, TablePlace, table_targets};
 use crate::planner::{Made, Subject, refused};
@@ -53,9 +53,7 @@ pub(crate) fn rename_table(
         let old_name = name_of(subject, from.name);
         for name in [from, to] {
             if schema_for(subject, *name)?.name != schema.name {
-                return Err(refused(
-                    "a table cannot be renamed into another schema: its rows would have to move; create it there and copy them",
-                ));
+                return rename_across(subject, pairs, if_exists);
             }
         }
         let Some((table, before)) = names.get(&old_name) else {
@@ -91,11 +89,9 @@ pub(crate) fn rename_table(
         names.now.insert(renamed.name.to_lowercase(), Some((renamed, before)));
     }
     let renamed = names.now.into_values().flatten();
-    plan.changes.extend(
-        renamed
-            .filter(|(table, before)| table.name != *before)
-            .map(|(table, from)| TableChange::Rename { from, table: next_version(&table) }),
-    );
+    plan.changes.extend(renamed.filter(|(table, before)| table.name != *before).map(
+        |(table, from)| TableChange::Rename { from, table: next_version(&table), to_schema: None },
+    ));
     let first = tables.first().map(|table: &PlanTable| table.name.to_lowercase());
     if let (Some(first), true) = (first, plan.changes.len() > 1) {
         plan.statements.extend(marks(schema, &first, &mut texts));
@@ -103,6 +99,32 @@ pub(crate) fn rename_table(
     }
     plan.statements.extend(statement(tables, texts, shown));
     Ok(made(plan))
+}
+
+/// One pair whose names are of different schemas. Several would not be one change.
+fn rename_across(
+    subject: &Subject<'_>,
+    pairs: &[(TableName, TableName)],
+    if_exists: bool,
+) -> Result<Made, SqlError> {
+    let [(from, to)] = pairs else {
+        return Err(refused(
+            "RENAME TABLE of several tables, some of them into another schema, is not supported; \
+             rename each of those by a statement of its own",
+        ));
+    };
+    let schema = schema_for(subject, *from)?;
+    let name = name_of(subject, from.name);
+    let Some(table) = schema.table(&name) else {
+        let error = no_such_table(&schema.name, &name);
+        if !if_exists {
+            return Err(error);
+        }
+        let mut plan = empty_plan(schema);
+        plan.notes.push((NOTE_NO_SUCH_TABLE, error.message));
+        return Ok(made(plan));
+    };
+    across::plan(subject, schema, table, *to)
 }
 
 /// `old TO new` of a physical table.
@@ -218,11 +240,6 @@ pub(crate) fn renamed(
     table: &Table,
     to: TableName,
 ) -> Result<Table, SqlError> {
-    if schema_for(subject, to)?.name != schema.name {
-        return Err(refused(
-            "a table cannot be renamed into another schema: its rows would have to move; create it there and copy them",
-        ));
-    }
     let new_name = name_of(subject, to.name);
     check_table_name(&new_name)?;
     let same = new_name.eq_ignore_ascii_case(&table.name);

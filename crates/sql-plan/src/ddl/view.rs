@@ -52,6 +52,7 @@ pub(crate) fn create_view(subject: &Subject<'_>, view: &CreateView) -> Result<Ma
         definition_version: 1,
         physical_base: None,
         frozen: false,
+        recycled: None,
         view: Some(Box::new(View {
             query: String::new(),
             native,

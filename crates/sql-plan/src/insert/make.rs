@@ -1,6 +1,7 @@
 //! The plan of an INSERT or REPLACE.
 
 mod listed;
+mod rows;
 
 use super::{InsertHome, InsertSelectPlan, PlacedSequence, RowPlacer, SequenceUse};
 use crate::bind::Bound;
@@ -11,7 +12,7 @@ use crate::planner::{Made, Subject, refused};
 use crate::query::places::{Found, Places, plan_table};
 use crate::query::routed;
 use crate::scratch_write::InsertVerb;
-use crate::template::{Piece, Template, TokenRange, quoted};
+use crate::template::{Piece, Template, quoted};
 use base::sql_error::{DELAYED_NOT_SUPPORTED, SqlError, UNKNOWN_COLUMN, VALUE_COUNT_MISMATCH};
 use listed::Listed;
 use sql_syntax::ast::{Expr, ExprKind, Insert, InsertRow, InsertSource, Query};
@@ -30,7 +31,7 @@ pub(crate) fn plan(subject: &Subject<'_>, insert: &Insert) -> Result<Made, SqlEr
     }
     match &insert.source {
         InsertSource::Values { rows, .. } => {
-            for value in rows.iter().flat_map(|row| &row.values) {
+            for value in rows.iter().flat_map(InsertRow::exprs) {
                 binder.expr(value, block)?;
             }
         }
@@ -62,15 +63,6 @@ pub(super) struct Maker<'m, 's> {
     pub(super) subject: &'m Subject<'s>,
     pub(super) insert: &'m Insert,
     pub(super) bound: &'m Bound<'s>,
-}
-
-/// A row's values with the tokens that it takes.
-pub(super) struct RowOf<'m> {
-    pub(super) values: Vec<&'m Expr>,
-    tokens: TokenRange,
-    /// The last token inside of the row's brackets, or of SET.
-    last_inside: u32,
-    empty: bool,
 }
 
 impl<'m> Maker<'m, '_> {
@@ -110,7 +102,8 @@ impl<'m> Maker<'m, '_> {
             InsertSource::Set { assignments, .. } => {
                 assignments.iter().map(|assignment| assignment.column).collect()
             }
-            _ if self.insert.has_columns => self.insert.columns.clone(),
+            // An empty list is none.
+            _ if !self.insert.columns.is_empty() => self.insert.columns.clone(),
             _ => return Ok(table.columns.iter().filter(|column| !column.invisible).collect()),
         };
         named
@@ -123,28 +116,6 @@ impl<'m> Maker<'m, '_> {
                 })
             })
             .collect()
-    }
-
-    pub(super) fn rows(&self) -> Vec<RowOf<'m>> {
-        match &self.insert.source {
-            InsertSource::Values { rows, .. } => rows.iter().map(|row| self.row(row)).collect(),
-            InsertSource::Set { assignments, span } => {
-                let tokens = self.bound.range(*span);
-                let values = assignments.iter().map(|assignment| &assignment.value).collect();
-                vec![RowOf { values, tokens, last_inside: tokens.last, empty: false }]
-            }
-            InsertSource::Query(_) => Vec::new(),
-        }
-    }
-
-    fn row(&self, row: &'m InsertRow) -> RowOf<'m> {
-        let tokens = self.bound.range(row.span);
-        RowOf {
-            values: row.values.iter().collect(),
-            tokens,
-            last_inside: tokens.last.saturating_sub(1),
-            empty: row.values.is_empty(),
-        }
     }
 
     pub(super) fn home(&self) -> InsertHome {
@@ -174,13 +145,7 @@ impl<'m> Maker<'m, '_> {
 
     fn listed(&self) -> Result<Made, SqlError> {
         let columns = self.columns()?;
-        let rows = self.rows();
-        for (index, row) in rows.iter().enumerate() {
-            if row.values.len() != columns.len() && !row.empty {
-                let text = format!("Column count doesn't match value count at row {}", index + 1);
-                return Err(SqlError::new(VALUE_COUNT_MISMATCH, text));
-            }
-        }
+        self.check_widths(columns.len())?;
         let home = self.home();
         if let InsertHome::Shard { .. } = home {
             if let Found::One(home @ Home::Shard { .. }) = Places::of(self.bound).home {
@@ -194,17 +159,27 @@ impl<'m> Maker<'m, '_> {
         if let Some(reason) = self.must_be_made()? {
             return self.scratch_listed(reason);
         }
-        let mut listed = Listed {
-            maker: self,
-            columns,
-            home,
-            sequence: self.sequence(),
-            edits: name_edits(self.bound, NameMode::TargetPlain),
-            evaluated: Vec::new(),
+        let mut listed = Listed::new(self, &columns, self.sequence(), &home);
+        let planned = self.rows().map(|row| listed.row(&row)).collect::<Result<Vec<_>, _>>()?;
+        listed.add_sequence_column();
+        Ok(listed.finish(planned, home))
+    }
+
+    /// All rows are as wide as the columns, or all are `()` where no columns are named.
+    fn check_widths(&self, columns: usize) -> Result<(), SqlError> {
+        let unnamed = match &self.insert.source {
+            InsertSource::Values { .. } => self.insert.columns.is_empty(),
+            _ => false,
         };
-        let planned = rows.iter().map(|row| listed.row(row)).collect::<Result<Vec<_>, _>>()?;
-        listed.add_sequence_column(&rows);
-        Ok(listed.finish(planned))
+        let first_is_empty = self.rows().next().is_some_and(|row| row.is_empty());
+        let width = if unnamed && first_is_empty { 0 } else { columns };
+        match self.rows().position(|row| row.width() != width) {
+            None => Ok(()),
+            Some(index) => {
+                let text = format!("Column count doesn't match value count at row {}", index + 1);
+                Err(SqlError::new(VALUE_COUNT_MISMATCH, text))
+            }
+        }
     }
 
     /// A single table: its data node does it all.

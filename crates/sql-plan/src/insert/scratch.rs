@@ -149,14 +149,19 @@ impl Maker<'_, '_> {
             |name: &str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
         let sequence = self.sequence();
         let home = self.home();
+        let mut constant_seen = false;
         for row in self.rows() {
-            let at = |name: &str| position(name).and_then(|at| row.values.get(at).copied());
+            // One row of constants is as another.
+            if row.is_constant() && std::mem::replace(&mut constant_seen, true) {
+                continue;
+            }
+            let at = |name: &str| position(name).and_then(|at| row.value(at, self.bound));
             if let InsertHome::Sharded(router) = &home {
                 for key in &router.columns {
                     let generated = sequence
                         .as_ref()
                         .is_some_and(|of| of.column.eq_ignore_ascii_case(&key.name));
-                    match at(&key.name) {
+                    match at(&key.name).as_deref() {
                         _ if key.generated => return Ok(Some(COMPUTED)),
                         None if generated => {}
                         None => return Ok(Some(DEFAULT)),
@@ -169,14 +174,15 @@ impl Maker<'_, '_> {
                 }
             }
             let src = self.bound.src;
-            let differs = |value: &&Expr| {
+            let differs = |value: &Expr| {
                 (expr::is_random(value, src) || reads_clock(value, src)) && expr::has_column(value)
             };
-            if matches!(home, InsertHome::Everywhere { .. }) && row.values.iter().any(differs) {
+            let everywhere = matches!(home, InsertHome::Everywhere { .. });
+            if everywhere && row.exprs().any(|(_, value)| differs(value)) {
                 return Ok(Some(COPIES));
             }
             if let Some(value) = sequence.as_ref().and_then(|of| at(&of.column))
-                && expr::has_column(value)
+                && expr::has_column(&value)
             {
                 return Ok(Some(COMPUTED));
             }
@@ -193,7 +199,7 @@ impl Maker<'_, '_> {
             InsertSource::Query(query) => self.bound.range(query.span).last,
         };
         let text = Template::edited(TokenRange { first: 0, last }, self.temporary_edits());
-        let one_row = self.rows().len() == 1;
+        let one_row = self.rows().take(2).count() == 1;
         self.scratch(reason, ScratchRows::Listed(text), one_row, true)
     }
 

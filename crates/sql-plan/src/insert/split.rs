@@ -60,17 +60,21 @@ impl InsertPlan {
             .max()
     }
 
-    /// Each row's id, by row.
-    fn ids_by_row(&self, values: &Values<'_>, ids: &[u64]) -> Vec<Option<u64>> {
+    /// Each row's id, by row. `ids` are as many as [`InsertPlan::ids_needed`] said, in row order.
+    pub fn ids_by_row(&self, values: &Values<'_>, ids: &[u64]) -> Vec<Option<u64>> {
         if ids.is_empty() {
-            return vec![None; self.rows.len()];
+            return Vec::new();
         }
         let mut ids = ids.iter().copied();
         self.takes_id(values).map(|takes| if takes { ids.next() } else { None }).collect()
     }
 
-    /// The rows by target. `ids` are as many as [`InsertPlan::ids_needed`] said, in row order.
-    pub fn split(&self, values: &Values<'_>, ids: &[u64]) -> Result<Vec<InsertPart>, SqlError> {
+    /// The rows by target. `ids` come from [`InsertPlan::ids_by_row`].
+    pub fn split(
+        &self,
+        values: &Values<'_>,
+        ids: &[Option<u64>],
+    ) -> Result<Vec<InsertPart>, SqlError> {
         check_ids(self.sequence.as_ref(), ids)?;
         let all_rows = || (0..self.rows.len()).map(crate::names::number).collect::<Vec<u32>>();
         let router = match &self.home {
@@ -85,19 +89,25 @@ impl InsertPlan {
                 return Ok(vec![InsertPart { target, rows: all_rows() }]);
             }
         };
-        let by_row = self.ids_by_row(values, ids);
         let mut parts: BTreeMap<Target, Vec<u32>> = BTreeMap::new();
         let mut keys: Vec<SqlValue> = Vec::new();
-        for (number, (row, id)) in self.rows.iter().zip(&by_row).enumerate() {
+        for (number, row) in self.rows.iter().enumerate() {
+            let id = ids.get(number).copied().flatten();
             keys.clear();
-            keys.extend(row.keys.iter().map(|key| key_value(key, *id, values)));
+            keys.extend(row.keys.iter().map(|key| key_value(key, id, values)));
             parts.entry(router.place(&keys)?).or_default().push(crate::names::number(number));
         }
         Ok(parts.into_iter().map(|(target, rows)| InsertPart { target, rows }).collect())
     }
 
-    /// Writes the text of a part.
-    pub fn render(&self, part: &InsertPart, ids: &[u64], fill: &Fill<'_>, out: &mut Rendered) {
+    /// Writes the text of a part, with the ids that its rows were placed by.
+    pub fn render(
+        &self,
+        part: &InsertPart,
+        ids: &[Option<u64>],
+        fill: &Fill<'_>,
+        out: &mut Rendered,
+    ) {
         out.text.clear();
         out.params.clear();
         let (Some(range), Some(first), Some(last)) =
@@ -105,7 +115,6 @@ impl InsertPlan {
         else {
             return;
         };
-        let by_row = self.ids_by_row(fill.values, ids);
         let target = part.target;
         if first.tokens.first > range.first {
             let head = TokenRange { first: range.first, last: first.tokens.first - 1 };
@@ -116,7 +125,7 @@ impl InsertPlan {
             if place > 0 {
                 out.text.extend_from_slice(b", ");
             }
-            let id = by_row.get(*row as usize).copied().flatten();
+            let id = ids.get(*row as usize).copied().flatten();
             let tokens = self.rows[*row as usize].tokens;
             self.text.append_part(tokens, Some(RowFill { id }), fill, target, out);
         }
@@ -139,8 +148,10 @@ fn key_value(key: &InsertValue, id: Option<u64>, values: &Values<'_>) -> SqlValu
     }
 }
 
-fn check_ids(sequence: Option<&SequenceUse>, ids: &[u64]) -> Result<(), SqlError> {
-    let (Some(sequence), Some(highest)) = (sequence, ids.iter().max()) else { return Ok(()) };
+fn check_ids(sequence: Option<&SequenceUse>, ids: &[Option<u64>]) -> Result<(), SqlError> {
+    let (Some(sequence), Some(highest)) = (sequence, ids.iter().flatten().max()) else {
+        return Ok(());
+    };
     if *highest > sequence.max {
         return Err(SqlError::new(
             NOT_SUPPORTED,

@@ -1,6 +1,7 @@
 //! The merge of a SELECT that runs on each target by itself. What cannot be merged exactly while it
 //! streams is not merged at all: the reason given here becomes the reason of a scratch plan.
 
+mod distinct;
 mod floats;
 mod groups;
 mod having;
@@ -48,6 +49,7 @@ pub(crate) fn build(
         ),
         unit,
         hidden: Vec::new(),
+        distinct: &[],
         merge: Merge::default(),
         edits: Vec::new(),
         cacheable: true,
@@ -84,6 +86,8 @@ struct Builder<'b, 's> {
     classes: Classes,
     unit: &'b [usize],
     hidden: Vec<Vec<Piece>>,
+    /// What the aggregates of distinct values are about, where its values are on several targets.
+    distinct: &'b [Expr],
     merge: Merge,
     edits: Vec<Edit>,
     cacheable: bool,

@@ -462,7 +462,7 @@ fn family_of(column: &Column) -> Option<Family> {
     }
 }
 
-fn can_be_key(column: &Column) -> bool {
+pub(super) fn can_be_key(column: &Column) -> bool {
     match column.class {
         ColumnClass::Integer
         | ColumnClass::UnsignedInteger

@@ -29,6 +29,7 @@ pub fn snapshot() -> Snapshot {
         view: None,
         physical_base: None,
         frozen: false,
+        recycled: None,
     };
     let users = [("id", "bigint"), ("name", "varchar(50)"), ("age", "int")];
     let items = [("oid", "bigint"), ("sku", "varchar(20)"), ("qty", "int")];
@@ -47,6 +48,7 @@ pub fn snapshot() -> Snapshot {
             })
             .collect(),
         tables: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
+        recycled: BTreeMap::new(),
     };
     let data_node = DataNode {
         id: node.clone(),

@@ -81,6 +81,8 @@ pub enum ShowKind {
     Sequences,
     /// SHOW PHYSICAL PROCESSLIST \[WITH INFO\]
     PhysicalProcessList,
+    /// SHOW RECYCLEBIN \[FROM schema\]
+    RecycleBin,
     /// SHOW MIGRATE STATUS
     MigrateStatus,
     /// SHOW DB STATUS

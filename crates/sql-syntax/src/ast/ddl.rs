@@ -453,6 +453,8 @@ pub struct DropIndex {
 pub struct DatabaseStmt {
     /// Which.
     pub action: DdlAction,
+    /// OR REPLACE
+    pub or_replace: bool,
     /// IF EXISTS, IF NOT EXISTS.
     pub if_clause: bool,
     /// The schema; ALTER may leave it out.

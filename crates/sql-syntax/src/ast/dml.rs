@@ -64,10 +64,24 @@ pub enum InsertSource {
 /// One row of VALUES.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InsertRow {
-    /// The values; DEFAULT is [`super::ExprKind::Default`].
-    pub values: Vec<Expr>,
+    /// What stands in it.
+    pub values: RowValues,
     /// Parentheses (and ROW) included.
     pub span: Span,
+    /// Its first token.
+    pub first: u32,
+    /// Its last token, the closing parenthesis.
+    pub last: u32,
+}
+
+/// What stands in a row of VALUES.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowValues {
+    /// Expressions; DEFAULT is [`super::ExprKind::Default`].
+    Exprs(Vec<Expr>),
+    /// So many constants, each a literal's one token, perhaps with a minus before it: most rows of
+    /// long statements, of which no tree is made ([`InsertRow::constant`]).
+    Constants(u32),
 }
 
 /// `column = value`.

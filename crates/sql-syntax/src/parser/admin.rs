@@ -56,6 +56,9 @@ impl Parser<'_> {
     }
 
     fn by_word(&mut self, word: &[u8], start: u32) -> Result<Statement> {
+        if self.at_recycle() {
+            return self.recycle();
+        }
         let kind = match word {
             b"CHANGE" | b"STOP" | b"PURGE" | b"BINLOG" => OtherKind::Replication,
             b"INSTALL" | b"UNINSTALL" => OtherKind::Plugin,

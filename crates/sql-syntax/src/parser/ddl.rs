@@ -20,7 +20,7 @@ impl Parser<'_> {
             return self.sequence(DdlAction::Create, or_replace);
         }
         if self.at_any(&["DATABASE", "SCHEMA"]) {
-            return self.database(DdlAction::Create);
+            return self.database(DdlAction::Create, or_replace);
         }
         if self.at_any(&["UNIQUE", "INDEX", "FULLTEXT", "SPATIAL", "ONLINE", "OFFLINE"]) {
             return self.create_index(start, or_replace);
@@ -159,7 +159,7 @@ impl Parser<'_> {
         })))
     }
 
-    fn database(&mut self, action: DdlAction) -> Result<Statement> {
+    fn database(&mut self, action: DdlAction, or_replace: bool) -> Result<Statement> {
         self.bump();
         let if_clause =
             self.eat_words(&["IF", "NOT", "EXISTS"]) || self.eat_words(&["IF", "EXISTS"]);
@@ -176,7 +176,7 @@ impl Parser<'_> {
             }
             self.skip_rest()?;
         }
-        Ok(Statement::Database(DatabaseStmt { action, if_clause, name, options }))
+        Ok(Statement::Database(DatabaseStmt { action, or_replace, if_clause, name, options }))
     }
 
     pub(super) fn alter(&mut self) -> Result<Statement> {
@@ -192,7 +192,7 @@ impl Parser<'_> {
             return self.sequence(DdlAction::Alter, false);
         }
         if self.at_any(&["DATABASE", "SCHEMA"]) {
-            return self.database(DdlAction::Alter);
+            return self.database(DdlAction::Alter, false);
         }
         if self.at("USER") {
             return self.alter_user();
@@ -225,7 +225,7 @@ impl Parser<'_> {
             return self.sequence(DdlAction::Drop, false);
         }
         if self.at_any(&["DATABASE", "SCHEMA"]) {
-            return self.database(DdlAction::Drop);
+            return self.database(DdlAction::Drop, false);
         }
         if self.eat("INDEX") {
             let if_exists = self.eat_words(&["IF", "EXISTS"]);

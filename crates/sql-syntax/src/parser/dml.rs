@@ -2,8 +2,8 @@
 
 use super::{Parser, Result};
 use crate::ast::{
-    Assignment, Delete, Expr, Insert, InsertRow, InsertSource, Limit, Load, LoadDuplicates,
-    LoadFormat, SelectItem, Span, Statement, TableExpr, TableName, TableRef, Update, With,
+    Assignment, Delete, Expr, Insert, InsertSource, Limit, Load, LoadDuplicates, LoadFormat,
+    SelectItem, Span, Statement, TableExpr, TableName, TableRef, Update, With,
 };
 use crate::lexer::TokenKind as T;
 
@@ -88,7 +88,7 @@ impl Parser<'_> {
         let start = self.start();
         if self.at_any(&["VALUES", "VALUE"]) {
             self.bump();
-            let rows = self.comma_list(|p| p.insert_row())?;
+            let rows = self.insert_rows()?;
             return Ok(InsertSource::Values { rows, span: self.since(start) });
         }
         if self.eat("SET") {
@@ -96,15 +96,6 @@ impl Parser<'_> {
             return Ok(InsertSource::Set { assignments, span: self.since(start) });
         }
         Ok(InsertSource::Query(Box::new(self.query()?)))
-    }
-
-    fn insert_row(&mut self) -> Result<InsertRow> {
-        let start = self.start();
-        self.eat("ROW");
-        self.expect_kind(T::LParen)?;
-        let values = if self.is(T::RParen) { Vec::new() } else { self.comma_list(|p| p.value())? };
-        self.expect_kind(T::RParen)?;
-        Ok(InsertRow { values, span: self.since(start) })
     }
 
     pub(super) fn assignment(&mut self) -> Result<Assignment> {

@@ -14,6 +14,8 @@ mod expr;
 mod function;
 mod program;
 mod query;
+mod recycle;
+mod rows;
 mod set;
 mod show;
 mod table;

@@ -60,6 +60,7 @@ const FORMS: &[(&[&str], ShowKind)] = &[
     (&["SEQUENCES"], ShowKind::Sequences),
     (&["MIGRATE", "STATUS"], ShowKind::MigrateStatus),
     (&["DB", "STATUS"], ShowKind::DbStatus),
+    (&["RECYCLEBIN"], ShowKind::RecycleBin),
     (&["DDM"], ShowKind::Ddm),
 ];
 
@@ -135,7 +136,13 @@ impl Parser<'_> {
             K::Rule if self.eat_any(&["FROM", "IN"]) => {
                 show.table = Some(self.table_name()?);
             }
-            K::Tables | K::TableStatus | K::OpenTables | K::Triggers | K::Events | K::Sequences => {
+            K::Tables
+            | K::TableStatus
+            | K::OpenTables
+            | K::Triggers
+            | K::Events
+            | K::Sequences
+            | K::RecycleBin => {
                 self.show_schema(show)?;
             }
             K::PhysicalProcessList => show.with_info = self.eat_words(&["WITH", "INFO"]),

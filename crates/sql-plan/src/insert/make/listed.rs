@@ -1,13 +1,13 @@
 //! Listed rows: the values that place each row, and the edits that write ids and evaluated values in.
 
-use super::{Maker, RowOf, place_of};
+use super::rows::RowOf;
+use super::{Maker, place_of};
 use crate::expr::{self, value_of};
 use crate::insert::{InsertHome, InsertPlan, InsertRowPlan, InsertValue, SequenceUse};
 use crate::names::{NameMode, name_edits, number};
 use crate::plan::Plan;
 use crate::planner::{Made, refused};
 use crate::query::places::plan_table;
-use crate::route::Router;
 use crate::template::{Edit, Piece, Template, TokenRange, quoted};
 use crate::value::ValueRef;
 use base::sql_error::SqlError;
@@ -17,38 +17,77 @@ use topology::model::Column;
 
 /// Listed rows while they are planned.
 pub(super) struct Listed<'l, 'm, 's> {
-    pub maker: &'l Maker<'m, 's>,
-    pub columns: Vec<&'l Column>,
-    pub home: InsertHome,
-    pub sequence: Option<SequenceUse>,
-    pub edits: Vec<Edit>,
+    maker: &'l Maker<'m, 's>,
+    /// The router's key columns; `None` for broadcast tables.
+    keys: Option<Vec<KeyPlace>>,
+    sequence: Option<SequenceUse>,
+    /// The place of the sequence's column among the columns.
+    sequence_at: Option<usize>,
+    edits: Vec<Edit>,
     /// Expressions that a data node evaluates first.
-    pub evaluated: Vec<TokenRange>,
+    evaluated: Vec<TokenRange>,
 }
 
-impl Listed<'_, '_, '_> {
-    fn position(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+/// A key column.
+struct KeyPlace {
+    name: String,
+    /// Its place among the columns.
+    at: Option<usize>,
+    /// It is the sequence's column.
+    is_sequence: bool,
+}
+
+impl<'l, 'm, 's> Listed<'l, 'm, 's> {
+    pub fn new(
+        maker: &'l Maker<'m, 's>,
+        columns: &[&Column],
+        sequence: Option<SequenceUse>,
+        home: &InsertHome,
+    ) -> Self {
+        let place =
+            |name: &str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        let is_sequence =
+            |name: &str| sequence.as_ref().is_some_and(|of| of.column.eq_ignore_ascii_case(name));
+        let keys = match home {
+            InsertHome::Sharded(router) => Some(
+                router
+                    .columns
+                    .iter()
+                    .map(|key| KeyPlace {
+                        name: key.name.clone(),
+                        at: place(&key.name),
+                        is_sequence: is_sequence(&key.name),
+                    })
+                    .collect(),
+            ),
+            _ => None,
+        };
+        let sequence_at = sequence.as_ref().and_then(|of| place(&of.column));
+        let edits = name_edits(maker.bound, NameMode::TargetPlain);
+        Listed { maker, keys, sequence, sequence_at, edits, evaluated: Vec::new() }
     }
 
     pub fn row(&mut self, row: &RowOf<'_>) -> Result<InsertRowPlan, SqlError> {
         let sequence = self.sequence_value(row);
         let mut keys = Vec::new();
-        if let InsertHome::Sharded(router) = self.home.clone() {
-            for key in &router.columns {
-                keys.push(self.key(&router, &key.name, row, sequence.as_ref())?);
+        match self.keys.take() {
+            Some(places) => {
+                keys.reserve_exact(places.len());
+                for place in &places {
+                    keys.push(self.key(place, row, sequence.as_ref())?);
+                }
+                self.keys = Some(places);
             }
-        } else {
-            self.fix_random_values(row);
+            None => self.fix_random_values(row),
         }
         Ok(InsertRowPlan { tokens: row.tokens, keys, sequence })
     }
 
     /// The value given for the sequence column; edits its text.
     fn sequence_value(&mut self, row: &RowOf<'_>) -> Option<InsertValue> {
-        let column = self.sequence.as_ref()?.column.clone();
-        let given = self.position(&column).and_then(|position| row.values.get(position).copied());
-        let Some(given) = given else { return Some(InsertValue::Generated) };
+        self.sequence.as_ref()?;
+        let given = self.sequence_at.and_then(|place| row.value(place, self.maker.bound));
+        let Some(given) = given.as_deref() else { return Some(InsertValue::Generated) };
         let tokens = self.maker.bound.range(given.span);
         let is_default = matches!(given.unparen().kind, ExprKind::Default(_));
         if is_default || is_null(given) {
@@ -56,7 +95,7 @@ impl Listed<'_, '_, '_> {
             self.edits.push(Edit::replace(tokens, pieces).once());
             return Some(InsertValue::Generated);
         }
-        let (value, otherwise) = match self.value(given) {
+        let (value, otherwise) = match self.value(given, row) {
             (value, true) => {
                 // What was placed must be what is stored.
                 let piece = Box::new(Piece::Value(value.clone()));
@@ -72,17 +111,27 @@ impl Listed<'_, '_, '_> {
     }
 
     /// A value that a plan can refer to: a literal, a parameter, or an expression to be evaluated.
-    fn value(&mut self, expr: &Expr) -> (ValueRef, bool) {
+    fn value(&mut self, expr: &Expr, row: &RowOf<'_>) -> (ValueRef, bool) {
         let bound = self.maker.bound;
         match value_of(expr, bound.src) {
             Some(value) => (value, false),
             None => {
                 let range = bound.range(expr.span);
-                let known = self.evaluated.iter().position(|other| *other == range);
-                let index = known.unwrap_or_else(|| {
-                    self.evaluated.push(range);
-                    self.evaluated.len() - 1
-                });
+                // It may be known from this row.
+                let of_row = |other: &&TokenRange| other.first >= row.tokens.first;
+                let known = self
+                    .evaluated
+                    .iter()
+                    .rev()
+                    .take_while(of_row)
+                    .position(|other| *other == range);
+                let index = match known {
+                    Some(back) => self.evaluated.len() - 1 - back,
+                    None => {
+                        self.evaluated.push(range);
+                        self.evaluated.len() - 1
+                    }
+                };
                 (ValueRef::Evaluated { index: number(index) }, true)
             }
         }
@@ -90,21 +139,20 @@ impl Listed<'_, '_, '_> {
 
     fn key(
         &mut self,
-        router: &Router,
-        name: &str,
+        place: &KeyPlace,
         row: &RowOf<'_>,
         sequence: Option<&InsertValue>,
     ) -> Result<InsertValue, SqlError> {
-        debug_assert!(router.key(name).is_some());
-        let is_sequence =
-            self.sequence.as_ref().is_some_and(|of| of.column.eq_ignore_ascii_case(name));
-        if is_sequence && let Some(sequence) = sequence {
+        if place.is_sequence
+            && let Some(sequence) = sequence
+        {
             return Ok(sequence.clone());
         }
-        let given = self.position(name).and_then(|position| row.values.get(position).copied());
+        let given = place.at.and_then(|at| row.value(at, self.maker.bound));
         // Rows without a value that can be known here are made by a server (`must_be_made`).
-        let given = given.ok_or_else(|| refused(format!("sharding key '{name}' has no value")))?;
-        let (value, evaluated) = self.value(given);
+        let given =
+            given.ok_or_else(|| refused(format!("sharding key '{}' has no value", place.name)))?;
+        let (value, evaluated) = self.value(&given, row);
         if evaluated {
             // What was placed must be what is stored.
             let at = self.maker.bound.range(given.span);
@@ -115,14 +163,13 @@ impl Listed<'_, '_, '_> {
 
     /// All copies of a broadcast row must be the same.
     fn fix_random_values(&mut self, row: &RowOf<'_>) {
-        let sequence = self.sequence.as_ref().and_then(|of| self.position(&of.column));
-        for (position, given) in row.values.iter().enumerate() {
-            if Some(position) != sequence
-                && (expr::is_random(given, self.maker.bound.src)
-                    || crate::write::reads_clock(given, self.maker.bound.src))
+        let src = self.maker.bound.src;
+        for (position, given) in row.exprs() {
+            if Some(position) != self.sequence_at
+                && (expr::is_random(given, src) || crate::write::reads_clock(given, src))
                 && !expr::has_column(given)
             {
-                let (value, _) = self.value(given);
+                let (value, _) = self.value(given, row);
                 let at = self.maker.bound.range(given.span);
                 self.edits.push(Edit::replace(at, vec![Piece::Value(value)]));
             }
@@ -130,16 +177,17 @@ impl Listed<'_, '_, '_> {
     }
 
     /// A sequence column that the statement does not name is added to it.
-    pub fn add_sequence_column(&mut self, rows: &[RowOf<'_>]) {
+    pub fn add_sequence_column(&mut self) {
         let Some(sequence) = &self.sequence else { return };
-        if self.position(&sequence.column).is_some() && rows.iter().all(|row| !row.empty) {
+        let rows = || self.maker.rows();
+        if self.sequence_at.is_some() && rows().all(|row| !row.is_empty()) {
             return;
         }
         let insert = self.maker.insert;
         let name = quoted(&sequence.column);
         let id = Piece::GeneratedId { otherwise: None };
         if let InsertSource::Set { .. } = insert.source {
-            for row in rows {
+            for row in rows() {
                 let text = [b", ".to_vec(), name.clone(), b" = ".to_vec()].concat();
                 self.edits.push(Edit::after(row.last_inside, vec![Piece::Text(text), id.clone()]));
             }
@@ -167,14 +215,14 @@ impl Listed<'_, '_, '_> {
                 }
             }
         }
-        for row in rows {
-            let mut pieces = if row.empty { Vec::new() } else { vec![Piece::text(", ")] };
+        for row in rows() {
+            let mut pieces = if row.is_empty() { Vec::new() } else { vec![Piece::text(", ")] };
             pieces.push(id.clone());
             self.edits.push(Edit::after(row.last_inside, pieces));
         }
     }
 
-    pub fn finish(self, rows: Vec<InsertRowPlan>) -> Made {
+    pub fn finish(self, rows: Vec<InsertRowPlan>, home: InsertHome) -> Made {
         let maker = self.maker;
         let target = maker.target();
         let evaluation = (!self.evaluated.is_empty()).then(|| {
@@ -188,7 +236,7 @@ impl Listed<'_, '_, '_> {
         let plan = InsertPlan {
             tables: Arc::from([plan_table(target, place_of(target))]),
             schema: target.schema.name.clone(),
-            home: self.home,
+            home,
             evaluation,
             rows,
             sequence: self.sequence,

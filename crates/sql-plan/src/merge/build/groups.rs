@@ -17,7 +17,8 @@ impl<'b> Builder<'b, '_> {
         if self.select.distinct && !group_terms.iter().all(|term| term.item.is_some()) {
             return Err("DISTINCT of groups");
         }
-        let mut group = Group { keys: Vec::new(), aggregates: Vec::new() };
+        let mut group = Group::default();
+        self.find_distinct()?;
         let mut keys = Vec::new();
         for term in &group_terms {
             // The pushed-down ORDER BY of the groups would read the alias instead.
@@ -33,6 +34,7 @@ impl<'b> Builder<'b, '_> {
             group.keys.extend(key);
         }
         self.items(&mut group, group_terms.is_empty())?;
+        self.group_by_distinct(&mut group)?;
         let pushed = self.group_order(&group_terms, &keys, &mut group)?;
         if let Some(having) = &self.select.having {
             let having = self.having(having, &mut group)?;
@@ -41,7 +43,8 @@ impl<'b> Builder<'b, '_> {
             self.edits.push(Edit::replace(at, Vec::new()).once());
         }
         self.merge.group = Some(group);
-        let cut_early = pushed && self.merge.having.is_none() && self.merge.sort.is_empty();
+        let whole = self.merge.having.is_none() && self.distinct.is_empty();
+        let cut_early = pushed && whole && self.merge.sort.is_empty();
         self.limit(cut_early && !group_terms.is_empty())
     }
 
@@ -53,7 +56,7 @@ impl<'b> Builder<'b, '_> {
             let column = ColumnAt::Visible(number(index));
             if let Some(call) = aggregate_call(expr, self.bound.src) {
                 let kind = self.aggregate_kind(call, expr)?;
-                self.push_aggregate(group, column, kind);
+                self.push_aggregate(group, column, kind, self.counts_once(call));
             } else if has_aggregate(expr, self.bound.src) {
                 return Err("an expression over aggregates of several shards");
             } else if no_keys && (expr::has_column(expr) || expr::has_query(expr)) {
@@ -68,11 +71,13 @@ impl<'b> Builder<'b, '_> {
         group: &mut Group,
         column: ColumnAt,
         kind: AggregateKind,
+        distinct: bool,
     ) {
-        let aggregate = Aggregate { column, kind };
+        let aggregate = Aggregate { column, kind, distinct };
         if let AggregateKind::Average { sum, count } = aggregate.kind {
             for part in [sum, count] {
-                group.aggregates.push(Aggregate { column: part, kind: AggregateKind::Sum });
+                let kind = AggregateKind::Sum;
+                group.aggregates.push(Aggregate { column: part, kind, distinct });
             }
         }
         group.aggregates.push(aggregate);
@@ -85,9 +90,6 @@ impl<'b> Builder<'b, '_> {
         expr: &Expr,
     ) -> Result<AggregateKind, Reason> {
         let name = function_name(call, self.bound.src);
-        if call.distinct && !matches!(name.as_str(), "MIN" | "MAX") && !self.is_apart(call) {
-            return Err("an aggregate of distinct values over several shards");
-        }
         let argument = call.args.first();
         Ok(match name.as_str() {
             "COUNT" | "SUM" => AggregateKind::Sum,
@@ -102,11 +104,12 @@ impl<'b> Builder<'b, '_> {
                 self.check_extreme(argument)?;
                 AggregateKind::Extreme { max: name == "MAX", weight }
             }
-            "AVG" if !call.distinct => {
+            "AVG" => {
                 let argument = argument.ok_or("AVG")?;
                 let tokens = Piece::Tokens(self.bound.range(argument.span));
+                let once = if call.distinct { "DISTINCT " } else { "" };
                 let of = |name: &str| {
-                    vec![Piece::text(format!("{name}(")), tokens.clone(), Piece::text(")")]
+                    vec![Piece::text(format!("{name}({once}")), tokens.clone(), Piece::text(")")]
                 };
                 let (sum, count) = (of("SUM"), of("COUNT"));
                 AggregateKind::Average { sum: self.hide(sum), count: self.hide(count) }
@@ -147,7 +150,7 @@ impl<'b> Builder<'b, '_> {
         keys: &[Option<SortKey>],
         group: &mut Group,
     ) -> Result<bool, Reason> {
-        if group_terms.is_empty() {
+        if group_terms.is_empty() && self.distinct.is_empty() {
             return Ok(true); // one row has no order; the clause stays for its errors
         }
         let mut by_keys: Vec<(usize, bool)> = Vec::new();
@@ -172,6 +175,7 @@ impl<'b> Builder<'b, '_> {
         self.merge.order = order
             .iter()
             .filter_map(|(place, desc)| keys[*place].map(|key| OrderKey { key, desc: *desc }))
+            .chain(group.distinct.iter().map(|key| OrderKey { key: *key, desc: false }))
             .collect();
         if !in_key_order {
             self.merge.sort = sort;
@@ -189,6 +193,10 @@ impl<'b> Builder<'b, '_> {
             if *desc {
                 pieces.push(Piece::text(" DESC"));
             }
+        }
+        for argument in self.distinct {
+            pieces.push(Piece::text(if pieces.is_empty() { "ORDER BY " } else { ", " }));
+            pieces.push(Piece::Tokens(self.bound.range(argument.span)));
         }
         match self.query.order_span {
             Some(span) => {
@@ -234,7 +242,7 @@ impl<'b> Builder<'b, '_> {
     ) -> Result<ColumnAt, Reason> {
         let column = self.hide(vec![Piece::Tokens(self.bound.range(expr.span))]);
         let kind = self.aggregate_kind(call, expr)?;
-        self.push_aggregate(group, column, kind);
+        self.push_aggregate(group, column, kind, self.counts_once(call));
         Ok(column)
     }
 }
