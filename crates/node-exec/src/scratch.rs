@@ -215,10 +215,17 @@ async fn pass_rows(
         exec.out.flush_if_long().await?;
         next = match held.lease.next_row().await {
             Ok(row) => row,
+            // Rows may end in an error, as a server's do.
+            Err(error) if error.server().is_some() => {
+                return Err(rows::logical(error.into(), names));
+            }
             Err(error) => return Err(ExecError::BrokenOff(error.to_string())),
         };
     }
     let warnings = held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
     rows::end_rows(exec, sent, warnings);
+    if warnings > 0 {
+        exec.session.last.warnings = crate::relay::warnings_of(&mut held.lease, names).await;
+    }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use super::reduce::{Loaded, VALUES_MAX};
 use super::writer::TableWriter;
 use super::{HOME, PREFIX};
+use crate::decision::OWN_DATABASE;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement};
 use crate::kinds::SCRATCH_ROWS;
@@ -19,7 +20,7 @@ use sql_plan::merge::Merge;
 use sql_plan::plan::{
     Action, Family, Load, LoadSource, PlanTable, Reduction, RoutedPlan, ScratchPlan,
 };
-use sql_plan::template::{Fill, REDUCTIONS_FROM, Rendered};
+use sql_plan::template::{Fill, REDUCTIONS_FROM, Rendered, quoted};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -147,8 +148,10 @@ impl Loader<'_> {
         self.scratch.loads.iter().find(|load| load.number == number)
     }
 
+    /// Results lie in a database of their own: of their columns servers announce no database.
     fn temporary_name(&self, number: u32) -> Vec<u8> {
-        let mut name = self.database.to_vec();
+        let of_table = (number as usize) < self.tables.len();
+        let mut name = if of_table { self.database.to_vec() } else { quoted(OWN_DATABASE) };
         name.extend_from_slice(format!(".`{PREFIX}{number}`").as_bytes());
         name
     }

@@ -97,10 +97,21 @@ impl<'b> Builder<'b, '_> {
                 ColumnClass::Integer | ColumnClass::UnsignedInteger | ColumnClass::Decimal { .. },
             ) => Ok(match term.item {
                 Some(index) => ColumnAt::Visible(number(index)),
+                // Servers know no other column in HAVING: the scratch node says so.
+                None if !self.is_group_key(term.expr) => {
+                    return Err("a HAVING on a column that is neither selected nor grouped by");
+                }
                 None => self.hide(vec![Piece::Tokens(self.bound.range(term.expr.span))]),
             }),
             _ => Err("a HAVING on something that is neither aggregate nor number"),
         }
+    }
+
+    /// Whether GROUP BY names this column.
+    fn is_group_key(&self, expr: &Expr) -> bool {
+        let column = self.bound.column_of(self.block, expr);
+        let mut keys = self.select.group_by.iter();
+        keys.any(|item| self.bound.column_of(self.block, &item.expr) == column)
     }
 }
 
