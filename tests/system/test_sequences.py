@@ -263,3 +263,20 @@ def test_no_value_comes_twice(shop, client):
     assert len(values) > 100 and len(stored) > 20
     everything = values + stored
     assert len(set(everything)) == len(everything)
+
+
+def test_information_schema_has_sequences(shop, client):
+    schema = shop.ends["schema"]
+    rows(client, "CREATE SEQUENCE listed_one")
+    rows(client, "CREATE SEQUENCE `Listed_two`")
+    ask = f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{schema}' AND "
+    assert rows(client, ask + "TABLE_TYPE = 'SEQUENCE' AND TABLE_NAME LIKE 'listed%' ORDER BY 1") == [
+        ("listed_one",), ("listed_two",)]
+    assert rows(client, ask + "TABLE_NAME = 'listed_one' AND TABLE_TYPE = 'SEQUENCE'") == [("listed_one",)]
+    assert rows(client, ask + "TABLE_NAME = 'listed_one' AND TABLE_TYPE = 'BASE TABLE'") == []
+    assert rows(client, ask + "TABLE_NAME = 'nosuch' AND TABLE_TYPE = 'SEQUENCE'") == []
+    assert rows(client, f"SELECT ENGINE, TABLE_ROWS, TEMPORARY FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{schema}' "
+                        "AND TABLE_NAME = 'listed_two'") == [("InnoDB", 1, "N")]
+    assert rows(client, f"SHOW TABLES FROM {schema} LIKE 'listed%'") == []
+    rows(client, "DROP SEQUENCE listed_one, listed_two")
+    assert rows(client, ask + "TABLE_TYPE = 'SEQUENCE' AND TABLE_NAME LIKE 'listed%'") == []

@@ -10,6 +10,7 @@ use sql_plan::plan::PlanTable;
 use sql_syntax::{Edits, LexMode, TokenBuf, TokenKind, lex};
 use std::collections::BTreeMap;
 use topology::algorithm::Target;
+use topology::column::lower_type;
 use topology::model::{Column, ColumnClass, Table, View};
 
 fn quoted(name: &str) -> String {
@@ -68,7 +69,7 @@ async fn columns(
 
 fn column(row: &Row) -> Column {
     let text = |at| row.text(at).unwrap_or_default();
-    let column_type = text(1).to_ascii_lowercase();
+    let column_type = lower_type(&text(1));
     let extra = text(4).to_ascii_uppercase();
     let nullable = text(3) == "YES";
     let auto_increment = extra.contains("AUTO_INCREMENT");

@@ -1,6 +1,7 @@
 //! Physical names back into logical ones: in the columns of an answer and in a data node's error
 //! texts. A client never sees a physical database or table.
 
+use crate::decision::OWN_DATABASE;
 use mysql_wire::column::{ColumnView, Renames, rewrite_column};
 use mysql_wire::error::DecodeError;
 use sql_plan::plan::{PlanTable, TablePlace};
@@ -34,6 +35,9 @@ impl<'a> Names<'a> {
     }
 
     fn schema(&self, physical: &[u8]) -> Option<&'a str> {
+        if self.scratch.is_some() && physical == OWN_DATABASE.as_bytes() {
+            return Some("");
+        }
         let named = |schema: &str| {
             physical
                 .strip_prefix(schema.as_bytes())

@@ -131,11 +131,16 @@ pub async fn merged(
     let mut rows = open(exec, plan, jobs, merge, statement).await?;
     let outcome = send_rows(exec, &mut rows).await;
     let warnings = rows.streams.warnings();
+    let texts = match &outcome {
+        Ok(_) if warnings > 0 => rows.streams.warning_texts(Names::of(&plan.tables)).await,
+        _ => Vec::new(),
+    };
     rows.streams.close(exec).await;
     exec.session.part_ends(begun, "Merge", *outcome.as_ref().unwrap_or(&0));
     match outcome {
         Ok(sent) => {
             end_rows(exec, sent, warnings);
+            exec.session.last.warnings = texts;
             Ok(())
         }
         Err((error, begun)) => {

@@ -224,5 +224,8 @@ async fn pass_rows(
     }
     let warnings = held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
     rows::end_rows(exec, sent, warnings);
+    if warnings > 0 {
+        exec.session.last.warnings = crate::relay::warnings_of(&mut held.lease, names).await;
+    }
     Ok(())
 }

@@ -5,7 +5,9 @@
 
 use crate::active::ActiveGuard;
 use crate::error::{ExecError, sql};
-use crate::exec::Exec;
+use crate::exec::{Exec, WARNINGS_MAX, Warning};
+use crate::names::Names;
+use crate::relay::warnings_of;
 use crate::transaction::Held;
 use base::id::DataNodeId;
 use base::sql_error;
@@ -43,6 +45,8 @@ struct Lane {
     /// The streams still to be opened, in order; the first may be open.
     order: VecDeque<usize>,
     open: bool,
+    /// The statement that was read last has warnings.
+    warned: bool,
 }
 
 /// One shard's answer.
@@ -174,7 +178,13 @@ impl Streams {
             }
             let active = exec.enter(&held);
             let flushed = held.lease.flush().await;
-            self.lanes.push(Lane { held, _active: active, order: mine, open: false });
+            self.lanes.push(Lane {
+                held,
+                _active: active,
+                order: mine,
+                open: false,
+                warned: false,
+            });
             flushed?;
         }
         Ok(())
@@ -198,6 +208,19 @@ impl Streams {
     /// Warnings of the answers read so far.
     pub fn warnings(&self) -> u64 {
         self.warnings
+    }
+
+    /// The texts of the warnings when all is read: those of the last statement on each connection,
+    /// which is what a connection still knows.
+    pub async fn warning_texts(&mut self, names: Names<'_>) -> Vec<Warning> {
+        let mut all = Vec::new();
+        for lane in self.lanes.iter_mut().filter(|lane| lane.warned && lane.order.is_empty()) {
+            if lane.held.lease.is_idle() {
+                all.extend(warnings_of(&mut lane.held.lease, names).await);
+            }
+        }
+        all.truncate(WARNINGS_MAX);
+        all
     }
 
     /// A stream that is not over, a cheap one first.
@@ -274,7 +297,9 @@ impl Streams {
 
     fn end(&mut self, number: usize) {
         let lane = &mut self.lanes[self.streams[number].lane];
-        self.warnings += lane.held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
+        let warnings = lane.held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
+        self.warnings += warnings;
+        lane.warned = warnings > 0;
         lane.order.pop_front();
         lane.open = false;
         self.streams[number].over = true;

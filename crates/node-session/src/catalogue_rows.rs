@@ -277,8 +277,10 @@ impl Core {
         for schema in &visible {
             let known = Names::of(schema);
             let mut found = if table.name == "TABLES" {
-                let mut tables = self.table_rows(&known, names.as_ref(), needed).await?;
-                tables.extend(self.sequence_table_rows(schema, names.as_ref(), needed).await?);
+                let names = names.as_ref();
+                let mut tables = self.table_rows(&known, names, needed).await?;
+                let more = self.sequence_table_rows(schema, table, names, needed, values);
+                tables.extend(more.await?);
                 tables
             } else {
                 let place = (schema_column, name_column);

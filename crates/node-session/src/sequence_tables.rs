@@ -8,6 +8,8 @@ use crate::session::Core;
 use crate::show::{Row, field};
 use node_exec::error::ExecError;
 use node_exec::named_sequence::Definition;
+use sql_plan::catalogue::CatalogueTable;
+use sql_plan::value::Values;
 use sql_syntax::ast::TableName;
 use std::collections::BTreeSet;
 use topology::model::Schema;
@@ -15,14 +17,23 @@ use topology::model::Schema;
 /// The greatest value that MariaDB shows.
 const MAX_SHOWN: i64 = i64::MAX - 1;
 
+/// The type of a sequence's table.
+const TABLE_TYPE: &str = "SEQUENCE";
+
 /// What a server says of a sequence's table in information_schema.
-const TABLE_VALUES: [(&str, &str); 9] = [
+const TABLE_VALUES: [(&str, &str); 15] = [
     ("TABLE_CATALOG", "def"),
-    ("TABLE_TYPE", "SEQUENCE"),
+    ("TABLE_TYPE", TABLE_TYPE),
     ("ENGINE", "InnoDB"),
     ("VERSION", "10"),
-    ("ROW_FORMAT", "Dynamic"),
+    ("ROW_FORMAT", "Fixed"),
     ("TABLE_ROWS", "1"),
+    ("AVG_ROW_LENGTH", "16384"),
+    ("DATA_LENGTH", "16384"),
+    ("MAX_DATA_LENGTH", "0"),
+    ("INDEX_LENGTH", "0"),
+    ("DATA_FREE", "0"),
+    ("MAX_INDEX_LENGTH", "0"),
     ("CREATE_OPTIONS", ""),
     ("TABLE_COMMENT", ""),
     ("TEMPORARY", "N"),
@@ -69,13 +80,22 @@ impl Core {
         worker.shared.sequences.named.list(&worker.backends, schema).await
     }
 
-    /// Their rows of information_schema.TABLES.
+    /// Their rows of information_schema.TABLES, as far as a query may want them.
     pub(crate) async fn sequence_table_rows(
         &self,
         schema: &Schema,
+        table: &CatalogueTable,
         wanted: Option<&BTreeSet<String>>,
         needed: &Needed,
+        values: &Values<'_>,
     ) -> Result<Vec<Row>, ExecError> {
+        let types = table.wanted("TABLE_TYPE", values, None);
+        let is_asked = types.is_none_or(|types| types.contains(&TABLE_TYPE.to_lowercase()));
+        let are_tables =
+            wanted.is_some_and(|names| names.iter().all(|name| schema.table(name).is_some()));
+        if !is_asked || are_tables || schema.shards.is_empty() {
+            return Ok(Vec::new());
+        }
         let all = self.sequences_of(schema).await?;
         let is_wanted = |one: &&Definition| {
             wanted.is_none_or(|names| names.iter().any(|name| name.eq_ignore_ascii_case(&one.name)))

@@ -55,6 +55,14 @@ const REFUSED: [&str; 7] = [
     "rand_seed2",
 ];
 
+/// `WHERE id IS NULL` would have to find the row of a value that another data node may have made.
+fn no_auto_is_null() -> ExecError {
+    sql(
+        sql_error::NOT_SUPPORTED,
+        "sql_auto_is_null=1 is not supported; use WHERE column = LAST_INSERT_ID()",
+    )
+}
+
 /// What a session of this instance begins with and comes back to when it is reset.
 pub fn first_state(snapshot: &Snapshot) -> SessionState {
     let state = SessionState::default();
@@ -307,6 +315,9 @@ impl Core {
             }
             _ => {
                 let value = self.read_back(name, value, &pending.state).await?;
+                if name == "sql_auto_is_null" && value.trim_matches('\'') != "0" {
+                    return Err(no_auto_is_null());
+                }
                 pending.state = pending.state.clone().with(name, value);
             }
         }

@@ -26,6 +26,10 @@ const SERVING_INTERVAL: Duration = Duration::from_millis(10);
 /// Handshakes that have begun when a listener closes are through within this.
 const HANDSHAKE_TIME: Duration = Duration::from_millis(20);
 
+/// A worker's stack: expressions nest deeply, and a statement that EXECUTE runs may itself run
+/// others. Only the pages that are used take memory.
+const STACK_BYTES: usize = 16 << 20;
+
 /// One of a worker's sockets, bound but not open.
 #[derive(Debug)]
 pub struct Bound {
@@ -44,7 +48,8 @@ pub fn start(
     closing: watch::Receiver<bool>,
 ) -> std::io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+    let thread = std::thread::Builder::new().name(format!("worker-{number}"));
+    thread.stack_size(STACK_BYTES).spawn(move || {
         let local = LocalSet::new();
         local.block_on(&runtime, serve(listeners, shared, closing));
     })

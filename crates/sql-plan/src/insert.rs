@@ -75,6 +75,8 @@ pub struct InsertRowPlan {
     pub keys: Vec<InsertValue>,
     /// The value given for the sequence column; `None` when there is no sequence.
     pub sequence: Option<InsertValue>,
+    /// It is `(…)` of values that a query without tables can give as well: no DEFAULT, no column.
+    pub free: bool,
 }
 
 /// A value of a row.
@@ -97,6 +99,8 @@ pub struct SequenceUse {
     pub column: String,
     /// The highest id that the column can hold.
     pub max: u64,
+    /// The column was declared NULL: a NULL that is given stays one.
+    pub keeps_null: bool,
 }
 
 /// The rows of one target.

@@ -8,7 +8,7 @@ use crate::planner::{PlanContext, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
 use base::sql_error::SqlError;
 use sql_syntax::TokenBuf;
-use sql_syntax::ast::{CreateTable, Parsed, Span};
+use sql_syntax::ast::{CreateTable, Parsed, Query, SetExpr, Span};
 use topology::model::Snapshot;
 
 /// A statement taken apart.
@@ -68,6 +68,7 @@ pub fn shape(
     if let Some(clause) = &create.sharding {
         edits.push(Edit::replace(range(clause.span), Vec::new()));
     }
+    let inner = without_parentheses(query);
     let first = range(query.span).first;
     let mut before = (1..=3).filter_map(|back| first.checked_sub(back));
     let duplicates = before
@@ -84,9 +85,24 @@ pub fn shape(
             .map(|one| crate::ddl::plan_table(one.schema, one.table))
             .collect(),
         create: Template::edited(subject.whole(), edits),
-        query: Template::edited(range(query.span), names),
-        query_span: query.span,
+        query: Template::edited(range(inner.span), names),
+        query_span: inner.span,
         sharding: create.sharding.as_ref().map(|clause| clause.span),
         duplicates,
     }))
+}
+
+/// The query itself: servers read `(WITH …)` here, but not where it stands alone.
+fn without_parentheses(query: &Query) -> &Query {
+    match &query.body {
+        SetExpr::Paren(inner, _)
+            if query.with.is_none()
+                && query.order_by.is_empty()
+                && query.limit.is_none()
+                && query.locks.is_empty() =>
+        {
+            without_parentheses(inner)
+        }
+        _ => query,
+    }
 }

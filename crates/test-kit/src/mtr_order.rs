@@ -2,6 +2,8 @@
 
 use crate::mtr_rules::{parts, words};
 use crate::observe::Observed;
+use sql_syntax::visit::for_each_query;
+use sql_syntax::{LexMode, TokenBuf, parse_one};
 
 /// What is known of the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,4 +65,17 @@ pub fn order(sql: &str, seen: &Observed) -> Order {
     } else {
         Order::Keys(keys)
     }
+}
+
+/// Whether a query inside of the statement takes some of its rows without an order: any of them.
+pub fn picks_any_rows(sql: &str) -> bool {
+    let mut buf = TokenBuf::default();
+    let Ok(parsed) = parse_one(sql.as_bytes(), 0, &LexMode::default(), &mut buf) else {
+        return false;
+    };
+    let mut found = false;
+    for_each_query(&parsed.stmt, |query, depth| {
+        found |= depth > 1 && query.limit.is_some() && query.order_by.is_empty();
+    });
+    found
 }

@@ -182,6 +182,9 @@ pub fn words(sql: &str) -> Vec<String> {
 /// The name of the rule that leaves a statement out.
 pub fn left_out(sql: &str, words: &[String]) -> Option<&'static str> {
     let start = words.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(" ");
+    if words.first().is_some_and(|word| word == "prepare") && prepares_left_out(sql) {
+        return Some("a prepared statement of those left out");
+    }
     for (rule, beginnings) in BEGINNINGS {
         let fits = |b: &&str| {
             start == **b || start.strip_prefix(*b).is_some_and(|rest| rest.starts_with(' '))
@@ -215,6 +218,13 @@ pub fn left_out(sql: &str, words: &[String]) -> Option<&'static str> {
         return Some("version comments");
     }
     None
+}
+
+/// Whether a PREPARE's text begins as a statement that is left out.
+fn prepares_left_out(sql: &str) -> bool {
+    let Some(at) = sql.find(['\'', '"']) else { return false };
+    let inner = &sql[at + 1..];
+    left_out(inner, &words(inner)).is_some()
 }
 
 /// Whether a statement only reads.
@@ -257,6 +267,7 @@ pub fn targets(words: &[String]) -> BTreeSet<String> {
                 | ("update", "update" | "join")
                 | ("delete", "from" | "delete")
                 | ("truncate", "truncate")
+                | ("prepare", "prepare")
         );
         if names {
             let mut rest = words[at + 1..].iter().filter(|w| !SKIPPED.contains(&w.as_str()));

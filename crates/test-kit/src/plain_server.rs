@@ -8,6 +8,7 @@ use node_backend::ConnectOptions;
 use node_backend::Connection;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to come up on a busy machine.
@@ -19,9 +20,9 @@ pub const USER: &str = "tester";
 /// A running MariaDB server of a test's own.
 #[derive(Debug)]
 pub struct PlainServer {
-    process: Child,
+    process: Mutex<Child>,
     port: u16,
-    _dir: ScratchDir,
+    dir: ScratchDir,
 }
 
 impl PlainServer {
@@ -29,7 +30,6 @@ impl PlainServer {
     pub async fn start() -> Result<Self> {
         let dir = ScratchDir::new("plain")?;
         let data = dir.path().join("data");
-        let user = if rustix::process::geteuid().is_root() { vec!["--user=root"] } else { vec![] };
         let made = Command::new(program("mariadb-install-db")?)
             .arg("--no-defaults")
             .arg(format!("--datadir={}", data.display()))
@@ -47,28 +47,27 @@ impl PlainServer {
         std::fs::write(
             &init,
             format!(
-                "CREATE USER '{USER}'@'127.0.0.1';\nGRANT ALL ON *.* TO '{USER}'@'127.0.0.1';\n"
+                "CREATE USER IF NOT EXISTS '{USER}'@'127.0.0.1';\nGRANT ALL ON *.* TO '{USER}'@'127.0.0.1';\n"
             ),
         )?;
         let port = free_port()?;
-        let log = std::fs::File::create(dir.path().join("server.log"))?;
-        let process = Command::new(program("mariadbd")?)
-            .arg("--no-defaults")
-            .arg(format!("--datadir={}", data.display()))
-            .arg(format!("--socket={}", dir.path().join("s").display()))
-            .arg(format!("--port={port}"))
-            .arg(format!("--tmpdir={}", dir.path().display()))
-            .arg(format!("--init-file={}", init.display()))
-            .args(["--bind-address=127.0.0.1", "--lower-case-table-names=1", "--local-infile=ON"])
-            .args(["--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0"])
-            .args(["--skip-name-resolve", "--max-connections=500"])
-            .args(&user)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        let server = Self { process, port, _dir: dir };
+        let process = Mutex::new(spawn(&dir, port)?);
+        let server = Self { process, port, dir };
         server.wait_until_up().await?;
         Ok(server)
+    }
+
+    /// Starts it again if it has ended: some statements bring a server down. Whether it had.
+    pub async fn revive(&self) -> Result<bool> {
+        {
+            let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+            if process.try_wait()?.is_none() {
+                return Ok(false);
+            }
+            *process = spawn(&self.dir, self.port)?;
+        }
+        self.wait_until_up().await?;
+        Ok(true)
     }
 
     async fn wait_until_up(&self) -> Result<()> {
@@ -104,9 +103,31 @@ impl PlainServer {
 
 impl Drop for PlainServer {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let process = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = process.kill();
+        let _ = process.wait();
     }
+}
+
+fn spawn(dir: &ScratchDir, port: u16) -> Result<Child> {
+    let dir = dir.path();
+    let user: &[&str] = if rustix::process::geteuid().is_root() { &["--user=root"] } else { &[] };
+    let log = std::fs::File::options().create(true).append(true).open(dir.join("server.log"))?;
+    let process = Command::new(program("mariadbd")?)
+        .arg("--no-defaults")
+        .arg(format!("--datadir={}", dir.join("data").display()))
+        .arg(format!("--socket={}", dir.join("s").display()))
+        .arg(format!("--port={port}"))
+        .arg(format!("--tmpdir={}", dir.display()))
+        .arg(format!("--init-file={}", dir.join("init.sql").display()))
+        .args(["--bind-address=127.0.0.1", "--lower-case-table-names=1", "--local-infile=ON"])
+        .args(["--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0"])
+        .args(["--skip-name-resolve", "--max-connections=500"])
+        .args(user)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()?;
+    Ok(process)
 }
 
 /// Where a server program is: on the path, or where distributions put servers.

@@ -33,12 +33,22 @@ impl ColumnClass {
     }
 }
 
+/// A type's text in lower case, but for the values of an ENUM or SET.
+pub fn lower_type(column_type: &str) -> String {
+    let mut quoted = false;
+    let lower = |letter: char| {
+        quoted ^= letter == '\'';
+        if quoted { letter } else { letter.to_ascii_lowercase() }
+    };
+    column_type.chars().map(lower).collect()
+}
+
 impl Column {
     /// A nullable column of this name and type, with nothing else said.
     pub fn plain(name: &str, column_type: &str) -> Column {
         Column {
             name: name.to_owned(),
-            column_type: column_type.to_ascii_lowercase(),
+            column_type: lower_type(column_type),
             class: ColumnClass::from_column_type(column_type),
             collation: None,
             nullable: true,
@@ -120,6 +130,12 @@ fn clamp(scale: u32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_keep_their_case() {
+        assert_eq!(lower_type("ENUM('Yes','it''S No')"), "enum('Yes','it''S No')");
+        assert_eq!(lower_type("BIGINT(20) UNSIGNED"), "bigint(20) unsigned");
+    }
 
     #[test]
     fn classes() {

@@ -5,7 +5,7 @@
 pub mod access;
 pub mod account;
 pub mod algorithm;
-mod column;
+pub mod column;
 pub mod definition;
 pub mod model;
 pub mod move_names;

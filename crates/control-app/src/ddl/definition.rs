@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::error::AppError;
 use provision::{AdminLogin, Rows};
 use std::collections::BTreeMap;
+use topology::column::lower_type;
 use topology::model::{Column, ColumnClass, Shard, Table};
 
 /// Reads columns and keys of the table's first physical table in `shard`; false when it is not
@@ -78,7 +79,7 @@ fn apply(table: &mut Table, columns: &Rows, keys: &Rows) {
 
 fn column(rows: &Rows, row: usize) -> Column {
     let text = |name: &str| rows.get(row, name).unwrap_or_default();
-    let column_type = text("COLUMN_TYPE").to_ascii_lowercase();
+    let column_type = lower_type(text("COLUMN_TYPE"));
     let extra = text("EXTRA").to_ascii_uppercase();
     let nullable = text("IS_NULLABLE") == "YES";
     let auto_increment = extra.contains("AUTO_INCREMENT");

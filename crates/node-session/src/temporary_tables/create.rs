@@ -179,7 +179,12 @@ impl Core {
             inline_params: true,
         };
         routed.forward.render(&fill, Target { shard: 0, suffix: 0 }, &mut rendered);
-        Ok([b" (".as_slice(), &rendered.text, b"\n) LIMIT 0"].concat())
+        // WITH cannot stand in parentheses of its own.
+        let (before, after): (&[u8], &[u8]) = match query.with {
+            Some(_) => (b" SELECT * FROM (", b"\n) AS `q` LIMIT 0"),
+            None => (b" (", b"\n) LIMIT 0"),
+        };
+        Ok([before, &rendered.text, after].concat())
     }
 
     /// The statement up to its query, with the physical name.

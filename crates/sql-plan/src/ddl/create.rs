@@ -287,7 +287,9 @@ fn new_column(
 ) -> Column {
     let serial = definition.ty.kind == TypeKind::Serial;
     let auto_increment = definition.auto_increment.is_some() || serial;
-    let nullable = definition.nullable != Some(false) && !definition.primary_key && !serial;
+    // AUTO_INCREMENT means NOT NULL unless NULL is written.
+    let says = definition.nullable.unwrap_or(!auto_increment);
+    let nullable = says && !definition.primary_key && !serial;
     let column_type = column_type(subject, definition);
     let mut column = Column::plain(&name_of(subject, definition.name), &column_type);
     column.column_type = column_type; // the values of an ENUM keep their case

@@ -10,7 +10,9 @@ use crate::expr::{Part, for_each_part, has_aggregate};
 use crate::plan::{Home, Many, RoutedPlan};
 use crate::planner::Subject;
 use crate::template::{Edit, Piece, TokenRange, push_quoted};
-use sql_syntax::ast::{Expr, ExprKind, Query, Select, SelectItem, SetExpr, Statement, TableExpr};
+use sql_syntax::ast::{
+    Expr, ExprKind, Query, Select, SelectItem, SetExpr, Span, Statement, TableExpr,
+};
 
 /// A column of a temporary table whose name is longer is refused by servers.
 const NAME_BYTES_MAX: usize = 60;
@@ -125,9 +127,9 @@ impl Finder<'_, '_> {
 
     fn table(&mut self, table: &TableExpr) {
         match table {
-            TableExpr::Derived { lateral, query, alias, columns, .. } => {
+            TableExpr::Derived { lateral, query, alias, columns, span } => {
                 let plain = !*lateral && alias.is_some() && columns.is_empty();
-                if !plain || !self.derived(query) {
+                if !plain || !self.derived(query, *span) {
                     self.query(query);
                 }
             }
@@ -156,7 +158,7 @@ impl Finder<'_, '_> {
         });
     }
 
-    fn derived(&mut self, query: &Query) -> bool {
+    fn derived(&mut self, query: &Query, span: Span) -> bool {
         if !is_materialised(query, self.bound) {
             return false;
         }
@@ -164,7 +166,9 @@ impl Finder<'_, '_> {
         let Some(planned) = self.plan(query, Standing::Table) else {
             return false;
         };
-        let at = TokenRange { first: range.first - 1, last: range.last + 1 };
+        // With all of the parentheses around it.
+        let parens = range.first - self.bound.range(span).first;
+        let at = TokenRange { first: range.first - parens, last: range.last + parens };
         let uses = vec![Use { at, token: range.first, around: (Vec::new(), Vec::new()) }];
         self.found.push(planned.with(range, uses));
         true

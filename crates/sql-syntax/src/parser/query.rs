@@ -100,7 +100,7 @@ impl Parser<'_> {
             let columns = if p.is(T::LParen) { p.ident_list()? } else { Vec::new() };
             p.expect("AS")?;
             let query = Box::new(p.paren_query()?);
-            if p.eat("CYCLE") {
+            if recursive && p.eat("CYCLE") {
                 p.comma_list(|p| p.ident())?;
                 p.expect("RESTRICT")?;
             }

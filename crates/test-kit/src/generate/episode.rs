@@ -18,10 +18,13 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// A query, or in one of six cases writes.
+    /// A query, in one of six cases writes, in some a session's own state.
     pub fn of(seed: u64) -> Self {
         let mut generator = Generator::new(seed);
-        if generator.choice.chance(83) {
+        if generator.choice.chance(6) {
+            return Self { seed, statements: generator.session_episode(), writes: false };
+        }
+        if generator.choice.chance(81) {
             return Self { seed, statements: vec![generator.statement()], writes: false };
         }
         let mut statements = Vec::new();

@@ -15,7 +15,9 @@ impl Generator {
         let count = 1 + self.choice.below(4);
         let sorts: Vec<Sort> = (0..count).map(|_| *self.choice.of(SORTS)).collect();
         let with = if self.choice.chance(15) { self.with() } else { Node::nothing() };
-        let core = if self.choice.chance(20) {
+        let core = if self.choice.chance(25) {
+            self.wide()
+        } else if self.choice.chance(20) {
             self.set_operation(&sorts, SET_DEPTH)
         } else {
             self.select(&sorts, &Scope::default(), false, true)
@@ -68,6 +70,8 @@ impl Generator {
             " INTERSECT ",
             " EXCEPT ",
             " UNION ",
+            " INTERSECT ALL ",
+            " EXCEPT ALL ",
         ]);
         let (left, right) = (self.branch(sorts, depth), self.branch(sorts, depth));
         let columns = left
@@ -80,7 +84,8 @@ impl Generator {
         Core { node, columns, may_order: true, nearly: false }
     }
 
-    fn branch(&mut self, sorts: &[Sort], depth: usize) -> Core {
+    /// One operand of a set operation.
+    pub(super) fn branch(&mut self, sorts: &[Sort], depth: usize) -> Core {
         if depth > 0 && self.choice.chance(20) {
             let inner = self.set_operation(sorts, depth - 1);
             return Core { node: node!(Sort::Query(sorts.len()); "(", inner.node, ")"), ..inner };
@@ -114,7 +119,7 @@ impl Generator {
     }
 
     /// `WITH …` and a space; the names are in sight for the rest of the statement.
-    fn with(&mut self) -> Node {
+    pub(super) fn with(&mut self) -> Node {
         let mut text = vec![node!(Sort::Other; "WITH RECURSIVE ")];
         for at in 0..=self.choice.below(2) {
             if at > 0 {

@@ -51,6 +51,8 @@ pub struct Generator {
     pub parameters: bool,
     /// Whether a column of the result may be named by its alias.
     pub aliases: bool,
+    /// User variables that have been set, with the types of their values.
+    pub variables: Vec<(String, Sort)>,
     /// CTEs in sight: name, columns.
     pub common: Vec<(String, Vec<Column>)>,
 }
@@ -83,6 +85,7 @@ impl Generator {
             queries: 4,
             parameters: false,
             aliases: true,
+            variables: Vec::new(),
             common: Vec::new(),
         }
     }
@@ -114,6 +117,16 @@ impl Generator {
     pub fn leaf(&mut self, sort: Sort, scope: &Scope, calm: bool) -> Expr {
         let local = scope.outer.is_empty() || self.choice.chance(75);
         let columns = if local { &scope.here } else { &scope.outer };
+        let kept: Vec<&str> = self
+            .variables
+            .iter()
+            .filter(|(_, kept)| *kept == sort)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !kept.is_empty() && self.choice.clone().chance(40) {
+            let name = (*self.choice.of(&kept)).to_owned();
+            return Expr { node: node!(sort; name), single: !matches!(sort, Sort::Text(_)) };
+        }
         let forced = sort == Sort::Text(Spelling::Forced);
         let fitting: Vec<&Column> = columns
             .iter()
@@ -136,7 +149,9 @@ impl Generator {
     /// A literal, sometimes NULL, sometimes one that can be a parameter.
     pub fn literal(&mut self, sort: Sort) -> Expr {
         if self.choice.chance(3) {
-            return Expr { node: node!(sort; "NULL"), single: true };
+            let value = Some(Value::Null).filter(|_| self.parameters);
+            let pieces = vec![Piece::Literal { text: "NULL".to_owned(), value }];
+            return Expr { node: Node { sort, form: Form::Whole, pieces }, single: true };
         }
         let (text, value) = self.literal_text(sort);
         let value = value.filter(|_| self.parameters && self.choice.chance(60));

@@ -300,7 +300,7 @@ impl Generator {
     }
 
     /// A column of this type, else of any.
-    fn leaf_column(&mut self, sort: Sort, scope: &Scope) -> Node {
+    pub(super) fn leaf_column(&mut self, sort: Sort, scope: &Scope) -> Node {
         let fitting: Vec<&Column> =
             scope.here.iter().filter(|column| column.sort == sort && column.single).collect();
         let all: Vec<&Column> = scope.here.iter().collect();

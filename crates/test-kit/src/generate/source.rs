@@ -108,7 +108,7 @@ impl Generator {
     }
 
     /// An equality between columns of two sources, or one that no row meets.
-    fn equal(&mut self, left: &Source, right: &Source) -> Node {
+    pub(super) fn equal(&mut self, left: &Source, right: &Source) -> Node {
         let mut pairs = Vec::new();
         for a in &left.columns {
             for b in right.columns.iter().filter(|b| b.sort == a.sort) {

@@ -122,7 +122,7 @@ impl Generator {
     }
 
     /// A sub-query of a condition: its rows are a set, so it needs no order.
-    fn inner_query(&mut self, sorts: &[Sort], scope: &Scope) -> Node {
+    pub(super) fn inner_query(&mut self, sorts: &[Sort], scope: &Scope) -> Node {
         let (source, inner) =
             if self.choice.chance(75) { self.table_source(scope) } else { self.joined(scope) };
         let filter = self.filter(2, &inner);

@@ -26,7 +26,7 @@ impl Generator {
         let name = *self.choice.of(WRITTEN);
         let table = *TABLES.iter().find(|table| table.name == name).expect("is listed");
         self.queries = 2;
-        let node = match self.choice.below(13) {
+        let node = match self.choice.below(20) {
             0..=2 => self.insert_values(table),
             3 => self.insert_select(table),
             4..=6 => self.update(table),
@@ -34,13 +34,14 @@ impl Generator {
             8 => self.update_join(table),
             9 | 10 => self.delete(table),
             11 => self.delete_join(table),
-            _ => self.insert_set(table),
+            12 => self.insert_set(table),
+            _ => self.write_more(table),
         };
         (node, name)
     }
 
     /// Required columns, and some of the others.
-    fn columns_of(&mut self, table: Table) -> Vec<(&'static str, Sort)> {
+    pub(super) fn columns_of(&mut self, table: Table) -> Vec<(&'static str, Sort)> {
         let required =
             REQUIRED.iter().find(|(name, _)| *name == table.name).map_or(&[][..], |r| r.1);
         let mut columns: Vec<(&'static str, Sort)> = Vec::new();
@@ -53,7 +54,7 @@ impl Generator {
     }
 
     /// A value that fits a column; keys come from a small range, so that they meet others.
-    fn fitting(&mut self, table: Table, name: &str, sort: Sort) -> Node {
+    pub(super) fn fitting(&mut self, table: Table, name: &str, sort: Sort) -> Node {
         if table.name == "g3" && self.choice.chance(85) || table.key.contains(&name) {
             return match sort {
                 Sort::Int => {
@@ -80,7 +81,7 @@ impl Generator {
         }
     }
 
-    fn rows_of(&mut self, table: Table, columns: &[(&'static str, Sort)]) -> Node {
+    pub(super) fn rows_of(&mut self, table: Table, columns: &[(&'static str, Sort)]) -> Node {
         let count = 1 + self.choice.below(4);
         let rows = (0..count)
             .map(|_| {
@@ -132,7 +133,7 @@ impl Generator {
     }
 
     /// A column that is no key.
-    fn changeable(&mut self, table: Table) -> Option<(&'static str, Sort)> {
+    pub(super) fn changeable(&mut self, table: Table) -> Option<(&'static str, Sort)> {
         let fitting: Vec<(&'static str, Sort)> = table
             .columns
             .iter()

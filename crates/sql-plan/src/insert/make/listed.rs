@@ -80,17 +80,22 @@ impl<'l, 'm, 's> Listed<'l, 'm, 's> {
             }
             None => self.fix_random_values(row),
         }
-        Ok(InsertRowPlan { tokens: row.tokens, keys, sequence })
+        Ok(InsertRowPlan {
+            tokens: row.tokens,
+            keys,
+            sequence,
+            free: row.is_free(self.maker.bound),
+        })
     }
 
     /// The value given for the sequence column; edits its text.
     fn sequence_value(&mut self, row: &RowOf<'_>) -> Option<InsertValue> {
-        self.sequence.as_ref()?;
+        let keeps_null = self.sequence.as_ref()?.keeps_null;
         let given = self.sequence_at.and_then(|place| row.value(place, self.maker.bound));
         let Some(given) = given.as_deref() else { return Some(InsertValue::Generated) };
         let tokens = self.maker.bound.range(given.span);
         let is_default = matches!(given.unparen().kind, ExprKind::Default(_));
-        if is_default || is_null(given) {
+        if is_default || is_null(given) && !keeps_null {
             let pieces = vec![Piece::GeneratedId { otherwise: None }];
             self.edits.push(Edit::replace(tokens, pieces).once());
             return Some(InsertValue::Generated);

@@ -82,16 +82,36 @@ impl<'b> Builder<'b, '_> {
                 None => self.hidden_aggregate(call, term.expr, group),
             };
         }
+        // A server knows no other columns there; it shall say so.
+        let select: &'b sql_syntax::ast::Select = self.select;
+        let is_grouped = select.group_by.iter().any(|item| {
+            let group = self.term(&item.expr, true);
+            self.same_term(group, term)
+        });
+        if term.item.is_none() && !is_grouped {
+            return Err("a HAVING on a column that is neither selected nor grouped by");
+        }
         let column = self.bound.column_of(self.block, term.expr);
         match column.map(|column| self.bound.column(column).class) {
             Some(
                 ColumnClass::Integer | ColumnClass::UnsignedInteger | ColumnClass::Decimal { .. },
             ) => Ok(match term.item {
                 Some(index) => ColumnAt::Visible(number(index)),
+                // Servers know no other column in HAVING: the scratch node says so.
+                None if !self.is_group_key(term.expr) => {
+                    return Err("a HAVING on a column that is neither selected nor grouped by");
+                }
                 None => self.hide(vec![Piece::Tokens(self.bound.range(term.expr.span))]),
             }),
             _ => Err("a HAVING on something that is neither aggregate nor number"),
         }
+    }
+
+    /// Whether GROUP BY names this column.
+    fn is_group_key(&self, expr: &Expr) -> bool {
+        let column = self.bound.column_of(self.block, expr);
+        let mut keys = self.select.group_by.iter();
+        keys.any(|item| self.bound.column_of(self.block, &item.expr) == column)
     }
 }
 
