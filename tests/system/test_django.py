@@ -7,18 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from suites import MODES, compare, ddm_with, known, plain_with, source
+from suites import SHARDED, compare, ddm_with, known, plain_with, source
 
 FOLDER = Path(__file__).parent / "django_suite"
 LONG = os.environ.get("DDM_TEST_FORM") == "long"
 RUN_SECONDS = 3600
 SCHEMAS = ["django_default", "django_other"]
-GROUPS = [line.split() for line in (FOLDER / "groups.txt").read_text().splitlines() if not line.startswith("#")]
+GROUPS = [tuple(part.split() for part in line.split("|"))
+          for line in (FOLDER / "groups.txt").read_text().splitlines() if not line.startswith("#")]
 # Tests of the smallest group that must pass on the plain server, so that none of them can be empty.
 LEAST = 50
 
 
-def outcomes(place, group, report):
+def outcomes(place, group, report, **more):
     """Each test's name and whether it passed, failed or was left out; one that fails in any part has failed."""
     tests = source(FOLDER / "source.txt") / "tests"
     done = subprocess.run(
@@ -26,7 +27,7 @@ def outcomes(place, group, report):
          *group], cwd=tests, capture_output=True, text=True, timeout=RUN_SECONDS,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(FOLDER), "SUITE_REPORT": str(report),
              "SUITE_HOST": place.host, "SUITE_PORT": str(place.port), "SUITE_USER": place.user,
-             "SUITE_PASSWORD": place.password})
+             "SUITE_PASSWORD": place.password, **more})
     assert report.exists(), done.stdout[-4000:] + done.stderr[-4000:]
     found = {}
     for line in report.read_text().splitlines():
@@ -36,11 +37,17 @@ def outcomes(place, group, report):
     return found
 
 
-@pytest.mark.parametrize("group", GROUPS if LONG else GROUPS[:1], ids=lambda group: group[0])
-def test_the_same_tests_pass(tmp_path, group):
+@pytest.mark.parametrize("layouts, group", GROUPS if LONG else [([SHARDED], GROUPS[0][1])], ids=lambda part: part[0])
+def test_the_same_tests_pass(tmp_path, layouts, group):
     with plain_with(*SCHEMAS) as place:
         wanted = outcomes(place, group, tmp_path / "plain.jsonl")
-    for mode in MODES if LONG else ["cluster"]:
-        with ddm_with(mode, *SCHEMAS) as place:
-            seen = outcomes(place, group, tmp_path / f"{mode}.jsonl")
-        compare(wanted, seen, known(FOLDER / "known.txt", mode), LEAST)
+    worse = []
+    for layout in layouts:
+        more = {"SUITE_SHARDED": "1"} if layout == SHARDED else {}
+        with ddm_with(layout, *SCHEMAS) as place:
+            seen = outcomes(place, group, tmp_path / f"{layout}.jsonl", **more)
+        try:
+            compare(wanted, seen, known(FOLDER / "known.txt", layout), LEAST)
+        except AssertionError as error:
+            worse.append(f"{layout}: {error}")
+    assert not worse, "\n\n".join(worse)

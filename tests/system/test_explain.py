@@ -58,9 +58,25 @@ def test_loads(client):
 def test_one_shard_and_what_is_no_query(client):
     answer = lines(client, "EXPLAIN ANALYZE SELECT * FROM xa WHERE id = 3")
     assert measured(answer, "Total") == [1]
+    assert measured(answer, r"Forward\(shard \d\)") == [1]
     with pytest.raises(pymysql.MySQLError) as caught:
-        rows(client, "EXPLAIN ANALYZE DELETE FROM xa")
+        rows(client, "EXPLAIN ANALYZE DROP TABLE xa")
     assert caught.value.args[0] == 1235
     assert rows(client, "SELECT COUNT(*) FROM xa") == [(ROWS,)]
     # The session goes on, unmeasured.
     assert rows(client, "SELECT MAX(id) FROM xa") == [(ROWS - 1,)]
+
+
+def test_writes_are_run_and_measured(client):
+    rows(client, "CREATE TABLE xw (id INT PRIMARY KEY, v INT) DBPARTITION BY MOD_HASH(id)")
+    values = ", ".join(f"({n}, {n % 7})" for n in range(40))
+    answer = lines(client, f"EXPLAIN ANALYZE INSERT INTO xw VALUES {values}")
+    assert measured(answer, "Total") == [40]
+    assert sum(measured(answer, r"shard \d")) == 40
+    answer = lines(client, "EXPLAIN ANALYZE UPDATE xw SET v = v + 1 WHERE v = 3")
+    changed = len([n for n in range(40) if n % 7 == 3])
+    assert measured(answer, "Total") == [changed] and sum(measured(answer, r"shard \d")) == changed
+    answer = lines(client, "EXPLAIN ANALYZE DELETE FROM xw WHERE id = 3")
+    assert measured(answer, "Total") == [1] and measured(answer, r"Forward\(shard \d\)") == [1]
+    assert rows(client, "SELECT COUNT(*), SUM(v = 4) FROM xw") == [(39, 2 * changed - 1)]
+    rows(client, "DROP TABLE xw")

@@ -79,6 +79,10 @@ def log_in(system, instance, schema="shop"):
     return connect(shown.access_ip, int(shown.access_port), "root_admin", ADMIN_PASSWORD, schema)
 
 
+def next_values(client):
+    return rows(client, "SELECT NEXTVAL(numbers), NEXTVAL(down)")[0]
+
+
 def physical_rows(nodes):
     """What lies in each physical table, by database and table."""
     found = {}
@@ -116,6 +120,8 @@ def shop(world):
                            [(i, f"2024-{i % 12 + 1:02}-{i % 28 + 1:02}") for i in range(ROWS)])
         cursor.executemany("INSERT INTO Colours VALUES (%s, %s)", [(1, "red"), (2, "green")])
         cursor.executemany("INSERT INTO lone (name) VALUES (%s)", [("a",), ("b",)])
+        cursor.execute("CREATE SEQUENCE numbers START WITH 100 CACHE 10")
+        cursor.execute("CREATE SEQUENCE down START WITH -5 INCREMENT BY -5 CACHE 3")
     world.client.create_users(CreateUsersRequest(instance_id=instance, body=CreateUsersReq(users=[CreateUsersInfo(
         name="clerk", password=PASSWORD, base_authority=["SELECT"], databases=[CreateUsersDatabases(name="shop")])])))
     return instance
@@ -150,6 +156,8 @@ def restore(system, source, target, nodes, **point):
 
 
 def test_exported_and_imported_elsewhere_rows_route_the_same(world, shop):
+    with log_in(world, shop) as client:
+        last = [next_values(client) for _ in range(5)][-1]
     old_nodes, new_nodes = world.endpoints["data_nodes"][:2], world.endpoints["data_nodes"][2:]
     exported = world.client.download_schema_metadata(DownloadSchemaMetadataRequest(instance_id=shop))
     packed = base64.b64decode(exported.compressed_databases_info)
@@ -184,6 +192,11 @@ def test_exported_and_imported_elsewhere_rows_route_the_same(world, shop):
         largest = rows(client, "SELECT MAX(id) FROM orders")[0][0]
         cursor.execute("INSERT INTO orders (customer) VALUES (1)")
         assert cursor.lastrowid > largest, "generated values go on"
+        after = next_values(client)
+        assert after[0] > last[0] and after[1] < last[1], "sequences go on"
+    with log_in(world, shop) as before, log_in(world, new) as after:
+        for name in ("numbers", "down"):
+            assert rows(before, f"SHOW CREATE SEQUENCE {name}") == rows(after, f"SHOW CREATE SEQUENCE {name}")
     delete(world, new, "true")
     assert [databases_of(node) for node in new_nodes] == [[], []]
 
@@ -224,6 +237,8 @@ def everything(system, instance):
 def test_dropped_schemas_come_back_by_id_and_by_time(world, shop):
     client, nodes = world.client, world.endpoints["data_nodes"][:2]
     before, physical = everything(world, shop), physical_rows(nodes)
+    with log_in(world, shop) as connection:
+        last = next_values(connection)
     then_ms = time.time() * 1000
     drop(world, shop)
     listed = client.list_backups(ListBackupsRequest(instance_id=shop))
@@ -261,6 +276,8 @@ def test_dropped_schemas_come_back_by_id_and_by_time(world, shop):
         largest = rows(connection, "SELECT MAX(id) FROM orders")[0][0]
         cursor.execute("INSERT INTO orders (customer) VALUES (1)")
         assert cursor.lastrowid > largest, "generated values go on"
+        after = next_values(connection)
+        assert after[0] > last[0] and after[1] < last[1], "sequences go on"
 
     before = everything(world, shop)
     drop(world, shop)

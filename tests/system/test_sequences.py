@@ -91,8 +91,15 @@ def test_values_in_inserts(client):
     fails(client, "INSERT INTO t (id, w) VALUES (s.nextval, 1)", 1054)
     fails(client, "INSERT INTO nowhere VALUES (s.nextval)", 1146)
     assert rows(client, "SELECT s.nextval") == [(6,)]
-    assert "VALUES of INSERT" in fails(client, "UPDATE t SET v = NEXTVAL(s)", 1235)
-    assert "VALUES of INSERT" in fails(client, "INSERT INTO t SELECT NEXTVAL(s), 1 FROM t", 1235)
+    # One for each row.
+    rows(client, "UPDATE t SET v = s.nextval WHERE id < 4")
+    assert rows(client, "SELECT v FROM t WHERE id < 4 ORDER BY v") == [(7,), (8,), (9,)]
+    rows(client, "INSERT INTO t SELECT s.nextval, s.currval FROM t WHERE id < 4")
+    assert rows(client, "SELECT id, v FROM t WHERE id > 5 ORDER BY id") == [(10, 10), (11, 11), (12, 12)]
+    assert sorted(rows(client, "SELECT s.nextval FROM t WHERE id < 3")) == [(13,), (14,)]
+    assert described(client, "SELECT s.nextval, s.nextval + 1 AS next FROM t") == ["s.NEXTVAL", "next"]
+    fails(client, "SELECT t.nextval FROM t", 1054)
+    assert "AUTO_INCREMENT" in fails(client, "CREATE TABLE x (id BIGINT DEFAULT NEXTVAL(s) PRIMARY KEY)", 1235)
     fails(client, "SELECT s.nextval(0)", 1210)
     fails(client, "SELECT s.currval(2)", 1064)
     fails(client, "SELECT s.nextval(2), 1", 1064)
@@ -213,6 +220,8 @@ def test_no_value_comes_twice(shop, client):
     """Six clients on two nodes take values, some of them in rows, while nodes are killed."""
     rows(client, "CREATE SEQUENCE never CACHE 10")
     rows(client, "CREATE TABLE got (id BIGINT NOT NULL, PRIMARY KEY (id)) DBPARTITION BY MOD_HASH(id)")
+    rows(client, "CREATE TABLE three (id INT NOT NULL PRIMARY KEY) DBPARTITION BY MOD_HASH(id)")
+    rows(client, "INSERT INTO three VALUES (1), (2), (3)")
     over, taken, wrong = threading.Event(), [], []
 
     def take(number):
@@ -222,7 +231,9 @@ def test_no_value_comes_twice(shop, client):
         while not over.is_set():
             try:
                 session = session or shop.log_in(shop.hosts[number % len(shop.hosts)])
-                if number % 2:
+                if number % 3 == 2:
+                    rows(session, "INSERT INTO got SELECT NEXTVAL(never) FROM three")
+                elif number % 3:
                     mine.extend(value for (value,) in rows(session, f"SELECT never.nextval({1 + len(mine) % 17})"))
                 else:
                     rows(session, "INSERT INTO got VALUES (never.nextval), (never.nextval)")
@@ -252,3 +263,20 @@ def test_no_value_comes_twice(shop, client):
     assert len(values) > 100 and len(stored) > 20
     everything = values + stored
     assert len(set(everything)) == len(everything)
+
+
+def test_information_schema_has_sequences(shop, client):
+    schema = shop.ends["schema"]
+    rows(client, "CREATE SEQUENCE listed_one")
+    rows(client, "CREATE SEQUENCE `Listed_two`")
+    ask = f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{schema}' AND "
+    assert rows(client, ask + "TABLE_TYPE = 'SEQUENCE' AND TABLE_NAME LIKE 'listed%' ORDER BY 1") == [
+        ("listed_one",), ("listed_two",)]
+    assert rows(client, ask + "TABLE_NAME = 'listed_one' AND TABLE_TYPE = 'SEQUENCE'") == [("listed_one",)]
+    assert rows(client, ask + "TABLE_NAME = 'listed_one' AND TABLE_TYPE = 'BASE TABLE'") == []
+    assert rows(client, ask + "TABLE_NAME = 'nosuch' AND TABLE_TYPE = 'SEQUENCE'") == []
+    assert rows(client, f"SELECT ENGINE, TABLE_ROWS, TEMPORARY FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{schema}' "
+                        "AND TABLE_NAME = 'listed_two'") == [("InnoDB", 1, "N")]
+    assert rows(client, f"SHOW TABLES FROM {schema} LIKE 'listed%'") == []
+    rows(client, "DROP SEQUENCE listed_one, listed_two")
+    assert rows(client, ask + "TABLE_TYPE = 'SEQUENCE' AND TABLE_NAME LIKE 'listed%'") == []

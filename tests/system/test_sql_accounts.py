@@ -110,11 +110,67 @@ def test_grants_and_their_limits(shop, admin):
     assert len(rows(admin, "SHOW GRANTS FOR made")) == 2
     fails(admin, "REVOKE ALL ON second.* FROM made", 1141)
     fails(admin, "GRANT SELECT ON *.* TO made", 1235)
-    fails(admin, f"GRANT SELECT ON {schema}.orders TO made", 1235)
+    fails(admin, f"GRANT SELECT (id) ON {schema}.orders TO made", 1235)
+    fails(admin, f"GRANT SELECT ON {schema}.nosuch TO made", 1146)
+    fails(admin, f"REVOKE SELECT ON {schema}.orders FROM made", 1147)
     fails(admin, f"GRANT FILE ON {schema}.* TO made", 1235)
     fails(admin, "GRANT SELECT ON nosuch.* TO made", 1049)
     fails(admin, f"CREATE USER far@'10.0.0.1' IDENTIFIED BY '{FIRST}'", 1235)
     rows(admin, "DROP USER made")
+
+
+def test_permissions_on_one_table(shop, admin):
+    schema = shop.ends["schema"]
+    rows(admin, "CREATE TABLE hidden (id INT NOT NULL PRIMARY KEY, a INT) DBPARTITION BY HASH(id)")
+    rows(admin, "CREATE SEQUENCE counted")
+    rows(admin, "CREATE VIEW looked AS SELECT h.id, o.id AS o FROM hidden h JOIN orders o ON o.id = h.id")
+    rows(admin, f"GRANT SELECT ON {schema}.orders TO narrow IDENTIFIED BY '{FIRST}'")
+    assert rows(admin, "SHOW GRANTS FOR narrow") == [
+        ("GRANT USAGE ON *.* TO narrow",), (f"GRANT SELECT ON {schema}.orders TO narrow",)]
+    for host in shop.hosts:
+        with shop.log_in("narrow", FIRST, host, schema) as narrow:
+            assert rows(narrow, "SELECT COUNT(*) FROM orders") == [(1000,)]
+            assert rows(narrow, f"SELECT COUNT(*) FROM {schema}.ORDERS AS o JOIN orders USING (id)") == [(1000,)]
+            for statement in (
+                "SELECT * FROM hidden", "SELECT * FROM orders WHERE id IN (SELECT id FROM hidden)",
+                "SELECT * FROM orders JOIN hidden USING (id)", "WITH c AS (SELECT * FROM hidden) SELECT * FROM c",
+                "SELECT (SELECT MAX(id) FROM hidden) FROM orders", "SELECT * FROM looked", "DELETE FROM orders WHERE id = 1",
+                "INSERT INTO orders SELECT * FROM orders", "UPDATE orders SET id = id", "DROP TABLE orders",
+                "TRUNCATE TABLE orders", "ALTER TABLE orders ADD COLUMN x INT", "CREATE TABLE more (id INT)",
+                "SELECT NEXTVAL(counted)", "SELECT * FROM counted", "SELECT NEXTVAL(counted) FROM orders",
+                "SHOW CREATE TABLE hidden", "SHOW COLUMNS FROM hidden",
+            ):
+                fails(narrow, statement, 1142)
+            assert rows(narrow, "SHOW TABLES") == [("orders",)]
+            assert rows(narrow, "SHOW DATABASES") == [("information_schema",), (schema,)]
+            for table in ("TABLES", "COLUMNS", "STATISTICS"):
+                ask = f"SELECT DISTINCT TABLE_NAME FROM information_schema.{table} WHERE TABLE_SCHEMA = '{schema}'"
+                assert rows(narrow, ask) == [("orders",)]
+            joined = "SELECT DISTINCT t.TABLE_NAME FROM information_schema.TABLES t, orders WHERE t.TABLE_SCHEMA = DATABASE()"
+            assert rows(narrow, joined) == [("orders",)]
+            privileges = "SELECT TABLE_SCHEMA, TABLE_NAME, PRIVILEGE_TYPE FROM information_schema.TABLE_PRIVILEGES"
+            assert rows(narrow, privileges) == [(schema, "orders", "SELECT")]
+    with shop.log_in("narrow", FIRST, shop.hosts[1], schema) as narrow:
+        rows(admin, f"GRANT INSERT, DELETE ON {schema}.hidden TO narrow")
+        rows(admin, f"GRANT SELECT, INSERT ON {schema}.counted TO narrow")
+        rows(narrow, "INSERT INTO hidden VALUES (1, NEXTVAL(counted)), (2, NEXTVAL(counted))")
+        rows(narrow, "DELETE FROM hidden")
+        assert fails(narrow, "SELECT * FROM hidden", 1142).startswith("SELECT command denied to user 'narrow'@")
+        rows(admin, f"GRANT SELECT ON {schema}.hidden TO narrow")
+        assert rows(narrow, "SELECT * FROM looked") == []
+        assert rows(narrow, "SHOW GRANTS")[1:] == [
+            (f"GRANT SELECT, INSERT ON {schema}.counted TO narrow",),
+            (f"GRANT SELECT, INSERT, DELETE ON {schema}.hidden TO narrow",),
+            (f"GRANT SELECT ON {schema}.orders TO narrow",)]
+        rows(admin, f"REVOKE ALL ON {schema}.orders FROM narrow")
+        fails(narrow, "SELECT COUNT(*) FROM orders", 1142)
+        rows(admin, f"GRANT UPDATE ON {schema}.* TO narrow")
+        rows(admin, f"REVOKE UPDATE ON {schema}.* FROM narrow")
+        rows(narrow, "SELECT * FROM hidden")
+    rows(admin, "DROP USER narrow")
+    rows(admin, "DROP VIEW looked")
+    rows(admin, "DROP TABLE hidden")
+    rows(admin, "DROP SEQUENCE counted")
 
 
 def test_rules_of_the_api_hold(admin):

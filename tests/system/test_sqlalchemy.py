@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from suites import MODES, compare, ddm_with, known, plain_with
+from suites import MODES, SHARDED, compare, ddm_with, known, plain_with
 
 FOLDER = Path(__file__).parent / "dialect"
 LONG = os.environ.get("DDM_TEST_FORM") == "long"
@@ -20,7 +20,7 @@ SHORT = "CTETest or InsertBehaviorTest or RowFetchTest or SimpleUpdateDeleteTest
 LEAST = 1000 if LONG else 50
 
 
-def outcomes(place, report):
+def outcomes(place, report, **more):
     """Each test's name and whether it passed, failed or was left out."""
     uri = f"mysql+pymysql://{place.user}:{quote(place.password, safe='')}@{place.host}:{place.port}/{SCHEMAS[0]}"
     chosen = [] if LONG else ["-k", SHORT]
@@ -28,7 +28,7 @@ def outcomes(place, report):
         [sys.executable, "-m", "pytest", "-q", "-p", "sqlalchemy.testing.plugin.pytestplugin", "-c", "setup.cfg",
          "suite.py", "--dburi", uri, f"--junitxml={report}", "--maxfail=100000", *chosen],
         cwd=FOLDER, capture_output=True, text=True, timeout=RUN_SECONDS,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(FOLDER)})
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(FOLDER), **more})
     assert report.exists(), done.stdout[-4000:] + done.stderr[-4000:]
     found = {}
     for case in ET.parse(report).getroot().iter("testcase"):
@@ -47,8 +47,9 @@ def wanted(tmp_path_factory):
         return outcomes(place, tmp_path_factory.mktemp("plain") / "report.xml")
 
 
-@pytest.mark.parametrize("mode", MODES if LONG else ["cluster"])
-def test_the_same_tests_pass(wanted, tmp_path, mode):
-    with ddm_with(mode, *SCHEMAS) as place:
-        seen = outcomes(place, tmp_path / "report.xml")
-    compare(wanted, seen, known(FOLDER / "known.txt", mode), LEAST)
+@pytest.mark.parametrize("layout", [*MODES, SHARDED] if LONG else [SHARDED])
+def test_the_same_tests_pass(wanted, tmp_path, layout):
+    more = {"SUITE_SHARDED": "1"} if layout == SHARDED else {}
+    with ddm_with(layout, *SCHEMAS) as place:
+        seen = outcomes(place, tmp_path / "report.xml", **more)
+    compare(wanted, seen, known(FOLDER / "known.txt", layout), LEAST)

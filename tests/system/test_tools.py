@@ -106,10 +106,11 @@ def contents(session):
 
 
 @pytest.mark.parametrize("options", [
+    (),
     ("--single-transaction", "--routines", "--triggers", "--events"),
     ("--skip-lock-tables", "--skip-add-locks", "--complete-insert", "--skip-extended-insert"),
     ("--single-transaction", "--skip-add-locks", "--hex-blob", "--skip-comments", "--skip-opt", "--create-options", "--quick"),
-], ids=["transaction", "single rows", "plain"])
+], ids=["default", "transaction", "single rows", "plain"])
 def test_a_dump_is_restored(both, options):
     text = dump(both, *options)
     with both.ddm() as session:
@@ -132,6 +133,23 @@ def test_a_dump_is_restored(both, options):
     load(text, both.plain.host, both.plain.port, USER, "", "loaded")
     with both.plain.log_in("loaded") as session:
         assert contents(session) == wanted
+
+
+def test_sequences_are_in_a_dump(both):
+    with both.ddm() as session:
+        rows(session, "CREATE SEQUENCE numbered START WITH 5 INCREMENT BY 2 CACHE 10")
+        taken = [rows(session, "SELECT NEXTVAL(numbered)")[0][0] for _ in range(3)]
+        create = rows(session, "SHOW CREATE SEQUENCE numbered")
+    text = dump(both)
+    with both.ddm() as session, both.ddm(RESTORED) as restored:
+        for table in ("children", "parents", "orders", "customers", "countries"):
+            rows(restored, f"DROP TABLE IF EXISTS {table}")
+        rows(session, "DROP SEQUENCE numbered")
+    load(text, both.host, both.port, both.user, both.password, RESTORED)
+    with both.ddm(RESTORED) as session:
+        assert rows(session, "SHOW CREATE SEQUENCE numbered") == create
+        assert rows(session, "SELECT NEXTVAL(numbered)")[0][0] > taken[-1]
+        rows(session, "DROP SEQUENCE numbered")
 
 
 # What drivers and tools ask, with the schema's name for {s}.

@@ -29,7 +29,7 @@ use control_store::records::instance::{InstanceRecord, InstanceStatus};
 use control_store::records::schema::SchemaRecord;
 use control_store::{KeyRange, typed};
 use std::collections::BTreeSet;
-use topology::account::{Authority, Verifiers};
+use topology::account::{Authority, TableGrants, Verifiers};
 
 /// What an account's sealed verifiers belong to.
 fn context(instance_id: &InstanceId, name: &str) -> String {
@@ -92,6 +92,7 @@ impl App {
                 verifiers: self.sealed_verifiers(&id, &account.name, account.password.expose()),
                 authorities: authorities(&account.authorities),
                 schemas: account.schemas.clone(),
+                tables: Default::default(),
                 administrator: false,
                 description: account.description.clone(),
                 created_ms: now,
@@ -134,6 +135,31 @@ impl App {
             if let Some(committed) = change.commit().await? {
                 self.wait_effect(&id, committed.revision, EFFECT_TIMEOUT).await?;
                 return Ok(UserName { name: record.name });
+            }
+            tries.again()?;
+        }
+    }
+
+    /// Changes what an account may do with single tables, and waits until it holds.
+    pub(crate) async fn update_table_grants(
+        &self,
+        project: &ProjectId,
+        instance_id: &str,
+        name: &str,
+        edit: impl Fn(&mut TableGrants) -> Result<(), ApiError> + Sync,
+    ) -> Result<(), ApiError> {
+        let mut tries = Tries::default();
+        loop {
+            let mut change = self.change_of(project, instance_id).await?;
+            require_running(&change.instance)?;
+            let before = self.account(&change.instance.id, name).await?;
+            let mut record = before.value.clone();
+            edit(&mut record.tables)?;
+            change.update(&before, &record);
+            let id = change.instance.id.clone();
+            if let Some(committed) = change.commit().await? {
+                self.wait_effect(&id, committed.revision, EFFECT_TIMEOUT).await?;
+                return Ok(());
             }
             tries.again()?;
         }

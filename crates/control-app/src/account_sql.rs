@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::error::AppError;
-use base::api_error::{ACCOUNT_EXISTS, ACCOUNT_MISSING, ApiError, Language};
+use base::api_error::{ACCOUNT_EXISTS, ACCOUNT_MISSING, ACCOUNT_UPDATE_FAILED, ApiError, Language};
 use base::id::InstanceId;
 use base::secret::Secret;
 use base::sql_error::NOT_SUPPORTED;
@@ -13,8 +13,8 @@ use control_api::account::{AccountChange, NewAccount, is_account_name};
 use control_store::record::Versioned;
 use control_store::records::account::AccountRecord;
 use control_store::records::instance::InstanceRecord;
-use std::collections::BTreeSet;
-use topology::account::Authority;
+use std::collections::{BTreeMap, BTreeSet};
+use topology::account::{Authority, TableGrants};
 use topology::stream::{AccountAsk, Answer};
 
 /// What MySQL says when an account cannot be made or dropped.
@@ -25,6 +25,12 @@ const NO_ACCOUNT: u16 = 1133;
 
 /// There is no such permission to take away.
 const NO_GRANT: u16 = 1141;
+
+/// There is no such permission on a table to take away.
+const NO_TABLE_GRANT: u16 = 1147;
+
+/// Tables on which one account has permissions of its own.
+const TABLES_MAX: usize = 1000;
 
 /// A name or password that the rules do not allow.
 const NOT_BY_RULES: u16 = 1819;
@@ -92,7 +98,42 @@ async fn run(
         AccountAsk::Password { password } => {
             app.reset_password(project, id, name, password).await?;
         }
-        AccountAsk::Grant { schema, authorities, password } => {
+        AccountAsk::Grant { schema, authorities, password, table: Some(table) } => {
+            if let (None, Some(password)) = (find(app, instance, name).await?, password) {
+                create(app, instance, name, password).await?;
+            }
+            let edit = |tables: &mut TableGrants| {
+                let count: usize = tables.values().map(BTreeMap::len).sum();
+                let of = tables.entry(schema.clone()).or_default();
+                if count >= TABLES_MAX && !of.contains_key(&table) {
+                    let text = format!("an account has permissions on at most {TABLES_MAX} tables");
+                    return Err(ApiError::new(ACCOUNT_UPDATE_FAILED).because(text.clone(), text));
+                }
+                of.entry(table.clone()).or_default().extend(&authorities);
+                Ok(())
+            };
+            app.update_table_grants(project, id, name, edit).await?;
+        }
+        AccountAsk::Revoke { schema, authorities, table: Some(table) } => {
+            let present = find(app, instance, name).await?.ok_or_else(missing)?;
+            let had = present.tables.get(&schema).and_then(|tables| tables.get(&table));
+            if had.is_none_or(|had| had.is_disjoint(&authorities)) {
+                let message = format!(
+                    "There is no such grant defined for user '{name}' on host '%' on table '{table}'"
+                );
+                return Err(Refusal::Sql(NO_TABLE_GRANT, message));
+            }
+            let edit = |tables: &mut TableGrants| {
+                if let Some(of) = tables.get_mut(&schema) {
+                    of.entry(table.clone()).or_default().retain(|one| !authorities.contains(one));
+                    of.retain(|_, left| !left.is_empty());
+                }
+                tables.retain(|_, of| !of.is_empty());
+                Ok(())
+            };
+            app.update_table_grants(project, id, name, edit).await?;
+        }
+        AccountAsk::Grant { schema, authorities, password, table: None } => {
             let present = find(app, instance, name).await?;
             let present = match (present, password) {
                 (Some(present), _) => present,
@@ -105,7 +146,7 @@ async fn run(
             let wanted = granted(&present, &schema, &authorities).map_err(other_schemas)?;
             app.update_account(project, id, name, wanted).await?;
         }
-        AccountAsk::Revoke { schema, authorities } => {
+        AccountAsk::Revoke { schema, authorities, table: None } => {
             let present = find(app, instance, name).await?.ok_or_else(missing)?;
             if !present.schemas.contains(&schema) || present.authorities.is_disjoint(&authorities) {
                 let message =

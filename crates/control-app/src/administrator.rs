@@ -83,6 +83,7 @@ impl App {
             verifiers: self.sealed_verifiers(instance_id, &new.name, new.password.expose()),
             authorities: Authority::ALL.into(),
             schemas: BTreeSet::new(),
+            tables: Default::default(),
             administrator: true,
             description: String::new(),
             created_ms: now,

@@ -8,4 +8,5 @@ pub(crate) mod export;
 mod import;
 pub mod matching;
 pub(crate) mod restore;
+pub mod sequences;
 mod target;

@@ -204,6 +204,7 @@ impl App {
             verifiers: self.open_verifiers(account)?,
             authorities: account.authorities.clone(),
             schemas: account.schemas.clone(),
+            tables: account.tables.clone(),
             administrator: account.administrator,
             require_tls: false,
             password_expires_ms: account.password_expires_ms(),

@@ -361,15 +361,11 @@ impl Exec<'_> {
         match plan.decide(&statement.values)? {
             Action::Forward { place, text } => {
                 crate::kinds::FORWARDS.increment();
-                relay::forward(
-                    self,
-                    plan,
-                    place,
-                    text,
-                    statement,
-                    writes || !statement.planned.read_only,
-                )
-                .await
+                let begun = self.session.part_begins();
+                let writes = writes || !statement.planned.read_only;
+                let outcome = relay::forward(self, plan, place, text, statement, writes).await;
+                self.session.forward_ends(begun, place);
+                outcome
             }
             Action::Scatter { schema, targets, text, merge } if merge.counts_only => {
                 crate::kinds::SCATTERED_WRITES.increment();

@@ -5,9 +5,11 @@ use crate::error::ExecError;
 use crate::exec::{Exec, Statement};
 use crate::insert_counts::{self, Counted};
 use crate::streams::Job;
-use crate::write;
+use crate::used_ids;
+use crate::write::{self, Told};
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::{QueryResult, Row};
+use node_backend::session_state::SessionState;
 use sql_plan::insert::{InsertHome, InsertPlan};
 use sql_plan::scratch_write::InsertVerb;
 use sql_plan::template::{Fill, Rendered};
@@ -37,15 +39,25 @@ async fn attempt(
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
     let values = statement.values;
-    let ids = take_ids(exec, plan, &values).await?;
-    let by_row = plan.ids_by_row(&values, &ids);
-    let whole = plan.split(&values, &by_row)?;
+    let mut ids = take_ids(exec, plan, &values).await?;
+    let mut by_row = plan.ids_by_row(&values, &ids);
+    let mut whole = plan.split(&values, &by_row)?;
+    let tells_of_duplicates = plan.verb == InsertVerb::Insert && !plan.updates_on_duplicate;
+    if let (Some(sequence), false, false) = (&plan.sequence, ids.is_empty(), tells_of_duplicates)
+        && used_ids::any(exec, plan, &whole, &by_row).await?
+    {
+        exec.sequences.forget(&plan.schema, &sequence.table);
+        ids = take_ids(exec, plan, &values).await?;
+        by_row = plan.ids_by_row(&values, &ids);
+        whole = plan.split(&values, &by_row)?;
+    }
     let (parts, ends) = if exec.settings.splits_inserts {
         plan.in_chunks(whole, &values)?
     } else {
         let end = whole.len();
         (whole, vec![end])
     };
+    let lenient = is_lenient(&exec.session.state);
     let mut jobs = Vec::with_capacity(parts.len());
     for part in &parts {
         let mut rendered = Rendered::default();
@@ -56,7 +68,7 @@ async fn attempt(
             temporary: &|_, _| {},
             inline_params: true,
         };
-        plan.render(part, &by_row, &fill, &mut rendered);
+        plan.render(part, &by_row, lenient, &fill, &mut rendered);
         exec.session.touched.note(&plan.schema, part.target.shard);
         jobs.push(Job {
             data_node: exec.data_node(&plan.schema, part.target.shard)?,
@@ -65,8 +77,9 @@ async fn attempt(
         });
     }
     let rows: Vec<Vec<u32>> = parts.into_iter().map(|part| part.rows).collect();
-    let oks = write::apply_each(exec, &jobs, &ends, &plan.tables, Some(&rows)).await?;
     let everywhere = matches!(plan.home, InsertHome::Everywhere { .. });
+    let told = Told { rows: Some(&rows), copies: everywhere };
+    let oks = write::apply_each(exec, &jobs, &ends, &plan.tables, &told).await?;
     let counted: Vec<Counted<'_>> = oks
         .iter()
         .zip(&rows)
@@ -86,7 +99,7 @@ async fn attempt(
         _ if told => said,
         Some(first) => *first,
         // As on one server: a given value is told to the client only as what the data node says.
-        None if plan.verb == InsertVerb::Ignore && ok.affected_rows == 0 => 0,
+        None if ok.affected_rows == 0 => 0,
         None if plan.sequence.is_some() => given_id(plan, &values).unwrap_or(said),
         None => said,
     };
@@ -98,8 +111,20 @@ async fn attempt(
     Ok(())
 }
 
+/// The id that a server tells of when all were given: that of the last row which it took.
 fn given_id(plan: &InsertPlan, values: &Values<'_>) -> Option<u64> {
-    plan.highest_given_id(values)
+    match plan.verb {
+        InsertVerb::Ignore => plan.highest_given_id(values),
+        InsertVerb::Insert | InsertVerb::Replace => plan.last_given_id(values),
+    }
+}
+
+/// Whether a session that has said something about its sql_mode has said that it is not strict.
+fn is_lenient(state: &SessionState) -> bool {
+    state.get("sql_mode").is_some_and(|mode| {
+        let mode = mode.to_ascii_uppercase();
+        !mode.contains("STRICT_") && !mode.contains("TRADITIONAL")
+    })
 }
 
 /// The row of expressions that must be known before rows can be placed.

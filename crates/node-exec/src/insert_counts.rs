@@ -28,6 +28,11 @@ impl Counted<'_> {
     }
 }
 
+/// Whether every row was there already and was changed; `updates` as for [`total`].
+pub fn only_updated(parts: &[Counted<'_>], verb: InsertVerb, updates: bool) -> bool {
+    updates && parts.iter().all(|part| part.duplicates(verb, updates) >= part.rows)
+}
+
 fn number_after(info: &[u8], word: &str) -> Option<u64> {
     let text = std::str::from_utf8(info).ok()?;
     let rest = text.split_once(word)?.1;

@@ -10,21 +10,26 @@ use crate::merge::Record;
 use crate::scratch_write::difference::{begin_part, end_part};
 use crate::scratch_write::{begin, end};
 use crate::streams::Job;
-use crate::write;
+use crate::write::{self, Told};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
 use mysql_wire::packet::OkPacket;
-use sql_plan::insert::{InsertHome, InsertSelectPlan};
+use sql_plan::insert::{InsertHome, InsertSelectPlan, SequenceUse, as_id};
 use sql_plan::plan::RowKind;
+use sql_plan::scratch_write::InsertVerb;
 use sql_plan::value::write_literal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use topology::algorithm::{SqlValue, Target};
+use topology::model::Schema;
 
 /// A target's rows are sent when they are so many …
 const BATCH_ROWS: usize = 500;
 
 /// … or their text is so long.
 const BATCH_BYTES: usize = 512 * 1024;
+
+/// Generated ids taken from the sequence in one go.
+const IDS_AT_ONCE: u64 = 1_000_000;
 
 /// Runs an INSERT of a query's rows.
 pub async fn run(
@@ -34,15 +39,20 @@ pub async fn run(
 ) -> Result<(), ExecError> {
     debug_assert!(plan.source.kind == RowKind::Read, "the source of an INSERT is a query");
     let sequence = plan.placer.sequence.as_ref().map(|sequence| &sequence.of);
-    let ok = match attempt(exec, plan, statement).await {
+    let (ok, given) = match attempt(exec, plan, statement).await {
         Err(error) if exec.is_used_id(&error, sequence, &plan.placer.schema) => {
             attempt(exec, plan, statement).await?
         }
         done => done?,
     };
     let warnings = std::mem::take(&mut exec.session.last.warnings);
+    let kept = exec.session.last.insert_id;
     exec.reply_ok(ok);
     exec.session.last.warnings = warnings;
+    if given {
+        // LAST_INSERT_ID() is of generated values only; the packet also tells a given one.
+        exec.session.last.insert_id = kept;
+    }
     Ok(())
 }
 
@@ -50,7 +60,7 @@ async fn attempt(
     exec: &mut Exec<'_>,
     plan: &InsertSelectPlan,
     statement: &Statement<'_>,
-) -> Result<OkPacket, ExecError> {
+) -> Result<(OkPacket, bool), ExecError> {
     let own = begin(exec);
     let outcome = copy(exec, plan, statement).await;
     end(exec, own, outcome).await
@@ -60,7 +70,7 @@ async fn copy(
     exec: &mut Exec<'_>,
     plan: &InsertSelectPlan,
     statement: &Statement<'_>,
-) -> Result<OkPacket, ExecError> {
+) -> Result<(OkPacket, bool), ExecError> {
     // The rows are read to the end first: their connections are the transaction's, and the writes
     // need them.
     let Collected { columns, records } = collect::query(exec, &plan.source, statement).await?;
@@ -84,13 +94,14 @@ async fn copy(
     end_part(exec, outcome).await
 }
 
+/// Writes the rows; also says whether the id that is told was given by hand.
 async fn write_rows(
     exec: &mut Exec<'_>,
     plan: &InsertSelectPlan,
     statement: &Statement<'_>,
     columns: &[ColumnDefinition],
     records: &[Record],
-) -> Result<OkPacket, ExecError> {
+) -> Result<(OkPacket, bool), ExecError> {
     let mut writer = Batches {
         plan,
         statement,
@@ -100,17 +111,14 @@ async fn write_rows(
         total: Vec::new(),
         warnings: Vec::new(),
     };
-    let mut first_id = 0;
-    let mut values = Vec::new();
+    let (mut ids, last_given) = take_ids(exec, plan, statement, columns, records).await?;
+    let first_id = ids.front().copied().unwrap_or(0);
     for (number, record) in records.iter().enumerate() {
-        values.clear();
-        values.extend(
-            columns.iter().enumerate().map(|(at, column)| value_of(record.get(at), column)),
-        );
-        let id = next_id(exec, plan, statement, &values).await?;
-        if first_id == 0 {
-            first_id = id.unwrap_or(0);
-        }
+        let values = row_values(columns, record);
+        let id = match plan.placer.needs_id(&values, statement.values.zero_is_a_value) {
+            true => ids.pop_front(),
+            false => None,
+        };
         let text = row_text(plan, &values, id);
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         for target in plan.placer.place(&values, id)? {
@@ -125,37 +133,73 @@ async fn write_rows(
     let counted: Vec<Counted<'_>> =
         writer.total.iter().map(|(ok, rows)| Counted { ok, rows: *rows }).collect();
     let mut ok = insert_counts::total(&counted, plan.verb, plan.updates_on_duplicate);
+    let only_updated = insert_counts::only_updated(&counted, plan.verb, plan.updates_on_duplicate);
     let said = writer.total.iter().map(|(ok, _)| ok.last_insert_id).find(|id| *id != 0);
+    let given = first_id == 0 && plan.placer.sequence.is_some();
     ok.last_insert_id = match (first_id, &plan.placer.sequence) {
         (0, None) => said.unwrap_or(0),
+        // A given value is told to the client only, as what the data node says.
+        (0, Some(_)) if ok.affected_rows > 0 && !only_updated => last_given.unwrap_or(0),
         (first_id, _) => first_id,
     };
     writer.warnings.truncate(WARNINGS_MAX);
     exec.session.last.warnings = writer.warnings;
-    Ok(ok)
+    Ok((ok, given))
 }
 
-async fn next_id(
+fn row_values(columns: &[ColumnDefinition], record: &Record) -> Vec<SqlValue> {
+    columns.iter().enumerate().map(|(at, column)| value_of(record.get(at), column)).collect()
+}
+
+/// The ids of all rows that take one, and the one that the last row gives by hand; those move the
+/// sequence.
+async fn take_ids(
     exec: &mut Exec<'_>,
     plan: &InsertSelectPlan,
     statement: &Statement<'_>,
-    row: &[SqlValue],
-) -> Result<Option<u64>, ExecError> {
-    let Some(sequence) = &plan.placer.sequence else { return Ok(None) };
-    if !plan.placer.needs_id(row, statement.values.zero_is_a_value) {
-        let given = sequence.position.and_then(|at| row.get(at as usize));
-        if let Some(SqlValue::Integer(given)) = given
-            && let Ok(given) = u64::try_from(*given)
-        {
-            let schema = exec.schema(&plan.placer.schema)?;
-            exec.sequences.move_past(exec.backends, schema, &sequence.of.table, given).await?;
+    columns: &[ColumnDefinition],
+    records: &[Record],
+) -> Result<(VecDeque<u64>, Option<u64>), ExecError> {
+    let Some(sequence) = &plan.placer.sequence else { return Ok(Default::default()) };
+    let (mut needed, mut highest, mut last) = (0, None, None);
+    for record in records {
+        let row = row_values(columns, record);
+        last = None;
+        if plan.placer.needs_id(&row, statement.values.zero_is_a_value) {
+            needed += 1;
+        } else if let Some(given) = sequence.position.and_then(|at| row.get(at as usize)) {
+            last = as_id(given).filter(|id| *id > 0);
+            highest = highest.max(last);
         }
-        return Ok(None);
     }
     let schema = exec.schema(&plan.placer.schema)?;
-    let ids =
-        exec.sequences.take(exec.backends, schema, &sequence.of.table, 1, sequence.of.max).await?;
-    Ok(ids.first().copied())
+    let of = &sequence.of;
+    if let Some(highest) = highest {
+        exec.sequences.move_past(exec.backends, schema, &of.table, highest).await?;
+    }
+    let mut ids = VecDeque::new();
+    while needed > 0 {
+        let now = IDS_AT_ONCE.min(needed);
+        ids.extend(ids_of_rows(exec, plan, schema, of, now).await?);
+        needed -= now;
+    }
+    Ok((ids, last))
+}
+
+/// So many ids. Where a row that has one of them already would be taken for one that is met, they
+/// are fresh ones.
+async fn ids_of_rows(
+    exec: &Exec<'_>,
+    plan: &InsertSelectPlan,
+    schema: &Schema,
+    of: &SequenceUse,
+    count: u64,
+) -> Result<Vec<u64>, ExecError> {
+    let (sequences, backends) = (exec.sequences, exec.backends);
+    match plan.verb == InsertVerb::Insert && !plan.updates_on_duplicate {
+        true => sequences.take(backends, schema, &of.table, count, of.max).await,
+        false => sequences.take_fresh(backends, schema, &of.table, count, of.max).await,
+    }
 }
 
 /// `(literals)` of one row, the generated id in its place.
@@ -245,8 +289,9 @@ impl Batches<'_> {
             return Ok(());
         }
         let tables = &self.plan.tables;
-        let oks = write::apply_each(exec, &jobs, &[jobs.len()], tables, Some(&rows)).await?;
         let everywhere = matches!(self.plan.placer.home, InsertHome::Everywhere { .. });
+        let told = Told { rows: Some(&rows), copies: everywhere };
+        let oks = write::apply_each(exec, &jobs, &[jobs.len()], tables, &told).await?;
         for ((ok, job), rows) in oks.into_iter().zip(&jobs).zip(&rows) {
             // All copies do the same.
             if !everywhere || job.shard == 0 {

@@ -42,4 +42,5 @@ pub mod touched;
 pub mod trace;
 pub mod transaction;
 pub mod upload;
+mod used_ids;
 pub mod write;

@@ -7,9 +7,10 @@ mod evaluate;
 mod place;
 mod senders;
 mod split;
+mod staged;
 mod warnings;
 
-use crate::error::ExecError;
+use crate::error::{ExecError, sql as sql_error};
 use crate::exec::{Exec, Statement, Warning};
 use crate::names::Names;
 use crate::relay::warnings_of;
@@ -18,7 +19,7 @@ use crate::transaction::Held;
 use mysql_wire::capability::Capabilities;
 use mysql_wire::packet::{ErrPacket, OkPacket, put_local_infile};
 use node_backend::error::BackendError;
-use sql_plan::load::charset::Charset;
+use sql_plan::load::charset::{Charset, CharsetKind};
 use sql_plan::load::{LoadPlan, LoadVariable, LoadWay};
 use sql_plan::template::Template;
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub async fn run(
             whole(exec, plan, *shard, text, *generates, statement).await
         }
         LoadWay::Split(split) => split::run(exec, plan, split, statement).await,
+        LoadWay::Staged(staged) => staged::run(exec, plan, staged, statement).await,
     };
     let upload = exec.session.upload.clone();
     if let Some(sequence) = upload.finish().await {
@@ -157,11 +159,16 @@ fn put_value(value: Option<&[u8]>, charset: &Charset, out: &mut Vec<u8>) {
         out.extend_from_slice(b"NULL");
         return;
     };
-    out.extend_from_slice(format!("_{} x'", charset.name).as_bytes());
+    // Bytes that are no text of a wide character set would be refused as a literal of it.
+    let (before, after) = match charset.kind {
+        CharsetKind::Wide => ("CONVERT(x'".to_owned(), format!("' USING {})", charset.name)),
+        _ => (format!("_{} x'", charset.name), "'".to_owned()),
+    };
+    out.extend_from_slice(before.as_bytes());
     for byte in bytes {
         out.extend_from_slice(format!("{byte:02X}").as_bytes());
     }
-    out.push(b'\'');
+    out.extend_from_slice(after.as_bytes());
 }
 
 /// One place gets the file as it comes.
@@ -180,19 +187,32 @@ async fn whole(
     let node = exec.backends.node(&data_node)?;
     let mut held = exec.acquire(&node, true).await?;
     let active = exec.enter(&held);
-    let outcome = pass_on(exec, &mut held, plan, &sql, generates).await;
+    let names = Names::of(&plan.tables);
+    let passing = Passing { plan, names, generates, bytes_max: None };
+    let outcome = pass_on(exec, &mut held, &passing, &sql).await;
     drop(active);
     exec.release(held);
-    outcome.map_err(|error| logical(error, Names::of(&plan.tables)))
+    outcome.map_err(|error| logical(error, names))
+}
+
+/// How a file is passed on as it comes.
+struct Passing<'p> {
+    plan: &'p LoadPlan,
+    /// How what the data node says is told.
+    names: Names<'p>,
+    /// The data node makes ids.
+    generates: bool,
+    /// The file may be so long.
+    bytes_max: Option<usize>,
 }
 
 async fn pass_on(
     exec: &mut Exec<'_>,
     held: &mut Held,
-    plan: &LoadPlan,
+    passing: &Passing<'_>,
     sql: &[u8],
-    generates: bool,
 ) -> Result<Done, ExecError> {
+    let Passing { plan, names, generates, bytes_max } = *passing;
     let connection = &mut held.lease;
     if generates {
         // Another statement's id must not be taken for this one's.
@@ -201,14 +221,27 @@ async fn pass_on(
     connection.begin_load(sql).await?;
     ask(exec, &plan.file).await?;
     let upload = exec.session.upload.clone();
+    let mut left = bytes_max.unwrap_or(usize::MAX);
+    let mut fits = true;
     while let Some(bytes) = upload.next().await {
-        connection.send_load(&bytes).await?;
+        fits = fits && bytes.len() <= left;
+        left = left.saturating_sub(bytes.len());
+        if fits {
+            connection.send_load(&bytes).await?;
+        }
     }
     let ok = connection.finish_load().await?;
+    if !fits {
+        return Err(sql_error(
+            base::sql_error::TEMP_TABLE_LIMIT,
+            "Temp table limit exceeded: the file has to go through a temporary table and is too \
+             long; cut it into several",
+        ));
+    }
     let counts = Counts::of(&ok);
     let warnings = match ok.warnings {
         0 => Vec::new(),
-        _ => warnings_of(connection, Names::of(&plan.tables)).await,
+        _ => warnings_of(connection, names).await,
     };
     let mut asked = vec![b"LAST_INSERT_ID()".to_vec()];
     asked.extend(plan.variables.iter().map(|one| [b"HEX(", &one.own[..], b")"].concat()));

@@ -15,6 +15,10 @@ use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard};
 use topology::model::Schema;
 
+mod reserve;
+
+pub use reserve::Reserved;
+
 /// The table in the schema's first shard.
 pub const DEFINITION_TABLE: &str = "_ddm_sequence_definition";
 

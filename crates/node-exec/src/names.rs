@@ -9,6 +9,12 @@ use sql_plan::plan::{PlanTable, TablePlace};
 /// Digits behind a physical database's name.
 const DATABASE_DIGITS: usize = 4;
 
+/// A temporary table of a session with such a name stands for one of information_schema.
+pub const CATALOGUE_STAND_IN: &str = "_ddm_catalogue_of_";
+
+/// The same for a sequence that is read as a table.
+pub const SEQUENCE_STAND_IN: &str = "_ddm_sequence_as_table_";
+
 /// What a table of the plan is called physically, by form.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
@@ -79,11 +85,19 @@ impl<'a> Names<'a> {
     pub fn rewrite_column(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let view = ColumnView::decode(payload)?;
         let of_result = self.is_result(view.org_table);
-        let schema = if of_result { Some("") } else { self.schema(view.schema) };
+        let org_table = self.table(view.org_table);
+        let stands_in = org_table
+            .map_or(view.org_table, str::as_bytes)
+            .starts_with(CATALOGUE_STAND_IN.as_bytes());
+        let schema = match (of_result, stands_in) {
+            (true, _) => Some(""),
+            (false, true) => Some("information_schema"),
+            (false, false) => self.schema(view.schema),
+        };
         let renames = Renames {
             schema: schema.map(str::as_bytes),
             table: self.table(view.table).map(str::as_bytes),
-            org_table: self.table(view.org_table).map(str::as_bytes),
+            org_table: org_table.map(str::as_bytes),
             name: None,
         };
         if renames.schema.is_none() && renames.table.is_none() && renames.org_table.is_none() {

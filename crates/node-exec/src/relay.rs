@@ -348,7 +348,11 @@ async fn relay_answer(
                 if !rows_before {
                     return Err(ExecError::Server(error));
                 }
-                // Rows were sent: the error ends the result, as a server's own would.
+                // Rows were sent: the error ends the result, as a server's own would. The session
+                // looks at it first where the statement counts for it.
+                if exec.session.read_back.is_some() {
+                    return Err(ExecError::Server(error));
+                }
                 exec.session.note_error(&error);
                 exec.out.put_err(&error);
                 return Ok(OkHead::default());

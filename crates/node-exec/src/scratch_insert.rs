@@ -15,9 +15,9 @@ use crate::rows::logical;
 use crate::scratch::PREFIX;
 use crate::scratch_write::bench::{Answer, Bench, Originals, put_row, quote, stored, values};
 use crate::scratch_write::difference::{self, Difference, begin_part, end_part};
-use crate::scratch_write::{Form, begin, end, reply};
+use crate::scratch_write::{Form, begin, check, end, reply};
 use crate::streams::Job;
-use crate::write;
+use crate::write::{self, Told};
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
 use node_backend::query::Row;
@@ -45,13 +45,13 @@ type RowValues = Vec<SqlValue>;
 
 /// Rows that a server made, with what it said.
 #[derive(Debug, Default)]
-struct Made {
-    rows: Vec<RowValues>,
+pub(crate) struct Made {
+    pub rows: Vec<RowValues>,
     /// For each row what the query gives for ON DUPLICATE KEY UPDATE alone.
     extras: Vec<RowValues>,
     warnings: Vec<Warning>,
     count: u16,
-    first_id: u64,
+    pub first_id: u64,
 }
 
 /// Runs the statement and answers the client.
@@ -168,18 +168,29 @@ fn made_number(plan: &ScratchInsertPlan) -> usize {
     plan.tables.len() - 1
 }
 
-async fn make(
+/// Makes the temporary table for rows, and those that are read; gives its number.
+pub(crate) async fn prepare(
     exec: &mut Exec<'_>,
     bench: &mut Bench,
     plan: &ScratchInsertPlan,
     statement: &Statement<'_>,
-) -> Result<Made, ExecError> {
+) -> Result<usize, ExecError> {
     for (reference, load) in plan.load_references.iter().zip(&plan.loads) {
         let targets = load.source.targets(&statement.values)?;
         bench.read_table(exec, *reference, load, &targets, &plan.tables, statement).await?;
     }
     let number = made_number(plan);
     bench.make(exec, number, &plan.tables[0], &plan.written, Form::Made).await?;
+    Ok(number)
+}
+
+async fn make(
+    exec: &mut Exec<'_>,
+    bench: &mut Bench,
+    plan: &ScratchInsertPlan,
+    statement: &Statement<'_>,
+) -> Result<Made, ExecError> {
+    let number = prepare(exec, bench, plan, statement).await?;
     let mut made = Made::default();
     let names = Names::with_scratch(&plan.tables, PREFIX);
     match &plan.rows {
@@ -198,8 +209,24 @@ async fn make(
             make_of_query(exec, bench, plan, (source, columns), statement, &mut made).await?;
         }
     }
+    finish(exec, bench, plan, statement, &mut made).await?;
+    Ok(made)
+}
+
+/// Takes the rows that were made, and gives them ids.
+pub(crate) async fn finish(
+    exec: &mut Exec<'_>,
+    bench: &mut Bench,
+    plan: &ScratchInsertPlan,
+    statement: &Statement<'_>,
+    made: &mut Made,
+) -> Result<(), ExecError> {
+    if plan.check.is_some() {
+        bench.as_client().await?;
+        check::hold(bench, made_number(plan), plan.check.as_ref(), 0).await?;
+    }
     bench.as_store().await?;
-    let (columns, rows) = bench.read_back(number, &plan.written).await?;
+    let (columns, rows) = bench.read_back(made_number(plan), &plan.written).await?;
     let width = plan.written.columns.len();
     made.rows = rows.iter().map(|row| values(row, &columns[..width])).collect();
     if plan.extras > 0 {
@@ -211,8 +238,7 @@ async fn make(
             .map(|row| number(row).and_then(|at| given.get(at)).cloned().unwrap_or_default())
             .collect();
     }
-    give_ids(exec, plan, statement, &mut made).await?;
-    Ok(made)
+    give_ids(exec, plan, statement, made).await
 }
 
 /// Puts a query's rows into the table in which rows are made, under the session's sql_mode.
@@ -297,8 +323,13 @@ async fn give_ids(
         return Ok(());
     }
     let needed = u64::try_from(needed).unwrap_or(u64::MAX);
-    let ids =
-        exec.sequences.take(exec.backends, schema, &sequence.table, needed, sequence.max).await?;
+    let (sequences, backends) = (exec.sequences, exec.backends);
+    let (table, max) = (&sequence.table, sequence.max);
+    // A row that has such an id already must not be taken for one that is met.
+    let ids = match plan.verb == InsertVerb::Insert && !plan.updates_on_duplicate {
+        true => sequences.take(backends, schema, table, needed, max).await?,
+        false => sequences.take_fresh(backends, schema, table, needed, max).await?,
+    };
     made.first_id = ids.first().copied().unwrap_or(0);
     for (row, id) in made.rows.iter_mut().filter(asks).zip(ids) {
         row[at] = SqlValue::Integer(id.into());
@@ -307,7 +338,7 @@ async fn give_ids(
 }
 
 /// Sends the rows to their shards.
-async fn place(
+pub(crate) async fn place(
     exec: &mut Exec<'_>,
     plan: &ScratchInsertPlan,
     made: &Made,
@@ -351,8 +382,9 @@ async fn place(
             rest = &rest[count..];
         }
     }
-    let oks = write::apply_each(exec, &jobs, &[jobs.len()], &plan.tables, Some(&parts)).await?;
     let everywhere = matches!(written.home, InsertHome::Everywhere { .. });
+    let told = Told { rows: Some(&parts), copies: everywhere };
+    let oks = write::apply_each(exec, &jobs, &[jobs.len()], &plan.tables, &told).await?;
     let counted = oks.iter().zip(&jobs).zip(&parts);
     let counted: Vec<Counted<'_>> = counted
         .filter(|((_, job), _)| !everywhere || job.shard == 0)

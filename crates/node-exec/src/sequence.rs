@@ -87,14 +87,22 @@ impl Sequences {
                 start
             }
         };
-        if start.saturating_add(count).saturating_sub(1) > max {
-            return Err(ExecError::Server(ErrPacket::new(
-                1467,
-                "HY000",
-                "Failed to read auto-increment value from storage engine",
-            )));
-        }
-        Ok((start..start + count).collect())
+        values(start, count, max)
+    }
+
+    /// Takes `count` values in a block of their own: they are above every value that was given by
+    /// hand before, at whatever node.
+    pub async fn take_fresh(
+        &self,
+        backends: &Backends,
+        schema: &Schema,
+        table: &str,
+        count: u64,
+        max: u64,
+    ) -> Result<Vec<u64>, ExecError> {
+        let key = key(&schema.name, table);
+        let start = take_block(backends, schema, &key.1, count).await?;
+        values(start, count, max)
     }
 
     fn take_known(&self, key: &(String, String), version: u64, count: u64) -> Option<u64> {
@@ -250,6 +258,18 @@ impl Sequences {
         run(&node, &place, &update).await?;
         Ok(())
     }
+}
+
+/// `count` values from `start` on, when the column can hold them.
+fn values(start: u64, count: u64, max: u64) -> Result<Vec<u64>, ExecError> {
+    if start.saturating_add(count).saturating_sub(1) > max {
+        return Err(ExecError::Server(ErrPacket::new(
+            1467,
+            "HY000",
+            "Failed to read auto-increment value from storage engine",
+        )));
+    }
+    Ok((start..start + count).collect())
 }
 
 fn key(schema: &str, table: &str) -> (String, String) {

@@ -2,6 +2,7 @@
 //! statement is analysed; otherwise a part costs a test.
 
 use crate::exec::ExecSession;
+use sql_plan::plan::Place;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,23 @@ impl ExecSession {
             let whole = if ended.is_some() { "" } else { ", not read to its end" };
             let time = milliseconds(ended.unwrap_or_else(Instant::now) - begun);
             trace.lines.push(format!("  shard {shard} (rows={rows}, time={time} ms{whole})"));
+        }
+    }
+
+    /// A statement that one place ran as a whole is over.
+    pub(crate) fn forward_ends(&mut self, begun: Option<Instant>, place: Place<'_>) {
+        if begun.is_none() {
+            return;
+        }
+        let rows = match self.last.row_count {
+            -1 => self.last.found_rows,
+            affected => u64::try_from(affected).unwrap_or_default(),
+        };
+        match place {
+            Place::Target(_, target) => {
+                self.part_ends(begun, format_args!("Forward(shard {})", target.shard), rows);
+            }
+            Place::AnyShard(_) | Place::AnyNode => self.part_ends(begun, "Forward", rows),
         }
     }
 

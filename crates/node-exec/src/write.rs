@@ -9,15 +9,16 @@ use crate::names::Names;
 use crate::relay::{read_warnings, warnings_of};
 use crate::rows::logical;
 use crate::streams::Job;
-use crate::transaction::{Held, STAY_OPEN, ends_branch, run_all};
+use crate::transaction::{BRANCH_IS_GONE, Held, STAY_OPEN, ends_branch, run_all};
 use base::id::DataNodeId;
 use futures::future::join_all;
-use mysql_wire::packet::OkPacket;
+use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_backend::error::BackendError;
 use node_backend::query::StreamHead;
 use sql_plan::plan::PlanTable;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// The savepoint of one statement.
 const SAVEPOINT: &str = "`_ddm_statement`";
@@ -74,20 +75,30 @@ pub async fn apply_in_turn(
     count: Count,
     tables: &[PlanTable],
 ) -> Result<OkPacket, ExecError> {
-    let oks = apply_each(exec, jobs, ends, tables, None).await?;
+    let copies = count == Count::First;
+    let oks = apply_each(exec, jobs, ends, tables, &Told { rows: None, copies }).await?;
     Ok(total(&oks, count))
 }
 
-/// The same, with the answer of each part. `rows` are the numbers, in the statement, of each part's
-/// rows: what data nodes say of a part's rows is told of the statement's.
+/// How what data nodes say of parts is told of the statement.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'t> {
+    /// The numbers, in the statement, of each part's rows.
+    pub rows: Option<&'t [Vec<u32>]>,
+    /// The shards have copies: what the first one says is what is said.
+    pub copies: bool,
+}
+
+/// The same, with the answer of each part.
 pub async fn apply_each(
     exec: &mut Exec<'_>,
     jobs: &[Job],
     ends: &[usize],
     tables: &[PlanTable],
-    rows: Option<&[Vec<u32>]>,
+    told: &Told<'_>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     check_assigns(exec, jobs)?;
+    let begun = exec.session.part_begins();
     let own = exec.session.transaction.is_none() && jobs.len() > 1;
     if own {
         let several_nodes =
@@ -97,7 +108,7 @@ pub async fn apply_each(
         exec.session.transaction = Some(transaction.of_statement());
     }
     let outcome = match exec.claim_shards(jobs.iter().map(|job| (&job.data_node, job.shard))) {
-        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), rows).await,
+        Ok(()) => run_parts(exec, jobs, ends, !own, Names::of(tables), told).await,
         Err(error) => Err(error),
     };
     if own {
@@ -106,6 +117,7 @@ pub async fn apply_each(
         return match outcome {
             Ok(parts) => {
                 transaction.commit().await?;
+                exec.session.part_ends(begun, "Write and commit", affected(&parts));
                 Ok(parts)
             }
             Err(error) => {
@@ -114,7 +126,12 @@ pub async fn apply_each(
             }
         };
     }
+    exec.session.part_ends(begun, "Write", outcome.as_deref().map_or(0, affected));
     outcome
+}
+
+fn affected(parts: &[OkPacket]) -> u64 {
+    parts.iter().map(|ok| ok.affected_rows).sum()
 }
 
 /// One data node's parts.
@@ -126,9 +143,12 @@ struct NodeParts {
     /// Autocommit is still to be turned off.
     stay_open: bool,
     done: Vec<(usize, OkPacket)>,
+    /// When the parts began and were done, while the statement is analysed.
+    begun: Option<Instant>,
+    ended: Vec<Instant>,
     warned: Vec<(usize, Vec<Warning>)>,
-    /// The part that failed.
-    failed_at: Option<usize>,
+    /// The parts that failed.
+    failures: Vec<(usize, ErrPacket)>,
 }
 
 async fn run_parts(
@@ -137,7 +157,7 @@ async fn run_parts(
     ends: &[usize],
     savepoint: bool,
     names: Names<'_>,
-    rows: Option<&[Vec<u32>]>,
+    told: &Told<'_>,
 ) -> Result<Vec<OkPacket>, ExecError> {
     let mut by_node: BTreeMap<&DataNodeId, Vec<usize>> = BTreeMap::new();
     for (number, job) in jobs.iter().enumerate() {
@@ -156,8 +176,10 @@ async fn run_parts(
                 held,
                 numbers,
                 done: Vec::new(),
+                begun: exec.session.part_begins(),
+                ended: Vec::new(),
                 warned: Vec::new(),
-                failed_at: None,
+                failures: Vec::new(),
             }),
             Err(error) => {
                 nodes.into_iter().for_each(|parts| exec.release(parts.held));
@@ -181,7 +203,15 @@ async fn run_parts(
     if failed.is_some() && savepoint {
         take_back(&mut nodes).await;
     }
-    let failed_at = nodes.iter().find_map(|parts| parts.failed_at);
+    let failures = nodes.iter_mut().flat_map(|parts| std::mem::take(&mut parts.failures));
+    let first =
+        failures.min_by_key(|(number, error)| (error_row(told.rows, *number, error), *number));
+    let failed_at = first.as_ref().map(|(number, _)| *number);
+    if let (Some(ExecError::Server(error)), Some((_, first))) = (&mut failed, first)
+        && !BRANCH_IS_GONE.contains(&error.number)
+    {
+        *error = first;
+    }
     if exec.session.read_back.is_some() {
         read_back(exec, jobs, &mut nodes).await?;
     }
@@ -189,21 +219,27 @@ async fn run_parts(
     let mut warned: Vec<(usize, Vec<Warning>)> = Vec::new();
     for parts in nodes {
         exec.release(parts.held);
+        for ((number, ok), ended) in parts.done.iter().zip(&parts.ended) {
+            let shard = jobs[*number].shard;
+            exec.session.shard_ends(parts.begun, Some(*ended), shard, ok.affected_rows);
+        }
         all.extend(parts.done);
         warned.extend(parts.warned);
     }
     exec.session.last.warnings.clear();
     if let Some(error) = failed {
-        let row = |row: u32| row_of(rows, failed_at?, row);
+        let row = |row: u32| row_of(told.rows, failed_at?, row);
         return Err(with_statement_rows(logical(error, names), &row));
     }
+    warned.retain(|(number, _)| !told.copies || jobs[*number].shard == jobs[0].shard);
     warned.sort_by_key(|(number, _)| *number);
     all.sort_by_key(|(number, _)| *number);
     say_once(&mut warned, &mut all);
     for (number, warnings) in warned {
         let room = WARNINGS_MAX.saturating_sub(exec.session.last.warnings.len());
         exec.session.last.warnings.extend(warnings.into_iter().take(room).map(|mut warning| {
-            warning.message = statement_rows(&warning.message, &|row| row_of(rows, number, row));
+            warning.message =
+                statement_rows(&warning.message, &|row| row_of(told.rows, number, row));
             warning
         }));
     }
@@ -264,6 +300,19 @@ fn check_assigns(exec: &Exec<'_>, jobs: &[Job]) -> Result<(), ExecError> {
         ));
     }
     Ok(())
+}
+
+/// The row of the statement at which a part failed, as far as its error tells: one server would have
+/// told of the first.
+fn error_row(rows: Option<&[Vec<u32>]>, part: usize, error: &ErrPacket) -> u32 {
+    let known = std::cell::Cell::new(None);
+    statement_rows(&error.message, &|row| {
+        let row = row_of(rows, part, row);
+        known.set(row);
+        row
+    });
+    let first = || rows.and_then(|rows| rows.get(part)?.first().map(|row| row + 1));
+    known.get().or_else(first).unwrap_or(u32::MAX)
 }
 
 /// The statement's number of a part's row.
@@ -360,17 +409,18 @@ async fn run_burst(
                     parts.warned.push((*number, warnings_of(connection, names).await));
                 }
                 parts.done.push((*number, ok));
+                parts.ended.extend(parts.begun.map(|_| Instant::now()));
             }
             Ok(_) => {
                 connection.drain().await?;
                 return Err(ExecError::Backend(BackendError::Unexpected("rows for a write")));
             }
             Err(BackendError::Server(error)) => {
+                parts.failures.push((*number, error.clone()));
                 let error = ExecError::Server(error);
                 // One that ends the branch counts for more than any before it.
                 if failed.as_ref().is_none_or(|before| ends_branch(&error) && !ends_branch(before))
                 {
-                    parts.failed_at = Some(*number);
                     failed = Some(error);
                 }
             }
@@ -445,6 +495,17 @@ mod tests {
             told(0, "Duplicate entry '1' for key 'PRIMARY'"),
             "Duplicate entry '1' for key 'PRIMARY'"
         );
+    }
+
+    #[test]
+    fn the_first_rows_error_is_told() {
+        let parts = [vec![2], vec![0, 1], vec![3]];
+        let error = |text: &str| ErrPacket::new(1264, "22003", text);
+        let row = |part, text: &str| error_row(Some(&parts), part, &error(text));
+        assert_eq!(row(0, "Incorrect integer value: 'x' for column 'a' at row 1"), 3);
+        assert_eq!(row(1, "Out of range value for column 'q' at row 2"), 2);
+        assert_eq!(row(2, "Duplicate entry '1' for key 'PRIMARY'"), 4);
+        assert_eq!(error_row(None, 2, &error("x")), u32::MAX);
     }
 
     #[test]

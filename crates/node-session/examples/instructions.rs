@@ -250,7 +250,7 @@ fn splitting() -> Box<dyn FnMut()> {
         };
         let parts = insert.split(black_box(&values), &[]).expect("the rows can be placed");
         for part in &parts {
-            insert.render(part, &[], &fill, &mut rendered);
+            insert.render(part, &[], false, &fill, &mut rendered);
         }
         black_box(&rendered);
     })
@@ -307,7 +307,8 @@ fn writing() -> Box<dyn FnMut()> {
 fn planned(snapshot: &Snapshot, text: &str, tokens: &TokenBuf) -> Planned {
     let mode = LexMode::default();
     let parsed = parse(text.as_bytes(), tokens, &mode).expect("the statement is right");
-    let context = PlanContext { current_schema: Some(SCHEMA), mode: &mode, plain_names: false };
+    let context =
+        PlanContext { current_schema: Some(SCHEMA), mode: &mode, plain_names: false, check: None };
     plan(&parsed, text.as_bytes(), tokens, snapshot, &context)
         .expect("the statement can be planned")
 }

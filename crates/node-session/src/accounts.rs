@@ -11,7 +11,7 @@ use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_exec::ask::AskError;
 use node_exec::error::{ExecError, sql};
-use sql_syntax::ast::{Account, AccountStmt, Expr, ExprKind, Grant, GrantLevel};
+use sql_syntax::ast::{Account, AccountStmt, Expr, ExprKind, Grant, GrantLevel, Ident, Span};
 use std::collections::BTreeSet;
 use topology::account::Authority;
 use topology::stream::{AccountAsk, Answer, Ask};
@@ -117,22 +117,33 @@ impl Core {
                 "WITH GRANT OPTION is not supported: the administrator gives permissions",
             );
         }
-        let schema = match grant.level {
-            GrantLevel::Schema(schema) => text(&schema.name(source.text)),
-            GrantLevel::CurrentSchema => match &self.exec.identity.schema {
-                Some(schema) => schema.clone(),
-                None => return Err(sql(sql_error::NO_DB_SELECTED, "No database selected")),
-            },
-            _ => {
+        let current = || match &self.exec.identity.schema {
+            Some(schema) => Ok(schema.clone()),
+            None => Err(sql(sql_error::NO_DB_SELECTED, "No database selected")),
+        };
+        let name = |ident: Ident| text(&ident.name(source.text));
+        let (schema, table) = match grant.level {
+            GrantLevel::Schema(schema) => (name(schema), None),
+            GrantLevel::CurrentSchema => (current()?, None),
+            GrantLevel::Table(of) => {
+                let schema = of.schema.map_or_else(current, |schema| Ok(name(schema)))?;
+                (schema, Some(name(of.name)))
+            }
+            GrantLevel::Global | GrantLevel::None => {
                 return refused(
-                    "permissions are given and taken in whole schemas here: GRANT … ON schema.*; tables and *.* \
-                     are not supported",
+                    "permissions are given and taken in schemas and on tables here: GRANT … ON schema.* or \
+                     schema.table; *.* is the administrator's, and there are no roles",
                 );
             }
         };
         let schema = schema.to_lowercase();
         if !self.snapshot.schemas.contains_key(&schema) {
             return Err(sql(sql_error::UNKNOWN_DB, format!("Unknown database '{schema}'")));
+        }
+        if grant.privileges.iter().any(|privilege| has_columns(*privilege, source)) {
+            return refused(
+                "permissions on columns are not supported; grant on the table, or on a view",
+            );
         }
         let mut authorities = BTreeSet::new();
         for privilege in &grant.privileges {
@@ -144,6 +155,8 @@ impl Core {
                     Some(authority) => {
                         authorities.insert(authority);
                     }
+                    // Nothing else, and nothing of one's own to give.
+                    None if *one == "USAGE" => {}
                     None => return refused(&format!("a schema's permissions have no '{one}'")),
                 },
                 other => {
@@ -154,17 +167,36 @@ impl Core {
                 }
             }
         }
+        if let Some(table) = &table {
+            let makes = authorities.contains(&Authority::Create);
+            if !revoke && !makes && !self.has_table(&schema, table).await? {
+                let text = format!("Table '{schema}.{table}' doesn't exist");
+                return Err(sql(sql_error::NO_SUCH_TABLE, text));
+            }
+        }
+        let table = table.map(|table| table.to_lowercase());
         for (account, password) in &grant.users {
             let name = self.account_name(account, source)?;
             let password = password.map(|token| Secret::new(literal_text(source, token)));
             let (schema, authorities) = (schema.clone(), authorities.clone());
+            let table = table.clone();
             let change = match revoke {
-                true => AccountAsk::Revoke { schema, authorities },
-                false => AccountAsk::Grant { schema, authorities, password },
+                true => AccountAsk::Revoke { schema, authorities, table },
+                false => AccountAsk::Grant { schema, authorities, password, table },
             };
             self.ask_account(name, change).await?;
         }
         Ok(())
+    }
+
+    /// Whether there is a table, view or sequence of this name.
+    async fn has_table(&self, schema: &str, table: &str) -> Result<bool, ExecError> {
+        let Some(schema) = self.base_snapshot().schemas.get(schema) else { return Ok(false) };
+        if schema.table(table).is_some() {
+            return Ok(true);
+        }
+        let named = &self.worker.shared.sequences.named;
+        Ok(named.find(&self.worker.backends, schema, table).await?.is_some())
     }
 
     fn account_name(&self, account: &Account, source: Source<'_>) -> Result<String, ExecError> {
@@ -197,6 +229,12 @@ impl Core {
             Err(error @ AskError::Lost) => Err(sql(sql_error::DDL_INCOMPLETE, error.to_string())),
         }
     }
+}
+
+/// Whether columns are listed behind a privilege.
+fn has_columns(privilege: Span, source: Source<'_>) -> bool {
+    let rest = source.text.get(privilege.end as usize..).unwrap_or_default();
+    rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'(')
 }
 
 fn needed_password(token: Option<u32>, source: Source<'_>) -> Result<Secret, ExecError> {

@@ -1,6 +1,7 @@
-//! EXPLAIN ANALYZE (and MariaDB's ANALYZE): the query runs, its rows are thrown away, and the plan is
-//! shown with the rows and times of its parts and of each shard.
+//! EXPLAIN ANALYZE (and MariaDB's ANALYZE): the statement runs, its answer is thrown away, and the plan
+//! is shown with the rows and times of its parts and of each shard. What it writes is written.
 
+use crate::permission;
 use crate::query::{Source, values_of};
 use crate::session::Core;
 use base::sql_error;
@@ -17,24 +18,31 @@ impl Core {
         planned: &Planned,
         source: Source<'_>,
     ) -> Result<Vec<String>, ExecError> {
-        let routed = match &planned.plan {
-            Plan::Routed(routed) if routed.kind == RowKind::Read => routed,
-            _ => {
+        let reads = match &planned.plan {
+            Plan::Routed(routed) => routed.kind == RowKind::Read,
+            Plan::Insert(_) | Plan::InsertSelect(_) | Plan::ScratchInsert(_) => false,
+            Plan::Load(_) | Plan::Ddl(_) | Plan::Placement(_) | Plan::Session => {
                 return Err(sql(
                     sql_error::NOT_SUPPORTED,
-                    "EXPLAIN ANALYZE is for queries on tables; EXPLAIN shows the plan of others",
+                    "EXPLAIN ANALYZE is for queries and changes of rows; EXPLAIN shows the plan of others",
                 ));
             }
         };
+        permission::check(self.account()?, &self.host, &planned.access)?;
+        self.before_planned(planned, source).await?;
         let values = values_of(source);
         let mut lines = planned.explain(&values)?;
         let statement = Statement { planned, values, input: None };
         self.exec.trace = Some(Trace::default());
         let begun = Instant::now();
-        let outcome = node_exec::collect::query(&mut self.exec(), routed, &statement).await;
+        let outcome = node_exec::collect::statement(&mut self.exec(), &statement).await;
         let time = milliseconds(begun.elapsed());
         let trace = self.exec.trace.take().unwrap_or_default();
-        let rows = outcome?.records.len();
+        let returned = outcome?.records.len();
+        let rows = match u64::try_from(self.exec.last.row_count) {
+            Ok(affected) if !reads && returned == 0 => affected,
+            _ => returned as u64,
+        };
         lines.push(format!("Total (rows={rows}, time={time} ms)"));
         lines.extend(trace.into_lines().into_iter().map(|line| format!("  {line}")));
         Ok(lines)

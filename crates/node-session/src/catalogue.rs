@@ -92,7 +92,12 @@ impl Core {
             );
             return Err(sql(sql_error::TABLE_ACCESS_DENIED, message));
         }
-        let context = PlanContext { current_schema: schema, mode: source.mode, plain_names: false };
+        let context = PlanContext {
+            current_schema: schema,
+            mode: source.mode,
+            plain_names: false,
+            check: None,
+        };
         let (text, tokens) = (source.text, source.tokens);
         Ok(sql_plan::catalogue::plan(parsed, text, tokens, &self.snapshot, &context)?)
     }
@@ -330,13 +335,20 @@ async fn insert_rows(
     columns: &[String],
     rows: &[Row],
 ) -> Result<(), ExecError> {
+    let own = format!("`{OWN_DATABASE}`.`{PREFIX}{number}`");
+    for statement in insert_text(&own, columns, rows) {
+        held.lease.execute_sql(&statement).await?;
+    }
+    Ok(())
+}
+
+/// The statements that put rows into a table of this quoted name.
+pub(crate) fn insert_text(own: &str, columns: &[String], rows: &[Row]) -> Vec<Vec<u8>> {
     let names: Vec<Vec<u8>> = columns.iter().map(|column| quoted(column)).collect();
-    let head = [
-        format!("INSERT INTO `{OWN_DATABASE}`.`{PREFIX}{number}` (").into_bytes(),
-        names.join(&b","[..]),
-        b") VALUES ".to_vec(),
-    ]
-    .concat();
+    let head =
+        [format!("INSERT INTO {own} (").into_bytes(), names.join(&b","[..]), b") VALUES ".to_vec()]
+            .concat();
+    let mut statements = Vec::new();
     let mut statement = head.clone();
     for row in rows {
         if statement.len() > head.len() {
@@ -354,14 +366,13 @@ async fn insert_rows(
         }
         statement.push(b')');
         if statement.len() > BATCH_BYTES {
-            held.lease.execute_sql(&statement).await?;
-            statement.truncate(head.len());
+            statements.push(std::mem::replace(&mut statement, head.clone()));
         }
     }
     if statement.len() > head.len() {
-        held.lease.execute_sql(&statement).await?;
+        statements.push(statement);
     }
-    Ok(())
+    statements
 }
 
 async fn pass_rows(

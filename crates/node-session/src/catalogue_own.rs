@@ -107,6 +107,23 @@ impl Core {
         rows
     }
 
+    pub(crate) fn table_privilege_rows(&self, needed: &Needed) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for account in self.seen_accounts().into_iter().filter(|one| !one.administrator) {
+            for (schema, tables) in &account.tables {
+                for (table, authorities) in tables {
+                    for authority in authorities {
+                        let mut row =
+                            privilege_row(needed, account, Some(schema), authority.name());
+                        set(&mut row, needed.at("TABLE_NAME"), table);
+                        rows.push(row);
+                    }
+                }
+            }
+        }
+        rows
+    }
+
     pub(crate) async fn variable_rows(
         &mut self,
         table: &CatalogueTable,

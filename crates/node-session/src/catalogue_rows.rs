@@ -4,6 +4,7 @@
 //! or that have no logical counterpart, are left out.
 
 use crate::catalogue::load_state;
+use crate::permission;
 use crate::session::Core;
 use crate::show::{Row, field};
 use futures::future::join_all;
@@ -34,6 +35,8 @@ pub enum Kind {
     UserPrivileges,
     /// SCHEMA_PRIVILEGES.
     SchemaPrivileges,
+    /// TABLE_PRIVILEGES.
+    TablePrivileges,
     /// GLOBAL_VARIABLES, SESSION_VARIABLES.
     Variables,
 }
@@ -109,6 +112,7 @@ pub fn kind_of(name: &str) -> Kind {
         "PROCESSLIST" => Kind::ProcessList,
         "USER_PRIVILEGES" => Kind::UserPrivileges,
         "SCHEMA_PRIVILEGES" => Kind::SchemaPrivileges,
+        "TABLE_PRIVILEGES" => Kind::TablePrivileges,
         "GLOBAL_VARIABLES" | "SESSION_VARIABLES" => Kind::Variables,
         _ if IN_PLACE.contains(&name) => Kind::InPlace,
         _ if name.starts_with("INNODB_") => Kind::Denied,
@@ -224,6 +228,7 @@ impl Core {
             Kind::ProcessList => self.process_rows(needed),
             Kind::UserPrivileges => Ok(self.user_privilege_rows(needed)),
             Kind::SchemaPrivileges => Ok(self.schema_privilege_rows(needed)),
+            Kind::TablePrivileges => Ok(self.table_privilege_rows(needed)),
             Kind::Variables => self.variable_rows(table, needed).await,
             Kind::Tables => {
                 self.object_rows(table, ("TABLE_SCHEMA", Some("TABLE_NAME")), needed, values).await
@@ -255,7 +260,8 @@ impl Core {
         let names = name_column.and_then(&wanted);
         let is_wanted = |name: &str| schemas.as_ref().is_none_or(|wanted| wanted.contains(name));
         let account = self.account()?;
-        let has_rights = account.administrator || !account.authorities.is_empty();
+        let has_rights =
+            account.administrator || !account.authorities.is_empty() || !account.tables.is_empty();
         let visible: Vec<Schema> = self
             .visible_schemas()
             .filter(|schema| has_rights && is_wanted(&schema.name))
@@ -270,12 +276,25 @@ impl Core {
         }
         for schema in &visible {
             let known = Names::of(schema);
-            rows.extend(if table.name == "TABLES" {
-                self.table_rows(&known, names.as_ref(), needed).await?
+            let mut found = if table.name == "TABLES" {
+                let names = names.as_ref();
+                let mut tables = self.table_rows(&known, names, needed).await?;
+                let more = self.sequence_table_rows(schema, table, names, needed, values);
+                tables.extend(more.await?);
+                tables
             } else {
                 let place = (schema_column, name_column);
                 self.definition_rows(table, &known, place, names.as_ref(), needed).await?
-            });
+            };
+            let account = self.account()?;
+            if !permission::sees_all(account, &schema.name) {
+                let at = name_column.and_then(|column| needed.at(column));
+                found.retain(|row| {
+                    of(row, at)
+                        .is_some_and(|name| permission::sees_table(account, &schema.name, &name))
+                });
+            }
+            rows.extend(found);
         }
         Ok(rows)
     }

@@ -252,7 +252,8 @@ impl Core {
         let (Some(_), None) = (&explain.stmt, &explain.connection) else {
             return Err(not_supported("EXPLAIN FOR CONNECTION"));
         };
-        let inner = explain.stmt_span.of(source.text);
+        let inner = with_hints(explain, source);
+        let inner = inner.as_slice();
         let mut tokens = sql_syntax::TokenBuf::new();
         sql_syntax::lex(inner, 0, source.mode, &mut tokens);
         let of_inner = Source {
@@ -319,6 +320,21 @@ impl Core {
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }
+}
+
+/// The statement that EXPLAIN is about, with the hints that stand before either of them.
+fn with_hints(explain: &Explain, source: Source<'_>) -> Vec<u8> {
+    let start = explain.stmt_span.start;
+    let first = source.tokens.tokens().iter().position(|token| token.span().start >= start);
+    let mut text = Vec::new();
+    for hint in source.tokens.hints() {
+        if hint.before_tok == 0 || Some(hint.before_tok as usize) == first {
+            text.extend_from_slice(hint.span.of(source.text));
+            text.push(b' ');
+        }
+    }
+    text.extend_from_slice(explain.stmt_span.of(source.text));
+    text
 }
 
 /// SET GLOBAL and its kin.

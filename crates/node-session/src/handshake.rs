@@ -407,7 +407,7 @@ pub fn choose_schema(
     if crate::catalogue::CLOSED_SCHEMAS.contains(&lower.as_str()) {
         return Err(crate::permission::schema_denied(account, host, name));
     }
-    let allowed = account.administrator || account.schemas.contains(&lower);
+    let allowed = crate::permission::sees(account, &lower);
     match snapshot.and_then(|snapshot| snapshot.schemas.get(&lower)) {
         Some(schema) if allowed && !schema.ready => Err(SqlError::new(
             sql_error::SCHEMA_NOT_READY,

@@ -8,6 +8,7 @@ use crate::query::Source;
 use crate::session::Core;
 use crate::temporary_tables::TemporaryTables;
 use node_exec::error::ExecError;
+use node_exec::exec::Warning;
 use node_exec::own_connection::Need;
 use sql_plan::plan::Planned;
 
@@ -26,6 +27,8 @@ pub struct Kept {
     pub select_limit: Option<u64>,
     /// PREPARE … FROM.
     pub statements: NamedStatements,
+    /// What data nodes said of the values of the present SET.
+    pub set_warnings: Vec<Warning>,
 }
 
 impl Kept {

@@ -32,6 +32,8 @@ pub mod recovery;
 pub mod replicas;
 mod schemas;
 mod select_limit;
+mod sequence_rows;
+mod sequence_tables;
 mod sequence_values;
 mod sequences;
 pub mod session;

@@ -132,11 +132,16 @@ impl Core {
         permission::check(self.account()?, &self.host, &access)?;
         self.commit().await?;
         self.unlock_tables().await?;
-        let named = tables.iter().map(|one| {
+        let mut named = Vec::new();
+        for one in tables {
+            // A sequence is a row that is locked for a moment by each who takes values.
+            if self.names_sequence(one.table.name, source).await? {
+                continue;
+            }
             let alias = one.table.alias.map(|alias| text(&alias.name(source.text)));
-            (one.table.name, alias, one.write)
-        });
-        self.take_table_locks(&named.collect::<Vec<_>>(), source).await?;
+            named.push((one.table.name, alias, one.write));
+        }
+        self.take_table_locks(&named, source).await?;
         self.exec.last.row_count = 0;
         self.reply_ok_packet(OkPacket::default());
         Ok(())

@@ -46,6 +46,9 @@ impl Core {
     /// Reads and plans a statement that is to be kept, with what is known of its parameters and
     /// columns.
     pub async fn make_prepared(&mut self, text: &[u8]) -> Result<Made, ExecError> {
+        if let Some(made) = self.prepare_with_stand_ins(text).await? {
+            return Ok(made);
+        }
         match self.with_views(text)? {
             Some(expanded) => self.prepare_text(&expanded, Some(text)).await,
             None => self.prepare_text(text, None).await,
@@ -66,10 +69,35 @@ impl Core {
             input: None,
         };
         match sql_syntax::parse(text, &tokens, &mode) {
+            // It is put in when it runs: a plan that is kept checks no rows.
+            Ok(parsed) if crate::views::check_option(self, &parsed, source).is_some() => Ok(None),
             Ok(parsed) => crate::views::expand(self, &parsed, source),
             // Told when it is prepared.
             Err(_) => Ok(None),
         }
+    }
+
+    /// Prepares a statement in which temporary tables stand for others while it runs: it is planned
+    /// at each execution.
+    async fn prepare_with_stand_ins(&mut self, text: &[u8]) -> Result<Option<Made>, ExecError> {
+        let mode = self.lex;
+        let mut tokens = TokenBuf::new();
+        lex(text, 0, &mode, &mut tokens);
+        let param_tokens = params_of(&tokens);
+        let source = Source {
+            text,
+            tokens: &tokens,
+            mode: &mode,
+            param_tokens: &param_tokens,
+            params: &[],
+            input: None,
+        };
+        // Told when it is prepared.
+        let Ok(parsed) = sql_syntax::parse(text, &tokens, &mode) else { return Ok(None) };
+        let Some(described) = self.describe_with_stand_ins(&parsed, source).await? else {
+            return Ok(None);
+        };
+        Ok(Some(self.keep_prepared(text, tokens, None, None, described)))
     }
 
     async fn prepare_text(
@@ -102,7 +130,9 @@ impl Core {
             return Err(not_preparable());
         }
         let param_tokens = params_of(&tokens);
-        let own = Self::is_session_statement(&parsed.stmt) || defines(&parsed.stmt);
+        let own = Self::is_session_statement(&parsed.stmt)
+            || defines(&parsed.stmt)
+            || crate::views::check_option(self, &parsed, source).is_some();
         let planned = match own {
             true => None,
             false => Some(plan_parsed(self, &parsed, source)?),
@@ -311,7 +341,14 @@ impl Core {
                     return Ok(());
                 }
                 let parsed = parse_source(source, 0)?;
-                if self.run_session_statement(&parsed, source).await? {
+                if let Some(check) = crate::views::check_option(self, &parsed, source)
+                    && let Some(text) = crate::views::expand(self, &parsed, source)?
+                {
+                    return crate::views::run_expanded(self, &text, Some(check), source).await;
+                }
+                if self.run_with_stand_ins(&parsed, source).await?
+                    || self.run_session_statement(&parsed, source).await?
+                {
                     return Ok(());
                 }
                 let planned = plan_parsed(self, &parsed, source)?;

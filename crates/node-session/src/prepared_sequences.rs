@@ -18,15 +18,21 @@ impl Core {
         &mut self,
         source: Source<'_>,
     ) -> Result<Option<Description>, ExecError> {
-        let of = match find(source)? {
+        let text = match find(source)? {
             Found::Nothing => return Ok(None),
             Found::Rows(of, _) => return Ok(Some((None, vec![of.column()]))),
-            Found::Values(of) => of,
+            Found::Values(of) => of.shape(source),
+            Found::Places(of) => match self.begin_counting(&of, source, true).await? {
+                Some(counting) => counting.text,
+                None => return Ok(None),
+            },
         };
-        let text = of.shape(source);
         let tokens = lexed(&text, source.mode);
         let shaped = Source { text: &text, tokens: &tokens, ..source };
         let parsed = parse_source(shaped, 0)?;
+        if Self::is_session_statement(&parsed.stmt) {
+            return Ok(Some((None, Vec::new())));
+        }
         let planned = plan_parsed(self, &parsed, shaped)?;
         self.describe(&planned, shaped, &params_of(&tokens)).await.map(Some)
     }
@@ -43,19 +49,38 @@ impl Core {
                 return Ok(true);
             }
             Found::Values(of) => of,
+            Found::Places(of) => {
+                let Some(counting) = self.begin_counting(&of, source, false).await? else {
+                    return Ok(false);
+                };
+                let input = source.input.filter(|_| of.is_select());
+                let ran = self.execute_made(&counting.text, Source { input, ..source }).await;
+                self.end_counting(counting, ran).await?;
+                return Ok(true);
+            }
         };
         self.check_sequences(&of).await?;
         let text = self.with_sequence_values(&of, source).await?;
-        let tokens = lexed(&text, source.mode);
-        let param_tokens = params_of(&tokens);
         // Rows must come in the binary form; a write answers alike in both, and as text it leaves no
         // prepared statement on the data nodes that nobody will run again.
         let input = source.input.filter(|_| of.is_select());
-        let made =
-            Source { text: &text, tokens: &tokens, param_tokens: &param_tokens, input, ..source };
-        let parsed = parse_source(made, 0)?;
-        let planned = plan_parsed(self, &parsed, made)?;
-        run_planned(self, &planned, made).await?;
+        self.execute_made(&text, Source { input, ..source }).await?;
         Ok(true)
+    }
+
+    async fn execute_made(&mut self, text: &[u8], source: Source<'_>) -> Result<(), ExecError> {
+        let tokens = lexed(text, source.mode);
+        let param_tokens = params_of(&tokens);
+        let made = Source { text, tokens: &tokens, param_tokens: &param_tokens, ..source };
+        let parsed = parse_source(made, 0)?;
+        if let Some(text) = crate::views::expand(self, &parsed, made)? {
+            let check = crate::views::check_option(self, &parsed, made);
+            return crate::views::run_expanded(self, &text, check, made).await;
+        }
+        if Self::is_session_statement(&parsed.stmt) {
+            return Box::pin(self.run_session_statement(&parsed, made)).await.map(|_| ());
+        }
+        let planned = plan_parsed(self, &parsed, made)?;
+        run_planned(self, &planned, made).await
     }
 }

@@ -25,7 +25,7 @@ pub type LastValues = HashMap<(String, String), i64>;
 
 /// What a place in a statement asks of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asks {
+pub(crate) enum Asks {
     /// The next value.
     Next,
     /// The session's last one; before any, 0 (DDM's form) or NULL (MariaDB's).
@@ -33,19 +33,50 @@ enum Asks {
         /// MariaDB's form.
         null_before_any: bool,
     },
+    /// SETVAL: where it goes on. `used`: the value itself is taken.
+    Set {
+        /// The value.
+        value: i64,
+        /// The sequence goes on behind it.
+        used: bool,
+    },
 }
 
 /// One place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Site {
+pub(crate) struct Site {
     /// Its first and last token.
-    first: u32,
-    last: u32,
-    asks: Asks,
-    schema: Option<String>,
-    name: String,
+    pub first: u32,
+    pub last: u32,
+    pub asks: Asks,
+    pub schema: Option<String>,
+    pub name: String,
     /// `s.nextval`, which could be a column; else one of MariaDB's forms, which cannot.
-    dotted: bool,
+    pub dotted: bool,
+}
+
+impl Site {
+    /// Whether it is a whole column of a SELECT.
+    fn is_item(&self, source: Source<'_>) -> bool {
+        let kind = |at: u32| source.tokens.tokens().get(at as usize).map(|token| token.kind);
+        let opens = self.first.checked_sub(1).is_some_and(|at| {
+            kind(at) == Some(TokenKind::Comma)
+                || source.tokens.bytes(source.text, at).eq_ignore_ascii_case(b"select")
+        });
+        let word = source.tokens.bytes(source.text, self.last + 1);
+        let ends = [&b"from"[..], b"limit", b"as"];
+        let depth: i32 = (0..self.first)
+            .map(|at| match kind(at) {
+                Some(TokenKind::LParen) => 1,
+                Some(TokenKind::RParen) => -1,
+                _ => 0,
+            })
+            .sum();
+        depth == 0
+            && opens
+            && (matches!(kind(self.last + 1), Some(TokenKind::Comma | TokenKind::Eof))
+                || ends.iter().any(|end| word.eq_ignore_ascii_case(end)))
+    }
 }
 
 /// What a statement has to do with sequences.
@@ -55,8 +86,10 @@ pub enum Found {
     Nothing,
     /// `SELECT s.nextval(n)`: the statement and how many values.
     Rows(SiteOf, u64),
-    /// Values within a statement.
+    /// Values within a statement, each place of which is reached once.
     Values(SitesOf),
+    /// Values for each row, or for none: see [`crate::sequence_rows`].
+    Places(SitesOf),
 }
 
 /// The place of [`Found::Rows`].
@@ -66,7 +99,7 @@ pub struct SiteOf(Site);
 /// The places of [`Found::Values`].
 #[derive(Debug)]
 pub struct SitesOf {
-    sites: Vec<Site>,
+    pub(crate) sites: Vec<Site>,
     is_select: bool,
 }
 
@@ -83,18 +116,38 @@ pub fn find(source: Source<'_>) -> Result<Found, ExecError> {
     if sites.is_empty() {
         return Ok(Found::Nothing);
     }
-    let is_select = reader.is_plain_select();
-    if is_select || reader.is_listed_insert(&sites) {
-        return Ok(Found::Values(SitesOf { sites, is_select }));
+    if reader.is_plain_select() && sites.iter().all(|site| site.is_item(source)) {
+        return Ok(Found::Values(SitesOf { sites, is_select: true }));
+    }
+    if reader.is_listed_insert(&sites) || reader.is_set_or_do() {
+        return Ok(Found::Values(SitesOf { sites, is_select: false }));
+    }
+    // What carries another statement comes here again with that one.
+    if reader.is_carrier() {
+        return Ok(Found::Nothing);
+    }
+    let is_select = reader.is_select();
+    if is_select
+        || [&b"insert"[..], b"replace", b"update", b"delete"]
+            .iter()
+            .any(|word| reader.is_word(0, word))
+    {
+        return Ok(Found::Places(SitesOf { sites, is_select }));
     }
     // A column may be called so.
     if sites.iter().all(|site| site.dotted) {
         return Ok(Found::Nothing);
     }
+    if reader.is_word(0, b"create") || reader.is_word(0, b"alter") {
+        return Err(sql(
+            sql_error::NOT_SUPPORTED,
+            "a sequence's value cannot be a column's DEFAULT or part of a definition: use AUTO_INCREMENT, or name the \
+             sequence in INSERT",
+        ));
+    }
     Err(sql(
         sql_error::NOT_SUPPORTED,
-        "a sequence's value is supported in SELECT without tables and in VALUES of INSERT and REPLACE; \
-         take it there first",
+        "a sequence's value is supported in SELECT, INSERT, REPLACE, UPDATE, DELETE, SET and DO",
     ))
 }
 
@@ -207,11 +260,53 @@ impl Reader<'_> {
         fits.then_some(Site { first, last, asks, schema, name, dotted: false })
     }
 
+    /// A whole number that begins at `at`, and the token behind it.
+    fn whole(&self, at: usize) -> Option<(i64, usize)> {
+        let minus = self.kind(at) == TokenKind::Minus;
+        let digits = if minus { at + 1 } else { at };
+        if self.kind(digits) != TokenKind::Int {
+            return None;
+        }
+        let written = literal_text(self.source, digits as u32);
+        let sign = if minus { "-" } else { "" };
+        Some((format!("{sign}{written}").parse().ok()?, digits + 1))
+    }
+
+    /// `SETVAL(s, value [, is_used [, 0]])`.
+    fn setval(&self, at: usize) -> Option<Site> {
+        let is_call = self.is_word(at, b"setval") && self.kind(at + 1) == TokenKind::LParen;
+        if !is_call || at > 0 && self.kind(at - 1) == TokenKind::Dot {
+            return None;
+        }
+        let comma = |at: usize| (self.kind(at) == TokenKind::Comma).then_some(at + 1);
+        let (schema, name, behind) = self.qualified(at + 2)?;
+        let (value, mut end) = self.whole(comma(behind)?)?;
+        let mut used = true;
+        if let Some(next) = comma(end) {
+            used = self.is_word(next, b"true") || self.whole(next).is_some_and(|(one, _)| one != 0);
+            let known = used || self.is_word(next, b"false") || self.whole(next).is_some();
+            end = known.then_some(next + 1)?;
+        }
+        if let Some(next) = comma(end) {
+            end = self.whole(next).filter(|(round, _)| *round == 0)?.1;
+        }
+        let site = Site {
+            first: at as u32,
+            last: end as u32,
+            asks: Asks::Set { value, used },
+            schema,
+            name,
+            dotted: false,
+        };
+        (self.kind(end) == TokenKind::RParen).then_some(site)
+    }
+
     fn sites(&self) -> Vec<Site> {
         let mut sites = Vec::new();
         let mut at = 0;
         while at < self.len() {
-            match self.dotted(at).or_else(|| self.function(at)) {
+            let site = self.dotted(at).or_else(|| self.function(at)).or_else(|| self.setval(at));
+            match site {
                 Some(site) => {
                     at = site.last as usize + 1;
                     sites.push(site);
@@ -246,6 +341,23 @@ impl Reader<'_> {
             return Err(sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to nextval"));
         }
         Ok(Some((site, count)))
+    }
+
+    /// SET or DO without a query: each place is reached once.
+    fn is_set_or_do(&self) -> bool {
+        (self.is_word(0, b"set") && !self.is_word(1, b"statement") || self.is_word(0, b"do"))
+            && !self.has_word(b"select")
+    }
+
+    /// SET STATEMENT … FOR, which runs its statement by itself.
+    fn is_carrier(&self) -> bool {
+        self.is_word(0, b"set") && self.is_word(1, b"statement")
+    }
+
+    /// A query, with whatever it begins.
+    fn is_select(&self) -> bool {
+        let first = (0..self.len()).find(|at| self.kind(*at) != TokenKind::LParen).unwrap_or(0);
+        [&b"select"[..], b"with", b"values", b"table"].iter().any(|word| self.is_word(first, word))
     }
 
     fn has_word(&self, word: &[u8]) -> bool {
@@ -301,24 +413,18 @@ impl SitesOf {
     /// of a SELECT keeps its name.
     fn written(&self, source: Source<'_>, values: &[Option<i64>]) -> Vec<u8> {
         let mut edits = Edits::new();
-        let kind = |at: u32| source.tokens.tokens().get(at as usize).map(|token| token.kind);
         for (site, value) in self.sites.iter().zip(values) {
             let span = source.tokens.span(site.first).to(source.tokens.span(site.last));
             let mut written = match value {
-                Some(value) if self.is_select => format!("CAST({value} AS SIGNED)"),
+                // A short number alone would have a shorter type.
+                Some(value) if self.is_select => wide(&value.to_string()),
+                None if self.is_select => wide("NULL"),
                 Some(value) => value.to_string(),
                 None => "NULL".to_owned(),
             };
-            let before = site.first.checked_sub(1);
-            let opens = before.is_some_and(|at| {
-                kind(at) == Some(TokenKind::Comma)
-                    || source.tokens.bytes(source.text, at).eq_ignore_ascii_case(b"select")
-            });
-            let word = source.tokens.bytes(source.text, site.last + 1);
-            let closes = matches!(kind(site.last + 1), Some(TokenKind::Comma | TokenKind::Eof))
-                || word.eq_ignore_ascii_case(b"from")
-                || word.eq_ignore_ascii_case(b"limit");
-            if self.is_select && opens && closes {
+            let aliased =
+                source.tokens.bytes(source.text, site.last + 1).eq_ignore_ascii_case(b"as");
+            if self.is_select && site.is_item(source) && !aliased {
                 let title = match site.dotted {
                     true => title(site),
                     false => text(span.of(source.text)),
@@ -338,7 +444,12 @@ impl SitesOf {
     }
 }
 
-fn title(site: &Site) -> String {
+/// A value with the type of a sequence's values.
+pub(crate) fn wide(value: &str) -> String {
+    format!("IF(TRUE,{value},{})", i64::MAX)
+}
+
+pub(crate) fn title(site: &Site) -> String {
     let word = if site.asks == Asks::Next { "NEXTVAL" } else { "CURRVAL" };
     format!("{}.{word}", site.name)
 }
@@ -376,6 +487,14 @@ impl Core {
                 values.push(last.or((!null_before_any).then_some(0)));
                 continue;
             }
+            if let Asks::Set { value, used } = site.asks {
+                let moved = self.set_sequence(&name, value, used).await?;
+                if moved {
+                    taken.remove(&key);
+                }
+                values.push(moved.then_some(value));
+                continue;
+            }
             if !taken.contains_key(&key) {
                 let same = |other: &&Site| {
                     other.asks == Asks::Next
@@ -405,13 +524,14 @@ impl Core {
         let parsed = query::parse_source(of_shape, 0)?;
         match parsed.stmt {
             Statement::Insert(_) => query::plan_parsed(self, &parsed, of_shape).map(|_| ()),
+            Statement::Set(_) | Statement::Do(_) => Ok(()),
             _ => Err(sql(sql_error::NOT_SUPPORTED, "a sequence's value is not supported here")),
         }
     }
 
-    fn sequence_of(&self, site: &Site) -> Result<SequenceName, ExecError> {
+    pub(crate) fn sequence_of(&self, site: &Site) -> Result<SequenceName, ExecError> {
         let authority = match site.asks {
-            Asks::Next => Authority::Insert,
+            Asks::Next | Asks::Set { .. } => Authority::Insert,
             Asks::Last { .. } => Authority::Select,
         };
         self.sequence_name(site.schema.as_deref(), &site.name, authority)
@@ -441,7 +561,26 @@ impl Core {
         Ok(values.into_iter().filter_map(|value| i64::try_from(value).ok()).collect())
     }
 
-    fn remember(&mut self, of: &SequenceName, value: i64) -> Result<(), ExecError> {
+    /// SETVAL; false when the sequence is past the value.
+    async fn set_sequence(
+        &mut self,
+        of: &SequenceName,
+        value: i64,
+        used: bool,
+    ) -> Result<bool, ExecError> {
+        let worker = self.worker.clone();
+        if worker.backends.is_read_only() {
+            return Err(sql(
+                sql_error::NODE_IS_READ_ONLY,
+                "The DDM node is running in read-only mode so it cannot execute this statement",
+            ));
+        }
+        let named = &worker.shared.sequences.named;
+        let moved = named.move_to(&worker.backends, &of.schema, &of.name, value, used).await?;
+        moved.ok_or_else(|| unknown(&of.schema.name, &of.name))
+    }
+
+    pub(crate) fn remember(&mut self, of: &SequenceName, value: i64) -> Result<(), ExecError> {
         let key = (of.schema.name.clone(), of.name.to_lowercase());
         if self.last_values.len() >= REMEMBERED_MAX && !self.last_values.contains_key(&key) {
             return Err(sql(
@@ -455,7 +594,7 @@ impl Core {
 
     /// Whether currval has a meaning: the sequence must be there.
     pub async fn check_sequences(&self, of: &SitesOf) -> Result<(), ExecError> {
-        for site in of.sites.iter().filter(|site| site.asks != Asks::Next) {
+        for site in of.sites.iter().filter(|site| matches!(site.asks, Asks::Last { .. })) {
             let name = self.sequence_of(site)?;
             let named = &self.worker.shared.sequences.named;
             let found = named.find(&self.worker.backends, &name.schema, &name.name).await?;
@@ -494,6 +633,7 @@ mod tests {
         Ok(match find(source)? {
             Found::Nothing => (Vec::new(), text.to_owned()),
             Found::Rows(site, count) => (vec![title(&site.0)], count.to_string()),
+            Found::Places(of) => (of.sites.iter().map(title).collect(), String::new()),
             Found::Values(of) => {
                 let values: Vec<_> = (0..of.sites.len()).map(|at| Some(at as i64 + 7)).collect();
                 let written = String::from_utf8(of.written(source, &values)).unwrap();
@@ -508,30 +648,32 @@ mod tests {
     #[test]
     fn places_are_found_and_written() {
         for (text, written) in [
-            ("SELECT s.nextval", "SELECT CAST(7 AS SIGNED) AS `s.NEXTVAL`"),
-            (
-                "select d.s.NextVal, S.currval + 1 FROM dual",
-                "select CAST(7 AS SIGNED) AS `s.NEXTVAL`, CAST(8 AS SIGNED) + 1 FROM dual",
-            ),
+            ("SELECT s.nextval", "SELECT IF(TRUE,7,9223372036854775807) AS `s.NEXTVAL`"),
+            ("select d.s.NextVal, S.currval + 1 FROM dual", ""),
             (
                 "SELECT NEXT VALUE FOR `s`, NEXTVAL(d.s)",
-                "SELECT CAST(7 AS SIGNED) AS `NEXT VALUE FOR ``s```, CAST(8 AS SIGNED) AS `NEXTVAL(d.s)`",
+                "SELECT IF(TRUE,7,9223372036854775807) AS `NEXT VALUE FOR ``s```, IF(TRUE,8,9223372036854775807) AS `NEXTVAL(d.s)`",
             ),
             (
                 "INSERT INTO t VALUES (s.nextval, s.currval), (u.nextval, 1)",
                 "INSERT INTO t VALUES (7, 8), (9, 1)",
             ),
             ("REPLACE t SET a = s.nextval", "REPLACE t SET a = 7"),
+            ("SET @a = NEXTVAL(s)", "SET @a = 7"),
+            ("SELECT IF(1, NEXTVAL(s), 2)", ""),
+            ("SELECT NEXTVAL(s) FROM t", ""),
+            ("UPDATE t SET a = NEXTVAL(s)", ""),
+            ("INSERT INTO t SELECT s.nextval FROM u", ""),
+            ("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = NEXTVAL(s)", ""),
         ] {
             assert_eq!(sites(text).unwrap().1, written);
         }
         assert_eq!(sites("SELECT s.nextval(5)").unwrap(), (vec!["s.NEXTVAL".into()], "5".into()));
         for text in [
-            "SELECT t.nextval FROM t",
             "UPDATE t SET nextval = 1",
             "SELECT 'nextval'",
             "INSERT INTO t (nextval) VALUES (1)",
-            "INSERT INTO t SELECT s.nextval FROM u",
+            "SET STATEMENT max_statement_time = 1 FOR SELECT NEXTVAL(s)",
         ] {
             assert!(sites(text).unwrap().0.is_empty(), "{text}");
         }
@@ -539,9 +681,7 @@ mod tests {
             "SELECT s.nextval(2), 1",
             "SELECT s.nextval(0)",
             "SELECT s.currval(1)",
-            "SELECT NEXTVAL(s) FROM t",
             "CREATE TABLE t (id INT DEFAULT NEXTVAL(s))",
-            "INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = NEXTVAL(s)",
         ] {
             assert!(sites(text).is_err(), "{text}");
         }

@@ -20,6 +20,9 @@ use sql_syntax::ast::{DdlAction, SequenceStmt, Show, TableName};
 use topology::account::Authority;
 use topology::model::{Schema, Table};
 
+/// What a server says of texts that it makes.
+const EXPRESSION_DECIMALS: u8 = 39;
+
 /// Characters of a sequence's name.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -327,12 +330,11 @@ impl Core {
                 None => unknown(&of.schema.name, &of.name),
             });
         };
-        let cycle = if one.cycles { "cycle" } else { "nocycle" };
-        let create = format!(
-            "CREATE SEQUENCE `{}` start with {} minvalue {} maxvalue {} increment by {} cache {} {cycle}",
-            one.name, one.start, one.min, one.max, one.increment, one.cache
-        );
-        let columns = [text_column("Table"), text_column("Create Table")];
+        let create = crate::sequence_tables::create_text(&one);
+        let columns = ["Table", "Create Table"].map(|name| {
+            let column = text_column(name);
+            mysql_wire::column::ColumnDefinition { decimals: EXPRESSION_DECIMALS, ..column }
+        });
         self.reply(&columns, &[vec![field(one.name), field(create)]]).await
     }
 

@@ -211,10 +211,12 @@ impl Core {
         if show.full {
             columns.push(catalogue_column("Table_type", "TABLE_NAMES"));
         }
-        let rows: Vec<Row> = schema
+        let account = self.account()?;
+        let mut rows: Vec<Row> = schema
             .tables
             .values()
             .filter(|table| !self.kept.temporary.is_unlisted(&schema.name, &table.name))
+            .filter(|table| permission::sees_table(account, &schema.name, &table.name))
             .filter(|table| {
                 pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &table.name))
             })
@@ -226,6 +228,16 @@ impl Core {
                 row
             })
             .collect();
+        let matches =
+            |name: &str| pattern.as_ref().is_none_or(|pattern| like::matches(pattern, name));
+        for sequence in self.sequences_of(schema).await? {
+            let sees = permission::sees_table(account, &schema.name, &sequence.name);
+            if sees && matches(&sequence.name) {
+                let kind = show.full.then(|| field("SEQUENCE"));
+                rows.push([field(&sequence.name)].into_iter().chain(kind).collect());
+            }
+        }
+        rows.sort();
         self.reply(&columns, &rows).await
     }
 

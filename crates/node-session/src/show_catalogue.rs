@@ -213,7 +213,8 @@ impl Core {
         if show.full {
             columns.push((quoted("TABLE_TYPE"), "Table_type".to_owned()));
         }
-        let condition = format!("TABLE_SCHEMA = {}", literal(&schema));
+        // SHOW SEQUENCES lists the others.
+        let condition = format!("TABLE_SCHEMA = {} AND TABLE_TYPE <> 'SEQUENCE'", literal(&schema));
         let query = AsQuery {
             table: "TABLES",
             columns,

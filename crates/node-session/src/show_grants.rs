@@ -9,6 +9,7 @@ use mysql_wire::packet::ErrPacket;
 use node_exec::error::{ExecError, sql};
 use node_exec::rows::text_column;
 use sql_syntax::ast::Show;
+use std::collections::BTreeSet;
 use topology::account::{Account, Authority};
 
 /// What an administrator may do, in the product's words.
@@ -70,15 +71,25 @@ fn grants(account: &Account) -> Vec<String> {
     if account.administrator {
         return vec![format!("GRANT {ADMINISTRATOR} ON *.* TO {name}")];
     }
-    let listed: Vec<&str> = ORDER
-        .iter()
-        .filter(|authority| account.authorities.contains(authority))
-        .map(|authority| authority.name())
-        .collect();
+    let list = |authorities: &BTreeSet<Authority>| {
+        let may: Vec<&str> = ORDER
+            .iter()
+            .filter(|authority| authorities.contains(authority))
+            .map(|authority| authority.name())
+            .collect();
+        may.join(", ")
+    };
     let mut lines = vec![format!("GRANT USAGE ON *.* TO {name}")];
-    if !listed.is_empty() {
-        let of = |schema: &String| format!("GRANT {} ON {schema}.* TO {name}", listed.join(", "));
+    if !account.authorities.is_empty() {
+        let listed = list(&account.authorities);
+        let of = |schema: &String| format!("GRANT {listed} ON {schema}.* TO {name}");
         lines.extend(account.schemas.iter().map(of));
+    }
+    for (schema, tables) in &account.tables {
+        let of = |(table, may): (&String, &BTreeSet<Authority>)| {
+            format!("GRANT {} ON {schema}.{table} TO {name}", list(may))
+        };
+        lines.extend(tables.iter().map(of));
     }
     lines
 }

@@ -46,7 +46,7 @@ impl Core {
         let schema = self.schema_of(name.schema.or(schema), source)?;
         let shown = text(&name.name.name(source.text));
         let account = self.account()?;
-        if !account.administrator && account.authorities.is_empty() {
+        if !permission::sees_table(account, &schema.name, &shown) {
             return Err(
                 permission::table_denied(account, &self.host, Authority::Select, &shown).into()
             );

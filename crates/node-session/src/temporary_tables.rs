@@ -3,6 +3,7 @@
 //! that this session alone sees, so that it hides a base table of its name and takes part in every
 //! kind of statement; plans made by that snapshot go into no cache.
 
+mod catalogue;
 mod create;
 mod definition;
 

@@ -12,12 +12,16 @@ use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_backend::connection::Connection;
 use node_backend::session_state::SessionState;
 use node_exec::error::{ExecError, sql};
+use node_exec::names::Names;
 use node_exec::read_back::with_user_variable;
 use sql_syntax::ast::{ExprKind, SetItem, SetStmt, SetTarget, VarScope};
 use sql_syntax::text::user_var_name;
 use sql_syntax::{CharsetClass, LexMode};
 use std::sync::Arc;
 use topology::model::Snapshot;
+
+/// Warnings of one SET that are kept.
+const WARNINGS_MAX: usize = 64;
 
 /// Character sets that every data node has.
 const CHARSETS: [&str; 6] = ["utf8mb4", "utf8mb3", "utf8", "latin1", "ascii", "binary"];
@@ -181,10 +185,16 @@ impl Core {
     }
 
     async fn set_items(&mut self, items: &[SetItem], source: Source<'_>) -> Result<(), ExecError> {
+        self.kept.set_warnings.clear();
         self.apply_items(items, source).await?;
         self.exec.last.row_count = 0;
-        self.exec.last.warnings.clear();
-        self.reply_ok_packet(OkPacket::default());
+        let told = std::mem::take(&mut self.kept.set_warnings);
+        let warnings = u16::try_from(told.len()).unwrap_or(u16::MAX);
+        // As of a server: a statement without tables and warnings leaves those of the one before.
+        if !told.is_empty() {
+            self.exec.last.warnings = told;
+        }
+        self.reply_ok_packet(OkPacket { warnings, ..OkPacket::default() });
         Ok(())
     }
 
@@ -330,7 +340,11 @@ impl Core {
         lease.mark_dirty();
         let mut set = format!("SET SESSION {name} = ").into_bytes();
         set.extend_from_slice(value);
-        lease.execute_sql(&set).await?;
+        let ok = lease.execute_sql(&set).await?;
+        if ok.warnings > 0 && self.kept.set_warnings.len() < WARNINGS_MAX {
+            let told = node_exec::relay::warnings_of(&mut lease, Names::of(&[])).await;
+            self.kept.set_warnings.extend(told);
+        }
         read_variable(&mut lease, name).await
     }
 

@@ -2,6 +2,7 @@
 //! `?1`, … in the pushed-down text, tables under their logical names.
 
 use crate::insert::{InsertHome, InsertPlan, InsertSelectPlan};
+use crate::load::LoadWay;
 use crate::merge::{ColumnAt, Merge, OrderKey};
 use crate::plan::{
     Action, DdlPlan, LoadSource, Place, Plan, PlanTable, Planned, RoutedPlan, RowKind, ScratchPlan,
@@ -22,7 +23,15 @@ impl Planned {
             Plan::Routed(plan) => routed(plan, values, &mut lines)?,
             Plan::Insert(plan) => insert(plan, values, &mut lines)?,
             Plan::InsertSelect(plan) => insert_select(plan, values, &mut lines)?,
-            Plan::Load(plan) => lines.push(format!("Load({})", plan.schema)),
+            Plan::Load(plan) => match &plan.way {
+                LoadWay::Staged(staged) => {
+                    lines
+                        .push(format!("StagedLoad({}, reason=\"{}\")", plan.schema, staged.reason));
+                }
+                LoadWay::Whole { .. } | LoadWay::Split(_) => {
+                    lines.push(format!("Load({})", plan.schema));
+                }
+            },
             Plan::ScratchInsert(plan) => scratch_insert(plan, values, &mut lines)?,
             Plan::Ddl(plan) => ddl(plan, values, &mut lines),
             Plan::Placement(plan) => lines.push(plan.explain()),

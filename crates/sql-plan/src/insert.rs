@@ -75,6 +75,8 @@ pub struct InsertRowPlan {
     pub keys: Vec<InsertValue>,
     /// The value given for the sequence column; `None` when there is no sequence.
     pub sequence: Option<InsertValue>,
+    /// It is `(…)` of values that a query without tables can give as well: no DEFAULT, no column.
+    pub free: bool,
 }
 
 /// A value of a row.

@@ -1,7 +1,7 @@
 //! LOAD DATA LOCAL. Into a single table the client's file goes as it comes. Into a sharded or
 //! broadcast table it is cut into records, each is placed by its keys, and the records of one target
 //! go there in a form of our own; what SET computes stays the data node's work, except for the
-//! columns that place a row.
+//! columns that place a row. What cannot be cut or placed so is loaded into a temporary table first.
 
 pub mod charset;
 mod make;
@@ -11,6 +11,7 @@ pub(crate) use make::plan;
 
 use crate::insert::{InsertHome, SequenceUse};
 use crate::plan::PlanTable;
+use crate::scratch_write::ScratchInsertPlan;
 use crate::template::Template;
 use crate::value::ValueRef;
 use charset::Charset;
@@ -48,6 +49,9 @@ pub enum LoadWay {
     },
     /// Record by record.
     Split(Box<SplitLoad>),
+    /// A temporary table gets it as it comes (the text of the plan's rows is that statement), and the
+    /// rows that this makes go to their shards.
+    Staged(Box<ScratchInsertPlan>),
 }
 
 /// A variable of the column list.

@@ -285,6 +285,9 @@ pub struct Load {
     pub primary_key: Vec<String>,
     /// It takes only some of its rows by conditions of its own: it is probably small.
     pub selective: bool,
+    /// Of several loads that may be small, the one of the lowest number is asked first: sub-queries on
+    /// sharded tables cost much, and a key of several columns is one of details.
+    pub effort: u32,
     /// Columns that the temporary table has a key on.
     pub keys: Vec<String>,
     /// The keys, by columns, of a temporary table without the primary key: of many rows, which are

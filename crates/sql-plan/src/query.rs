@@ -3,7 +3,7 @@
 
 pub(crate) mod places;
 
-use crate::bind::Bound;
+use crate::bind::{Bound, Source};
 use crate::colocate::{self, Reason};
 use crate::keys::{route_of_reference, route_of_unit};
 use crate::merge::build::build;
@@ -14,9 +14,9 @@ use crate::read_back::into_variables;
 use crate::route::{Condition, Route};
 use crate::scratch::scratch;
 use crate::template::{Template, TokenRange};
-use base::sql_error::{SHARDING_KEY_MISSING, SqlError};
+use base::sql_error::{SHARDING_KEY_MISSING, SqlError, UNKNOWN_TABLE};
 use places::Places;
-use sql_syntax::ast::{IntoKind, LockStrength, Query, SetExpr, Statement};
+use sql_syntax::ast::{IntoKind, LockStrength, Query, SelectItem, SetExpr, Statement};
 
 /// Plans a query statement.
 pub(crate) fn plan(subject: &Subject<'_>, query: &Query) -> Result<Made, SqlError> {
@@ -63,6 +63,7 @@ pub(crate) fn routed_as(
     range: TokenRange,
     aliases: Vec<crate::template::Edit>,
 ) -> Result<(RoutedPlan, bool), SqlError> {
+    check_stars(bound)?;
     let places = Places::of(bound);
     let mut edits = name_edits(bound, NameMode::Target);
     let mut cacheable =
@@ -114,6 +115,26 @@ pub(crate) fn routed_as(
         kind: RowKind::Read,
     };
     Ok((plan, cacheable))
+}
+
+/// `t.*` must be of a table in its FROM: a server that has no schema to look into would complain of that
+/// instead.
+fn check_stars(bound: &Bound<'_>) -> Result<(), SqlError> {
+    for block in &bound.blocks {
+        for item in block.select.iter().flat_map(|select| &select.items) {
+            let SelectItem::Star { schema: None, table: Some(table), .. } = item else { continue };
+            let name = table.name(bound.src);
+            let is_meant = |source: &Source| match source {
+                Source::Table(index) => bound.is_named(*index, None, *table),
+                Source::Opaque { alias, .. } => alias.eq_ignore_ascii_case(&name),
+            };
+            if !block.sources.iter().any(is_meant) {
+                let name = String::from_utf8_lossy(&name);
+                return Err(SqlError::new(UNKNOWN_TABLE, format!("Unknown table '{name}'")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether functions are called that may be stored ones of the current schema, of mode single.

@@ -15,11 +15,14 @@ use crate::plan::{Load, LoadSource, Reduction, ScratchPlan};
 use crate::planner::Subject;
 use crate::template::{Edit, Piece, Template, TokenRange};
 pub(crate) use columns::{definition, needed_columns};
-use columns::{exact_item, primary_key};
+use columns::{distinct_columns, exact_item, primary_key};
 use partners::Partners;
 use results::ResultPart;
 use sql_syntax::ast::{Expr, ExprKind, LockStrength, Query, Statement};
 use topology::model::Column;
+
+/// A sub-query counts for more than any number of key columns.
+const EFFORT_OF_QUERY: usize = 100;
 
 /// The scratch plan of a query whose text is the tokens `range`.
 pub(crate) fn scratch(
@@ -70,9 +73,12 @@ pub(crate) fn scratch(
             vec![Piece::text(" LOCK IN SHARE MODE")]
         }
     });
-    for (index, needed) in needed.iter().enumerate() {
+    let distinct = distinct_columns(bound, statement);
+    for (index, (needed, distinct)) in needed.iter().zip(&distinct).enumerate() {
         if partners.is_loaded(index) {
-            loads.push(load(bound, index, needed, lock.as_deref(), &mut partners));
+            let distinct = distinct.as_deref().filter(|_| lock.is_none());
+            let wanted = (distinct.unwrap_or(needed), distinct.is_some());
+            loads.push(load(bound, index, wanted, lock.as_deref(), &mut partners));
         }
     }
     let mut reductions: Vec<Reduction> = partners.reductions;
@@ -139,6 +145,7 @@ fn result_loads(
                 definition: String::new(),
                 primary_key: Vec::new(),
                 selective: true,
+                effort: 0,
                 keys: partners.result_keys(result.number, &columns, &part.numbers),
                 large_keys: Vec::new(),
                 in_place: false,
@@ -154,7 +161,7 @@ fn result_loads(
 fn load(
     bound: &Bound<'_>,
     index: usize,
-    columns: &[usize],
+    (columns, distinct): (&[usize], bool),
     lock: Option<&[Piece]>,
     partners: &mut Partners<'_, '_>,
 ) -> Load {
@@ -166,10 +173,10 @@ fn load(
         None => LoadSource::Shard(0),
     };
     let in_place = partners.is_in_place(index);
-    let text = load_text(bound, index, &columns, lock, partners);
+    let text = load_text(bound, index, (&columns, distinct), lock, partners);
     let has_conditions = from_where(bound, index).contains(&Piece::Text(AND_MARK.to_vec()));
     let selective = has_conditions || partners.at_hand_count > 0;
-    let primary_key = primary_key(reference).unwrap_or_default();
+    let primary_key = primary_key(reference).filter(|_| !distinct).unwrap_or_default();
     let mut keys = partners.keys(index, &columns);
     let large_keys = large_keys(&keys, &primary_key, &columns);
     keys.retain(|key| Some(key) != primary_key.first());
@@ -179,6 +186,9 @@ fn load(
         definition: definition(&columns),
         primary_key,
         selective,
+        effort: number(
+            partners.sharded_count * EFFORT_OF_QUERY + reference.table.primary_key.len(),
+        ),
         keys,
         large_keys,
         in_place,
@@ -205,12 +215,12 @@ fn large_keys(keys: &[String], primary_key: &[String], columns: &[&Column]) -> V
 fn load_text(
     bound: &Bound<'_>,
     index: usize,
-    columns: &[&Column],
+    (columns, distinct): (&[&Column], bool),
     lock: Option<&[Piece]>,
     partners: &mut Partners<'_, '_>,
 ) -> Template {
     let reference = &bound.refs[index];
-    let mut select = b"SELECT ".to_vec();
+    let mut select = if distinct { b"SELECT DISTINCT ".to_vec() } else { b"SELECT ".to_vec() };
     for (place, column) in columns.iter().enumerate() {
         if place > 0 {
             select.extend_from_slice(b", ");

@@ -118,6 +118,7 @@ impl World {
             current_schema: self.current.as_deref(),
             mode: &mode,
             plain_names: false,
+            check: None,
         };
         plan(&parsed, text.as_bytes(), &tokens, &self.snapshot, &context)
     }
@@ -136,6 +137,7 @@ impl World {
             current_schema: self.current.as_deref(),
             mode: &mode,
             plain_names: false,
+            check: None,
         };
         let planned = match plan(&parsed, text.as_bytes(), &tokens, &self.snapshot, &context) {
             Ok(planned) => planned,
@@ -201,7 +203,7 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
             for part in plan.split(values, &ids)? {
                 let mut rendered = Rendered::default();
                 with_fill(values, &plan.tables, |fill| {
-                    plan.render(&part, &ids, fill, &mut rendered)
+                    plan.render(&part, &ids, false, fill, &mut rendered)
                 });
                 let text = String::from_utf8(rendered.text).unwrap();
                 writeln!(out, "{}: {text}", at(Some(part.target))).unwrap();
@@ -224,6 +226,10 @@ fn texts(planned: &Planned, values: &Values<'_>, out: &mut String) -> Result<(),
                 show(&split.text, values, &plan.tables, target, out);
                 writeln!(out, "given {:?}, without {:?}", split.given, split.left_out).unwrap();
                 writeln!(out, "keys {:?}", split.keys).unwrap();
+            }
+            LoadWay::Staged(staged) => {
+                let ScratchRows::Listed(text) = &staged.rows else { unreachable!() };
+                show(text, values, &plan.tables, None, out);
             }
         },
         Plan::ScratchInsert(plan) => {

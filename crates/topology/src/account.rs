@@ -3,8 +3,11 @@
 
 use base::id::hex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+/// What an account may do with single tables: by schema and table, both in lower case.
+pub type TableGrants = BTreeMap<String, BTreeMap<String, BTreeSet<Authority>>>;
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub struct Account {
     pub authorities: BTreeSet<Authority>,
     /// The schemas that it sees.
     pub schemas: BTreeSet<String>,
+    /// What it may do besides with single tables.
+    #[serde(default)]
+    pub tables: TableGrants,
     /// The instance's administrator.
     pub administrator: bool,
     /// Requires TLS.

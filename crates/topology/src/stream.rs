@@ -189,6 +189,9 @@ pub enum AccountAsk {
         authorities: BTreeSet<Authority>,
         /// IDENTIFIED BY.
         password: Option<Secret>,
+        /// The one table that it is about, lower case; the whole schema without.
+        #[serde(default)]
+        table: Option<String>,
     },
     /// REVOKE on a schema.
     Revoke {
@@ -196,6 +199,9 @@ pub enum AccountAsk {
         schema: String,
         /// What it may no longer do there.
         authorities: BTreeSet<Authority>,
+        /// The one table that it is about, lower case; the whole schema without.
+        #[serde(default)]
+        table: Option<String>,
     },
 }
 

@@ -384,7 +384,8 @@ impl App {
             for account in self.accounts(id).await? {
                 let mut record: AccountRecord = account.value.clone();
                 record.schemas.retain(|schema| !names.contains(schema));
-                if record.schemas != account.value.schemas {
+                record.tables.retain(|schema, _| !names.contains(schema));
+                if record != account.value {
                     change.update(&account, &record);
                 }
             }

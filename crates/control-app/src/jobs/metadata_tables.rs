@@ -9,6 +9,7 @@ use crate::metadata::create_text;
 use crate::metadata::document::{DocumentSchema, DocumentTable};
 use crate::metadata::export::SEQUENCE_TABLE;
 use crate::metadata::restore::physical_places;
+use crate::metadata::sequences;
 use base::id::{DataNodeId, InstanceId};
 use control_store::record::Versioned;
 use control_store::records::data_node::DataNodeRecord;
@@ -60,6 +61,7 @@ pub(super) async fn set_sequences(
     after_rows: bool,
 ) -> Result<(), StepError> {
     let Some(first) = schema.shards.first() else { return Ok(()) };
+    sequences::put(app, &own_login(app, &first.data_node).await?, schema).await?;
     let place = format!("`{}`.`{SEQUENCE_TABLE}`", first.database);
     let mut statements = Vec::new();
     for one in &schema.tables {

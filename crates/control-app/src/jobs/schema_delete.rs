@@ -150,9 +150,11 @@ impl App {
                 change.delete(&table);
             }
             for account in self.accounts(id).await? {
-                if account.value.schemas.contains(&schema.value.name) {
+                let name = &schema.value.name;
+                if account.value.schemas.contains(name) || account.value.tables.contains_key(name) {
                     let mut record: AccountRecord = account.value.clone();
-                    record.schemas.remove(&schema.value.name);
+                    record.schemas.remove(name);
+                    record.tables.remove(name);
                     change.update(&account, &record);
                 }
             }

@@ -97,6 +97,9 @@ pub struct DocumentSchema {
     pub shards: Vec<Shard>,
     /// Its tables, by name.
     pub tables: Vec<DocumentTable>,
+    /// Its sequences, by name; missing in older documents.
+    #[serde(default)]
+    pub sequences: Vec<super::sequences::DocumentSequence>,
     /// The accounts that see it, by name; only in backups.
     #[serde(default)]
     pub accounts: BTreeSet<String>,
@@ -267,6 +270,7 @@ impl DocumentSchema {
             word(&self.character_set) && word(&self.collation),
             "has a schema whose character set or collation is no name",
         )?;
+        super::sequences::check(&self.sequences).map_err(wrong)?;
         let schema = self.as_schema();
         require(schema.tables.len() == self.tables.len(), "names a table twice")?;
         let mut physical: u64 = 0;
@@ -358,6 +362,7 @@ pub(crate) mod tests {
                 table("S", Placement::Single),
                 table("t", Placement::Sharded(rule)),
             ],
+            sequences: Vec::new(),
             accounts: BTreeSet::from(["alice".to_owned()]),
         };
         let node = |id: &DataNodeId| DocumentDataNode {

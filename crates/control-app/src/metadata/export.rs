@@ -3,6 +3,7 @@
 
 use super::create_text;
 use super::document::{Document, DocumentDataNode, DocumentSchema, DocumentTable, FORMAT, VERSION};
+use super::sequences::DocumentSequence;
 use crate::app::App;
 use crate::data_node::version_number;
 use crate::error::AppError;
@@ -128,13 +129,15 @@ impl App {
                     next_value: None,
                 })
                 .collect();
-            match self.ask_first_shard(&records, schema, &mut tables).await {
+            let mut sequences = Vec::new();
+            match self.ask_first_shard(&records, schema, &mut tables, &mut sequences).await {
                 Err(error) if purpose == Purpose::Backup => {
                     tracing::warn!(schema = %schema.name, %error, "a backup goes without what the data node would tell");
                 }
                 other => other?,
             }
-            schemas.push(document_schema(schema, tables, &records, purpose));
+            let schema = document_schema(schema, tables, &records, purpose);
+            schemas.push(DocumentSchema { sequences, ..schema });
         }
         let mut seen = BTreeSet::new();
         let used = schemas.iter().flat_map(|schema| &schema.shards).map(|shard| &shard.data_node);
@@ -209,12 +212,16 @@ impl App {
         records: &Records,
         schema: &SchemaRecord,
         tables: &mut [DocumentTable],
+        named: &mut Vec<DocumentSequence>,
     ) -> Result<(), CollectError> {
-        let Some(shard) = schema.shards.first().filter(|_| !tables.is_empty()) else {
-            return Ok(());
-        };
+        let Some(shard) = schema.shards.first() else { return Ok(()) };
         let Some(node) = records.data_nodes.get(&shard.data_node) else { return Ok(()) };
         let login = self.own_login(node)?;
+        let failed = |error| CollectError::Server { name: node.name.clone(), error };
+        *named = self.sequences_of(&login, shard).await.map_err(failed)?;
+        if tables.is_empty() {
+            return Ok(());
+        }
         let sequences = format!("SELECT name, next FROM `{}`.`{SEQUENCE_TABLE}`", shard.database);
         let statements: Vec<String> = [sequences]
             .into_iter()
@@ -223,7 +230,6 @@ impl App {
                 format!("SHOW CREATE TABLE `{}`.`{physical}`", shard.database)
             }))
             .collect();
-        let failed = |error| CollectError::Server { name: node.name.clone(), error };
         let mut answers =
             self.data_nodes.query_all(&login, &statements).await.map_err(failed)?.into_iter();
         // Without a sequence so far there is no such table.
@@ -267,6 +273,7 @@ fn document_schema(
         created_ms: schema.created_ms,
         shards: schema.shards.clone(),
         tables,
+        sequences: Vec::new(),
         accounts: records.accounts.iter().filter(sees).map(|one| one.name.clone()).collect(),
     }
 }

@@ -5,7 +5,7 @@ use crate::record::Record;
 use base::id::InstanceId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use topology::account::Authority;
+use topology::account::{Authority, TableGrants};
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct AccountRecord {
     pub authorities: BTreeSet<Authority>,
     /// The schemas that it sees, lower case.
     pub schemas: BTreeSet<String>,
+    /// What it may do besides with single tables.
+    #[serde(default)]
+    pub tables: TableGrants,
     /// It is the administrator.
     pub administrator: bool,
     /// Its description.

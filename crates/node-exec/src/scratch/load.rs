@@ -27,7 +27,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use topology::algorithm::Target;
 
-/// What a worker remembers of probes that found a table large: by the probe's text.
+/// What a worker remembers of probes that found a table large: by the probe's text without literals.
 const LARGE_MAX: usize = 4096;
 
 /// A table that was large is asked again once in so many statements: it may have become small.
@@ -61,9 +61,21 @@ fn remember(text: u64, is_large: bool) {
     });
 }
 
+/// Texts that differ in their literals alone have one hash.
 fn hash(text: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    let (mut quote, mut in_name) = (None, false);
+    for byte in text {
+        match (byte, quote) {
+            (byte, Some(open)) if *byte == open => quote = None,
+            (b'\'' | b'"', None) => quote = Some(*byte),
+            (byte, None) if in_name || !byte.is_ascii_digit() => {
+                in_name = byte.is_ascii_alphanumeric() || *byte == b'_';
+                byte.hash(&mut hasher);
+            }
+            _ => {}
+        }
+    }
     hasher.finish()
 }
 
@@ -289,10 +301,12 @@ impl Loader<'_> {
                 Some(place) => place,
                 None => {
                     let is_open = |at: &usize| is_source(*at) && !probed.contains(at);
-                    let selective = |at: &usize| scratch.loads[*at].selective && is_open(at);
-                    let probe =
-                        left.iter().position(selective).or_else(|| left.iter().position(is_open));
-                    match probe {
+                    let dear = |at: usize| {
+                        let load = &scratch.loads[at];
+                        (!load.selective, load.effort)
+                    };
+                    let open = (0..left.len()).filter(|place| is_open(&left[*place]));
+                    match open.min_by_key(|place| dear(left[*place])) {
                         Some(place) => {
                             probed.push(left[place]);
                             if self.probe(exec, held, left[place]).await? {
@@ -504,5 +518,17 @@ async fn open_query(
         Action::Everywhere { .. } | Action::Scratch { .. } | Action::ScratchWrite { .. } => {
             Err(sql(sql_error::UNKNOWN_ERROR, "a part of the statement does not run by itself"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_do_not_count_in_what_is_remembered() {
+        let one = hash(b"SELECT a FROM `d_0001`.t1 WHERE a = 15 AND b = 'it''s'");
+        assert_eq!(one, hash(b"SELECT a FROM `d_0001`.t1 WHERE a = 7 AND b = 'x'"));
+        assert_ne!(one, hash(b"SELECT a FROM `d_0001`.t2 WHERE a = 15 AND b = 'x'"));
     }
 }

@@ -114,6 +114,16 @@ impl Bench {
         format!("{}.`{PREFIX}{number}`", self.database)
     }
 
+    /// The connection itself.
+    pub fn held(&mut self) -> &mut Held {
+        &mut self.held
+    }
+
+    /// So much can still be taken in, in bytes.
+    pub fn bytes_left(&self) -> usize {
+        self.bytes_left
+    }
+
     /// Takes so much in.
     pub fn charge(&mut self, rows: u64, bytes: usize) -> Result<(), ExecError> {
         let left = self.rows_left.checked_sub(rows).zip(self.bytes_left.checked_sub(bytes));
@@ -141,6 +151,13 @@ impl Bench {
     /// Runs a statement for its effect.
     pub async fn execute(&mut self, text: impl AsRef<[u8]>) -> Result<OkPacket, ExecError> {
         Ok(self.held.lease.execute_sql(text.as_ref()).await?)
+    }
+
+    /// The one number that a query gives.
+    pub async fn count(&mut self, ask: &[u8]) -> Result<u64, ExecError> {
+        let rows = self.held.lease.query(ask).await?.into_rows();
+        let count = rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok());
+        Ok(count.unwrap_or_default())
     }
 
     /// Makes the temporary table of a table that is written.

@@ -101,7 +101,7 @@ impl Core {
     }
 
     /// Runs the CREATE on the session's own connection and takes the definition.
-    async fn make_temporary(
+    pub(super) async fn make_temporary(
         &mut self,
         place: &Place,
         statement: &[u8],

@@ -208,6 +208,7 @@ fn account(name: &str, administrator: bool) -> (String, Account) {
         verifiers: Verifiers { native: hashes.native, sha2: hashes.sha2 },
         authorities: Authority::ALL.into_iter().collect(),
         schemas: BTreeSet::from(["shop".to_owned()]),
+        tables: Default::default(),
         administrator,
         require_tls: false,
         password_expires_ms: None,

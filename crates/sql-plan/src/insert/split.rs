@@ -1,6 +1,9 @@
 //! Rows → targets, with the values of one execution.
 
-use super::{InsertHome, InsertPart, InsertPlan, InsertValue, RowPlacer, SequenceUse};
+use super::{
+    InsertHome, InsertPart, InsertPlan, InsertRowPlan, InsertValue, RowPlacer, SequenceUse,
+};
+use crate::scratch_write::InsertVerb;
 use crate::template::{Fill, Rendered, RowFill, TokenRange};
 use crate::value::Values;
 use base::sql_error::{NOT_SUPPORTED, SqlError, VALUE_COUNT_MISMATCH};
@@ -61,6 +64,16 @@ impl InsertPlan {
             .max()
     }
 
+    /// The id that the last row gives by hand, when it is one.
+    pub fn last_given_id(&self, values: &Values<'_>) -> Option<u64> {
+        match &self.rows.last()?.sequence {
+            Some(InsertValue::GeneratedIfEmpty(value) | InsertValue::Given(value)) => {
+                as_id(&value.resolve(values)).filter(|id| *id > 0)
+            }
+            _ => None,
+        }
+    }
+
     /// Each row's id, by row. `ids` are as many as [`InsertPlan::ids_needed`] said, in row order.
     pub fn ids_by_row(&self, values: &Values<'_>, ids: &[u64]) -> Vec<Option<u64>> {
         if ids.is_empty() {
@@ -101,11 +114,13 @@ impl InsertPlan {
         Ok(parts.into_iter().map(|(target, rows)| InsertPart { target, rows }).collect())
     }
 
-    /// Writes the text of a part, with the ids that its rows were placed by.
+    /// Writes the text of a part, with the ids that its rows were placed by. `lenient` says that the
+    /// session's sql_mode is not strict.
     pub fn render(
         &self,
         part: &InsertPart,
         ids: &[Option<u64>],
+        lenient: bool,
         fill: &Fill<'_>,
         out: &mut Rendered,
     ) {
@@ -117,17 +132,23 @@ impl InsertPlan {
             return;
         };
         let target = part.target;
+        let as_query = lenient && self.is_alone(part, last, fill.values);
+        // The last word of the head is VALUES, if the rows are not those of SET.
+        let head_ends = first.tokens.first.saturating_sub(if as_query { 2 } else { 1 });
         if first.tokens.first > range.first {
-            let head = TokenRange { first: range.first, last: first.tokens.first - 1 };
+            let head = TokenRange { first: range.first, last: head_ends };
             self.text.append_part(head, None, fill, target, out);
-            out.text.push(b' ');
+            out.text.extend_from_slice(if as_query { b" SELECT " } else { b" " });
         }
         for (place, row) in part.rows.iter().enumerate() {
             if place > 0 {
                 out.text.extend_from_slice(b", ");
             }
             let id = ids.get(*row as usize).copied().flatten();
-            let tokens = self.rows[*row as usize].tokens;
+            let mut tokens = self.rows[*row as usize].tokens;
+            if as_query {
+                tokens = TokenRange { first: tokens.first + 1, last: tokens.last - 1 };
+            }
             self.text.append_part(tokens, Some(RowFill { id }), fill, target, out);
         }
         if last.tokens.last < range.last {
@@ -135,6 +156,19 @@ impl InsertPlan {
             out.text.push(b' ');
             self.text.append_part(tail, None, fill, target, out);
         }
+    }
+
+    /// Whether a part is one row out of several, in a form that a query can give: a server that is
+    /// not strict refuses a NULL where it may not be in a statement of one row, and takes it in one
+    /// of several and in one of a query's rows.
+    fn is_alone(&self, part: &InsertPart, last: &InsertRowPlan, values: &Values<'_>) -> bool {
+        let [row] = part.rows.as_slice() else { return false };
+        let aliased =
+            || values.tokens.bytes(values.text, last.tokens.last + 1).eq_ignore_ascii_case(b"AS");
+        self.verb != InsertVerb::Ignore
+            && self.rows.len() > 1
+            && self.rows[*row as usize].free
+            && !aliased()
     }
 }
 

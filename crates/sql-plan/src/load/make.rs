@@ -1,5 +1,7 @@
 //! The plan of a LOAD DATA LOCAL.
 
+mod staged;
+
 use super::charset::{Charset, CharsetKind};
 use super::records::Format;
 use super::{
@@ -17,6 +19,7 @@ use base::sql_error::{SqlError, UNKNOWN_CHARACTER_SET, UNKNOWN_COLUMN, WRONG_FIE
 use sql_syntax::ast::{Assignment, Expr, ExprKind, Load, LoadDuplicates};
 use sql_syntax::text::user_var_name;
 use sql_syntax::{LiteralValue, TokenKind};
+use staged::Unsplit;
 use std::sync::Arc;
 use topology::model::{Column, Placement};
 
@@ -77,11 +80,14 @@ impl Maker<'_, '_> {
     fn plan(&self) -> Result<LoadPlan, SqlError> {
         let charset = self.charset()?;
         let file = self.string(Some(self.load.file_tok), b"");
-        let (tables, way) = if self.bound.refs[0].is_single() {
-            self.whole(&charset)?
-        } else {
-            let (table, split) = self.split(&charset)?;
-            (Arc::from([table]), LoadWay::Split(Box::new(split)))
+        let way = match self.bound.refs[0].is_single() {
+            true => self.whole(&charset),
+            false => self.split(&charset),
+        };
+        let (tables, way) = match way {
+            Ok(way) => way,
+            Err(Unsplit::Staged(reason)) => self.staged(reason, &charset),
+            Err(Unsplit::Refused(error)) => return Err(error),
         };
         let schema = self.bound.refs[0].schema.name.clone();
         Ok(LoadPlan { tables, schema, file, way, variables: self.variables(), charset })
@@ -181,24 +187,26 @@ impl Maker<'_, '_> {
     }
 
     /// A single table: its data node does it all.
-    fn whole(&self, charset: &Charset) -> Result<(Arc<[PlanTable]>, LoadWay), SqlError> {
+    fn whole(&self, charset: &Charset) -> Result<(Arc<[PlanTable]>, LoadWay), Unsplit> {
         let places = Places::of(self.bound);
         let Found::One(Home::Shard { shard, .. }) = places.home else {
-            return Err(refused(
-                "LOAD DATA whose SET reads tables of other shards is not supported",
-            ));
+            return Err(Unsplit::Staged("SET reads tables of other shards"));
         };
         let mut edits = name_edits(self.bound, NameMode::TargetPlain);
         edits.extend(self.variable_edits());
-        if self.load.charset.is_none() {
-            let text = format!(" CHARACTER SET {}", charset.name);
-            let at = self.partition_tokens().last;
-            edits.push(Edit::after(at, vec![Piece::text(text)]).always());
-        }
+        edits.extend(self.charset_edit(charset));
         let range = self.bound.range(self.load.span);
         let generates = self.bound.refs[0].table.columns.iter().any(|column| column.auto_increment);
         let text = Template::edited(range, edits);
         Ok((places.tables, LoadWay::Whole { shard, text, generates }))
+    }
+
+    /// The file's character set, where the statement leaves it open.
+    fn charset_edit(&self, charset: &Charset) -> Option<Edit> {
+        let text = format!(" CHARACTER SET {}", charset.name);
+        let at = self.partition_tokens().last;
+        let edit = Edit::after(at, vec![Piece::text(text)]).always();
+        self.load.charset.is_none().then_some(edit)
     }
 
     /// The table's name and PARTITION.
@@ -208,17 +216,15 @@ impl Maker<'_, '_> {
         TokenRange { first: name.first, last: last.tok + 1 }
     }
 
-    fn format(&self) -> Result<Format, SqlError> {
+    fn format(&self) -> Result<Format, Unsplit> {
         let written = &self.load.format;
         let escape: &[u8] =
             if self.subject.context.mode.no_backslash_escapes { b"" } else { b"\\" };
         let enclosed = self.string(written.enclosed, b"");
         let escaped = self.string(written.escaped, escape);
         if enclosed.len() > 1 || escaped.len() > 1 {
-            return Err(SqlError::new(
-                WRONG_FIELD_SEPARATOR,
-                "Field separator argument is not what is expected; check the manual",
-            ));
+            let text = "Field separator argument is not what is expected; check the manual";
+            return Err(SqlError::new(WRONG_FIELD_SEPARATOR, text).into());
         }
         let format = Format {
             field_end: self.string(written.fields_terminated, b"\t"),
@@ -228,15 +234,12 @@ impl Maker<'_, '_> {
             line_end: self.string(written.lines_terminated, b"\n"),
         };
         if format.field_end.is_empty() && format.enclosed.is_none() {
-            return Err(refused(
-                "LOAD DATA of fields of fixed length (FIELDS TERMINATED BY '') into a sharded or \
-                 broadcast table is not supported; write a separator between the fields",
-            ));
+            return Err(Unsplit::Staged("fields have a fixed length"));
         }
         Ok(format)
     }
 
-    fn split(&self, charset: &Charset) -> Result<(PlanTable, SplitLoad), SqlError> {
+    fn split(&self, charset: &Charset) -> Result<(Arc<[PlanTable]>, LoadWay), Unsplit> {
         self.check_split(charset)?;
         let format = self.format()?;
         let mut notes = Vec::new();
@@ -288,7 +291,7 @@ impl Maker<'_, '_> {
             evaluation,
             notes,
         };
-        Ok((plan_table(target, place), split))
+        Ok((Arc::from([plan_table(target, place)]), LoadWay::Split(Box::new(split))))
     }
 
     fn skip_lines(&self) -> u64 {
@@ -304,18 +307,12 @@ impl Maker<'_, '_> {
         }
     }
 
-    fn check_split(&self, charset: &Charset) -> Result<(), SqlError> {
+    fn check_split(&self, charset: &Charset) -> Result<(), Unsplit> {
         if charset.kind == CharsetKind::Wide {
-            return Err(refused(format!(
-                "LOAD DATA with CHARACTER SET {} into a sharded or broadcast table is not \
-                 supported; convert the file to utf8mb4",
-                charset.name
-            )));
+            return Err(Unsplit::Staged("characters of the file may look like separators"));
         }
         if self.bound.refs.len() > 1 {
-            return Err(refused(
-                "LOAD DATA with a sub-query in SET into a sharded or broadcast table is not supported",
-            ));
+            return Err(Unsplit::Staged("SET reads tables"));
         }
         let broadcast = self.bound.refs[0].router.is_none();
         let src = self.bound.src;
@@ -326,10 +323,7 @@ impl Maker<'_, '_> {
             })
         };
         if broadcast && self.load.assignments.iter().any(|one| random(&one.value)) {
-            return Err(refused(
-                "LOAD DATA with RAND() or UUID() in SET into a broadcast table would make its \
-                 copies differ",
-            ));
+            return Err(Unsplit::Staged("copies of a broadcast table would differ"));
         }
         Ok(())
     }
@@ -411,12 +405,12 @@ impl Given<'_, '_, '_> {
     }
 
     /// The one assignment of a column.
-    fn assignment(&self, column: &str) -> Result<Option<(usize, &Assignment)>, SqlError> {
+    fn assignment(&self, column: &str) -> Result<Option<(usize, &Assignment)>, Unsplit> {
         let all = self.maker.load.assignments.iter().enumerate();
         let mut own = all.filter(|(_, assignment)| self.is(assignment, column));
         let first = own.next();
         if own.next().is_some() {
-            return Err(refused(format!("SET gives column '{column}' a value twice")));
+            return Err(Unsplit::Staged("SET gives a column that places rows two values"));
         }
         Ok(first)
     }
@@ -426,19 +420,17 @@ impl Given<'_, '_, '_> {
     }
 
     /// The column that takes generated ids.
-    fn sequence(&mut self, column: &str) -> Result<(), SqlError> {
+    fn sequence(&mut self, column: &str) -> Result<(), Unsplit> {
         let readers = self.maker.load.assignments.iter();
         if readers.into_iter().any(|other| self.reads(&other.value, column)) {
-            return Err(refused(format!(
-                "SET cannot read AUTO_INCREMENT column '{column}' in a LOAD DATA"
-            )));
+            return Err(Unsplit::Staged("SET reads the AUTO_INCREMENT column"));
         }
         let value = match self.assignment(column)?.map(|(at, _)| at) {
-            Some(at) => LoadValue::Evaluated(self.evaluate(at, column)?),
+            Some(at) => LoadValue::Evaluated(self.evaluate(at)?),
             None => {
                 let goal = Goal::Column(column.to_owned());
                 if self.maker.fields.iter().filter(|other| **other == goal).count() > 1 {
-                    return Err(refused(format!("column '{column}' is listed twice")));
+                    return Err(Unsplit::Staged("the AUTO_INCREMENT column is listed twice"));
                 }
                 self.left_out = self.field(column);
                 LoadValue::Id(self.left_out)
@@ -449,7 +441,7 @@ impl Given<'_, '_, '_> {
         Ok(())
     }
 
-    fn key(&mut self, column: &str, sequence: Option<&SequenceUse>) -> Result<(), SqlError> {
+    fn key(&mut self, column: &str, sequence: Option<&SequenceUse>) -> Result<(), Unsplit> {
         if sequence.is_some_and(|sequence| sequence.column == column) {
             self.keys.push(LoadKey::Id);
             return Ok(());
@@ -460,7 +452,7 @@ impl Given<'_, '_, '_> {
             (Some((at, assignment)), _) => match self.simple(&assignment.value) {
                 Some(key) => key,
                 None => {
-                    let index = self.evaluate(at, column)?;
+                    let index = self.evaluate(at)?;
                     self.names.push(column.to_owned());
                     self.values.push(LoadValue::Evaluated(index));
                     LoadKey::Evaluated(index)
@@ -484,14 +476,11 @@ impl Given<'_, '_, '_> {
     }
 
     /// A data node computes what SET gives this column; the record takes the value along.
-    fn evaluate(&mut self, at: usize, column: &str) -> Result<usize, SqlError> {
+    fn evaluate(&mut self, at: usize) -> Result<usize, Unsplit> {
         let maker = self.maker;
         let value = &maker.load.assignments[at].value;
         if expr::has_column(value) || expr::has_query(value) {
-            return Err(refused(format!(
-                "SET computes sharding key '{column}' from columns; read the field into a user \
-                 variable and compute the key from that"
-            )));
+            return Err(Unsplit::Staged("SET computes a column that places rows from others"));
         }
         self.removed.push(at);
         let range = maker.bound.range(value.span);
@@ -528,7 +517,7 @@ impl Given<'_, '_, '_> {
     }
 
     /// A column whose value is computed first must not be read where it had another one before.
-    fn check_readers(&self) -> Result<(), SqlError> {
+    fn check_readers(&self) -> Result<(), Unsplit> {
         for removed in &self.removed {
             let column = &self.maker.load.assignments[*removed].column;
             let name = crate::bind::ident_text(column.name, self.maker.bound.src);
@@ -536,10 +525,9 @@ impl Given<'_, '_, '_> {
             let others = self.maker.load.assignments.iter().enumerate();
             for (at, other) in others {
                 if (listed || at < *removed) && self.reads(&other.value, &name) {
-                    return Err(refused(format!(
-                        "SET reads column '{name}' before it computes it, which is not supported \
-                         for a column that places rows"
-                    )));
+                    return Err(Unsplit::Staged(
+                        "SET reads a column that places rows before it computes it",
+                    ));
                 }
             }
         }

@@ -51,6 +51,8 @@ pub(super) struct Partners<'p, 's> {
     reduces: bool,
     /// Sub-queries on partners in the text that is being made.
     pub at_hand_count: usize,
+    /// Those of them on sharded tables.
+    pub sharded_count: usize,
     /// The conditions by values that the texts refer to.
     pub reductions: Vec<Reduction>,
 }
@@ -86,6 +88,7 @@ impl<'p, 's> Partners<'p, 's> {
             loaded,
             reduces,
             at_hand_count: 0,
+            sharded_count: 0,
             reductions: Vec::new(),
         };
         for block in 0..bound.blocks.len() {
@@ -275,7 +278,7 @@ impl<'p, 's> Partners<'p, 's> {
         if !self.reduces || self.bound.plain_names {
             return Vec::new();
         }
-        self.at_hand_count = 0;
+        (self.at_hand_count, self.sharded_count) = (0, 0);
         self.conditions_of(index, number(index), &mut vec![index])
     }
 
@@ -332,6 +335,7 @@ impl<'p, 's> Partners<'p, 's> {
             return Vec::new(); // no condition: every row would be looked up for nothing
         }
         self.at_hand_count += 1;
+        self.sharded_count += usize::from(self.bound.refs[other.reference].is_sharded());
         let mut pieces = vec![
             Piece::Text(AND_MARK.to_vec()),
             Piece::Text(self.named(tie.column)),
@@ -407,7 +411,7 @@ impl<'p, 's> Partners<'p, 's> {
 }
 
 /// A query that is one SELECT of rows as they are: without rows it gives none.
-fn plain_select<'q>(query: &'q Query, src: &[u8]) -> Option<&'q Select> {
+pub(super) fn plain_select<'q>(query: &'q Query, src: &[u8]) -> Option<&'q Select> {
     let select = query.as_select()?;
     let plain = query.limit.is_none() && select.group_by.is_empty() && select.having.is_none();
     let adds_up = select.items.iter().any(|item| match item {

@@ -80,7 +80,12 @@ impl<'l, 'm, 's> Listed<'l, 'm, 's> {
             }
             None => self.fix_random_values(row),
         }
-        Ok(InsertRowPlan { tokens: row.tokens, keys, sequence })
+        Ok(InsertRowPlan {
+            tokens: row.tokens,
+            keys,
+            sequence,
+            free: row.is_free(self.maker.bound),
+        })
     }
 
     /// The value given for the sequence column; edits its text.

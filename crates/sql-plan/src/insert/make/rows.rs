@@ -2,8 +2,10 @@
 
 use super::Maker;
 use crate::bind::Bound;
+use crate::expr;
 use crate::template::TokenRange;
-use sql_syntax::ast::{Assignment, Expr, InsertRow, InsertSource};
+use sql_syntax::TokenKind;
+use sql_syntax::ast::{Assignment, Expr, ExprKind, InsertRow, InsertSource};
 use std::borrow::Cow;
 
 /// A row's values with the tokens that it takes.
@@ -63,6 +65,17 @@ impl<'m> RowOf<'m> {
             Given::Listed(row) => row.exprs().is_empty() && row.width() > 0,
             Given::Set(_) => false,
         }
+    }
+
+    /// Whether it is `(…)` of values that a query without tables can give as well.
+    pub(super) fn is_free(&self, bound: &Bound<'_>) -> bool {
+        let Given::Listed(row) = self.values else { return false };
+        let opening = bound.tokens.tokens().get(row.first as usize);
+        let bound_to_row = |part: &Expr| {
+            matches!(part.kind, ExprKind::Column(_) | ExprKind::Default(_) | ExprKind::Values(_))
+        };
+        opening.is_some_and(|token| token.kind == TokenKind::LParen)
+            && !row.exprs().iter().any(|value| expr::any(value, &bound_to_row))
     }
 }
 

@@ -82,6 +82,15 @@ impl<'b> Builder<'b, '_> {
                 None => self.hidden_aggregate(call, term.expr, group),
             };
         }
+        // A server knows no other columns there; it shall say so.
+        let select: &'b sql_syntax::ast::Select = self.select;
+        let is_grouped = select.group_by.iter().any(|item| {
+            let group = self.term(&item.expr, true);
+            self.same_term(group, term)
+        });
+        if term.item.is_none() && !is_grouped {
+            return Err("a HAVING on a column that is neither selected nor grouped by");
+        }
         let column = self.bound.column_of(self.block, term.expr);
         match column.map(|column| self.bound.column(column).class) {
             Some(

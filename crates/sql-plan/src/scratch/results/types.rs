@@ -3,7 +3,7 @@
 //! text whose collation is uncertain, nor a FLOAT, whose digits lose bits.
 
 use crate::bind::Bound;
-use crate::expr::{function_name, is_aggregate};
+use crate::expr::{function_name, has_column, is_aggregate};
 use sql_syntax::ast::{BinaryOp, Expr, ExprKind, LiteralKind, Query, SelectItem, UnaryOp};
 use std::collections::BTreeSet;
 use topology::model::{Column, ColumnClass};
@@ -155,7 +155,9 @@ impl Typer<'_, '_> {
                     _ => Kind::Uncertain,
                 }
             }
+            // A literal's number is shorter than any column of its type.
             "MIN" | "MAX" | "COALESCE" | "IFNULL" | "ANY_VALUE" => match either(arguments()) {
+                Kind::Number if !call.args.iter().any(has_column) => Kind::Uncertain,
                 Kind::Literal => Kind::Uncertain,
                 kind => kind,
             },
