@@ -21,6 +21,9 @@ use sql_syntax::ast::{IntoKind, LockStrength, Query, SelectItem, SetExpr, Statem
 
 /// Plans a query statement.
 pub(crate) fn plan(subject: &Subject<'_>, query: &Query) -> Result<Made, SqlError> {
+    if query.as_select().is_some_and(|select| select.procedure.is_some()) {
+        return Err(refused("PROCEDURE ANALYSE is not supported: its values name physical tables"));
+    }
     let mut binder = subject.binder();
     binder.query(query, None, false)?;
     let bound = binder.finish();
@@ -173,6 +176,10 @@ fn many(
                 .collect();
             if into_of(query).is_some() && !into_variables(query) {
                 let error = refused("SELECT ... INTO over several shards is not supported");
+                return (routes, Many::Refused(error), true);
+            }
+            if bound.facts.default_values {
+                let error = refused(format!("DEFAULT(column) is not supported where {reason}"));
                 return (routes, Many::Refused(error), true);
             }
             let (plan, cacheable) = scratch(subject, bound, (statement, query, range), reason);
