@@ -115,11 +115,8 @@ async fn a_definition_is_locked_stored_and_published() {
         1146
     );
 
-    let rename = TableChange::Rename {
-        from: "orders".to_owned(),
-        table: table("sales"),
-        to_schema: None,
-    };
+    let rename =
+        TableChange::Rename { from: "orders".to_owned(), table: table("sales"), to_schema: None };
     let id = begun(node.ask(begin(vec![rename.clone()])).await);
     assert_eq!(
         refused(node.ask(begin(vec![create("sales")])).await),

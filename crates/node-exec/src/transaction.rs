@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// Errors after which the data node has rolled the whole branch back: deadlock, and XA's own words
 /// for a branch that can only be rolled back.
-const BRANCH_IS_GONE: [u16; 4] = [1213, 1402, 1613, 1614];
+pub(crate) const BRANCH_IS_GONE: [u16; 4] = [1213, 1402, 1613, 1614];
 
 /// Said where [`Transaction::stay_open`] asks for it.
 pub(crate) const STAY_OPEN: &str = "SET autocommit=0";

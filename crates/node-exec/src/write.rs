@@ -9,10 +9,10 @@ use crate::names::Names;
 use crate::relay::{read_warnings, warnings_of};
 use crate::rows::logical;
 use crate::streams::Job;
-use crate::transaction::{Held, STAY_OPEN, ends_branch, run_all};
+use crate::transaction::{BRANCH_IS_GONE, Held, STAY_OPEN, ends_branch, run_all};
 use base::id::DataNodeId;
 use futures::future::join_all;
-use mysql_wire::packet::OkPacket;
+use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_backend::error::BackendError;
 use node_backend::query::StreamHead;
 use sql_plan::plan::PlanTable;
@@ -147,8 +147,8 @@ struct NodeParts {
     begun: Option<Instant>,
     ended: Vec<Instant>,
     warned: Vec<(usize, Vec<Warning>)>,
-    /// The part that failed.
-    failed_at: Option<usize>,
+    /// The parts that failed.
+    failures: Vec<(usize, ErrPacket)>,
 }
 
 async fn run_parts(
@@ -179,7 +179,7 @@ async fn run_parts(
                 begun: exec.session.part_begins(),
                 ended: Vec::new(),
                 warned: Vec::new(),
-                failed_at: None,
+                failures: Vec::new(),
             }),
             Err(error) => {
                 nodes.into_iter().for_each(|parts| exec.release(parts.held));
@@ -203,7 +203,15 @@ async fn run_parts(
     if failed.is_some() && savepoint {
         take_back(&mut nodes).await;
     }
-    let failed_at = nodes.iter().find_map(|parts| parts.failed_at);
+    let failures = nodes.iter_mut().flat_map(|parts| std::mem::take(&mut parts.failures));
+    let first =
+        failures.min_by_key(|(number, error)| (error_row(told.rows, *number, error), *number));
+    let failed_at = first.as_ref().map(|(number, _)| *number);
+    if let (Some(ExecError::Server(error)), Some((_, first))) = (&mut failed, first)
+        && !BRANCH_IS_GONE.contains(&error.number)
+    {
+        *error = first;
+    }
     if exec.session.read_back.is_some() {
         read_back(exec, jobs, &mut nodes).await?;
     }
@@ -292,6 +300,19 @@ fn check_assigns(exec: &Exec<'_>, jobs: &[Job]) -> Result<(), ExecError> {
         ));
     }
     Ok(())
+}
+
+/// The row of the statement at which a part failed, as far as its error tells: one server would have
+/// told of the first.
+fn error_row(rows: Option<&[Vec<u32>]>, part: usize, error: &ErrPacket) -> u32 {
+    let known = std::cell::Cell::new(None);
+    statement_rows(&error.message, &|row| {
+        let row = row_of(rows, part, row);
+        known.set(row);
+        row
+    });
+    let first = || rows.and_then(|rows| rows.get(part)?.first().map(|row| row + 1));
+    known.get().or_else(first).unwrap_or(u32::MAX)
 }
 
 /// The statement's number of a part's row.
@@ -395,11 +416,11 @@ async fn run_burst(
                 return Err(ExecError::Backend(BackendError::Unexpected("rows for a write")));
             }
             Err(BackendError::Server(error)) => {
+                parts.failures.push((*number, error.clone()));
                 let error = ExecError::Server(error);
                 // One that ends the branch counts for more than any before it.
                 if failed.as_ref().is_none_or(|before| ends_branch(&error) && !ends_branch(before))
                 {
-                    parts.failed_at = Some(*number);
                     failed = Some(error);
                 }
             }
@@ -474,6 +495,17 @@ mod tests {
             told(0, "Duplicate entry '1' for key 'PRIMARY'"),
             "Duplicate entry '1' for key 'PRIMARY'"
         );
+    }
+
+    #[test]
+    fn the_first_rows_error_is_told() {
+        let parts = [vec![2], vec![0, 1], vec![3]];
+        let error = |text: &str| ErrPacket::new(1264, "22003", text);
+        let row = |part, text: &str| error_row(Some(&parts), part, &error(text));
+        assert_eq!(row(0, "Incorrect integer value: 'x' for column 'a' at row 1"), 3);
+        assert_eq!(row(1, "Out of range value for column 'q' at row 2"), 2);
+        assert_eq!(row(2, "Duplicate entry '1' for key 'PRIMARY'"), 4);
+        assert_eq!(error_row(None, 2, &error("x")), u32::MAX);
     }
 
     #[test]

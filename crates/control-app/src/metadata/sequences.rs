@@ -183,9 +183,12 @@ mod tests {
     fn what_cannot_be_a_sequence_is_refused() {
         assert!(check(&[sequence("a"), sequence("b")]).is_ok());
         let still = DocumentSequence { increment: 0, ..sequence("a") };
-        for wrong in
-            [vec![sequence("a"), sequence("a")], vec![sequence("a'b")], vec![sequence("")], vec![still]]
-        {
+        for wrong in [
+            vec![sequence("a"), sequence("a")],
+            vec![sequence("a'b")],
+            vec![sequence("")],
+            vec![still],
+        ] {
             assert!(check(&wrong).is_err(), "{wrong:?}");
         }
     }
