@@ -209,11 +209,6 @@ async fn make(
             make_of_query(exec, bench, plan, (source, columns), statement, &mut made).await?;
         }
     }
-<<<<<<< HEAD
-    bench.as_client().await?;
-    check::hold(bench, number, plan.check.as_ref(), 0).await?;
-=======
->>>>>>> main
     finish(exec, bench, plan, statement, &mut made).await?;
     Ok(made)
 }
@@ -226,13 +221,10 @@ pub(crate) async fn finish(
     statement: &Statement<'_>,
     made: &mut Made,
 ) -> Result<(), ExecError> {
-<<<<<<< HEAD
-=======
     if plan.check.is_some() {
         bench.as_client().await?;
         check::hold(bench, made_number(plan), plan.check.as_ref(), 0).await?;
     }
->>>>>>> main
     bench.as_store().await?;
     let (columns, rows) = bench.read_back(made_number(plan), &plan.written).await?;
     let width = plan.written.columns.len();

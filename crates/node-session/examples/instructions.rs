@@ -340,11 +340,7 @@ fn snapshot(shards: u32, tables: u32) -> Snapshot {
         collation: "utf8mb4_general_ci".into(),
         shards: (0..shards).map(shard).collect(),
         tables: BTreeMap::new(),
-<<<<<<< HEAD
-        recycled: Default::default(),
-=======
         recycled: BTreeMap::new(),
->>>>>>> main
     };
     let mut snapshot = Snapshot {
         form: SNAPSHOT_FORM,

@@ -71,7 +71,6 @@ impl Maker<'_, '_> {
             one_row: false,
             reason,
             schema: target.schema.name.clone(),
-            check: None,
         };
         (tables, LoadWay::Staged(Box::new(insert)))
     }
