@@ -54,6 +54,9 @@ def test_one_shard_and_several(client, shards):
     assert ids(client, f"{pair} SELECT id FROM h") == of_shard(shards, 0, len(shards) - 1)
     assert rows(client, f"{pair} SELECT COUNT(*), MAX(id) FROM ht") == [
         (len(of_shard(shards, 0, len(shards) - 1)), max(of_shard(shards, 0, len(shards) - 1)))]
+    for explain in (f"/*+db={shards[1]}*/ EXPLAIN SELECT id FROM h", f"EXPLAIN /*+db={shards[1]}*/ SELECT id FROM h"):
+        lines = [line for (line,) in rows(client, explain)]
+        assert len(lines) == 1 and f'tables="{shards[1]}.h"' in lines[0], lines
     # The hint decides, not the key.
     assert ids(client, f"/*+db={shards[1]}*/ SELECT id FROM h WHERE id = {len(shards)}") == []
     assert rows(client, f"/*!mycat:db={shards[1]}*/ SELECT COUNT(*) FROM h")[0][0] == len(of_shard(shards, 1))

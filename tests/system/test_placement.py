@@ -211,3 +211,30 @@ def test_a_node_dies_in_the_middle(shop, client, after):
         rows(other, "ALTER TABLE cut BROADCAST")
         assert [line[:3] for line in content(other, "cut")] == touched
     eventually("the node is back", lambda: shop.node_of(host) != pid, 60)
+
+
+def test_views_follow_their_table(client):
+    """A view is what its table is, wherever the rows are."""
+    make(client, "seen")
+    with client.cursor() as cursor:
+        cursor.executemany("INSERT INTO seen (grp, word) VALUES (%s, %s)", [(i % 7, f"w{i}") for i in range(200)])
+    rows(client, "CREATE VIEW few AS SELECT id, grp, word FROM seen WHERE grp < 3")
+    rows(client, "CREATE VIEW sums AS SELECT grp, COUNT(*) AS n, SUM(grp * 2) AS twice FROM seen GROUP BY grp")
+    rows(client, "CREATE VIEW guarded AS SELECT id, grp, word FROM few WHERE word LIKE 'w%'")
+    rows(client, "CREATE VIEW checked AS SELECT id, grp, word FROM seen WHERE grp < 3 WITH CHECK OPTION")
+    views = ("few", "sums", "guarded", "checked")
+    before = [sorted(rows(client, f"SELECT * FROM {view}")) for view in views]
+    described = [rows(client, f"DESC {view}") for view in views]
+    for clause in CHAIN:
+        rows(client, f"ALTER TABLE seen {clause}")
+        assert [sorted(rows(client, f"SELECT * FROM {view}")) for view in views] == before, clause
+        assert [rows(client, f"DESC {view}") for view in views] == described, clause
+        rows(client, "UPDATE few SET word = CONCAT(word, '!') WHERE id = 1")
+        assert rows(client, "SELECT word FROM guarded WHERE id = 1") == [("w0!",)], clause
+        rows(client, "UPDATE few SET word = 'w0' WHERE id = 1")
+        with pytest.raises(pymysql.MySQLError) as caught:
+            rows(client, "INSERT INTO checked (grp, word) VALUES (3, 'out')")
+        assert caught.value.args[0] == 1369, clause
+        assert rows(client, "SHOW CREATE VIEW few")[0][1].count("_ddm") == 0
+    rows(client, "DROP VIEW few, sums, guarded, checked")
+    rows(client, "DROP TABLE seen")

@@ -3,17 +3,15 @@ nodes, with their rows, keys and sequences; elsewhere it is refused. A killed no
 
 import os
 import random
-import signal
-import threading
-import time
 
 import pymysql
 import pytest
-from system import System, connect, eventually, rows
+from nodes import die_in, log_in
+from system import System, eventually, rows
 
 SEED = int(os.environ.get("DDM_TEST_SEED", "1").split(",")[0])
 ROUNDS = 10 if os.environ.get("DDM_TEST_FORM") == "long" else 3
-SETTLED_SECONDS = 40
+SETTLED_SECONDS = 90
 KINDS = {
     "sharded": "DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS 2",
     "everywhere": "BROADCAST",
@@ -35,11 +33,6 @@ def two():
         system.remove()
 
 
-def log_in(system, schema="here"):
-    ends = system.endpoints["demo"]
-    return connect(ends["host"], ends["port"], ends["admin_user"], ends["admin_password"], schema)
-
-
 def refused(connection, statement):
     with pytest.raises(pymysql.MySQLError) as caught:
         rows(connection, statement)
@@ -53,7 +46,7 @@ def make(connection, name, clause):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_moves_with_its_rows(two, kind):
-    client = log_in(two)
+    client = log_in(two, "here")
     name = f"moved_{kind}"
     make(client, name, KINDS[kind])
     before = rows(client, f"SELECT id, v FROM {name} ORDER BY id")
@@ -78,30 +71,12 @@ def test_a_table_moves_with_its_rows(two, kind):
     rows(client, f"DROP TABLE {name}, {name}_back")
 
 
-def die_in(system, statement, moment):
-    def run():
-        try:
-            rows(log_in(system), statement)
-        except Exception:  # noqa: BLE001 - the connection dies with the node
-            pass
-
-    runner = threading.Thread(target=run, daemon=True)
-    runner.start()
-    time.sleep(moment)
-    for pid in system.children(" node "):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    runner.join(30)
-
-
 def test_a_killed_node_leaves_it_on_one_side(two):
     rng = random.Random(SEED)
-    client = log_in(two)
+    client = log_in(two, "here")
     make(client, "torn", KINDS["sharded"])
     for _ in range(ROUNDS):
-        die_in(two, "RENAME TABLE here.torn TO there.torn", rng.uniform(0, 0.1))
+        die_in(two, "here", "RENAME TABLE here.torn TO there.torn", rng.uniform(0, 0.1))
         found = []
 
         def settled():
@@ -116,7 +91,7 @@ def test_a_killed_node_leaves_it_on_one_side(two):
             return True
 
         eventually("the rename is settled", settled, SETTLED_SECONDS)
-        client = log_in(two)
+        client = log_in(two, "here")
         assert rows(client, f"SELECT COUNT(*), SUM(id) FROM {found[0]}.torn") == [(50, 50 * 51 // 2)]
         rows(client, f"INSERT INTO {found[0]}.torn (v) VALUES ('new')")
         rows(client, f"DELETE FROM {found[0]}.torn WHERE v = 'new'")

@@ -271,7 +271,7 @@ def test_information_schema_has_sequences(shop, client):
     rows(client, "CREATE SEQUENCE `Listed_two`")
     ask = f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{schema}' AND "
     assert rows(client, ask + "TABLE_TYPE = 'SEQUENCE' AND TABLE_NAME LIKE 'listed%' ORDER BY 1") == [
-        ("listed_one",), ("Listed_two",)]
+        ("listed_one",), ("listed_two",)]
     assert rows(client, ask + "TABLE_NAME = 'listed_one' AND TABLE_TYPE = 'SEQUENCE'") == [("listed_one",)]
     assert rows(client, ask + "TABLE_NAME = 'listed_one' AND TABLE_TYPE = 'BASE TABLE'") == []
     assert rows(client, ask + "TABLE_NAME = 'nosuch' AND TABLE_TYPE = 'SEQUENCE'") == []

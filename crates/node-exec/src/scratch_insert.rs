@@ -15,7 +15,7 @@ use crate::rows::logical;
 use crate::scratch::PREFIX;
 use crate::scratch_write::bench::{Answer, Bench, Originals, put_row, quote, stored, values};
 use crate::scratch_write::difference::{self, Difference, begin_part, end_part};
-use crate::scratch_write::{Form, begin, end, reply};
+use crate::scratch_write::{Form, begin, check, end, reply};
 use crate::streams::Job;
 use crate::write::{self, Told};
 use base::sql_error;
@@ -221,6 +221,10 @@ pub(crate) async fn finish(
     statement: &Statement<'_>,
     made: &mut Made,
 ) -> Result<(), ExecError> {
+    if plan.check.is_some() {
+        bench.as_client().await?;
+        check::hold(bench, made_number(plan), plan.check.as_ref(), 0).await?;
+    }
     bench.as_store().await?;
     let (columns, rows) = bench.read_back(made_number(plan), &plan.written).await?;
     let width = plan.written.columns.len();

@@ -4,6 +4,7 @@
 //! warnings and rows of the answer are those of the server that ran the statement.
 
 pub(crate) mod bench;
+pub(crate) mod check;
 mod definition;
 pub(crate) mod difference;
 mod referred;
@@ -152,7 +153,9 @@ async fn over_tables<'p>(
     }
     let text = bench.render(exec, &plan.text, &plan.tables, statement, &number);
     bench.as_client().await?;
+    let outside = check::outside(bench, 0, plan.check.as_ref()).await?;
     let answer = bench.run(exec, &text, Names::with_scratch(&plan.tables, PREFIX)).await?;
+    check::hold(bench, 0, plan.check.as_ref(), outside).await?;
     bench.as_store().await?;
     let mut differences = Vec::new();
     for (at, load) in plan.loads.iter().enumerate() {

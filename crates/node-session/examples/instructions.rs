@@ -307,7 +307,8 @@ fn writing() -> Box<dyn FnMut()> {
 fn planned(snapshot: &Snapshot, text: &str, tokens: &TokenBuf) -> Planned {
     let mode = LexMode::default();
     let parsed = parse(text.as_bytes(), tokens, &mode).expect("the statement is right");
-    let context = PlanContext { current_schema: Some(SCHEMA), mode: &mode, plain_names: false };
+    let context =
+        PlanContext { current_schema: Some(SCHEMA), mode: &mode, plain_names: false, check: None };
     plan(&parsed, text.as_bytes(), tokens, snapshot, &context)
         .expect("the statement can be planned")
 }
@@ -339,6 +340,7 @@ fn snapshot(shards: u32, tables: u32) -> Snapshot {
         collation: "utf8mb4_general_ci".into(),
         shards: (0..shards).map(shard).collect(),
         tables: BTreeMap::new(),
+        recycled: BTreeMap::new(),
     };
     let mut snapshot = Snapshot {
         form: SNAPSHOT_FORM,

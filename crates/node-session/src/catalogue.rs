@@ -92,7 +92,12 @@ impl Core {
             );
             return Err(sql(sql_error::TABLE_ACCESS_DENIED, message));
         }
-        let context = PlanContext { current_schema: schema, mode: source.mode, plain_names: false };
+        let context = PlanContext {
+            current_schema: schema,
+            mode: source.mode,
+            plain_names: false,
+            check: None,
+        };
         let (text, tokens) = (source.text, source.tokens);
         Ok(sql_plan::catalogue::plan(parsed, text, tokens, &self.snapshot, &context)?)
     }

@@ -52,6 +52,7 @@ impl Core {
             current_schema: current.as_deref(),
             mode: source.mode,
             plain_names: false,
+            check: None,
         };
         let shape = sql_plan::shape::shape(
             parsed,
@@ -85,10 +86,15 @@ impl Core {
                 if let Some(transaction) = self.exec.transaction.take() {
                     transaction.rollback().await;
                 }
-                if let Err(undo) =
-                    self.run_inner(format!("DROP TABLE IF EXISTS {table}").as_bytes(), true).await
-                {
-                    tracing::warn!(%undo, table, "a table whose rows failed could not be dropped");
+                let mut undo = vec![format!("DROP TABLE IF EXISTS {table}")];
+                // Nobody misses it.
+                if self.snapshot.parameters.get_boolean("enable_table_recycle") {
+                    undo.push(format!("PURGE TABLE {table}"));
+                }
+                for one in undo {
+                    if let Err(undo) = self.run_inner(one.as_bytes(), true).await {
+                        tracing::warn!(%undo, table, "a table whose rows failed could not be dropped");
+                    }
                 }
                 return Err(error);
             }

@@ -69,6 +69,8 @@ impl Core {
             input: None,
         };
         match sql_syntax::parse(text, &tokens, &mode) {
+            // It is put in when it runs: a plan that is kept checks no rows.
+            Ok(parsed) if crate::views::check_option(self, &parsed, source).is_some() => Ok(None),
             Ok(parsed) => crate::views::expand(self, &parsed, source),
             // Told when it is prepared.
             Err(_) => Ok(None),
@@ -128,7 +130,9 @@ impl Core {
             return Err(not_preparable());
         }
         let param_tokens = params_of(&tokens);
-        let own = Self::is_session_statement(&parsed.stmt) || defines(&parsed.stmt);
+        let own = Self::is_session_statement(&parsed.stmt)
+            || defines(&parsed.stmt)
+            || crate::views::check_option(self, &parsed, source).is_some();
         let planned = match own {
             true => None,
             false => Some(plan_parsed(self, &parsed, source)?),
@@ -337,6 +341,11 @@ impl Core {
                     return Ok(());
                 }
                 let parsed = parse_source(source, 0)?;
+                if let Some(check) = crate::views::check_option(self, &parsed, source)
+                    && let Some(text) = crate::views::expand(self, &parsed, source)?
+                {
+                    return crate::views::run_expanded(self, &text, Some(check), source).await;
+                }
                 if self.run_with_stand_ins(&parsed, source).await?
                     || self.run_session_statement(&parsed, source).await?
                 {

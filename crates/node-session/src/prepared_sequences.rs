@@ -74,7 +74,8 @@ impl Core {
         let made = Source { text, tokens: &tokens, param_tokens: &param_tokens, ..source };
         let parsed = parse_source(made, 0)?;
         if let Some(text) = crate::views::expand(self, &parsed, made)? {
-            return crate::views::run_expanded(self, &text, made).await;
+            let check = crate::views::check_option(self, &parsed, made);
+            return crate::views::run_expanded(self, &text, check, made).await;
         }
         if Self::is_session_statement(&parsed.stmt) {
             return Box::pin(self.run_session_statement(&parsed, made)).await.map(|_| ());

@@ -14,6 +14,7 @@ use node_exec::exec::{PreparedInput, Statement};
 use sql_plan::plan::{Plan, Planned};
 use sql_plan::reads::Reads;
 use sql_plan::value::Values;
+use sql_plan::view::check::CheckOption;
 use sql_plan::{PlanContext, plan};
 use sql_syntax::ast::{self, Parsed};
 use sql_syntax::{LexMode, TokenBuf, lex, normalise, parse};
@@ -172,7 +173,8 @@ async fn plan_or_run(
         return Ok(None);
     }
     if let Some(text) = crate::views::expand(core, &parsed, source)? {
-        crate::views::run_expanded(core, &text, source).await?;
+        let check = crate::views::check_option(core, &parsed, source);
+        crate::views::run_expanded(core, &text, check, source).await?;
         return Ok(None);
     }
     if core.run_session_statement(&parsed, source).await? {
@@ -226,6 +228,16 @@ pub fn parse_source(source: Source<'_>, _from: u32) -> Result<Parsed, ExecError>
 
 /// Plans a parsed statement, after a check of what the account may do.
 pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<Planned, ExecError> {
+    plan_checked(core, parsed, source, None)
+}
+
+/// The same for a statement whose rows must satisfy something.
+pub fn plan_checked(
+    core: &Core,
+    parsed: &Parsed,
+    source: Source<'_>,
+    check: Option<&CheckOption>,
+) -> Result<Planned, ExecError> {
     let schema = core.exec.identity.schema.as_deref();
     let access = sql_plan::access(&parsed.stmt, source.text, schema);
     permission::check(core.account()?, &core.host, &access)?;
@@ -241,6 +253,7 @@ pub fn plan_parsed(core: &Core, parsed: &Parsed, source: Source<'_>) -> Result<P
         current_schema: schema,
         mode: source.mode,
         plain_names: core.kept.locks.is_some(),
+        check,
     };
     // Definitions are changed as others see them; queries and writes see temporary tables too.
     let snapshot = match &parsed.stmt {

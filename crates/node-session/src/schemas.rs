@@ -19,7 +19,10 @@ impl Core {
         statement: &DatabaseStmt,
         source: Source<'_>,
     ) -> Result<(), ExecError> {
-        let name = statement.name.map(|name| text(&name.name(source.text))).unwrap_or_default();
+        let name = statement
+            .name
+            .map(|name| text(&name.name(source.text)).to_lowercase())
+            .unwrap_or_default();
         let exists = match handshake::choose_schema(
             Some(&self.snapshot),
             self.account()?,

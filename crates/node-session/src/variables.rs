@@ -188,8 +188,12 @@ impl Core {
         self.kept.set_warnings.clear();
         self.apply_items(items, source).await?;
         self.exec.last.row_count = 0;
-        self.exec.last.warnings = std::mem::take(&mut self.kept.set_warnings);
-        let warnings = u16::try_from(self.exec.last.warnings.len()).unwrap_or(u16::MAX);
+        let told = std::mem::take(&mut self.kept.set_warnings);
+        let warnings = u16::try_from(told.len()).unwrap_or(u16::MAX);
+        // As of a server: a statement without tables and warnings leaves those of the one before.
+        if !told.is_empty() {
+            self.exec.last.warnings = told;
+        }
         self.reply_ok_packet(OkPacket { warnings, ..OkPacket::default() });
         Ok(())
     }

@@ -201,8 +201,12 @@ fn shard_of(subject: &Subject<'_>, query: &str) -> Result<(String, u32, Vec<Acce
     if !matches!(parsed.stmt, Statement::Query(_)) || tokens.rest().is_some() {
         return Err(wrong("hint 'sql' takes a SELECT"));
     }
-    let context =
-        PlanContext { current_schema: subject.context.current_schema, mode, plain_names: false };
+    let context = PlanContext {
+        current_schema: subject.context.current_schema,
+        mode,
+        plain_names: false,
+        check: None,
+    };
     let planned = crate::planner::plan(&parsed, text, &tokens, subject.snapshot, &context)?;
     let Plan::Routed(routed) = &planned.plan else { return Err(not_one()) };
     let values = Values {

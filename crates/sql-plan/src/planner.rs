@@ -2,6 +2,7 @@
 
 use crate::bind::walk::Binder;
 use crate::plan::{Plan, Planned, Uses};
+use crate::view::check::CheckOption;
 use crate::{access, ddl, insert, query, write};
 use base::sql_error::{NOT_SUPPORTED, SqlError};
 use sql_syntax::ast::{Parsed, Statement};
@@ -18,6 +19,9 @@ pub struct PlanContext<'a> {
     /// Physical tables keep their own names in what data nodes get: under LOCK TABLES they can be
     /// used by no other.
     pub plain_names: bool,
+    /// What rows must satisfy that are inserted or changed: WITH CHECK OPTION of the view that the
+    /// statement was written for.
+    pub check: Option<&'a CheckOption>,
 }
 
 /// A statement with everything that planning looks at.

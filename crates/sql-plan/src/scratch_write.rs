@@ -12,6 +12,7 @@ use crate::query::places::plan_table;
 use crate::route::{Condition, Route};
 use crate::scratch::{definition, is_about, needed_columns, partition_tokens};
 use crate::template::{Piece, Template, TokenRange, push_quoted, quoted};
+use crate::view::check::CheckOption;
 use sql_syntax::ast::SelectItem;
 use std::sync::Arc;
 use topology::algorithm::{SqlValue, Target};
@@ -30,6 +31,8 @@ pub struct ScratchWritePlan {
     pub reason: &'static str,
     /// A schema on whose data nodes it can run.
     pub schema: String,
+    /// What changed rows of the first reference must satisfy.
+    pub check: Option<CheckOption>,
 }
 
 /// How one table reference is brought to the scratch node.
@@ -106,6 +109,8 @@ pub struct ScratchInsertPlan {
     pub reason: &'static str,
     /// The logical schema of the table that is written.
     pub schema: String,
+    /// What the rows must satisfy.
+    pub check: Option<CheckOption>,
 }
 
 /// Where inserted rows come from.
@@ -304,6 +309,7 @@ pub(crate) fn scratch_write(
         text: Template::edited(subject.whole(), edits),
         reason: wish.reason,
         schema: schema.unwrap_or_default(),
+        check: subject.context.check.cloned(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! every table with its schema and every column, so it means the same wherever it stands.
 
 mod change;
+pub mod check;
 mod merge;
 mod simple;
 

@@ -243,7 +243,9 @@ fn finish(
         .written
         .iter()
         .any(|index| !bound.refs[*index].is_sharded() && !bound.refs[*index].is_single());
-    let (home, many) = if matches!(mode, NameMode::TargetUnaliased { .. }) && names_twice(bound) {
+    let (home, many) = if subject.context.check.is_some() && change.returning.is_empty() {
+        apart("WITH CHECK OPTION of a view")?
+    } else if matches!(mode, NameMode::TargetUnaliased { .. }) && names_twice(bound) {
         apart("a DELETE from several tables names one of them twice")?
     } else if broadcast {
         match everywhere(bound, block, change) {

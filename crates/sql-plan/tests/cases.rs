@@ -118,6 +118,7 @@ impl World {
             current_schema: self.current.as_deref(),
             mode: &mode,
             plain_names: false,
+            check: None,
         };
         plan(&parsed, text.as_bytes(), &tokens, &self.snapshot, &context)
     }
@@ -136,6 +137,7 @@ impl World {
             current_schema: self.current.as_deref(),
             mode: &mode,
             plain_names: false,
+            check: None,
         };
         let planned = match plan(&parsed, text.as_bytes(), &tokens, &self.snapshot, &context) {
             Ok(planned) => planned,

@@ -12,7 +12,8 @@ fn reads(text: &str) -> Reads {
     let mut tokens = TokenBuf::new();
     lex(text.as_bytes(), 0, &mode, &mut tokens);
     let parsed = parse(text.as_bytes(), &tokens, &mode).unwrap();
-    let context = PlanContext { current_schema: Some("shop"), mode: &mode, plain_names: false };
+    let context =
+        PlanContext { current_schema: Some("shop"), mode: &mode, plain_names: false, check: None };
     plan(&parsed, text.as_bytes(), &tokens, &world::snapshot(), &context).unwrap().reads
 }
 

@@ -73,7 +73,8 @@ fn mutated(words: &[String], others: &[String], random: &mut Random) -> String {
 fn go(text: &str, snapshot: &Snapshot) -> bool {
     let (mode, mut tokens) = (LexMode::default(), TokenBuf::new());
     let Ok(parsed) = parse_one(text.as_bytes(), 0, &mode, &mut tokens) else { return false };
-    let context = PlanContext { current_schema: Some("shop"), mode: &mode, plain_names: false };
+    let context =
+        PlanContext { current_schema: Some("shop"), mode: &mode, plain_names: false, check: None };
     let Ok(planned) = plan(&parsed, text.as_bytes(), &tokens, snapshot, &context) else {
         return false;
     };

@@ -14,7 +14,8 @@ use world::snapshot;
 fn planned(text: &str) -> Planned {
     let (mode, mut tokens) = (LexMode::default(), TokenBuf::new());
     let parsed = parse_one(text.as_bytes(), 0, &mode, &mut tokens).unwrap();
-    let context = PlanContext { current_schema: Some("shop"), mode: &mode, plain_names: false };
+    let context =
+        PlanContext { current_schema: Some("shop"), mode: &mode, plain_names: false, check: None };
     plan(&parsed, text.as_bytes(), &tokens, &snapshot(), &context).unwrap()
 }
 

@@ -84,6 +84,7 @@ async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {
                 };
                 if let Some(known) = table(app, record, from).await? {
                     let known = &known.value.table;
+                    unfinished::finish_renaming_alter(app, record, &shards).await?;
                     rename_physical(app, (known, &shards), (to, &after)).await?;
                     unfinished::rename_sequence(app, (known, &shards), (to, &after)).await?;
                 }
@@ -125,7 +126,8 @@ async fn end(app: &App, ddl: &Versioned<DdlRecord>, done: bool) -> Result<(), Ap
                 TableChange::Rename { from, table: to, to_schema } => {
                     names.entry(own(from)).or_insert(None);
                     let Some(before) = table(app, record, from).await? else { continue };
-                    let renamed = renamed(&before.value.table, to);
+                    let mut renamed = renamed(&before.value.table, to);
+                    read_renamed(app, record, to, &mut renamed).await?;
                     let schema = to_schema.as_ref().unwrap_or(&record.schema).clone();
                     let name = (schema, to.name.to_lowercase());
                     names.insert(name, Some(super::stamped(renamed)));
@@ -156,6 +158,33 @@ async fn end(app: &App, ddl: &Versioned<DdlRecord>, done: bool) -> Result<(), Ap
             return Ok(());
         }
     }
+}
+
+/// Takes over what an ALTER that renames came to on the first shard.
+async fn read_renamed(
+    app: &App,
+    ddl: &DdlRecord,
+    to: &Table,
+    renamed: &mut Table,
+) -> Result<(), AppError> {
+    let shards = shards_of(app, ddl, &ddl.schema).await?;
+    let (Some(shard), false) = (shards.first(), ddl.work.steps.is_empty()) else { return Ok(()) };
+    let mut now = Table { columns: Vec::new(), ..to.clone() };
+    let is_read = definition::read(app, shard, &mut now).await?;
+    // The keys of the placement may have new names with it.
+    let keeps = |table: &Table| match &table.placement {
+        Placement::Sharded(rule) => {
+            let mut keys = std::iter::once(&rule.database).chain(&rule.table);
+            keys.all(|key| now.column(&key.column).is_some())
+        }
+        _ => true,
+    };
+    if is_read && keeps(to) {
+        *renamed = Table { definition_version: renamed.definition_version, ..now };
+    } else if is_read {
+        renamed.columns = now.columns;
+    }
+    Ok(())
 }
 
 /// Takes over what an ALTER came to on the first shard.

@@ -43,6 +43,30 @@ pub(super) async fn finish_alter(
     Ok(())
 }
 
+/// Finishes an ALTER that renames, where the old names are there yet.
+pub(super) async fn finish_renaming_alter(
+    app: &App,
+    record: &DdlRecord,
+    shards: &[Shard],
+) -> Result<(), AppError> {
+    for step in &record.work.steps {
+        let Some(shard) = shards.get(step.shard as usize) else { continue };
+        let Some((_, login)) = login(app, shard).await? else { continue };
+        if !is_there(app, &login, shard, &step.table).await? {
+            continue;
+        }
+        match run(app, &login, record, &step.statement).await {
+            Ok(()) => {}
+            // It gets its new name all the same; CHECK TABLE shows what differs.
+            Err(AdminError::Server { number, message, .. }) => {
+                tracing::warn!(schema = record.schema, physical = step.table, number, %message, "the change cannot be finished on a physical table; CHECK TABLE shows which differ");
+            }
+            Err(error) => return Err(AppError::Broken(error.to_string())),
+        }
+    }
+    Ok(())
+}
+
 /// The definition that a physical table has now, as it is compared.
 async fn definition(
     app: &App,

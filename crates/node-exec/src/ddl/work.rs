@@ -22,10 +22,14 @@ pub async fn of(
     // What creates is undone, what drops or renames is finished by names alone.
     let table = match plan.changes.as_slice() {
         [TableChange::Alter { table }] => table,
+        // An ALTER that renames: where it did not run the old name is there yet.
+        [TableChange::Rename { table, .. }] if !plan.refresh.is_empty() => table,
         [TableChange::Rename { .. }, _, ..] => return renames(exec, plan, statement),
         _ => return Ok(DdlWork::default()),
     };
-    if table.view.is_some() || (table.placement == Placement::Single && !plan.refresh.is_empty()) {
+    let is_rename = matches!(plan.changes.first(), Some(TableChange::Rename { .. }));
+    let is_one = table.placement == Placement::Single && !plan.refresh.is_empty();
+    if table.view.is_some() || (is_one && !is_rename) {
         return Ok(DdlWork::default());
     }
     let mut work = DdlWork {
@@ -48,7 +52,7 @@ pub async fn of(
             });
         }
     }
-    if let (Some(one), false) = (plan.statements.first(), plan.refresh.is_empty()) {
+    if let (Some(one), false) = (plan.statements.first(), plan.refresh.is_empty() || is_rename) {
         work.before = before(exec, plan, one, table).await?;
     }
     Ok(work)

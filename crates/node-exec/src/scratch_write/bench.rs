@@ -153,6 +153,13 @@ impl Bench {
         Ok(self.held.lease.execute_sql(text.as_ref()).await?)
     }
 
+    /// The one number that a query gives.
+    pub async fn count(&mut self, ask: &[u8]) -> Result<u64, ExecError> {
+        let rows = self.held.lease.query(ask).await?.into_rows();
+        let count = rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok());
+        Ok(count.unwrap_or_default())
+    }
+
     /// Makes the temporary table of a table that is written.
     pub async fn make(
         &mut self,

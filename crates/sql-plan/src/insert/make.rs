@@ -151,6 +151,9 @@ impl<'m> Maker<'m, '_> {
     fn listed(&self) -> Result<Made, SqlError> {
         let columns = self.columns()?;
         self.check_widths(columns.len())?;
+        if let Some(reason) = self.must_be_checked() {
+            return self.scratch_listed(reason);
+        }
         let home = self.home();
         if let InsertHome::Shard { .. } = home {
             if let Found::One(home @ Home::Shard { .. }) = Places::of(self.bound).home {
@@ -211,7 +214,7 @@ impl<'m> Maker<'m, '_> {
     // Rows of a query.
 
     fn rows_of(&self, query: &Query) -> Result<Made, SqlError> {
-        if let Some(made) = self.query_on_one_place() {
+        if let Some(made) = self.query_on_one_place().filter(|_| self.must_be_checked().is_none()) {
             return Ok(made);
         }
         // The query is planned by itself, without the table that is written.
@@ -234,6 +237,9 @@ impl<'m> Maker<'m, '_> {
                 cacheable,
             );
         };
+        if let Some(reason) = self.must_be_checked() {
+            return self.scratch_query(reason, source, cacheable);
+        }
         if let Some(reason) = self.meets_rows() {
             return self.scratch_query(reason, source, cacheable);
         }

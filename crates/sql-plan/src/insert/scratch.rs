@@ -22,6 +22,7 @@ use sql_syntax::ast::{ColumnRef, Expr, ExprKind, Ident, InsertSource, Query, Sel
 /// Why an INSERT takes the road over temporary tables.
 pub(super) type Reason = &'static str;
 
+const CHECK_OPTION: Reason = "WITH CHECK OPTION of a view";
 const RETURNING: Reason = "RETURNING over several shards";
 const KEY_UPDATE: Reason = "ON DUPLICATE KEY UPDATE of a sharding key could move the row";
 const UPDATE_READS: Reason = "ON DUPLICATE KEY UPDATE reads other tables";
@@ -190,6 +191,11 @@ impl Maker<'_, '_> {
         Ok(None)
     }
 
+    /// Why rows must be looked at before they are placed, if so.
+    pub(super) fn must_be_checked(&self) -> Option<Reason> {
+        self.subject.context.check.map(|_| CHECK_OPTION)
+    }
+
     /// The plan for listed rows.
     pub(super) fn scratch_listed(&self, reason: Reason) -> Result<Made, SqlError> {
         let last = match &self.insert.source {
@@ -276,6 +282,7 @@ impl Maker<'_, '_> {
             one_row,
             reason,
             schema,
+            check: self.subject.context.check.cloned(),
         };
         let uses = self.bound.facts.uses;
         // The names of RETURNING's columns can hold literals.

@@ -189,21 +189,12 @@ fn rewrite_update(scene: &Scene<'_>, update: &Update, edits: &mut Edits) -> Resu
     };
     let Some(target) = target(scene, &table.name, "UPDATE")? else { return Ok(false) };
     let alias = scene.text(table.alias.unwrap_or(table.name.name));
-    let mut assigned = Vec::new();
     for assignment in &update.assignments {
         let column = target.assigned(&scene.text(assignment.column.name))?;
         let text = [quoted(&alias), b".".to_vec(), quoted(&column)].concat();
         edits.replace(assignment.column.span(), &text);
-        assigned.push(column);
     }
-    let guarded = target.simple.condition_columns();
-    if target.view.check_option
-        && assigned.iter().any(|one| guarded.iter().any(|name| name.eq_ignore_ascii_case(one)))
-    {
-        return Err(refused(
-            "an UPDATE of what WITH CHECK OPTION looks at is not supported through a view of a sharded table; update the table itself",
-        ));
-    }
+    check_levels(scene, &target, update.ignore)?;
     let mut columns = Columns::new(scene, &target, alias.clone(), alias.clone());
     let values = update.assignments.iter().map(|assignment| &assignment.value);
     columns.walk(values.chain(&update.selection).chain(update.order_by.iter().map(|o| &o.expr)));
@@ -211,6 +202,32 @@ fn rewrite_update(scene: &Scene<'_>, update: &Update, edits: &mut Edits) -> Resu
     replace_table(&target, table.name, table.alias.is_none().then_some(&alias), edits);
     add_condition(&target, &alias, update.selection.as_ref(), update.set_span.end, edits);
     Ok(true)
+}
+
+/// WITH CHECK OPTION is looked at where rows are made ([`super::check`]): under one condition, and for
+/// all rows alike.
+fn check_levels(
+    scene: &Scene<'_>,
+    target: &Target<'_>,
+    passes_over_rows: bool,
+) -> Result<(), SqlError> {
+    if !target.view.check_option {
+        return Ok(());
+    }
+    if target.simple.base_table(scene).is_some_and(|base| base.view.is_some()) {
+        return Err(refused(format!(
+            "view '{}' WITH CHECK OPTION is of another view; change that one, or the table",
+            target.table.name
+        )));
+    }
+    if passes_over_rows && target.simple.condition().is_some() {
+        return Err(refused(format!(
+            "IGNORE and ON DUPLICATE KEY UPDATE through view '{}' WITH CHECK OPTION of sharded tables \
+             are not supported; change the table itself",
+            target.table.name
+        )));
+    }
+    Ok(())
 }
 
 fn replace_table(target: &Target<'_>, name: TableName, alias: Option<&String>, edits: &mut Edits) {
@@ -292,11 +309,7 @@ fn check_defaults(
 
 fn rewrite_insert(scene: &Scene<'_>, insert: &Insert, edits: &mut Edits) -> Result<bool, SqlError> {
     let Some(target) = target(scene, &insert.table, "INSERT")? else { return Ok(false) };
-    if target.view.check_option && target.simple.condition().is_some() {
-        return Err(refused(
-            "an INSERT through a view of a sharded table WITH CHECK OPTION is not supported; insert into the table itself",
-        ));
-    }
+    check_levels(scene, &target, insert.ignore || !insert.on_duplicate.is_empty())?;
     if !insert.returning.is_empty() || insert.row_alias.is_some() {
         return Err(refused(
             "RETURNING and row aliases through a view of sharded tables are not supported",

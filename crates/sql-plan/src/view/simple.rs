@@ -10,7 +10,7 @@ use sql_syntax::ast::{
 };
 use sql_syntax::visit::{Visitor, walk_expr};
 use sql_syntax::{Edits, LexMode, TokenBuf, lex, parse};
-use topology::model::View;
+use topology::model::{Schema, View};
 
 /// A simple view, its query read.
 pub(super) struct Simple {
@@ -154,10 +154,15 @@ impl Simple {
 
     /// The definition of its table.
     pub fn base_table<'s>(&self, scene: &Scene<'s>) -> Option<&'s topology::model::Table> {
+        self.base(scene).map(|(_, table)| table)
+    }
+
+    /// Its table with the schema.
+    pub fn base<'s>(&self, scene: &Scene<'s>) -> Option<(&'s Schema, &'s topology::model::Table)> {
         let name = self.table()?;
         let text = |ident: Ident| String::from_utf8_lossy(&ident.name(&self.text)).into_owned();
         let schema = scene.snapshot.schema(&text(name.schema?))?;
-        schema.table(&text(name.name))
+        schema.table(&text(name.name)).map(|table| (schema, table))
     }
 
     /// Whether all names of the table are known, so that its columns can be told from others'.

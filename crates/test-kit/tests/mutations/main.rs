@@ -155,7 +155,8 @@ fn go(src: &[u8], mode: &LexMode, snapshot: &Snapshot) -> (bool, bool) {
                 assert_eq!(buf.span(table.name.name.tok), table.name.name.span);
             });
             assert_eq!(parsed.rest, buf.rest());
-            let context = PlanContext { current_schema: Some("shop"), mode, plain_names: false };
+            let context =
+                PlanContext { current_schema: Some("shop"), mode, plain_names: false, check: None };
             let planned = plan(&parsed, src, &buf, snapshot, &context);
             if let Ok(planned) = &planned {
                 let _ = planned.explain(&Values {

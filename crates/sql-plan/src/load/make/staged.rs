@@ -53,6 +53,7 @@ impl Maker<'_, '_> {
             LoadDuplicates::Ignore | LoadDuplicates::Default => InsertVerb::Ignore,
         };
         let insert = ScratchInsertPlan {
+            check: None,
             tables: tables.clone(),
             loads,
             load_references: read,
