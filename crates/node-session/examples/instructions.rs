@@ -340,6 +340,7 @@ fn snapshot(shards: u32, tables: u32) -> Snapshot {
         collation: "utf8mb4_general_ci".into(),
         shards: (0..shards).map(shard).collect(),
         tables: BTreeMap::new(),
+        recycled: BTreeMap::new(),
     };
     let mut snapshot = Snapshot {
         form: SNAPSHOT_FORM,
