@@ -112,7 +112,7 @@ struct Run<'a> {
     ddm: Connection,
     file: String,
     set_aside: BTreeSet<String>,
-    /// Views that show any rows of those they could.
+    /// Views that show any rows of those they could, and prepared statements that make lists so.
     loose_views: BTreeSet<String>,
     /// The statement before was left out.
     skipped: bool,
@@ -303,6 +303,9 @@ impl Run<'_> {
         if is_explanation(&seen) {
             self.leave_out("explain");
             return Ok(());
+        }
+        if list.first().is_some_and(|word| word == "prepare") && unordered_lists(sql) {
+            self.loose_views.extend(targets(list));
         }
         if list.iter().take(6).any(|word| word == "view") && picks_any_rows(sql) {
             self.loose_views.extend(targets(list));
