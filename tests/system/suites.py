@@ -38,16 +38,21 @@ def plain_with(*schemas):
         server.stop()
 
 
+def schemas_of(system, mode, schemas):
+    """Makes schemas by the API of a running system with a demo."""
+    demo = system.endpoints["demo"]
+    for schema in schemas:
+        system.ctl("schemas", "create", demo["instance_id"], schema, *MODES.get(mode, MODES["cluster"]))
+    return Place(demo["host"], demo["port"], demo["admin_user"], demo["admin_password"])
+
+
 @contextmanager
 def ddm_with(mode, *schemas):
-    """A system of DDM with these schemas, made by its API."""
+    """A system of DDM with these schemas."""
     system = System("--demo")
     system.start()
     try:
-        demo = system.endpoints["demo"]
-        for schema in schemas:
-            system.ctl("schemas", "create", demo["instance_id"], schema, *MODES.get(mode, MODES["cluster"]))
-        yield Place(demo["host"], demo["port"], demo["admin_user"], demo["admin_password"])
+        yield schemas_of(system, mode, schemas)
     finally:
         system.remove()
 
