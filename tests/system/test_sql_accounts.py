@@ -151,6 +151,8 @@ def test_permissions_on_one_table(shop, admin):
             privileges = "SELECT TABLE_SCHEMA, TABLE_NAME, PRIVILEGE_TYPE FROM information_schema.TABLE_PRIVILEGES"
             assert rows(narrow, privileges) == [(schema, "orders", "SELECT")]
     with shop.log_in("narrow", FIRST, shop.hosts[1], schema) as narrow:
+        rows(admin, f"GRANT USAGE ON {schema}.hidden TO narrow")
+        assert rows(narrow, "SHOW TABLES") == [("orders",)]
         rows(admin, f"GRANT INSERT, DELETE ON {schema}.hidden TO narrow")
         rows(admin, f"GRANT SELECT, INSERT ON {schema}.counted TO narrow")
         rows(narrow, "INSERT INTO hidden VALUES (1, NEXTVAL(counted)), (2, NEXTVAL(counted))")

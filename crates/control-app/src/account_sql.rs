@@ -102,16 +102,7 @@ async fn run(
             if let (None, Some(password)) = (find(app, instance, name).await?, password) {
                 create(app, instance, name, password).await?;
             }
-            let edit = |tables: &mut TableGrants| {
-                let count: usize = tables.values().map(BTreeMap::len).sum();
-                let of = tables.entry(schema.clone()).or_default();
-                if count >= TABLES_MAX && !of.contains_key(&table) {
-                    let text = format!("an account has permissions on at most {TABLES_MAX} tables");
-                    return Err(ApiError::new(ACCOUNT_UPDATE_FAILED).because(text.clone(), text));
-                }
-                of.entry(table.clone()).or_default().extend(&authorities);
-                Ok(())
-            };
+            let edit = |tables: &mut TableGrants| grant_on(tables, &schema, &table, &authorities);
             app.update_table_grants(project, id, name, edit).await?;
         }
         AccountAsk::Revoke { schema, authorities, table: Some(table) } => {
@@ -124,11 +115,7 @@ async fn run(
                 return Err(Refusal::Sql(NO_TABLE_GRANT, message));
             }
             let edit = |tables: &mut TableGrants| {
-                if let Some(of) = tables.get_mut(&schema) {
-                    of.entry(table.clone()).or_default().retain(|one| !authorities.contains(one));
-                    of.retain(|_, left| !left.is_empty());
-                }
-                tables.retain(|_, of| !of.is_empty());
+                revoke_on(tables, &schema, &table, &authorities);
                 Ok(())
             };
             app.update_table_grants(project, id, name, edit).await?;
@@ -158,6 +145,37 @@ async fn run(
         }
     }
     Ok(())
+}
+
+/// More permissions on one table.
+fn grant_on(
+    tables: &mut TableGrants,
+    schema: &str,
+    table: &str,
+    authorities: &BTreeSet<Authority>,
+) -> Result<(), ApiError> {
+    let count: usize = tables.values().map(BTreeMap::len).sum();
+    let of = tables.entry(schema.to_owned()).or_default();
+    if count >= TABLES_MAX && !of.contains_key(table) {
+        let text = format!("an account has permissions on at most {TABLES_MAX} tables");
+        return Err(ApiError::new(ACCOUNT_UPDATE_FAILED).because(text.clone(), text));
+    }
+    of.entry(table.to_owned()).or_default().extend(authorities);
+    Ok(())
+}
+
+/// Fewer permissions on one table.
+fn revoke_on(
+    tables: &mut TableGrants,
+    schema: &str,
+    table: &str,
+    authorities: &BTreeSet<Authority>,
+) {
+    if let Some(of) = tables.get_mut(schema) {
+        of.entry(table.to_owned()).or_default().retain(|one| !authorities.contains(one));
+        of.retain(|_, left| !left.is_empty());
+    }
+    tables.retain(|_, of| !of.is_empty());
 }
 
 fn missing() -> ApiError {
@@ -257,4 +275,29 @@ fn revoked(
         schemas.insert(schema.to_owned());
     }
     Ok(change(&left, schemas))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn permissions_on_tables_come_and_go() {
+        let mut tables = TableGrants::new();
+        let (read, write) = ([Authority::Select].into(), [Authority::Insert].into());
+        grant_on(&mut tables, "a", "t", &read).unwrap();
+        grant_on(&mut tables, "a", "t", &write).unwrap();
+        assert_eq!(tables["a"]["t"], [Authority::Insert, Authority::Select].into());
+        revoke_on(&mut tables, "a", "t", &read);
+        assert_eq!(tables["a"]["t"], write);
+        revoke_on(&mut tables, "b", "t", &write);
+        revoke_on(&mut tables, "a", "t", &Authority::ALL.into());
+        assert!(tables.is_empty(), "nothing is left of them");
+        for number in 0..TABLES_MAX {
+            grant_on(&mut tables, "a", &number.to_string(), &read).unwrap();
+        }
+        assert!(grant_on(&mut tables, "a", "0", &write).is_ok());
+        assert!(grant_on(&mut tables, "b", "more", &read).is_err());
+    }
 }

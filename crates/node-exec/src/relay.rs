@@ -345,14 +345,11 @@ async fn relay_answer(
             }
             Event::Err { .. } => {
                 let error = decode_error(&piece, names)?;
-                if !rows_before {
+                // A session that counts by the statement looks at the error first.
+                if !rows_before || exec.session.read_back.is_some() {
                     return Err(ExecError::Server(error));
                 }
-                // Rows were sent: the error ends the result, as a server's own would. The session
-                // looks at it first where the statement counts for it.
-                if exec.session.read_back.is_some() {
-                    return Err(ExecError::Server(error));
-                }
+                // Rows were sent: the error ends the result, as a server's own would.
                 exec.session.note_error(&error);
                 exec.out.put_err(&error);
                 return Ok(OkHead::default());

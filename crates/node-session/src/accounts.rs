@@ -117,6 +117,48 @@ impl Core {
                 "WITH GRANT OPTION is not supported: the administrator gives permissions",
             );
         }
+        let (schema, table) = self.granted_place(grant, source)?;
+        if grant.privileges.iter().any(|privilege| has_columns(*privilege, source)) {
+            return refused(
+                "permissions on columns are not supported; grant on the table, or on a view",
+            );
+        }
+        let authorities = authorities_of(grant, source)?;
+        if let Some(table) = &table {
+            let makes = authorities.contains(&Authority::Create);
+            if !revoke && !makes && !self.has_table(&schema, table).await? {
+                let text = format!("Table '{schema}.{table}' doesn't exist");
+                return Err(sql(sql_error::NO_SUCH_TABLE, text));
+            }
+        }
+        let table = table.map(|table| table.to_lowercase());
+        for (account, password) in &grant.users {
+            let name = self.account_name(account, source)?;
+            let password = password.map(|token| Secret::new(literal_text(source, token)));
+            if authorities.is_empty() {
+                // USAGE is to be an account.
+                if let (Some(password), false) = (password, revoke) {
+                    ignore(self.ask_account(name, AccountAsk::Create { password }).await, true)?;
+                }
+                continue;
+            }
+            let (schema, authorities) = (schema.clone(), authorities.clone());
+            let table = table.clone();
+            let change = match revoke {
+                true => AccountAsk::Revoke { schema, authorities, table },
+                false => AccountAsk::Grant { schema, authorities, password, table },
+            };
+            self.ask_account(name, change).await?;
+        }
+        Ok(())
+    }
+
+    /// The schema, and the table if it is about one.
+    fn granted_place(
+        &self,
+        grant: &Grant,
+        source: Source<'_>,
+    ) -> Result<(String, Option<String>), ExecError> {
         let current = || match &self.exec.identity.schema {
             Some(schema) => Ok(schema.clone()),
             None => Err(sql(sql_error::NO_DB_SELECTED, "No database selected")),
@@ -130,63 +172,18 @@ impl Core {
                 (schema, Some(name(of.name)))
             }
             GrantLevel::Global | GrantLevel::None => {
-                return refused(
+                return Err(sql(
+                    sql_error::NOT_SUPPORTED,
                     "permissions are given and taken in schemas and on tables here: GRANT … ON schema.* or \
                      schema.table; *.* is the administrator's, and there are no roles",
-                );
+                ));
             }
         };
         let schema = schema.to_lowercase();
         if !self.snapshot.schemas.contains_key(&schema) {
             return Err(sql(sql_error::UNKNOWN_DB, format!("Unknown database '{schema}'")));
         }
-        if grant.privileges.iter().any(|privilege| has_columns(*privilege, source)) {
-            return refused(
-                "permissions on columns are not supported; grant on the table, or on a view",
-            );
-        }
-        let mut authorities = BTreeSet::new();
-        for privilege in &grant.privileges {
-            let words = text(privilege.of(source.text)).to_uppercase();
-            let words: Vec<&str> = words.split_ascii_whitespace().collect();
-            match words.as_slice() {
-                ["ALL"] | ["ALL", "PRIVILEGES"] => authorities.extend(Authority::ALL),
-                [one] => match Authority::parse(one) {
-                    Some(authority) => {
-                        authorities.insert(authority);
-                    }
-                    // Nothing else, and nothing of one's own to give.
-                    None if *one == "USAGE" => {}
-                    None => return refused(&format!("a schema's permissions have no '{one}'")),
-                },
-                other => {
-                    return refused(&format!(
-                        "a schema's permissions have no '{}'",
-                        other.join(" ")
-                    ));
-                }
-            }
-        }
-        if let Some(table) = &table {
-            let makes = authorities.contains(&Authority::Create);
-            if !revoke && !makes && !self.has_table(&schema, table).await? {
-                let text = format!("Table '{schema}.{table}' doesn't exist");
-                return Err(sql(sql_error::NO_SUCH_TABLE, text));
-            }
-        }
-        let table = table.map(|table| table.to_lowercase());
-        for (account, password) in &grant.users {
-            let name = self.account_name(account, source)?;
-            let password = password.map(|token| Secret::new(literal_text(source, token)));
-            let (schema, authorities) = (schema.clone(), authorities.clone());
-            let table = table.clone();
-            let change = match revoke {
-                true => AccountAsk::Revoke { schema, authorities, table },
-                false => AccountAsk::Grant { schema, authorities, password, table },
-            };
-            self.ask_account(name, change).await?;
-        }
-        Ok(())
+        Ok((schema, table))
     }
 
     /// Whether there is a table, view or sequence of this name.
@@ -229,6 +226,29 @@ impl Core {
             Err(error @ AskError::Lost) => Err(sql(sql_error::DDL_INCOMPLETE, error.to_string())),
         }
     }
+}
+
+/// What a GRANT or REVOKE names.
+fn authorities_of(grant: &Grant, source: Source<'_>) -> Result<BTreeSet<Authority>, ExecError> {
+    let mut authorities = BTreeSet::new();
+    for privilege in &grant.privileges {
+        let words = text(privilege.of(source.text)).to_uppercase();
+        let words: Vec<&str> = words.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            ["ALL"] | ["ALL", "PRIVILEGES"] => authorities.extend(Authority::ALL),
+            // Nothing else, and nothing of one's own to give.
+            ["USAGE"] => {}
+            other => {
+                let name = other.join(" ");
+                let authority = Authority::parse(&name).ok_or_else(|| {
+                    let text = format!("a schema's permissions have no '{name}'");
+                    sql(sql_error::NOT_SUPPORTED, text)
+                })?;
+                authorities.insert(authority);
+            }
+        }
+    }
+    Ok(authorities)
 }
 
 /// Whether columns are listed behind a privilege.

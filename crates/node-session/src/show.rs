@@ -237,7 +237,8 @@ impl Core {
                 rows.push([field(&sequence.name)].into_iter().chain(kind).collect());
             }
         }
-        rows.sort();
+        let name = |row: &Row| row.first().cloned().flatten().map(|name| name.to_ascii_lowercase());
+        rows.sort_by_key(name);
         self.reply(&columns, &rows).await
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Facts {
     pub windows: bool,
     /// RAND, UUID and the like.
     pub random: bool,
+    /// DEFAULT(column), which a temporary table cannot tell.
+    pub default_values: bool,
     /// A query on information_schema or another system schema.
     pub system_schema: bool,
 }

@@ -2,8 +2,9 @@
 //! the same text on many places with a streaming merge if the tables are co-located, else scratch.
 
 pub(crate) mod places;
+mod union;
 
-use crate::bind::{Bound, Source};
+use crate::bind::{Block, Bound, Source};
 use crate::colocate::{self, Reason};
 use crate::keys::{route_of_reference, route_of_unit};
 use crate::merge::build::build;
@@ -20,6 +21,9 @@ use sql_syntax::ast::{IntoKind, LockStrength, Query, SelectItem, SetExpr, Statem
 
 /// Plans a query statement.
 pub(crate) fn plan(subject: &Subject<'_>, query: &Query) -> Result<Made, SqlError> {
+    if query.as_select().is_some_and(|select| select.procedure.is_some()) {
+        return Err(refused("PROCEDURE ANALYSE is not supported: its values name physical tables"));
+    }
     let mut binder = subject.binder();
     binder.query(query, None, false)?;
     let bound = binder.finish();
@@ -117,8 +121,8 @@ pub(crate) fn routed_as(
     Ok((plan, cacheable))
 }
 
-/// `t.*` must be of a table in its FROM: a server that has no schema to look into would complain of that
-/// instead.
+/// `t.*` must be of a table in its FROM or around it: a server that has no schema to look into would
+/// complain of that instead.
 fn check_stars(bound: &Bound<'_>) -> Result<(), SqlError> {
     for block in &bound.blocks {
         for item in block.select.iter().flat_map(|select| &select.items) {
@@ -128,7 +132,9 @@ fn check_stars(bound: &Bound<'_>) -> Result<(), SqlError> {
                 Source::Table(index) => bound.is_named(*index, None, *table),
                 Source::Opaque { alias, .. } => alias.eq_ignore_ascii_case(&name),
             };
-            if !block.sources.iter().any(is_meant) {
+            let around = |block: &&Block<'_>| block.parent.map(|parent| &bound.blocks[parent]);
+            let mut blocks = std::iter::successors(Some(block), around);
+            if !blocks.any(|block| block.sources.iter().any(is_meant)) {
                 let name = String::from_utf8_lossy(&name);
                 return Err(SqlError::new(UNKNOWN_TABLE, format!("Unknown table '{name}'")));
             }
@@ -172,6 +178,10 @@ fn many(
                 let error = refused("SELECT ... INTO over several shards is not supported");
                 return (routes, Many::Refused(error), true);
             }
+            if bound.facts.default_values {
+                let error = refused(format!("DEFAULT(column) is not supported where {reason}"));
+                return (routes, Many::Refused(error), true);
+            }
             let (plan, cacheable) = scratch(subject, bound, (statement, query, range), reason);
             (routes, Many::Scratch(Box::new(plan)), cacheable)
         }
@@ -186,7 +196,7 @@ fn scatter(
     names: &[crate::template::Edit],
 ) -> Result<ManyPlan, Reason> {
     let SetExpr::Select(select) = &query.body else {
-        return Err("a set operation over several shards");
+        return union::scatter(bound, query, range, names);
     };
     if into_of(query).is_some() {
         return Err("INTO");

@@ -96,7 +96,7 @@ const SHORT: &[&str] = &[
     "main/distinct_notembedded.test",
 ];
 /// How long the short form goes on.
-const SHORT_TIME: Duration = Duration::from_secs(170);
+const SHORT_TIME: Duration = Duration::from_secs(110);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_servers_own_statements_are_as_on_one_server() -> Result<()> {

@@ -18,6 +18,8 @@ const LONG: u64 = 100_000;
 const SHORT_TIME: Duration = Duration::from_secs(60);
 /// The seed of `make test`.
 const SEED: u64 = 1;
+/// A line is printed each time so many episodes are through.
+const PROGRESS: u64 = 250;
 /// After so many differences the rest would only repeat them.
 const ENOUGH: usize = 40;
 
@@ -59,6 +61,9 @@ async fn random_statements_are_as_on_one_server() -> Result<()> {
         bench.run(&Episode::of(seed), &mut tally).await?;
         run += 1;
         tally.differences[before..].iter().for_each(show);
+        if run % PROGRESS == 0 {
+            println!("random: {run} episodes, {} equal, {:.0?}", tally.equal, started.elapsed());
+        }
         if tally.differences.len() >= ENOUGH {
             break;
         }

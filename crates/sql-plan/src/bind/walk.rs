@@ -520,7 +520,10 @@ impl<'s> Binder<'s> {
         let uses = &mut self.bound.facts.uses;
         match &expr.kind {
             ExprKind::Column(column) | ExprKind::Values(column) => self.column(column, block),
-            ExprKind::Default(Some(column)) => self.column(column, block),
+            ExprKind::Default(Some(column)) => {
+                self.column(column, block);
+                self.bound.facts.default_values = true;
+            }
             ExprKind::UserVar { .. } => uses.user_variables = true,
             ExprKind::Assign { .. } => {
                 uses.user_variables = true;

@@ -262,7 +262,9 @@ impl Parser<'_> {
         let start = self.start();
         if self.eat_words(&["GROUP", "BY"]) {
             select.group_by = self.comma_list(|p| p.order_item())?;
-            select.rollup = self.eat_words(&["WITH", "ROLLUP"]);
+            // Servers read CUBE, too, and then refuse it.
+            select.rollup =
+                self.eat_words(&["WITH", "ROLLUP"]) || self.eat_words(&["WITH", "CUBE"]);
             select.group_span = Some(self.since(start));
         }
         let start = self.start();

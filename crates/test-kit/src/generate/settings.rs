@@ -45,9 +45,8 @@ impl Generator {
 
     fn prepared(&mut self) -> Vec<Node> {
         let sorts = [Sort::Int, *self.choice.of(KEPT)];
-        self.parameters = true;
+        // In conditions alone: in a list of items a parameter has its literal's type.
         let core = self.select(&sorts, &Scope::default(), false, false);
-        self.parameters = false;
         let (mut text, mut values) = (String::new(), Some(Vec::new()));
         core.node.write(&mut text, &mut values);
         let mut literals = Vec::new();
