@@ -2,6 +2,7 @@
 
 use crate::control::text;
 use crate::like;
+use crate::permission;
 use crate::query::{Source, fetch};
 use crate::session::Core;
 use crate::show::{Row, field};
@@ -22,10 +23,12 @@ impl Core {
     ) -> Result<(), ExecError> {
         let pattern = self.pattern(show, source)?;
         let schema = self.schema_of(show.schema, source)?;
+        let account = self.account()?;
         let mut kept: Vec<(Table, Recycled)> = schema
             .recycled
             .values()
             .filter_map(|table| Some((table.clone(), table.recycled.as_deref()?.clone())))
+            .filter(|(_, kept)| permission::sees_table(account, &schema.name, &kept.name))
             .filter(|(_, kept)| {
                 pattern.as_ref().is_none_or(|pattern| like::matches(pattern, &kept.name))
             })
