@@ -213,8 +213,7 @@ impl Core {
         if show.full {
             columns.push((quoted("TABLE_TYPE"), "Table_type".to_owned()));
         }
-        // SHOW SEQUENCES lists the others.
-        let condition = format!("TABLE_SCHEMA = {} AND TABLE_TYPE <> 'SEQUENCE'", literal(&schema));
+        let condition = format!("TABLE_SCHEMA = {}", literal(&schema));
         let query = AsQuery {
             table: "TABLES",
             columns,
