@@ -229,6 +229,8 @@ def test_views_follow_their_table(client):
         rows(client, f"ALTER TABLE seen {clause}")
         assert [sorted(rows(client, f"SELECT * FROM {view}")) for view in views] == before, clause
         assert [rows(client, f"DESC {view}") for view in views] == described, clause
+        full = f"{client.db.decode()}.seen"
+        assert rows(client, f"SELECT seen.word, {full}.grp FROM {full} WHERE {full}.id = 3") == [("w2", 2)], clause
         rows(client, "UPDATE few SET word = CONCAT(word, '!') WHERE id = 1")
         assert rows(client, "SELECT word FROM guarded WHERE id = 1") == [("w0!",)], clause
         rows(client, "UPDATE few SET word = 'w0' WHERE id = 1")
