@@ -277,6 +277,6 @@ def test_information_schema_has_sequences(shop, client):
     assert rows(client, ask + "TABLE_NAME = 'nosuch' AND TABLE_TYPE = 'SEQUENCE'") == []
     assert rows(client, f"SELECT ENGINE, TABLE_ROWS, TEMPORARY FROM information_schema.TABLES WHERE TABLE_SCHEMA = '{schema}' "
                         "AND TABLE_NAME = 'listed_two'") == [("InnoDB", 1, "N")]
-    assert rows(client, f"SHOW TABLES FROM {schema} LIKE 'listed%'") == []
+    assert rows(client, f"SHOW TABLES FROM {schema} LIKE 'listed%'") == [("listed_one",), ("listed_two",)]
     rows(client, "DROP SEQUENCE listed_one, listed_two")
     assert rows(client, ask + "TABLE_TYPE = 'SEQUENCE' AND TABLE_NAME LIKE 'listed%'") == []

@@ -101,10 +101,7 @@ impl NamedSequences {
             return Ok(None);
         };
         // This node's block is at the row's end or others have taken values behind it.
-        let key = (schema.name.clone(), name.clone());
-        let block = self.lock().get(&key).copied();
-        let block = block.filter(|block| block.left > 0 && block.epoch == row.epoch);
-        let block = block.filter(|block| block.ends_at(&row));
+        let block = self.remove_last_block(schema, &row);
         let (first, left) = (block.map(|block| block.next), block.map_or(0, |block| block.left));
         let Some(reserved) = row.reserve(first, left.max(VALUES_MAX)) else {
             lease.execute_sql(b"ROLLBACK").await?;
@@ -112,10 +109,18 @@ impl NamedSequences {
         };
         write_position(&mut lease, &place, &name, (row.next, row.run_out)).await?;
         lease.execute_sql(b"COMMIT").await?;
-        if first.is_some() {
-            self.forget(schema, &name);
-        }
         Ok(Some(reserved))
+    }
+
+    /// This node's block if the row goes on where it ends. It is nobody's from now on: what is left of
+    /// it is given once, by whoever called.
+    fn remove_last_block(&self, schema: &Schema, row: &Definition) -> Option<Block> {
+        let key = (schema.name.clone(), row.name.clone());
+        let mut blocks = self.lock();
+        let fits =
+            |block: &&Block| block.left > 0 && block.epoch == row.epoch && block.ends_at(row);
+        blocks.get(&key).filter(fits)?;
+        blocks.remove(&key)
     }
 
     /// Puts back what a statement did not use: `used` is the last value that it took.
@@ -190,10 +195,8 @@ impl NamedSequences {
             lease.execute_sql(b"ROLLBACK").await?;
             return Ok(None);
         };
-        let key = (schema.name.clone(), name.clone());
-        let block = self.lock().get(&key).copied();
-        let block = block.filter(|block| block.left > 0 && block.epoch == row.epoch);
-        let at = block.filter(|block| block.ends_at(&row)).map_or(row.next, |block| block.next);
+        let block = self.remove_last_block(schema, &row);
+        let at = block.map_or(row.next, |block| block.next);
         let spent = row.run_out && block.is_none();
         let to = match used {
             true => i128::from(value) + i128::from(row.increment),
@@ -204,6 +207,11 @@ impl NamedSequences {
             false => to > i128::from(at),
         };
         if behind || spent {
+            if let Some(block) = block {
+                // Nothing changed: it goes on as it was.
+                let key = (schema.name.clone(), row.name.clone());
+                self.lock().entry(key).or_insert(block);
+            }
             lease.execute_sql(b"ROLLBACK").await?;
             return Ok(Some(false));
         }

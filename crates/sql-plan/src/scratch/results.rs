@@ -264,6 +264,9 @@ impl Finder<'_, '_> {
         let mut binder = self.subject.binder();
         binder.query(query, None, false).ok()?;
         let own = binder.finish();
+        if having_reads_around(query, own.src) {
+            return None;
+        }
         let knows_all = own.columns.iter().all(|(column, block)| own.is_known(*block, column));
         let uses = own.facts.uses;
         if !knows_all
@@ -288,6 +291,37 @@ impl Finder<'_, '_> {
             matches!(plan.home, Home::Sharded { .. }) && matches!(plan.many, Many::Scatter(_));
         runs_alone.then_some(Planned { plan, names, numbers, cacheable })
     }
+}
+
+/// Whether HAVING names a column that its query neither selects nor groups by: one of around.
+fn having_reads_around(query: &Query, src: &[u8]) -> bool {
+    let Some(select) = query.as_select() else { return false };
+    select.having.as_ref().is_some_and(|having| names_unseen(select, having, src))
+}
+
+fn names_unseen(select: &Select, expr: &Expr, src: &[u8]) -> bool {
+    if has_aggregate(expr, src) && !matches!(expr.kind, ExprKind::And(_) | ExprKind::Or(_)) {
+        return false;
+    }
+    if let ExprKind::Column(column) = &expr.kind {
+        let name = column.name.name(src);
+        let is_it = |of: &Expr| matches!(&of.kind, ExprKind::Column(of) if of.name.name(src).eq_ignore_ascii_case(&name));
+        let selected = select.items.iter().any(|item| match item {
+            SelectItem::Star { .. } => true,
+            SelectItem::Expr { expr, alias, .. } => {
+                let alias = alias.map(|alias| alias.name(src));
+                alias.is_some_and(|alias| alias.eq_ignore_ascii_case(&name)) || is_it(expr)
+            }
+        });
+        return !selected && !select.group_by.iter().any(|item| is_it(&item.expr));
+    }
+    let mut unseen = false;
+    for_each_part(expr, &mut |part| {
+        if let Part::Expr(part) = part {
+            unseen |= names_unseen(select, part, src);
+        }
+    });
+    unseen
 }
 
 /// Names for columns without one, and the edits that give them.
