@@ -143,6 +143,11 @@ impl Reference<'_> {
     pub fn is_suffixed(&self) -> bool {
         matches!(&self.table.placement, Placement::Sharded(rule) if rule.table.is_some())
     }
+
+    /// Whether its physical tables are called otherwise than it is.
+    pub fn is_renamed(&self) -> bool {
+        self.is_suffixed() || self.table.physical_base.is_some()
+    }
 }
 
 /// One SELECT (or the one level of an UPDATE or DELETE).

@@ -123,8 +123,8 @@ fn qualifier(reference: &Reference<'_>, mode: NameMode) -> Qualifier {
         NameMode::TargetUnaliased { .. } => Qualifier::Full,
         NameMode::Temporary | NameMode::TargetAliased => Qualifier::DropSchema,
         NameMode::TemporaryPlain(_) => Qualifier::Temporary,
-        NameMode::Target if reference.is_suffixed() => Qualifier::DropSchema,
-        NameMode::TargetPlain if reference.is_suffixed() => Qualifier::SchemaAndTable,
+        NameMode::Target if reference.is_renamed() => Qualifier::DropSchema,
+        NameMode::TargetPlain if reference.is_renamed() => Qualifier::SchemaAndTable,
         NameMode::Target | NameMode::TargetPlain => Qualifier::Schema,
     }
 }
@@ -151,7 +151,7 @@ fn table_edits(
         && reference.table_ref.is_some()
         && match mode {
             NameMode::Temporary | NameMode::TargetAliased => true,
-            NameMode::Target => reference.is_suffixed(),
+            NameMode::Target => reference.is_renamed(),
             NameMode::TargetPlain
             | NameMode::TargetUnaliased { .. }
             | NameMode::TemporaryPlain(_) => false,

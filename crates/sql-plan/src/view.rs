@@ -61,10 +61,13 @@ impl<'s> Scene<'s> {
     /// at again: its tables may have got other placements since.
     pub fn expanded(&self, schema: &Schema, table: &'s Table) -> Option<&'s View> {
         let view = table.view.as_deref()?;
-        (!view.native || !self.reads_only_singles(schema, view)).then_some(view)
+        (!view.native || !self.reads_only_singles(schema, view, 0)).then_some(view)
     }
 
-    fn reads_only_singles(&self, schema: &Schema, view: &View) -> bool {
+    fn reads_only_singles(&self, schema: &Schema, view: &View, depth: usize) -> bool {
+        if depth > DEPTH_MAX {
+            return true; // a loop is told by the data node
+        }
         let text = view.query.as_bytes();
         let mut tokens = TokenBuf::new();
         let mode = LexMode { ansi_quotes: false, no_backslash_escapes: false, ..*self.mode };
@@ -78,7 +81,9 @@ impl<'s> Scene<'s> {
                 singles &= its.name == schema.name
                     && table.placement == Placement::Single
                     && table.physical_base.is_none()
-                    && table.expanded_view().is_none();
+                    && table.view.as_deref().is_none_or(|inner| {
+                        inner.native && own.reads_only_singles(its, inner, depth + 1)
+                    });
             }
         });
         singles
