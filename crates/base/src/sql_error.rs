@@ -96,6 +96,8 @@ catalogue! {
     EMPTY_QUERY = 1065, b"42000", User;
     /// ENCLOSED BY or ESCAPED BY of more than one character.
     WRONG_FIELD_SEPARATOR = 1083, b"42000", User;
+    /// CREATE OR REPLACE of a table that its own query reads.
+    TARGET_IS_SOURCE = 1093, b"HY000", User;
     /// KILL of a connection that is not there.
     NO_SUCH_THREAD = 1094, b"HY000", User;
     /// Something that the catalogue has no better error for.

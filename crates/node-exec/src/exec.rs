@@ -68,6 +68,8 @@ pub struct ExecSession {
     pub reads: StatementReads,
     /// The present statement wants connections with a current database.
     pub wants_database: bool,
+    /// The texts of all warnings are needed, also of statements that share a connection.
+    pub keeps_warnings: bool,
     /// What the parts of the present statement take, while it is analysed.
     pub trace: Option<crate::trace::Trace>,
     /// Connections that the session keeps.

@@ -120,7 +120,7 @@ fn given_id(plan: &InsertPlan, values: &Values<'_>) -> Option<u64> {
 }
 
 /// Whether a session that has said something about its sql_mode has said that it is not strict.
-fn is_lenient(state: &SessionState) -> bool {
+pub(crate) fn is_lenient(state: &SessionState) -> bool {
     state.get("sql_mode").is_some_and(|mode| {
         let mode = mode.to_ascii_uppercase();
         !mode.contains("STRICT_") && !mode.contains("TRADITIONAL")

@@ -4,7 +4,7 @@
 use crate::collect::{self, Collected};
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
-use crate::insert::value_of;
+use crate::insert::{is_lenient, value_of};
 use crate::insert_counts::{self, Counted};
 use crate::merge::Record;
 use crate::scratch_write::difference::{begin_part, end_part};
@@ -13,7 +13,7 @@ use crate::streams::Job;
 use crate::write::{self, Told};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
-use mysql_wire::packet::OkPacket;
+use mysql_wire::packet::{ErrPacket, OkPacket};
 use sql_plan::insert::{InsertHome, InsertSelectPlan, SequenceUse, as_id};
 use sql_plan::plan::RowKind;
 use sql_plan::scratch_write::InsertVerb;
@@ -73,7 +73,14 @@ async fn copy(
 ) -> Result<(OkPacket, bool), ExecError> {
     // The rows are read to the end first: their connections are the transaction's, and the writes
     // need them.
-    let Collected { columns, records } = collect::query(exec, &plan.source, statement).await?;
+    exec.session.keeps_warnings = true;
+    let collected = collect::query(exec, &plan.source, statement).await;
+    exec.session.keeps_warnings = false;
+    let Collected { columns, records } = collected?;
+    let warned = std::mem::take(&mut exec.session.last.warnings);
+    if plan.verb != InsertVerb::Ignore && !is_lenient(&exec.session.state) {
+        refuse_warnings(&warned)?;
+    }
     // The query has assigned what is assigned.
     exec.session.read_back = None;
     if columns.len() != plan.placer.width as usize && !records.is_empty() {
@@ -91,7 +98,37 @@ async fn copy(
     }
     begin_part(exec).await?;
     let outcome = write_rows(exec, plan, statement, &columns, &records).await;
-    end_part(exec, outcome).await
+    let (mut ok, given) = end_part(exec, outcome).await?;
+    ok.warnings = ok.warnings.saturating_add(u16::try_from(warned.len()).unwrap_or(u16::MAX));
+    exec.session.last.warnings.splice(0..0, warned);
+    exec.session.last.warnings.truncate(WARNINGS_MAX);
+    Ok((ok, given))
+}
+
+/// In a strict mode what a query alone would only warn of is an error of the statement that writes
+/// its rows.
+fn refuse_warnings(warned: &[Warning]) -> Result<(), ExecError> {
+    match warned.iter().find(|warning| warning.level.eq_ignore_ascii_case("Warning")) {
+        None => Ok(()),
+        Some(warning) => Err(ExecError::Server(ErrPacket::new(
+            warning.code,
+            sqlstate_of(warning.code),
+            warning.message.clone(),
+        ))),
+    }
+}
+
+/// The SQLSTATE of what a data node warns of; it tells numbers alone.
+fn sqlstate_of(code: u16) -> &'static str {
+    match code {
+        1264 | 1690 => "22003",
+        1265 => "01000",
+        1292 | 1366 | 1411 => "22007",
+        1365 => "22012",
+        1406 => "22001",
+        1441 => "22008",
+        _ => "HY000",
+    }
 }
 
 /// Writes the rows; also says whether the id that is told was given by hand.

@@ -285,9 +285,12 @@ pub async fn found_rows(connection: &mut Connection) -> Result<u64, ExecError> {
     Ok(found.unwrap_or_default())
 }
 
+/// Asks for the warnings of the statement before.
+pub(crate) const SHOW_WARNINGS: &[u8] = b"SHOW WARNINGS";
+
 /// SHOW WARNINGS of a connection, with logical names.
 pub async fn warnings_of(connection: &mut Connection, names: Names<'_>) -> Vec<Warning> {
-    connection.queue_query(b"SHOW WARNINGS");
+    connection.queue_query(SHOW_WARNINGS);
     match read_warnings(connection, names).await {
         Ok(warnings) => warnings,
         Err(error) => {

@@ -7,7 +7,7 @@ use crate::active::ActiveGuard;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, WARNINGS_MAX, Warning};
 use crate::names::Names;
-use crate::relay::warnings_of;
+use crate::relay::{SHOW_WARNINGS, read_warnings, warnings_of};
 use crate::transaction::Held;
 use base::id::DataNodeId;
 use base::sql_error;
@@ -47,6 +47,8 @@ struct Lane {
     open: bool,
     /// The statement that was read last has warnings.
     warned: bool,
+    /// SHOW WARNINGS stands between its statements, see [`Streams::warning_texts`].
+    asks_warnings: bool,
 }
 
 /// One shard's answer.
@@ -70,6 +72,8 @@ pub struct Streams {
     ahead_rows: u64,
     ahead_rows_max: u64,
     warnings: u64,
+    /// Texts of warnings that were asked for between statements.
+    warned: Vec<Warning>,
     rows_read: u64,
     /// While the statement is analysed: when the jobs were sent, and their shards.
     begun: Option<Instant>,
@@ -118,6 +122,7 @@ impl Streams {
             ahead_rows: 0,
             ahead_rows_max: exec.settings.temporary_rows_max,
             warnings: 0,
+            warned: Vec::new(),
             rows_read: 0,
             begun: exec.session.part_begins(),
             shards: match exec.session.trace {
@@ -172,7 +177,11 @@ impl Streams {
             };
             let mine: VecDeque<usize> =
                 groups.iter().skip(lane).step_by(lanes).flatten().copied().collect();
-            for number in &mine {
+            let asks_warnings = exec.session.keeps_warnings;
+            for (at, number) in mine.iter().enumerate() {
+                if asks_warnings && at > 0 {
+                    held.lease.queue_query(SHOW_WARNINGS);
+                }
                 held.lease.queue_query(&jobs[*number].text);
                 self.streams[*number].lane = self.lanes.len();
             }
@@ -184,6 +193,7 @@ impl Streams {
                 order: mine,
                 open: false,
                 warned: false,
+                asks_warnings,
             });
             flushed?;
         }
@@ -211,9 +221,13 @@ impl Streams {
     }
 
     /// The texts of the warnings when all is read: those of the last statement on each connection,
-    /// which is what a connection still knows.
+    /// which is what a connection still knows, and those that were asked for in between, where the
+    /// session keeps all of them.
     pub async fn warning_texts(&mut self, names: Names<'_>) -> Vec<Warning> {
-        let mut all = Vec::new();
+        let mut all = std::mem::take(&mut self.warned);
+        for warning in &mut all {
+            warning.message = names.rewrite_message(&warning.message);
+        }
         for lane in self.lanes.iter_mut().filter(|lane| lane.warned && lane.order.is_empty()) {
             if lane.held.lease.is_idle() {
                 all.extend(warnings_of(&mut lane.held.lease, names).await);
@@ -247,7 +261,7 @@ impl Streams {
                 Ok(Some(row))
             }
             None => {
-                self.end(number);
+                self.end(number).await?;
                 Ok(None)
             }
         }
@@ -291,11 +305,11 @@ impl Streams {
                 self.streams[first].rows += 1;
                 self.streams[first].ahead.push_back(row);
             }
-            self.end(first);
+            self.end(first).await?;
         }
     }
 
-    fn end(&mut self, number: usize) {
+    async fn end(&mut self, number: usize) -> Result<(), ExecError> {
         let lane = &mut self.lanes[self.streams[number].lane];
         let warnings = lane.held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
         self.warnings += warnings;
@@ -304,6 +318,12 @@ impl Streams {
         lane.open = false;
         self.streams[number].over = true;
         self.streams[number].ended = self.begun.map(|_| Instant::now());
+        if lane.asks_warnings && !lane.order.is_empty() {
+            let texts = read_warnings(&mut lane.held.lease, Names::of(&[])).await?;
+            let room = WARNINGS_MAX.saturating_sub(self.warned.len());
+            self.warned.extend(texts.into_iter().take(room));
+        }
+        Ok(())
     }
 
     /// Gives the connections back. What is still to come is read away when it is little, else the

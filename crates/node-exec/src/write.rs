@@ -6,7 +6,7 @@ use crate::backends::BackendNode;
 use crate::error::ExecError;
 use crate::exec::{Exec, WARNINGS_MAX, Warning};
 use crate::names::Names;
-use crate::relay::{read_warnings, warnings_of};
+use crate::relay::{SHOW_WARNINGS, read_warnings, warnings_of};
 use crate::rows::logical;
 use crate::streams::Job;
 use crate::transaction::{BRANCH_IS_GONE, Held, STAY_OPEN, ends_branch, run_all};
@@ -25,9 +25,6 @@ const SAVEPOINT: &str = "`_ddm_statement`";
 
 /// `Field 'a' doesn't have a default value`
 const NO_DEFAULT: u16 = 1364;
-
-/// Asks for the warnings of the statement before.
-const SHOW_WARNINGS: &[u8] = b"SHOW WARNINGS";
 
 /// Statements sent ahead on one connection before their answers are read.
 const AHEAD_MAX: usize = 64;

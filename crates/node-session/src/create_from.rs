@@ -63,6 +63,15 @@ impl Core {
             &context,
         )?;
         let Some(shape) = shape else { return Err(sql(sql_error::SYNTAX_ERROR, "no query")) };
+        if known && sql_plan::shape::reads(&shape.tables, &schema, &name, &self.snapshot) {
+            return Err(sql(
+                sql_error::TARGET_IS_SOURCE,
+                format!(
+                    "Table '{name}' is specified twice, both as a target for 'CREATE' and as a \
+                     separate source for data"
+                ),
+            ));
+        }
         self.commit().await?;
         let (definition, columns) = self.shape_of(&schema, &shape, source).await?;
         let clause = shape.sharding.map(|span| text(span.of(source.text))).unwrap_or_default();

@@ -153,6 +153,7 @@ impl Session {
             trace: None,
             reads: Default::default(),
             wants_database: false,
+            keeps_warnings: false,
             own: Default::default(),
             tables_locked: false,
             read_back: None,

@@ -2,6 +2,10 @@
 //! of what the query reads, on one data node, by that server's own rules; the query by itself; and
 //! what of the statement belongs to the sharding.
 
+mod reads;
+
+pub use reads::reads;
+
 use crate::names::{NameMode, name_edits, number};
 use crate::plan::PlanTable;
 use crate::planner::{PlanContext, Subject, refused};
