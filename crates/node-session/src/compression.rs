@@ -274,7 +274,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_goes_in_comes_out() {
-        let mixed: Vec<u8> = (0..300_000u32).map(|at| (at * at / 7) as u8).collect();
+        let mixed: Vec<u8> = (0..300_000u64).map(|at| (at * at / 7) as u8).collect();
         let texts: [&[u8]; 4] = [b"short", &[b'a'; 5000], &mixed, b"x"];
         for method in [Method::Zlib, Method::Zstd(3)] {
             let ((mut from_server, mut to_server), (mut from_client, mut to_client)) = pair(method);

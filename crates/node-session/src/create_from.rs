@@ -6,6 +6,7 @@ use crate::control::text;
 use crate::permission;
 use crate::query::{Source, fetch, parse_source, plan_parsed, run_planned, values_of};
 use crate::session::Core;
+use crate::user_variables::inlined;
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
 use node_backend::query::StreamHead;
@@ -83,12 +84,19 @@ impl Core {
             Duplicates::Ignore => "INSERT IGNORE INTO",
             Duplicates::Replace => "REPLACE INTO",
         };
-        let names: Vec<String> = columns.iter().map(|name| text(&quoted(name))).collect();
-        let head = format!("{verb} {table} ({}) ", names.join(", "));
-        let insert = [head.as_bytes(), shape.query_span.of(source.text)].concat();
+        let head = match self.has_columns(&schema, &name, &columns) {
+            // What a server warns of is not the same with a list of columns.
+            true => format!("{verb} {table} "),
+            false => {
+                let names: Vec<String> = columns.iter().map(|name| text(&quoted(name))).collect();
+                format!("{verb} {table} ({}) ", names.join(", "))
+            }
+        };
+        let insert = [head.as_bytes(), &inlined(source, shape.query_span)].concat();
         let last_id = std::mem::take(&mut self.exec.last.insert_id);
         let filled = self.fill_new(&insert).await;
         self.exec.last.insert_id = last_id;
+        let warned = std::mem::take(&mut self.exec.last.warnings);
         let affected_rows = match filled {
             Ok(rows) => rows,
             Err(error) => {
@@ -113,8 +121,24 @@ impl Core {
             self.exec.last.insert_id = last_insert_id;
         }
         self.exec.last.row_count = i64::try_from(affected_rows).unwrap_or(i64::MAX);
-        self.reply_ok_packet(OkPacket { affected_rows, last_insert_id, ..OkPacket::default() });
+        let warnings = u16::try_from(warned.len()).unwrap_or(u16::MAX);
+        self.exec.last.warnings = warned;
+        let ok = OkPacket { affected_rows, last_insert_id, warnings, ..OkPacket::default() };
+        self.reply_ok_packet(ok);
         Ok(())
+    }
+
+    /// Whether a table has these columns and no others.
+    fn has_columns(&self, schema: &str, name: &str, columns: &[String]) -> bool {
+        let table = self.snapshot.schemas.get(schema).and_then(|one| one.table(name));
+        table.is_some_and(|table| {
+            table.columns.len() == columns.len()
+                && table
+                    .columns
+                    .iter()
+                    .zip(columns)
+                    .all(|(has, named)| has.name.eq_ignore_ascii_case(named))
+        })
     }
 
     /// The first id that the new table's rows were given; 0 when the query gave them, or none.

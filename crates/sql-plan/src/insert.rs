@@ -132,6 +132,8 @@ pub struct InsertSelectPlan {
     pub verb: InsertVerb,
     /// There is an ON DUPLICATE KEY UPDATE.
     pub updates_on_duplicate: bool,
+    /// The statement lists columns.
+    pub lists_columns: bool,
 }
 
 /// Places rows that are known as values.

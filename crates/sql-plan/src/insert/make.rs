@@ -248,6 +248,7 @@ impl<'m> Maker<'m, '_> {
         let table = plan_table(target, place_of(target));
         let tables = Arc::from([table]);
         let plan = InsertSelectPlan {
+            lists_columns: !self.insert.columns.is_empty(),
             source,
             placer,
             tables,
