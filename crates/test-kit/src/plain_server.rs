@@ -57,17 +57,27 @@ impl PlainServer {
         Ok(server)
     }
 
-    /// Starts it again if it has ended: some statements bring a server down. Whether it had.
+    /// Starts it again if it has ended: some statements bring a server down. Whether it had. One that
+    /// is going down takes a while to end.
     pub async fn revive(&self) -> Result<bool> {
-        {
-            let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
-            if process.try_wait()?.is_none() {
-                return Ok(false);
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !self.has_ended()? {
+            match self.connect(None).await {
+                Ok(_) => return Ok(false),
+                Err(error) if Instant::now() > deadline => {
+                    return Err(error.context("the plain server neither answers nor ends"));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
-            *process = spawn(&self.dir, self.port)?;
         }
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = spawn(&self.dir, self.port)?;
         self.wait_until_up().await?;
         Ok(true)
+    }
+
+    fn has_ended(&self) -> Result<bool> {
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(process.try_wait()?.is_some())
     }
 
     async fn wait_until_up(&self) -> Result<()> {
