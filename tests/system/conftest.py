@@ -2,7 +2,7 @@
 
 import pytest
 from shop import Shop
-from system import System
+from system import UNTHROTTLED, System
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +17,7 @@ def demo():
 @pytest.fixture(scope="session")
 def replicated():
     """A system whose two data nodes have two replicas each."""
-    no_limits = {"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"}
-    system = System("--data-nodes", "2", "--replicas", "2", environment=no_limits)
+    system = System("--data-nodes", "2", "--replicas", "2", environment=UNTHROTTLED)
     try:
         yield system.start()
     finally:

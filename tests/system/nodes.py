@@ -9,6 +9,13 @@ import time
 import pymysql
 from system import connect, rows
 
+# A table's clause, by where its rows lie.
+KINDS = {
+    "sharded": "DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS 2",
+    "everywhere": "BROADCAST",
+    "alone": "",
+}
+
 
 def hosts(system):
     """Where the nodes listen."""

@@ -1,5 +1,6 @@
 """A system with a demo schema, two nodes and two data nodes, for tests whose clients log in to this node or that."""
 
+from nodes import process_of
 from system import System, connect
 
 
@@ -32,10 +33,7 @@ class Shop:
 
     def node_of(self, host):
         """The process of the node at `host`."""
-        for pid in self.pids():
-            with open(f"/proc/{pid}/cmdline", encoding="utf-8") as line:
-                config = line.read().split("\0")[-2]
-            with open(config, encoding="utf-8") as file:
-                if host in file.read():
-                    return pid
-        raise LookupError(host)
+        pid = process_of(self.system, host)
+        if pid is None:
+            raise LookupError(host)
+        return pid

@@ -8,7 +8,7 @@ import time
 import pymysql
 import pytest
 from nodes import die_in, log_in
-from system import System, eventually, rows
+from system import UNTHROTTLED, System, eventually, rows
 
 SEED = int(os.environ.get("DDM_TEST_SEED", "1").split(",")[0])
 ROUNDS = 12 if os.environ.get("DDM_TEST_FORM") == "long" else 4
@@ -20,8 +20,7 @@ SETTLED_SECONDS = 90
 
 @pytest.fixture(scope="module")
 def faulty():
-    no_limits = {"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"}
-    system = System("--demo", environment=no_limits)
+    system = System("--demo", environment=UNTHROTTLED)
     try:
         system.start()
         demo = system.endpoints["demo"]

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from nodes import all_serve, log_in, oldest, process_of
-from system import System, connect, eventually, rows
+from system import UNTHROTTLED, System, connect, eventually, rows
 
 SETTLED_SECONDS = 20
 SHARDS = 8
@@ -31,8 +31,7 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def stepped():
-    no_limits = {"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"}
-    system = System("--demo", environment=no_limits)
+    system = System("--demo", environment=UNTHROTTLED)
     try:
         system.start()
         instance = system.endpoints["demo"]["instance_id"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import fire_calls
 import invariants
 from fire_calls import LARGE, SMALL, V1, V3
-from system import System, eventually
+from system import UNTHROTTLED, System, eventually
 
 ROUNDS = 4 if os.environ.get("DDM_TEST_FORM") == "long" else 1
 SEED = int(os.environ.get("DDM_TEST_SEED", "1").split(",")[0])
@@ -139,8 +139,7 @@ def changes_of_schemas(killer, id, nodes):
 
 def test_a_job_of_every_kind_outlives_the_control_plane():
     print("seed", SEED)
-    unthrottled = {"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"}
-    system = System("--data-nodes", "4", environment=unthrottled)
+    system = System("--data-nodes", "4", environment=UNTHROTTLED)
     try:
         before = invariants.baseline(system.start())
         killer = Killer(system, random.Random(SEED))

@@ -6,23 +6,17 @@ import random
 
 import pymysql
 import pytest
-from nodes import die_in, log_in
-from system import System, eventually, rows
+from nodes import KINDS, die_in, log_in
+from system import UNTHROTTLED, System, eventually, rows
 
 SEED = int(os.environ.get("DDM_TEST_SEED", "1").split(",")[0])
 ROUNDS = 10 if os.environ.get("DDM_TEST_FORM") == "long" else 3
 SETTLED_SECONDS = 90
-KINDS = {
-    "sharded": "DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS 2",
-    "everywhere": "BROADCAST",
-    "alone": "",
-}
 
 
 @pytest.fixture(scope="module")
 def two():
-    no_limits = {"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"}
-    system = System("--demo", environment=no_limits)
+    system = System("--demo", environment=UNTHROTTLED)
     try:
         system.start()
         instance = system.endpoints["demo"]["instance_id"]

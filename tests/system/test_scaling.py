@@ -23,7 +23,7 @@ from huaweicloudsdkddm.v1 import (
     ResizeFlavorReq, ResizeFlavorRequest, RestartNodeRequest, ShowDatabaseRequest, ShowInstanceRequest,
     ShowIpGroupRequest, ShrinkInstanceNodesRequest, SwitchIpGroupRequest,
 )
-from system import JOB_SECONDS, System, connect, eventually, rows
+from system import JOB_SECONDS, UNTHROTTLED, System, connect, eventually, rows
 
 PASSWORD = "Sc4ling-of_Zebras"
 ACCOUNTS = 64
@@ -139,7 +139,7 @@ class Scaled:
 
 @pytest.fixture(scope="module")
 def scaled():
-    system = System(environment={"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"})
+    system = System(environment=UNTHROTTLED)
     try:
         yield Scaled(system.start())
     finally:

@@ -17,7 +17,7 @@ import pytest
 
 import fire_calls
 import invariants
-from system import System, eventually
+from system import UNTHROTTLED, System, eventually
 
 LONG = os.environ.get("DDM_TEST_FORM") == "long"
 CALLS, KILLS = (600, 6) if LONG else (150, 2)
@@ -221,8 +221,7 @@ def report(fire, seen):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_under_fire(seed):
     print(f"seed {seed}, {CALLS} calls, {KILLS} kills")
-    unthrottled = {"DDM_API_CALLS_PER_MINUTE_USER": "0", "DDM_API_CALLS_PER_MINUTE_API": "0"}
-    system = System(*DATA_NODES, environment=unthrottled)
+    system = System(*DATA_NODES, environment=UNTHROTTLED)
     try:
         before = invariants.baseline(system.start())
         fire = Fire(system, seed)
