@@ -1,7 +1,8 @@
 //! A session's prepared statements: what is kept of each between PREPARE and CLOSE.
 
+use crate::prepared_values::limit_params;
 use mysql_wire::stmt::{LongData, ParamType};
-use sql_plan::plan::Planned;
+use sql_plan::plan::{Home, Plan, Planned, RowKind};
 use sql_syntax::{LexMode, TokenBuf};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -27,6 +28,8 @@ pub struct Prepared {
     pub schema: Option<String>,
     /// Tokens that are `?`.
     pub param_tokens: Vec<u32>,
+    /// The ordinals of those that are numbers of a LIMIT.
+    pub limit_params: Vec<u32>,
     /// Its plan and the snapshot's version that it holds for; none for statements that the session
     /// runs itself.
     pub planned: Option<(u64, Rc<Planned>)>,
@@ -55,8 +58,10 @@ impl Prepared {
         param_tokens: Vec<u32>,
         planned: Option<(u64, Rc<Planned>)>,
     ) -> Self {
+        let limit_params = limit_params(text, &tokens, &param_tokens);
         Self {
             text: text.into(),
+            limit_params,
             written: None,
             tokens,
             mode,
@@ -67,6 +72,15 @@ impl Prepared {
             long: LongData::new(LONG_DATA_BYTES_MAX),
             long_failed: false,
         }
+    }
+}
+
+impl Prepared {
+    /// Whether a data node was shown it when it was prepared.
+    pub fn is_described(&self) -> bool {
+        let Some((_, planned)) = &self.planned else { return false };
+        let Plan::Routed(routed) = &planned.plan else { return false };
+        routed.kind == RowKind::Read && routed.home != Home::Apart
     }
 }
 

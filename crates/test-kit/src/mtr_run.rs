@@ -321,7 +321,13 @@ impl Run<'_> {
             Verdict::Wrong(how) => self.second_look(sql, list, &expected, &seen, how).await,
             other => Some(other),
         };
-        self.record(statement, sql, list, &expected, verdict).await
+        self.record(statement, sql, list, &expected, verdict).await?;
+        if releases(list) && matches!(expected, Observed::Done { .. }) {
+            // Either server ends the connection after its answer.
+            self.plain = self.bench.open_plain().await?;
+            self.ddm = Connection::connect(self.bench.ddm).await?;
+        }
+        Ok(())
     }
 
     fn refuse(&mut self, reason: String, sql: &str) {
@@ -536,4 +542,12 @@ fn same_keys(a: &[Vec<Option<String>>], b: &[Vec<Option<String>>], keys: &[usize
             .collect()
     };
     project(a) == project(b)
+}
+
+/// COMMIT or ROLLBACK with RELEASE.
+fn releases(list: &[String]) -> bool {
+    let word = |at: usize| list.len().checked_sub(at).and_then(|at| list.get(at));
+    list.first().is_some_and(|first| first == "commit" || first == "rollback")
+        && word(1).is_some_and(|last| last == "release")
+        && word(2).is_none_or(|before| before != "no")
 }
