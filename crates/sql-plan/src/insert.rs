@@ -6,9 +6,11 @@ mod chunks;
 mod make;
 mod scratch;
 mod split;
+mod told_id;
 
 pub(crate) use make::{bind, plan};
 pub use split::{as_id, asks_for_id};
+pub use told_id::{Told, ToldId};
 
 use crate::plan::{PlanTable, RoutedPlan};
 use crate::route::Router;
