@@ -162,6 +162,8 @@ catalogue! {
     NO_SUCH_SAVEPOINT = 1305, b"42000", User;
     /// INSERT DELAYED, which the data nodes' engine does not have.
     DELAYED_NOT_SUPPORTED = 1616, b"HY000", User;
+    /// EXPLAIN FORMAT = something else.
+    UNKNOWN_EXPLAIN_FORMAT = 1791, b"HY000", User;
     /// The account's password is too old.
     PASSWORD_EXPIRED = 1862, b"HY000", User;
     /// The transaction would touch a second shard and the policy does not allow it.

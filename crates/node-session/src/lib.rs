@@ -12,6 +12,7 @@ mod control;
 mod create_from;
 mod cursor;
 mod diagnostics;
+mod explain;
 mod frozen;
 mod handler;
 pub mod handshake;
