@@ -229,7 +229,7 @@ impl Core {
             KillKind::Connection => Kill::Connection,
             KillKind::Query => Kill::Query,
             KillKind::Physical => return self.kill_physical(kill, source).await,
-            KillKind::User => return self.kill_user(kill, source),
+            KillKind::User => return self.kill_user(kill, source).await,
         };
         if let (None, Some(condition)) = (&kill.id, kill.target) {
             return self.kill_chosen(condition, what, source).await;
@@ -238,7 +238,7 @@ impl Core {
         let id: u64 = id
             .parse()
             .map_err(|_| sql(sql_error::NO_SUCH_THREAD, format!("Unknown thread id: {id}")))?;
-        self.kill(id, what)?;
+        self.kill(id, what).await?;
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }

@@ -415,7 +415,7 @@ impl Core {
             }
             Command::SetOption(option) => self.set_option(option),
             Command::ProcessKill(id) => {
-                self.kill(u64::from(id), Kill::Connection)?;
+                self.kill(u64::from(id), Kill::Connection).await?;
                 self.reply_ok_packet(OkPacket::default());
                 Ok(())
             }

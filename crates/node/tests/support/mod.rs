@@ -291,6 +291,7 @@ impl System {
             accounts: BTreeMap::from([account("app", false), account("root", true)]),
             parameters: Default::default(),
             node_count: 1,
+            node_numbers: Default::default(),
             read_only_nodes: Default::default(),
             client_access: None,
             access_lists: Default::default(),
