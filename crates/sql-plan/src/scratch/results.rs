@@ -278,7 +278,7 @@ impl Finder<'_, '_> {
             return None;
         }
         let names = own.column_names(query)?;
-        let numbers = types::numbers(&own, query)?;
+        let numbers = types::numbers(&own, query, standing == Standing::Value)?;
         let (names, aliases) = match standing {
             Standing::Value => numbered(&own, query)?,
             _ if are_good(&names) => (names, Vec::new()),
