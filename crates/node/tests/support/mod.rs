@@ -89,8 +89,8 @@ impl Server {
             "--lower-case-table-names=1",
         ]);
         command.args(["--innodb-buffer-pool-size=64M", "--max-allowed-packet=64M"]);
-        command.args(&self.extra);
         command.args(["--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4"]);
+        command.args(&self.extra);
         if root {
             command.arg("--user=root");
         }
