@@ -69,6 +69,7 @@ pub async fn answer(
         Ask::DdlFreeze { ddl_id, frozen } => {
             moved::freeze(app, live, instance, node, &ddl_id, frozen).await
         }
+        Ask::Peers { ask } => return crate::peers::answer(app, live, instance, node, ask).await,
         Ask::Account { name, change } => {
             return crate::account_sql::answer(app, instance, &name, change).await;
         }

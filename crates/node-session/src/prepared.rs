@@ -26,10 +26,11 @@ use topology::algorithm::{SqlValue, Target};
 /// A prepared statement with its parameters and columns, as far as a data node told them.
 pub type Made = (Prepared, Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>);
 
-fn unknown(id: u32) -> ExecError {
+/// A number that no prepared statement has, given to `command`.
+pub fn unknown(id: u32, command: &str) -> ExecError {
     sql(
         sql_error::UNKNOWN_PREPARED_STATEMENT,
-        format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute"),
+        format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_{command}"),
     )
 }
 
@@ -269,17 +270,36 @@ impl Core {
     /// COM_STMT_EXECUTE.
     pub async fn execute(&mut self, execute: StmtExecute<'_>) -> Result<(), ExecError> {
         let id = execute.statement_id;
-        let mut prepared = self.statements.take(id).ok_or_else(|| unknown(id))?;
+        let mut prepared = self.statements.take(id).ok_or_else(|| unknown(id, "execute"))?;
         let started = self.handle.begin(&prepared.text);
         self.statement_begins(started, 0);
         self.form.binary = true;
+        prepared.cursor = None;
+        let result = match self.divert_to_cursor(execute.flags) {
+            Ok(None) => self.execute_at_last_version(&mut prepared, execute).await,
+            Ok(Some(diverted)) => {
+                let result = self.execute_at_last_version(&mut prepared, execute).await;
+                self.open_cursor(diverted, &mut prepared, result).await
+            }
+            Err(error) => Err(error),
+        };
+        self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
+        prepared.long.clear();
+        self.statements.put_back(id, prepared);
+        result
+    }
+
+    /// Executes once more when a definition changed meanwhile.
+    async fn execute_at_last_version(
+        &mut self,
+        prepared: &mut Prepared,
+        execute: StmtExecute<'_>,
+    ) -> Result<(), ExecError> {
         let (version, mark) = (self.snapshot.version, self.out.mark());
-        let mut result = self.execute_taken(&mut prepared, execute).await;
+        let mut result = self.execute_taken(prepared, execute).await;
         if let Err(error) = result {
             result = match self.outdated(error, version) {
-                None if self.out.take_back(mark) => {
-                    self.execute_taken(&mut prepared, execute).await
-                }
+                None if self.out.take_back(mark) => self.execute_taken(prepared, execute).await,
                 None => Err(sql(
                     sql_error::UNKNOWN_ERROR,
                     "a table's placement changed during the answer",
@@ -287,9 +307,6 @@ impl Core {
                 Some(error) => Err(error),
             };
         }
-        self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
-        prepared.long.clear();
-        self.statements.put_back(id, prepared);
         result
     }
 
@@ -410,9 +427,10 @@ impl Core {
 
     /// COM_STMT_RESET.
     pub fn reset_statement(&mut self, id: u32) -> Result<(), ExecError> {
-        let statement = self.statements.get_mut(id).ok_or_else(|| unknown(id))?;
+        let statement = self.statements.get_mut(id).ok_or_else(|| unknown(id, "reset"))?;
         statement.long.clear();
         statement.long_failed = false;
+        statement.cursor = None;
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! A session's prepared statements: what is kept of each between PREPARE and CLOSE.
 
+use crate::cursor::Cursor;
 use crate::prepared_values::limit_params;
 use mysql_wire::stmt::{LongData, ParamType};
 use sql_plan::plan::{Home, Plan, Planned, RowKind};
@@ -39,6 +40,8 @@ pub struct Prepared {
     pub long: LongData,
     /// Data sent ahead was more than we take; told at the next execution.
     pub long_failed: bool,
+    /// Rows of the last execution that wait to be fetched.
+    pub cursor: Option<Cursor>,
 }
 
 /// A session's prepared statements.
@@ -71,6 +74,7 @@ impl Prepared {
             types: Vec::new(),
             long: LongData::new(LONG_DATA_BYTES_MAX),
             long_failed: false,
+            cursor: None,
         }
     }
 }
@@ -113,6 +117,11 @@ impl Statements {
     /// A statement.
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Prepared> {
         self.all.get_mut(&id)
+    }
+
+    /// How many have an open cursor.
+    pub fn cursors(&self) -> usize {
+        self.all.values().filter(|statement| statement.cursor.is_some()).count()
     }
 
     /// Forgets a statement.

@@ -35,6 +35,8 @@ struct Change<'s> {
     returning: &'s [SelectItem],
     /// IGNORE where keys change: rows that are not chosen count too.
     meets_rows: bool,
+    /// UPDATE IGNORE.
+    ignore: bool,
     /// How tables are named where the statement runs over temporary tables.
     temporary: NameMode,
 }
@@ -70,6 +72,7 @@ pub(crate) fn plan_update(subject: &Subject<'_>, update: &Update) -> Result<Made
         order_by: &update.order_by,
         limit: update.limit.as_ref(),
         returning: &[],
+        ignore: update.ignore,
         meets_rows: update.ignore && changes_keys(&bound, block, &update.assignments),
         temporary: NameMode::Temporary,
         written,
@@ -117,6 +120,7 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
         order_by: &delete.order_by,
         limit: delete.limit.as_ref(),
         returning: &delete.returning,
+        ignore: false,
         meets_rows: false,
         temporary,
     };
@@ -344,6 +348,7 @@ fn many_scratch(
         reason,
         mode: change.temporary,
         returning: change.returning,
+        ignore: change.ignore,
     };
     Many::ScratchWrite(Box::new(scratch_write(subject, bound, &wish)))
 }

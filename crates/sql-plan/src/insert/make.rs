@@ -2,6 +2,7 @@
 
 mod listed;
 mod rows;
+pub(super) mod updates;
 
 use super::{InsertHome, InsertSelectPlan, PlacedSequence, RowPlacer, SequenceUse};
 use crate::bind::Bound;
@@ -227,6 +228,7 @@ impl<'m> Maker<'m, '_> {
         let mut binder = self.subject.binder();
         binder.query(query, None, false)?;
         let mut bound = binder.finish();
+        self.check_updates(query, &bound)?;
         let strangers = self.strangers();
         bound.additions.extend(self.addition(&bound, query, &strangers)?);
         if bound.facts.system_schema {
