@@ -137,9 +137,12 @@ impl Core {
     pub async fn run_call(&mut self, call: &Call, source: Source<'_>) -> Result<(), ExecError> {
         let Some(schema) = self.single_schema_of(call.name.schema, source) else {
             // It cannot have been made.
-            let schema = self.schema_of(call.name.schema, source)?;
+            let schema = match call.name.schema {
+                Some(schema) => text(&schema.name(source.text)),
+                None => self.schema_of(None, source)?.name.clone(),
+            };
             let name = text(&call.name.name.name(source.text));
-            let text = format!("PROCEDURE {}.{name} does not exist ({NOT_HERE})", schema.name);
+            let text = format!("PROCEDURE {schema}.{name} does not exist ({NOT_HERE})");
             return Err(ExecError::Server(ErrPacket::new(1305, "42000", text)));
         };
         self.check_may(&schema, Authority::Select)?;
