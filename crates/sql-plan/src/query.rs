@@ -114,7 +114,7 @@ pub(crate) fn routed_as(
         key_guard: None,
         by_values: !query.locks.is_empty()
             || subject.snapshot.parameters.get_boolean("ultimate_optimize"),
-        counts_found: query.as_select().is_some_and(|select| select.calc_found_rows),
+        counts_found: counts_found(query),
         wants_database: false,
         kind: RowKind::Read,
     };
@@ -196,6 +196,9 @@ fn scatter(
     names: &[crate::template::Edit],
 ) -> Result<ManyPlan, Reason> {
     let SetExpr::Select(select) = &query.body else {
+        if counts_found(query) {
+            return Err("SQL_CALC_FOUND_ROWS of a set operation");
+        }
         return union::scatter(bound, query, range, names);
     };
     if into_of(query).is_some() {
@@ -213,6 +216,11 @@ fn scatter(
         Many::Scatter(Box::new(Scatter { text, merge: built.merge })),
         built.cacheable,
     ))
+}
+
+/// SQL_CALC_FOUND_ROWS, which the first SELECT says for all.
+fn counts_found(query: &Query) -> bool {
+    Bound::first_select(query).is_some_and(|select| select.calc_found_rows)
 }
 
 fn into_of(query: &Query) -> Option<&IntoKind> {
