@@ -4,7 +4,7 @@
 pub(crate) mod places;
 mod union;
 
-use crate::bind::{Block, Bound, Source};
+use crate::bind::{Block, Bound, Source, aggregates};
 use crate::colocate::{self, Reason};
 use crate::keys::{route_of_reference, route_of_unit};
 use crate::merge::build::build;
@@ -195,6 +195,12 @@ fn scatter(
     range: TokenRange,
     names: &[crate::template::Edit],
 ) -> Result<ManyPlan, Reason> {
+    if aggregates::of_around(bound, query) {
+        return Err("an aggregate in a sub-query is of the query around it");
+    }
+    if bound.facts.row_numbers {
+        return Err("ROWNUM() counts the rows of the whole statement");
+    }
     let SetExpr::Select(select) = &query.body else {
         if counts_found(query) {
             return Err("SQL_CALC_FOUND_ROWS of a set operation");
