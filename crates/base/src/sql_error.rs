@@ -94,12 +94,18 @@ catalogue! {
     SYNTAX_ERROR = 1064, b"42000", User;
     /// Nothing to run.
     EMPTY_QUERY = 1065, b"42000", User;
+    /// A table is named twice where each is named once.
+    NOT_UNIQUE_TABLE = 1066, b"42000", User;
     /// ENCLOSED BY or ESCAPED BY of more than one character.
     WRONG_FIELD_SEPARATOR = 1083, b"42000", User;
     /// CREATE OR REPLACE of a table that its own query reads.
     TARGET_IS_SOURCE = 1093, b"HY000", User;
     /// KILL of a connection that is not there.
     NO_SUCH_THREAD = 1094, b"HY000", User;
+    /// A schema's name that cannot be one, or is another's.
+    WRONG_DB_NAME = 1102, b"42000", User;
+    /// A table's name that cannot be one.
+    WRONG_TABLE_NAME = 1103, b"42000", User;
     /// Something that the catalogue has no better error for.
     UNKNOWN_ERROR = 1105, b"HY000", Internal;
     /// A table that the clause needs and the statement does not have.

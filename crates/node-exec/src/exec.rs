@@ -527,6 +527,16 @@ impl Exec<'_> {
         Ok(held)
     }
 
+    /// Gives several data nodes their parts in the transaction at once.
+    pub async fn begin_parts(&mut self, nodes: &[Rc<BackendNode>]) -> Result<(), ExecError> {
+        let state = self.session.state.clone();
+        let Some(transaction) = &mut self.session.transaction else { return Ok(()) };
+        let own = &self.session.own;
+        let wanted: Vec<_> =
+            nodes.iter().map(|node| (node.clone(), own.seat(&node.definition.id))).collect();
+        transaction.open_all(&wanted, &state).await
+    }
+
     /// Gives a connection back.
     pub fn release(&mut self, held: Held) {
         match &mut self.session.transaction {

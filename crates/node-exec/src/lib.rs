@@ -10,6 +10,7 @@ pub mod collation;
 pub mod collect;
 pub mod ddl;
 pub mod decision;
+mod decision_cleanup;
 mod default_database;
 pub mod definition;
 pub mod error;

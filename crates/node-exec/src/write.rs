@@ -163,9 +163,11 @@ async fn run_parts(
         by_node.entry(&job.data_node).or_default().push(number);
     }
     let savepoint = savepoint && exec.session.transaction.is_some() && jobs.len() > 1;
+    let data_nodes = by_node.keys().map(|id| exec.backends.node(id));
+    let data_nodes: Vec<Rc<BackendNode>> = data_nodes.collect::<Result<_, _>>()?;
+    exec.begin_parts(&data_nodes).await?;
     let mut nodes = Vec::with_capacity(by_node.len());
-    for (id, numbers) in by_node {
-        let node: Rc<BackendNode> = exec.backends.node(id)?;
+    for (node, numbers) in data_nodes.into_iter().zip(by_node.into_values()) {
         match exec.acquire(&node, true).await {
             Ok(held) => nodes.push(NodeParts {
                 saved: false,

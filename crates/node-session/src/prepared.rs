@@ -2,7 +2,8 @@
 //! binary rows pass as bytes; any other runs as text with its parameters as literals, and its rows
 //! become binary here.
 
-use crate::prepared_text::{cannot_be_prepared, not_preparable, too_many};
+use crate::prepared_text::{not_preparable, too_many};
+use crate::prepared_values::{limit_params, with_limits};
 use crate::query::{self, Source, parse_source, plan_parsed, run_planned};
 use crate::session::Core;
 use crate::statement::Prepared;
@@ -47,6 +48,13 @@ impl Core {
     /// Reads and plans a statement that is to be kept, with what is known of its parameters and
     /// columns.
     pub async fn make_prepared(&mut self, text: &[u8]) -> Result<Made, ExecError> {
+        match self.make_as_read(text).await {
+            Ok(made) => Ok(made),
+            Err(error) => Err(self.told_by_server(error, text).await),
+        }
+    }
+
+    async fn make_as_read(&mut self, text: &[u8]) -> Result<Made, ExecError> {
         if let Some(made) = self.prepare_with_stand_ins(text).await? {
             return Ok(made);
         }
@@ -127,8 +135,8 @@ impl Core {
             return Ok(self.keep_prepared(text, tokens, None, written, (params, columns)));
         }
         let parsed = parse_source(source, 0)?;
-        if cannot_be_prepared(&parsed.stmt) {
-            return Err(not_preparable());
+        if let ast::Statement::Prepared(statement) = &parsed.stmt {
+            return Err(not_preparable(statement));
         }
         let param_tokens = params_of(&tokens);
         let own = Self::is_session_statement(&parsed.stmt)
@@ -343,6 +351,11 @@ impl Core {
             self.wait_while_frozen(&planned.access.clone()).await?;
         }
         self.plan_again(prepared)?;
+        let numbers = match prepared.limit_params.is_empty() {
+            true => None,
+            false => with_limits(&prepared.limit_params, params)?,
+        };
+        let params = numbers.as_deref().unwrap_or(params);
         let source = Source {
             text: &prepared.text,
             tokens: &prepared.tokens,
@@ -387,6 +400,7 @@ impl Core {
             let text = self.with_views(written)?.unwrap_or_else(|| written.to_vec());
             lex(&text, 0, &prepared.mode, &mut prepared.tokens);
             prepared.param_tokens = params_of(&prepared.tokens);
+            prepared.limit_params = limit_params(&text, &prepared.tokens, &prepared.param_tokens);
             prepared.text = text.into();
         }
         let source = Source {

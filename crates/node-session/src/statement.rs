@@ -1,8 +1,9 @@
 //! A session's prepared statements: what is kept of each between PREPARE and CLOSE.
 
 use crate::cursor::Cursor;
+use crate::prepared_values::limit_params;
 use mysql_wire::stmt::{LongData, ParamType};
-use sql_plan::plan::Planned;
+use sql_plan::plan::{Home, Plan, Planned, RowKind};
 use sql_syntax::{LexMode, TokenBuf};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -28,6 +29,8 @@ pub struct Prepared {
     pub schema: Option<String>,
     /// Tokens that are `?`.
     pub param_tokens: Vec<u32>,
+    /// The ordinals of those that are numbers of a LIMIT.
+    pub limit_params: Vec<u32>,
     /// Its plan and the snapshot's version that it holds for; none for statements that the session
     /// runs itself.
     pub planned: Option<(u64, Rc<Planned>)>,
@@ -58,8 +61,10 @@ impl Prepared {
         param_tokens: Vec<u32>,
         planned: Option<(u64, Rc<Planned>)>,
     ) -> Self {
+        let limit_params = limit_params(text, &tokens, &param_tokens);
         Self {
             text: text.into(),
+            limit_params,
             written: None,
             tokens,
             mode,
@@ -71,6 +76,15 @@ impl Prepared {
             long_failed: false,
             cursor: None,
         }
+    }
+}
+
+impl Prepared {
+    /// Whether a data node was shown it when it was prepared.
+    pub fn is_described(&self) -> bool {
+        let Some((_, planned)) = &self.planned else { return false };
+        let Plan::Routed(routed) = &planned.plan else { return false };
+        routed.kind == RowKind::Read && routed.home != Home::Apart
     }
 }
 

@@ -7,8 +7,8 @@ mod make;
 mod scratch;
 mod split;
 
-pub(crate) use make::plan;
 pub(crate) use make::updates::has_groups;
+pub(crate) use make::{bind, plan};
 pub use split::{as_id, asks_for_id};
 
 use crate::plan::{PlanTable, RoutedPlan};

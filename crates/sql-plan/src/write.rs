@@ -145,7 +145,7 @@ fn check_targets(bound: &Bound<'_>, block: usize, delete: &Delete) -> Result<(),
     }
 }
 
-fn walk_tail<'s>(
+pub(crate) fn walk_tail<'s>(
     binder: &mut Binder<'s>,
     block: usize,
     order_by: &'s [OrderItem],

@@ -87,7 +87,7 @@ mod tests {
         PeerAsk::KillUser { user: "u".into() }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_answer_finds_who_asked() {
         let (peers, node, other) = (Peers::default(), NodeId::random(), NodeId::random());
         assert_eq!(peers.ask(&node, ask()).await, None, "it has no stream");
@@ -104,7 +104,7 @@ mod tests {
         assert!(peers.state().waiting.is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_stream_that_ends_is_not_waited_for() {
         let (peers, node) = (Peers::default(), NodeId::random());
         let (out, _seen) = mpsc::channel(8);

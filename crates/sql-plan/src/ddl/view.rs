@@ -3,6 +3,7 @@
 //! keeps the query in a form without stars and with every name qualified. Where all of its tables
 //! are single tables of the schema, that counterpart is the view.
 
+use super::names::not_unique;
 use super::{add_drop, empty_plan, finish_drop, made, name_of, next_version, schema_for};
 use crate::bind::{Bound, Reference};
 use crate::names::{NameMode, keep_short_names, name_edits, number};
@@ -182,17 +183,33 @@ fn ends_with_check_option(subject: &Subject<'_>) -> bool {
 pub(crate) fn drop_view(subject: &Subject<'_>, drop: &DropTable) -> Result<Made, SqlError> {
     let mut plans: Vec<DdlPlan> = Vec::new();
     let mut unknown = Vec::new();
-    for name in &drop.names {
+    let mut tables = Vec::new();
+    for (at, name) in drop.names.iter().enumerate() {
         let schema = schema_for(subject, *name)?;
         let written = name_of(subject, name.name);
+        if drop.names[..at].iter().any(|other| {
+            written.eq_ignore_ascii_case(&name_of(subject, other.name))
+                && schema_for(subject, *other).is_ok_and(|other| other.name == schema.name)
+        }) {
+            return Err(not_unique(&written));
+        }
         if !plans.iter().any(|plan| plan.schema == schema.name) {
             plans.push(empty_plan(schema));
         }
         let plan = plans.iter_mut().find(|plan| plan.schema == schema.name);
         match (schema.table(&written), plan) {
             (Some(table), Some(plan)) if table.view.is_some() => add_drop(plan, schema, table),
-            _ => unknown.push(format!("{}.{written}", schema.name)),
+            (found, _) => {
+                let name = format!("{}.{written}", schema.name);
+                if found.is_some() {
+                    tables.push(format!("'{name}' is not of type 'VIEW'"));
+                }
+                unknown.push(name);
+            }
         }
+    }
+    if let Some(plan) = plans.first_mut().filter(|_| drop.if_exists) {
+        plan.notes.extend(tables.into_iter().map(|text| (WRONG_OBJECT.number, text)));
     }
     finish_drop(plans, unknown, drop.if_exists, "Unknown VIEW:")
 }

@@ -23,6 +23,12 @@ enum Kind {
     Uncertain,
 }
 
+/// Whether an expression is certainly the same as a column of a temporary table.
+pub(in crate::scratch) fn is_certain(bound: &Bound<'_>, block: usize, expr: &Expr) -> bool {
+    let kind = Typer { bound, block }.kind(expr);
+    matches!(kind, Kind::Number | Kind::Temporal | Kind::Text)
+}
+
 /// Which columns of a query's result are numbers (as far as its items are written out); none where a
 /// column is not certain.
 pub(super) fn numbers(bound: &Bound<'_>, query: &Query, is_value: bool) -> Option<Vec<bool>> {
