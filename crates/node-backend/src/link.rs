@@ -36,6 +36,8 @@ pub(crate) struct Link {
     pub(crate) outbox: Vec<u8>,
     sent: usize,
     chunk: usize,
+    /// The largest read.
+    chunk_max: usize,
     read_idle: Option<Duration>,
     broken: bool,
 }
@@ -59,6 +61,7 @@ impl Link {
             outbox: Vec::new(),
             sent: 0,
             chunk: READ_CHUNK,
+            chunk_max: READ_CHUNK_MAX,
             read_idle: None,
             broken: false,
         })
@@ -140,7 +143,7 @@ impl Link {
         }
         // The buffer may have much more room left from a long row; one bite stays small, so that
         // what is read is passed on soon.
-        let room = need.clamp(self.chunk, READ_CHUNK_MAX);
+        let room = need.clamp(self.chunk, self.chunk_max);
         self.inbox.reserve(room);
         let mut target = (&mut self.inbox).limit(room);
         let read = match self.stream.try_read_buf(&mut target) {
@@ -158,7 +161,7 @@ impl Link {
             Ok(read) => {
                 // A full buffer says that more waits: take larger bites.
                 self.chunk =
-                    if read == room { (self.chunk * 2).min(READ_CHUNK_MAX) } else { READ_CHUNK };
+                    if read == room { (self.chunk * 2).min(self.chunk_max) } else { READ_CHUNK };
                 Ok(())
             }
             Err(error) => Err(self.lost(Some(error))),
@@ -171,6 +174,14 @@ impl Link {
             self.inbox = BytesMut::new();
         }
         self.chunk = READ_CHUNK;
+        self.chunk_max = READ_CHUNK_MAX;
+    }
+
+    /// Reads no more at once than this, as far as bounds allow, until it is put aside: one of many
+    /// that are read side by side.
+    pub(crate) fn limit_reads(&mut self, bytes: usize) {
+        self.chunk_max = bytes.clamp(READ_CHUNK, READ_CHUNK_MAX);
+        self.chunk = self.chunk.min(self.chunk_max);
     }
 
     /// Whether an idle peer is still there and silent. Anything that it says unasked is a goodbye.

@@ -233,6 +233,16 @@ impl Connection {
         Ok(None)
     }
 
+    /// Whether the next row, or the end of the rows, was read already.
+    pub fn has_next_row(&self) -> bool {
+        !self.stream.in_rows || matches!(split_frame(&self.link.inbox), Frame::Complete { .. })
+    }
+
+    /// Rows are read in smaller bites, of about so many bytes, until the connection is put aside.
+    pub fn limit_reads(&mut self, bytes: usize) {
+        self.link.limit_reads(bytes);
+    }
+
     /// The counters at the end of a streamed result's rows, once [`Connection::next_row`] gave `None`.
     pub fn stream_end(&self) -> Option<OkHead> {
         self.stream.end

@@ -79,7 +79,7 @@ async fn copy(
     let Collected { columns, records } = collected?;
     let mut warned = std::mem::take(&mut exec.session.last.warnings);
     if plan.lists_columns {
-        warned.retain(|warning| !is_of_text_as_double(warning));
+        warned.retain(|warning| !is_of_text_as_number(warning));
     }
     if plan.verb != InsertVerb::Ignore && !is_lenient(&exec.session.state) {
         refuse_warnings(&warned)?;
@@ -108,9 +108,11 @@ async fn copy(
     Ok((ok, given))
 }
 
-/// A server tells of texts that are taken for a DOUBLE in part, but not where columns are listed.
-fn is_of_text_as_double(warning: &Warning) -> bool {
-    warning.code == 1292 && warning.message.starts_with(b"Truncated incorrect DOUBLE value")
+/// A server tells of texts that are taken for a number in part, but not where columns are listed.
+fn is_of_text_as_number(warning: &Warning) -> bool {
+    let numbers: [&[u8]; 2] =
+        [b"Truncated incorrect DOUBLE value", b"Truncated incorrect DECIMAL value"];
+    warning.code == 1292 && numbers.iter().any(|text| warning.message.starts_with(text))
 }
 
 /// In a strict mode what a query alone would only warn of is an error of the statement that writes
@@ -335,7 +337,7 @@ impl Batches<'_> {
         }
         let tables = &self.plan.tables;
         let everywhere = matches!(self.plan.placer.home, InsertHome::Everywhere { .. });
-        let told = Told { rows: Some(&rows), copies: everywhere };
+        let told = Told { rows: Some(&rows), copies: everywhere, ..Told::default() };
         let oks = write::apply_each(exec, &jobs, &[jobs.len()], tables, &told).await?;
         for ((ok, job), rows) in oks.into_iter().zip(&jobs).zip(&rows) {
             // All copies do the same.

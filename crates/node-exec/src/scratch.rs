@@ -2,12 +2,13 @@
 //! (`load`), and the statement runs there under the server's own rules. Rows are bounded by
 //! `temp_table_size_limit`; the temporary tables go with the connection's reset.
 
+mod groups;
 mod load;
 mod reduce;
 mod writer;
 
 use crate::error::{ExecError, sql};
-use crate::exec::{Exec, Statement};
+use crate::exec::{Exec, Statement, WARNINGS_MAX, Warning};
 use crate::names::Names;
 use crate::transaction::Held;
 use crate::{relay, rows};
@@ -25,6 +26,14 @@ use topology::algorithm::Target;
 
 /// What temporary tables are called, with their number behind.
 pub(crate) const PREFIX: &str = "_ddm_scratch_";
+
+/// What became of a statement.
+enum Outcome {
+    /// It is answered, or has failed as it would anywhere.
+    Answered,
+    /// Over parts of groups it would not be answered as over rows; nothing is sent yet.
+    NotTheSame,
+}
 
 /// Where tables of one copy for each shard are read: the first shard.
 const HOME: Target = Target { shard: 0, suffix: 0 };
@@ -53,6 +62,23 @@ pub async fn run(
     sources: &[Vec<Target>],
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
+    match (run_once(exec, plan, scratch, sources, statement).await?, &scratch.groups) {
+        (Outcome::NotTheSame, Some(groups)) => {
+            let otherwise = groups.otherwise.as_ref();
+            let sources = otherwise.sources(&statement.values)?;
+            run_once(exec, plan, otherwise, &sources, statement).await.map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn run_once(
+    exec: &mut Exec<'_>,
+    plan: &RoutedPlan,
+    scratch: &ScratchPlan,
+    sources: &[Vec<Target>],
+    statement: &Statement<'_>,
+) -> Result<Outcome, ExecError> {
     let database =
         sql_plan::template::quoted(&topology::model::physical_database(&scratch.schema, 0));
     let node = exec.backends.node(&exec.data_node(&scratch.schema, 0)?)?;
@@ -73,13 +99,21 @@ pub async fn run(
             scratch,
             sources,
             tables: &tables,
+            at_shards: &plan.tables,
             statement,
             database: &database,
             budget: exec.settings.temporary_rows_max,
             known: Default::default(),
             reads_in_place,
+            warnings: 0,
+            warned: Vec::new(),
         };
-        loader.create(exec, &mut held).await?;
+        match loader.create(exec, &mut held).await {
+            Err(ExecError::Server(_)) if scratch.groups.is_some() => {
+                return Ok(Outcome::NotTheSame);
+            }
+            created => created?,
+        }
         held.lease.apply_session(&Arc::new(load_state(&state))).await?;
         // The shards answer in the character set in which the rows are written.
         if CHARACTER_SETS.iter().any(|name| state.get(name).is_some()) {
@@ -90,8 +124,8 @@ pub async fn run(
         exec.session.state = state.clone();
         filled?;
         held.lease.apply_session(&state).await?;
-        let answered = answer(exec, &mut held, &loader, plan.counts_found).await;
-        if matches!(answered, Ok(()) | Err(ExecError::Server(_))) {
+        let answered = answer(exec, &mut held, &mut loader, plan.counts_found).await;
+        if matches!(answered, Ok(Outcome::Answered) | Err(ExecError::Server(_))) {
             crate::read_back::run(exec.session, &mut held.lease).await?;
         }
         answered
@@ -143,9 +177,14 @@ fn own_places(tables: &[PlanTable]) -> Cow<'_, [PlanTable]> {
 async fn answer(
     exec: &mut Exec<'_>,
     held: &mut Held,
-    loader: &Loader<'_>,
+    loader: &mut Loader<'_>,
     counts_found: bool,
-) -> Result<(), ExecError> {
+) -> Result<Outcome, ExecError> {
+    let own = match groups::columns(exec, held, loader).await? {
+        groups::Own::NotAsked => None,
+        groups::Own::Columns(columns) => Some(columns),
+        groups::Own::Failed => return Ok(Outcome::NotTheSame),
+    };
     let mut rendered = Rendered::default();
     let fill = Fill {
         values: &loader.statement.values,
@@ -161,7 +200,14 @@ async fn answer(
     let head =
         open(exec, held, &rendered.text).await.map_err(|error| rows::logical(error, names))?;
     let outcome = match head {
-        StreamHead::Rows(columns) => pass_rows(exec, held, &columns, names).await,
+        StreamHead::Rows(columns) => match own {
+            Some(own) if !groups::are_the_same(&own, &columns) => Ok(Outcome::NotTheSame),
+            own => {
+                let warned = (loader.warnings, std::mem::take(&mut loader.warned));
+                let columns = own.as_deref().unwrap_or(&columns);
+                pass_rows(exec, held, columns, names, warned).await.map(|()| Outcome::Answered)
+            }
+        },
         StreamHead::Ok { ok, .. } => {
             exec.session.last.warnings.clear();
             if ok.warnings > 0 {
@@ -169,7 +215,7 @@ async fn answer(
                     crate::relay::warnings_of(&mut held.lease, names).await;
             }
             exec.reply_ok(OkPacket { session_track: Vec::new(), ..ok });
-            Ok(())
+            Ok(Outcome::Answered)
         }
         StreamHead::LocalInfile(_) => {
             Err(sql(sql_error::NOT_SUPPORTED, "a query cannot ask for a file"))
@@ -177,7 +223,7 @@ async fn answer(
     };
     drop(active);
     exec.session.part_ends(begun, "Scratch", exec.session.last.found_rows);
-    if outcome.is_ok() && counts_found {
+    if matches!(outcome, Ok(Outcome::Answered)) && counts_found {
         exec.session.last.found_rows = relay::found_rows(&mut held.lease).await?;
     }
     outcome
@@ -197,6 +243,7 @@ async fn pass_rows(
     held: &mut Held,
     columns: &[ColumnDefinition],
     names: Names<'_>,
+    (warnings, mut warned): (u64, Vec<Warning>),
 ) -> Result<(), ExecError> {
     let mut logical = Vec::with_capacity(columns.len());
     for column in columns {
@@ -222,10 +269,12 @@ async fn pass_rows(
             Err(error) => return Err(ExecError::BrokenOff(error.to_string())),
         };
     }
-    let warnings = held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
-    rows::end_rows(exec, sent, warnings);
-    if warnings > 0 {
-        exec.session.last.warnings = crate::relay::warnings_of(&mut held.lease, names).await;
+    let own = held.lease.stream_end().map_or(0, |end| u64::from(end.warnings));
+    rows::end_rows(exec, sent, warnings + own);
+    if own > 0 {
+        warned.extend(crate::relay::warnings_of(&mut held.lease, names).await);
+        warned.truncate(WARNINGS_MAX);
     }
+    exec.session.last.warnings = warned;
     Ok(())
 }

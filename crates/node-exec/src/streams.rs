@@ -22,6 +22,9 @@ use topology::parameters::ExecutionLevel;
 /// Rows read ahead for streams that share a connection, in bytes for each statement.
 const AHEAD_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// What the connections of one statement read at once, together.
+const READS_BYTES_MAX: usize = 512 * 1024;
+
 /// Connections of one statement to one data node outside a transaction, whatever
 /// `concurrent_execution_level` says.
 const LANES_PER_DATA_NODE: usize = 32;
@@ -136,6 +139,10 @@ impl Streams {
                 return Err(error);
             }
         }
+        let each = READS_BYTES_MAX / all.lanes.len().max(1);
+        for lane in all.lanes.iter_mut().filter(|_| each < READS_BYTES_MAX) {
+            lane.held.lease.limit_reads(each);
+        }
         if !all.streams.is_empty() {
             match all.reach(0).await {
                 Ok(columns) => all.columns = columns.unwrap_or_else(|| Arc::from([])),
@@ -240,6 +247,14 @@ impl Streams {
     /// A stream that is not over, a cheap one first.
     pub fn first_open(&self) -> Option<usize> {
         self.streams.iter().position(|stream| !stream.over || !stream.ahead.is_empty())
+    }
+
+    /// Whether a stream's next row can be had without a read.
+    pub fn has_next(&self, number: usize) -> bool {
+        let stream = &self.streams[number];
+        let lane = &self.lanes[stream.lane];
+        let is_open = lane.open && lane.order.front() == Some(&number);
+        stream.over || !stream.ahead.is_empty() || (is_open && lane.held.lease.has_next_row())
     }
 
     /// The next row of a stream.

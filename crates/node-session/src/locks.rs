@@ -227,7 +227,8 @@ impl Core {
 
     /// UNLOCK TABLES; what is open of a transaction under the locks is committed.
     pub async fn unlock_tables(&mut self) -> Result<(), ExecError> {
-        if !self.keeps(Need::TableLocks) {
+        // Locks of temporary tables are on no data node.
+        if !self.keeps(Need::TableLocks) && self.kept.locks.is_none() {
             return Ok(());
         }
         self.commit().await?;

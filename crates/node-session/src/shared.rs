@@ -142,6 +142,9 @@ impl Shared {
     /// Serves a snapshot from now on; a fence ends.
     pub fn serve_snapshot(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version;
+        if let Some(number) = snapshot.node_numbers.get(&self.node_id) {
+            self.processes.set_number(*number);
+        }
         self.sequences.follow(&snapshot);
         self.quotas.follow(&snapshot, &Settings::of(&snapshot.parameters));
         self.snapshot.store(Some(snapshot));

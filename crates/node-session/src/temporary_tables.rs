@@ -309,13 +309,6 @@ impl Core {
     ) -> Result<(), ExecError> {
         let is_one = |name: &&TableName| self.names_temporary(&[**name], source.text);
         let found: Vec<TableName> = drop.names.iter().filter(is_one).copied().collect();
-        if !drop.temporary && found.len() < drop.names.len() {
-            return Err(sql(
-                sql_error::NOT_SUPPORTED,
-                "temporary and other tables are not dropped in one statement: drop the temporary \
-                 ones by DROP TEMPORARY TABLE first",
-            ));
-        }
         if !drop.temporary {
             self.commit().await?;
         }
@@ -327,8 +320,17 @@ impl Core {
             self.run_on_own(&node, &statement).await.map_err(|error| logical(error, &place))?;
             self.forget_temporary(&place);
         }
+        let others: Vec<&TableName> =
+            drop.names.iter().filter(|name| !found.contains(name)).collect();
+        if !drop.temporary && !others.is_empty() {
+            let mut statement = b"DROP TABLE ".to_vec();
+            statement.extend_from_slice(if drop.if_exists { b"IF EXISTS " } else { b"" });
+            let names: Vec<&[u8]> = others.iter().map(|name| name.span.of(source.text)).collect();
+            statement.extend(names.join(&b", "[..]));
+            return Box::pin(crate::query::run_made(self, &statement, source.mode)).await;
+        }
         let mut missing = Vec::new();
-        for name in drop.names.iter().filter(|name| !found.contains(name)) {
+        for name in others {
             let (schema, table) = self.full_name(*name, source.text)?;
             missing.push(format!("{schema}.{table}"));
         }
@@ -341,14 +343,11 @@ impl Core {
             let text = unknown(&missing.join(","));
             return Err(ExecError::Server(ErrPacket::new(UNKNOWN_TABLE, "42S02", text)));
         }
-        let notes: Vec<Warning> = missing
-            .iter()
-            .map(|name| Warning {
-                level: "Note".to_owned(),
-                code: UNKNOWN_TABLE,
-                message: unknown(name).into_bytes(),
-            })
-            .collect();
+        let notes = vec![Warning {
+            level: "Note".to_owned(),
+            code: UNKNOWN_TABLE,
+            message: unknown(&missing.join(",")).into_bytes(),
+        }];
         let warnings = u16::try_from(notes.len()).unwrap_or(u16::MAX);
         self.exec.last.warnings = notes;
         self.reply_done(OkPacket { warnings, ..OkPacket::default() });

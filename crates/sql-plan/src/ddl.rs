@@ -7,6 +7,7 @@ mod alter;
 mod create;
 mod foreign;
 mod key;
+mod names;
 pub mod placement;
 pub(crate) mod recycle;
 mod rename;
@@ -151,6 +152,7 @@ pub(crate) fn drop_table(subject: &Subject<'_>, drop: &DropTable) -> Result<Made
     for name in &drop.names {
         let schema = schema_for(subject, *name)?;
         let written = name_of(subject, name.name);
+        names::check(&written)?;
         if schema.table(&written).is_some_and(|table| table.view.is_some()) {
             view.get_or_insert(format!("'{}.{written}' is a view", schema.name));
             continue;

@@ -178,6 +178,12 @@ fn scratch_lines(
             (LoadSource::Copy(of), _) => {
                 lines.push(format!("Copy(temp_{} of temp_{of})", load.number));
             }
+            (LoadSource::Groups(_), _) => lines.push(format!(
+                "Groups(temp_{}, shardCount={}, pushdownSql=\"{}\")",
+                load.number,
+                targets.len(),
+                load.text.explained_with(values, tables, &holes),
+            )),
             (source, Some(table)) => {
                 let any = matches!(source, LoadSource::Shard(_));
                 let text = load.text.explained_with(values, tables, &holes);

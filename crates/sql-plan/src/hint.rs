@@ -273,9 +273,13 @@ fn restrict_routed(plan: &mut RoutedPlan, schema: &str, shards: &[u32]) -> Resul
         Home::Apart => {}
     }
     if let Many::Scratch(scratch) = &mut plan.many {
+        // One plan for the hint's shards is enough.
+        if let Some(groups) = scratch.groups.take() {
+            **scratch = *groups.otherwise;
+        }
         for load in &mut scratch.loads {
             match &mut load.source {
-                LoadSource::Route(route) => {
+                LoadSource::Route(route) | LoadSource::Groups(route) => {
                     check_schema(&load.schema, schema)?;
                     only(route);
                 }

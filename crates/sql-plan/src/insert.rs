@@ -7,7 +7,8 @@ mod make;
 mod scratch;
 mod split;
 
-pub(crate) use make::plan;
+pub(crate) use make::updates::has_groups;
+pub(crate) use make::{bind, plan};
 pub use split::{as_id, asks_for_id};
 
 use crate::plan::{PlanTable, RoutedPlan};
@@ -46,6 +47,8 @@ pub struct InsertPlan {
     /// New values that ON DUPLICATE KEY UPDATE gives to key columns are the inserted ones
     /// (`k = VALUES(k)`), which is allowed; for EXPLAIN.
     pub updates_on_duplicate: bool,
+    /// Some value is DEFAULT: what a server says of it, it says of each row.
+    pub gives_defaults: bool,
 }
 
 /// Where inserted rows go.

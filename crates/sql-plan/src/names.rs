@@ -199,7 +199,12 @@ fn end_of_name(bound: &Bound<'_>, reference: &Reference<'_>, name: TokenRange) -
 /// statement to statement of one digest.
 pub(crate) fn keep_column_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> bool {
     let Some(select) = first_select(query) else { return true };
-    let same_for_all = keep_item_names(bound, &select.items, edits);
+    let mut same_for_all = keep_item_names(bound, &select.items, edits);
+    // A star may show the names of derived tables' columns.
+    for block in bound.blocks.iter().filter(|block| block.derived) {
+        let items = block.select.map(|select| select.items.as_slice()).unwrap_or_default();
+        same_for_all &= keep_item_names(bound, items, edits);
+    }
     edits.extend(bound.additions.iter().cloned());
     same_for_all
 }

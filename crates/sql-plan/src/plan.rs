@@ -267,6 +267,17 @@ pub struct ScratchPlan {
     pub reason: &'static str,
     /// A schema on whose data nodes it can run (that of the first table).
     pub schema: String,
+    /// What is loaded are parts of groups.
+    pub groups: Option<GroupParts>,
+}
+
+/// A statement that runs over the shards' parts of its groups instead of over its rows.
+#[derive(Clone, Debug)]
+pub struct GroupParts {
+    /// The statement itself for a shard, without rows: it tells the columns of the answer.
+    pub columns: Template,
+    /// What is done where the columns show that it would not be the same.
+    pub otherwise: Box<ScratchPlan>,
 }
 
 /// How a table reference, or the result of a part of the statement, is brought to the scratch node.
@@ -315,6 +326,8 @@ pub enum LoadSource {
     Query(Box<RoutedPlan>),
     /// The rows of the load of this number.
     Copy(u32),
+    /// The parts of groups that the places of this route make.
+    Groups(Box<Route>),
 }
 
 /// `column IN (values)`, for a load whose rows are of no use without a partner among the rows of
@@ -347,12 +360,19 @@ pub enum Family {
     Text,
 }
 
+impl ScratchPlan {
+    /// The targets of each load, in the order of its loads, in that load's schema.
+    pub fn sources(&self, values: &Values<'_>) -> Result<Vec<Vec<Target>>, SqlError> {
+        self.loads.iter().map(|load| load.source.targets(values)).collect()
+    }
+}
+
 impl LoadSource {
     /// The targets, in the load's own schema.
     pub fn targets(&self, values: &Values<'_>) -> Result<Vec<Target>, SqlError> {
         match self {
             LoadSource::Shard(shard) => Ok(vec![Target { shard: *shard, suffix: 0 }]),
-            LoadSource::Route(route) => route.targets(values),
+            LoadSource::Route(route) | LoadSource::Groups(route) => route.targets(values),
             LoadSource::Query(_) | LoadSource::Copy(_) => Ok(Vec::new()),
         }
     }
@@ -480,10 +500,7 @@ impl RoutedPlan {
                 let Scatter { text, merge } = scatter.as_ref();
                 Ok(Action::Scatter { schema, targets, text, merge })
             }
-            Many::Scratch(plan) => {
-                let sources = plan.loads.iter().map(|load| load.source.targets(values));
-                Ok(Action::Scratch { plan, sources: sources.collect::<Result<_, _>>()? })
-            }
+            Many::Scratch(plan) => Ok(Action::Scratch { plan, sources: plan.sources(values)? }),
             Many::ScratchWrite(plan) => {
                 let sources = plan.loads.iter().map(|load| load.source.targets(values));
                 Ok(Action::ScratchWrite { plan, sources: sources.collect::<Result<_, _>>()? })

@@ -13,7 +13,7 @@ use crate::plan::{Home, Many, Plan, RoutedPlan, RowKind, Scatter};
 use crate::planner::{Made, Subject, refused};
 use crate::read_back::into_variables;
 use crate::route::{Condition, Route};
-use crate::scratch::scratch;
+use crate::scratch::{over_groups, scratch};
 use crate::template::{Template, TokenRange};
 use base::sql_error::{SHARDING_KEY_MISSING, SqlError, UNKNOWN_TABLE};
 use places::Places;
@@ -182,8 +182,12 @@ fn many(
                 let error = refused(format!("DEFAULT(column) is not supported where {reason}"));
                 return (routes, Many::Refused(error), true);
             }
-            let (plan, cacheable) = scratch(subject, bound, (statement, query, range), reason);
-            (routes, Many::Scratch(Box::new(plan)), cacheable)
+            let (plan, same) = scratch(subject, bound, (statement, query, range), reason);
+            if some_shards_only {
+                return (routes, Many::Scratch(Box::new(plan)), same);
+            }
+            let (plan, cacheable) = over_groups(bound, query, range, names, plan);
+            (routes, Many::Scratch(Box::new(plan)), same && cacheable)
         }
     }
 }

@@ -4,6 +4,7 @@
 //! optional side of an outer join; partners of joins are conditions too (`partners`).
 
 mod columns;
+mod groups;
 mod partners;
 mod results;
 
@@ -16,6 +17,7 @@ use crate::planner::Subject;
 use crate::template::{Edit, Piece, Template, TokenRange};
 pub(crate) use columns::{definition, needed_columns};
 use columns::{distinct_columns, exact_item, primary_key};
+pub(crate) use groups::over_groups;
 use partners::Partners;
 use results::ResultPart;
 use sql_syntax::ast::{Expr, ExprKind, LockStrength, Query, Statement};
@@ -91,7 +93,7 @@ pub(crate) fn scratch(
         reduction.source_column = at.map_or(u32::MAX, number);
     }
     let text = Template::edited(range, edits);
-    (ScratchPlan { loads, reductions, text, reason, schema }, cacheable)
+    (ScratchPlan { loads, reductions, text, reason, schema, groups: None }, cacheable)
 }
 
 /// A result's place in the statement.

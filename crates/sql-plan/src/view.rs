@@ -23,6 +23,9 @@ const DEPTH_MAX: usize = 32;
 /// The expanded text of one statement is never longer.
 const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// A bound that no query reaches.
+const ALL_ROWS: &str = " LIMIT 18446744073709551615";
+
 /// A longer text is not a column's name.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -204,7 +207,10 @@ fn derive(scene: &Scene<'_>, site: &Site, edits: &mut Edits) -> Result<(), SqlEr
         }
     }
     check_valid(scene, schema, table, view)?;
-    let mut text = format!("({})", view.query).into_bytes();
+    // A server does not merge what has a LIMIT.
+    let apart = is_temporary(view) && !view.query.contains(" limit ");
+    let all_rows = if apart { ALL_ROWS } else { "" };
+    let mut text = format!("({}{all_rows})", view.query).into_bytes();
     if site.alias.is_none() {
         text.extend_from_slice(b" AS ");
         crate::template::push_quoted(table.name.as_bytes(), &mut text);
@@ -223,6 +229,11 @@ fn derive(scene: &Scene<'_>, site: &Site, edits: &mut Edits) -> Result<(), SqlEr
         edits.replace(site.name.span, &text);
     }
     Ok(())
+}
+
+/// Whether the view says that its rows are to be put into a table of their own first.
+fn is_temporary(view: &View) -> bool {
+    view.head.contains("ALGORITHM=TEMPTABLE")
 }
 
 /// A view whose tables are gone is told as such.

@@ -34,6 +34,8 @@ struct Change<'s> {
     returning: &'s [SelectItem],
     /// IGNORE where keys change: rows that are not chosen count too.
     meets_rows: bool,
+    /// UPDATE IGNORE.
+    ignore: bool,
     /// How tables are named where the statement runs over temporary tables.
     temporary: NameMode,
 }
@@ -69,6 +71,7 @@ pub(crate) fn plan_update(subject: &Subject<'_>, update: &Update) -> Result<Made
         order_by: &update.order_by,
         limit: update.limit.as_ref(),
         returning: &[],
+        ignore: update.ignore,
         meets_rows: update.ignore && changes_keys(&bound, block, &update.assignments),
         temporary: NameMode::Temporary,
         written,
@@ -116,6 +119,7 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
         order_by: &delete.order_by,
         limit: delete.limit.as_ref(),
         returning: &delete.returning,
+        ignore: false,
         meets_rows: false,
         temporary,
     };
@@ -141,7 +145,7 @@ fn check_targets(bound: &Bound<'_>, block: usize, delete: &Delete) -> Result<(),
     }
 }
 
-fn walk_tail<'s>(
+pub(crate) fn walk_tail<'s>(
     binder: &mut Binder<'s>,
     block: usize,
     order_by: &'s [OrderItem],
@@ -342,6 +346,7 @@ fn many_scratch(
         reason,
         mode: change.temporary,
         returning: change.returning,
+        ignore: change.ignore,
     };
     Many::ScratchWrite(Box::new(scratch_write(subject, bound, &wish)))
 }

@@ -45,6 +45,11 @@ impl Record {
         Ok(Self { payload, fields })
     }
 
+    /// Moves it to memory of its own: it holds no read buffer any more.
+    pub fn detach(&mut self) {
+        self.payload = Bytes::copy_from_slice(&self.payload);
+    }
+
     /// A row of these fields.
     pub fn from_fields<'f>(fields: impl Iterator<Item = Option<&'f [u8]>>) -> Self {
         let mut payload = Vec::new();
@@ -391,7 +396,11 @@ impl Merger {
             self.heads.sort_by(|a, b| head_order(&self.order, b, a));
         }
         // The lowest head is last; its successor is put where it belongs.
-        let Some((record, stream)) = self.heads.pop() else { return Ok(None) };
+        let Some((mut record, stream)) = self.heads.pop() else { return Ok(None) };
+        // The read buffer is used again when no row holds it, else a fresh one is made.
+        if !streams.has_next(stream) {
+            record.detach();
+        }
         if let Some(row) = streams.next(stream).await? {
             let fresh = (Record::of(&row)?, stream);
             let at =

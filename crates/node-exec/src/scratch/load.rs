@@ -4,9 +4,10 @@
 use super::reduce::{Loaded, VALUES_MAX};
 use super::writer::TableWriter;
 use super::{HOME, PREFIX};
+use crate::collect::{self, Collected};
 use crate::decision::OWN_DATABASE;
 use crate::error::{ExecError, sql};
-use crate::exec::{Exec, Statement};
+use crate::exec::{Exec, Statement, Warning};
 use crate::kinds::SCRATCH_ROWS;
 use crate::merge::Record;
 use crate::names::Names;
@@ -84,7 +85,7 @@ const PROBE_ROWS_MIN: usize = 200;
 
 /// Whether a load is the result of a part of the statement.
 pub(super) fn is_result(load: &Load) -> bool {
-    matches!(load.source, LoadSource::Query(_) | LoadSource::Copy(_))
+    matches!(load.source, LoadSource::Query(_) | LoadSource::Copy(_) | LoadSource::Groups(_))
 }
 
 /// The loads of one statement.
@@ -93,6 +94,8 @@ pub(super) struct Loader<'l> {
     /// The targets of each load.
     pub sources: &'l [Vec<Target>],
     pub tables: &'l [PlanTable],
+    /// The same at the targets of the statement's schema.
+    pub at_shards: &'l [PlanTable],
     pub statement: &'l Statement<'l>,
     pub database: &'l [u8],
     /// Rows that may still be loaded.
@@ -101,12 +104,17 @@ pub(super) struct Loader<'l> {
     pub known: BTreeMap<u32, Loaded>,
     /// Tables on the scratch node are read there.
     pub reads_in_place: bool,
+    /// The shards' warnings while they made parts of groups.
+    pub warnings: u64,
+    /// Their texts.
+    pub warned: Vec<Warning>,
 }
 
 /// Rows on their way.
 enum Incoming {
     Shards(Streams),
     Merged(Box<MergedRows>),
+    Collected(Arc<[ColumnDefinition]>, std::vec::IntoIter<Record>),
 }
 
 impl Incoming {
@@ -114,12 +122,14 @@ impl Incoming {
         match self {
             Incoming::Shards(streams) => streams.columns().clone(),
             Incoming::Merged(rows) => rows.columns.clone().into(),
+            Incoming::Collected(columns, _) => columns.clone(),
         }
     }
 
     async fn next(&mut self) -> Result<Option<Record>, ExecError> {
         match self {
             Incoming::Merged(rows) => rows.next().await,
+            Incoming::Collected(_, records) => Ok(records.next()),
             Incoming::Shards(streams) => {
                 while let Some(stream) = streams.first_open() {
                     if let Some(row) = streams.next(stream).await? {
@@ -135,6 +145,7 @@ impl Incoming {
         match self {
             Incoming::Shards(streams) => streams.close(exec).await,
             Incoming::Merged(rows) => rows.streams.close(exec).await,
+            Incoming::Collected(..) => {}
         }
     }
 }
@@ -215,6 +226,12 @@ impl Loader<'_> {
                     text.extend_from_slice(b" AS SELECT * FROM (");
                     text.extend(query);
                     text.extend_from_slice(b"\n) AS `_ddm_result` LIMIT 0");
+                }
+                LoadSource::Groups(_) => {
+                    let query = exec.render(&load.text, self.at_shards, HOME, self.statement)?;
+                    text.extend_from_slice(b" AS ");
+                    text.extend(query);
+                    text.extend_from_slice(b" LIMIT 0");
                 }
                 LoadSource::Copy(of) => {
                     text.extend_from_slice(b" LIKE ");
@@ -328,6 +345,10 @@ impl Loader<'_> {
     fn jobs(&self, exec: &Exec<'_>, at: usize) -> Result<Vec<Job>, ExecError> {
         let load = &self.scratch.loads[at];
         let mut targets = self.sources[at].clone();
+        let tables = match load.source {
+            LoadSource::Groups(_) => self.at_shards,
+            _ => self.tables,
+        };
         if let LoadSource::Route(route) = &load.source {
             for reduction in &self.scratch.reductions {
                 let (Some(key), true) = (reduction.key, reduction.load == load.number) else {
@@ -352,7 +373,7 @@ impl Loader<'_> {
                 let mut rendered = Rendered::default();
                 let fill = Fill {
                     values: &self.statement.values,
-                    tables: self.tables,
+                    tables,
                     session: &|what, out| exec.session.write_value(what, out),
                     temporary: &|number, out| self.put_table(number, out),
                     inline_params: true,
@@ -437,10 +458,8 @@ impl Loader<'_> {
                 held.lease.execute_sql(&text).await?;
                 return Ok(());
             }
-            LoadSource::Query(plan) => {
-                Incoming::Merged(Box::new(open_query(exec, plan, self.statement).await?))
-            }
-            LoadSource::Shard(_) | LoadSource::Route(_) => {
+            LoadSource::Query(plan) => open_query(exec, plan, self.statement).await?,
+            LoadSource::Shard(_) | LoadSource::Route(_) | LoadSource::Groups(_) => {
                 let jobs = self.jobs(exec, at)?;
                 let names = Names::of(self.tables);
                 let opened = Streams::open(exec, &jobs, false).await;
@@ -461,6 +480,12 @@ impl Loader<'_> {
             writer.close().await
         };
         let outcome: Result<(), ExecError> = copied.await;
+        if let (Incoming::Shards(streams), LoadSource::Groups(_)) = (&mut incoming, &load.source) {
+            self.warnings += streams.warnings();
+            if outcome.is_ok() && streams.warnings() > 0 {
+                self.warned = streams.warning_texts(Names::of(self.at_shards)).await;
+            }
+        }
         incoming.close(exec).await;
         outcome?;
         let rows = before - self.budget;
@@ -503,22 +528,28 @@ async fn open_query(
     exec: &mut Exec<'_>,
     plan: &RoutedPlan,
     statement: &Statement<'_>,
-) -> Result<MergedRows, ExecError> {
-    match plan.decide(&statement.values)? {
+) -> Result<Incoming, ExecError> {
+    let merged = match plan.decide(&statement.values)? {
         Action::Forward { place, text } => {
             let (node, target) = exec.resolve(place)?;
             let text = exec.render(text, &plan.tables, target, statement)?;
             let job = Job { data_node: node.definition.id.clone(), shard: target.shard, text };
-            rows::open(exec, plan, &[job], &Merge::default(), statement).await
+            rows::open(exec, plan, &[job], &Merge::default(), statement).await?
         }
         Action::Scatter { schema, targets, text, merge } => {
             let jobs = exec.jobs(schema, &targets, text, &plan.tables, statement)?;
-            rows::open(exec, plan, &jobs, merge, statement).await
+            rows::open(exec, plan, &jobs, merge, statement).await?
         }
-        Action::Everywhere { .. } | Action::Scratch { .. } | Action::ScratchWrite { .. } => {
-            Err(sql(sql_error::UNKNOWN_ERROR, "a part of the statement does not run by itself"))
+        Action::Scratch { .. } => {
+            let Collected { columns, records } = collect::query(exec, plan, statement).await?;
+            return Ok(Incoming::Collected(columns.into(), records.into_iter()));
         }
-    }
+        Action::Everywhere { .. } | Action::ScratchWrite { .. } => {
+            let text = "a part of the statement does not run by itself";
+            return Err(sql(sql_error::UNKNOWN_ERROR, text));
+        }
+    };
+    Ok(Incoming::Merged(Box::new(merged)))
 }
 
 #[cfg(test)]

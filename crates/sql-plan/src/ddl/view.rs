@@ -3,14 +3,15 @@
 //! keeps the query in a form without stars and with every name qualified. Where all of its tables
 //! are single tables of the schema, that counterpart is the view.
 
+use super::names::not_unique;
 use super::{add_drop, empty_plan, finish_drop, made, name_of, next_version, schema_for};
 use crate::bind::{Bound, Reference};
-use crate::names::{NameMode, name_edits, number};
+use crate::names::{NameMode, keep_item_names, name_edits, number};
 use crate::plan::{DdlPlan, DdlStatement, PlanTable, TablePlace};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
 use base::sql_error::{SqlError, TABLE_EXISTS, WRONG_OBJECT};
-use sql_syntax::ast::{CreateView, DropTable};
+use sql_syntax::ast::{CreateView, DropTable, SelectItem};
 use std::sync::Arc;
 use topology::algorithm::Target;
 use topology::model::{Placement, Schema, Table, View};
@@ -19,6 +20,9 @@ use topology::stream::TableChange;
 
 /// The note of CREATE VIEW IF NOT EXISTS.
 const NOTE_TABLE_EXISTS: u16 = 1050;
+
+/// The name of a view's column is not longer.
+const NAME_BYTES_MAX: usize = 64;
 
 /// Plans CREATE VIEW and ALTER VIEW.
 pub(crate) fn create_view(subject: &Subject<'_>, view: &CreateView) -> Result<Made, SqlError> {
@@ -122,6 +126,17 @@ fn statement(
     tables.push(super::plan_table(schema, table));
     let mut edits = name_edits(bound, NameMode::Target);
     edits.push(Edit::replace(super::range(subject, view.name.span), vec![Piece::Table(own)]));
+    if view.columns.is_empty()
+        && let Some(select) = Bound::first_select(&view.query)
+    {
+        // A server makes up the names that would be too long.
+        let short = |item: &&SelectItem| match item {
+            SelectItem::Expr { expr, .. } => bound.text(expr.span).len() <= NAME_BYTES_MAX,
+            SelectItem::Star { .. } => false,
+        };
+        let items: Vec<SelectItem> = select.items.iter().filter(short).cloned().collect();
+        keep_item_names(bound, &items, &mut edits);
+    }
     edits.extend(definer(subject, view));
     let undo = vec![Piece::text("DROP VIEW IF EXISTS "), Piece::Table(own)];
     Ok(DdlStatement {
@@ -179,17 +194,33 @@ fn ends_with_check_option(subject: &Subject<'_>) -> bool {
 pub(crate) fn drop_view(subject: &Subject<'_>, drop: &DropTable) -> Result<Made, SqlError> {
     let mut plans: Vec<DdlPlan> = Vec::new();
     let mut unknown = Vec::new();
-    for name in &drop.names {
+    let mut tables = Vec::new();
+    for (at, name) in drop.names.iter().enumerate() {
         let schema = schema_for(subject, *name)?;
         let written = name_of(subject, name.name);
+        if drop.names[..at].iter().any(|other| {
+            written.eq_ignore_ascii_case(&name_of(subject, other.name))
+                && schema_for(subject, *other).is_ok_and(|other| other.name == schema.name)
+        }) {
+            return Err(not_unique(&written));
+        }
         if !plans.iter().any(|plan| plan.schema == schema.name) {
             plans.push(empty_plan(schema));
         }
         let plan = plans.iter_mut().find(|plan| plan.schema == schema.name);
         match (schema.table(&written), plan) {
             (Some(table), Some(plan)) if table.view.is_some() => add_drop(plan, schema, table),
-            _ => unknown.push(format!("{}.{written}", schema.name)),
+            (found, _) => {
+                let name = format!("{}.{written}", schema.name);
+                if found.is_some() {
+                    tables.push(format!("'{name}' is not of type 'VIEW'"));
+                }
+                unknown.push(name);
+            }
         }
+    }
+    if let Some(plan) = plans.first_mut().filter(|_| drop.if_exists) {
+        plan.notes.extend(tables.into_iter().map(|text| (WRONG_OBJECT.number, text)));
     }
     finish_drop(plans, unknown, drop.if_exists, "Unknown VIEW:")
 }

@@ -4,6 +4,7 @@
 
 use super::InsertHome;
 use super::make::Maker;
+use super::make::updates::has_groups;
 use crate::bind::Bound;
 use crate::expr::{self, Part, for_each_part};
 use crate::names::{NameMode, keep_item_names, name_edits, number};
@@ -53,14 +54,18 @@ impl Maker<'_, '_> {
     }
 
     fn add_strangers(&self, value: &Expr, found: &mut Strangers) {
-        if let ExprKind::Column(column) = &value.kind
+        if let ExprKind::Column(column) | ExprKind::Default(Some(column)) = &value.kind
             && self.is_stranger(column)
         {
             let src = self.bound.src;
+            let is_default = matches!(value.kind, ExprKind::Default(_));
             let name = |ident: Ident| quoted(&String::from_utf8_lossy(&ident.name(src)));
             let mut sql =
                 column.table.map_or_else(Vec::new, |table| [name(table), b".".to_vec()].concat());
             sql.extend(name(column.name));
+            if is_default {
+                sql = [b"DEFAULT(".as_slice(), &sql, b")"].concat();
+            }
             let index =
                 found.distinct.iter().position(|known| *known == sql).unwrap_or_else(|| {
                     found.distinct.push(sql);
@@ -95,12 +100,8 @@ impl Maker<'_, '_> {
             return Ok(None);
         }
         let SetExpr::Select(select) = &query.body else { return Err(not_of_one_row()) };
-        let groups = !select.group_by.is_empty() || select.having.is_some() || select.distinct;
-        let aggregates = select.items.iter().any(|item| match item {
-            SelectItem::Expr { expr, .. } => expr::has_aggregate(expr, bound.src),
-            SelectItem::Star { .. } => false,
-        });
-        let (Some(last), false) = (select.items.last(), groups || aggregates) else {
+        let groups = select.distinct || has_groups(select, bound.src);
+        let (Some(last), false) = (select.items.last(), groups) else {
             return Err(not_of_one_row());
         };
         let span = match last {
@@ -300,9 +301,10 @@ impl Maker<'_, '_> {
         })
     }
 
-    /// References in ON DUPLICATE KEY UPDATE.
+    /// References in ON DUPLICATE KEY UPDATE and RETURNING.
     fn tail_references(&self) -> Vec<usize> {
-        let Some(span) = self.insert.on_duplicate_span else { return Vec::new() };
+        let tail = self.insert.on_duplicate_span.or(self.insert.returning_span);
+        let Some(span) = tail else { return Vec::new() };
         let range = self.bound.range(span);
         (1..self.bound.refs.len())
             .filter(|index| self.bound.refs[*index].name.name.tok >= range.first)

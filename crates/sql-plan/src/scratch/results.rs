@@ -3,11 +3,11 @@
 //! The temporary table gets its columns from a server that is asked for the same query without rows,
 //! so the rule is for queries whose columns are then just what they are inside of the statement.
 
-mod types;
+pub(super) mod types;
 
 use crate::bind::{Bound, NamedUse};
 use crate::expr::{Part, for_each_part, has_aggregate};
-use crate::plan::{Home, Many, RoutedPlan};
+use crate::plan::{Home, Many, RoutedPlan, ScratchPlan};
 use crate::planner::Subject;
 use crate::template::{Edit, Piece, TokenRange, push_quoted};
 use sql_syntax::ast::{
@@ -278,7 +278,7 @@ impl Finder<'_, '_> {
             return None;
         }
         let names = own.column_names(query)?;
-        let numbers = types::numbers(&own, query)?;
+        let numbers = types::numbers(&own, query, standing == Standing::Value)?;
         let (names, aliases) = match standing {
             Standing::Value => numbered(&own, query)?,
             _ if are_good(&names) => (names, Vec::new()),
@@ -287,8 +287,15 @@ impl Finder<'_, '_> {
         let statement = Statement::Query(Box::new(query.clone()));
         let routed = crate::query::routed_as(self.subject, &own, query, &statement, range, aliases);
         let (plan, cacheable) = routed.ok()?;
-        let runs_alone =
-            matches!(plan.home, Home::Sharded { .. }) && matches!(plan.many, Many::Scatter(_));
+        // A value may have digits that only its own server knows; a table's are cut for all.
+        let by_groups =
+            |scratch: &ScratchPlan| scratch.groups.is_some() && standing != Standing::Value;
+        let runs_alone = matches!(plan.home, Home::Sharded { .. })
+            && match &plan.many {
+                Many::Scatter(_) => true,
+                Many::Scratch(scratch) => by_groups(scratch),
+                _ => false,
+            };
         runs_alone.then_some(Planned { plan, names, numbers, cacheable })
     }
 }
