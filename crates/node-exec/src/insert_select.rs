@@ -10,6 +10,7 @@ use crate::merge::Record;
 use crate::scratch_write::difference::{begin_part, end_part};
 use crate::scratch_write::{begin, end};
 use crate::streams::Job;
+use crate::typed_literal;
 use crate::write::{self, Told};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
@@ -17,7 +18,6 @@ use mysql_wire::packet::{ErrPacket, OkPacket};
 use sql_plan::insert::{InsertHome, InsertSelectPlan, SequenceUse, as_id};
 use sql_plan::plan::RowKind;
 use sql_plan::scratch_write::InsertVerb;
-use sql_plan::value::write_literal;
 use std::collections::{BTreeMap, VecDeque};
 use topology::algorithm::{SqlValue, Target};
 use topology::model::Schema;
@@ -167,7 +167,7 @@ async fn write_rows(
             true => ids.pop_front(),
             false => None,
         };
-        let text = row_text(plan, &values, id);
+        let text = row_text(plan, columns, &values, id);
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         for target in plan.placer.place(&values, id)? {
             writer.add(exec, target, number, &text)?;
@@ -251,11 +251,16 @@ async fn ids_of_rows(
 }
 
 /// `(literals)` of one row, the generated id in its place.
-fn row_text(plan: &InsertSelectPlan, row: &[SqlValue], id: Option<u64>) -> Vec<u8> {
+fn row_text(
+    plan: &InsertSelectPlan,
+    columns: &[ColumnDefinition],
+    row: &[SqlValue],
+    id: Option<u64>,
+) -> Vec<u8> {
     let position = plan.placer.sequence.as_ref().and_then(|sequence| sequence.position);
     let appended = id.filter(|_| position.is_none());
     let mut text = vec![b'('];
-    for (at, value) in row.iter().enumerate() {
+    for (at, (value, column)) in row.iter().zip(columns).enumerate() {
         if at > 0 {
             text.push(b',');
         }
@@ -263,7 +268,7 @@ fn row_text(plan: &InsertSelectPlan, row: &[SqlValue], id: Option<u64>) -> Vec<u
             Some(id) if position.is_some_and(|position| position as usize == at) => {
                 text.extend_from_slice(id.to_string().as_bytes());
             }
-            _ => write_literal(value, &mut text),
+            _ => typed_literal::write(value, column, &mut text),
         }
     }
     if let Some(id) = appended {

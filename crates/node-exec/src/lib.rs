@@ -42,6 +42,7 @@ pub mod streams;
 pub mod touched;
 pub mod trace;
 pub mod transaction;
+mod typed_literal;
 pub mod upload;
 mod used_ids;
 pub mod write;

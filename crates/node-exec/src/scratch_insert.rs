@@ -17,6 +17,7 @@ use crate::scratch_write::bench::{Answer, Bench, Originals, put_row, quote, stor
 use crate::scratch_write::difference::{self, Difference, begin_part, end_part};
 use crate::scratch_write::{Form, begin, check, end, reply};
 use crate::streams::Job;
+use crate::typed_literal;
 use crate::write::{self, Told};
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
@@ -279,7 +280,14 @@ async fn make_of_query(
             if plan.extras > 0 {
                 made.extras.push(extras);
             }
-            put_row(row.iter(), &mut text);
+            text.push(b'(');
+            for (at, (value, column)) in row.iter().zip(&collected.columns).enumerate() {
+                if at > 0 {
+                    text.push(b',');
+                }
+                typed_literal::write(value, column, &mut text);
+            }
+            text.push(b')');
         }
         bench.charge(records.len() as u64, 0)?;
         let before = u32::try_from(chunk * BATCH_ROWS).unwrap_or(u32::MAX);

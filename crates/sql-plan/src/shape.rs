@@ -6,7 +6,7 @@ mod reads;
 
 pub use reads::reads;
 
-use crate::names::{NameMode, name_edits, number};
+use crate::names::{NameMode, keep_short_names, name_edits, number};
 use crate::plan::PlanTable;
 use crate::planner::{PlanContext, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
@@ -64,7 +64,8 @@ pub fn shape(
     }
     let range =
         |span: Span| TokenRange::of(tokens, span).unwrap_or(TokenRange { first: 0, last: 0 });
-    let names = name_edits(&bound, NameMode::Temporary);
+    let mut names = name_edits(&bound, NameMode::Temporary);
+    keep_short_names(&bound, query, &mut names);
     let mut edits = names.clone();
     let name = range(create.name.span);
     let head = [Piece::text("CREATE TEMPORARY TABLE "), Piece::Temporary(number(bound.refs.len()))];

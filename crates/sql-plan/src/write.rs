@@ -457,6 +457,9 @@ fn sharded(
     if bound.facts.assigns_variables {
         return (vec![route], Err("user variables are assigned row by row"));
     }
+    if bound.facts.row_numbers {
+        return (vec![route], Err("ROWNUM() counts the rows of the whole statement"));
+    }
     if change.order_matters(bound) {
         return (vec![route], Err("ORDER BY or LIMIT over several shards"));
     }

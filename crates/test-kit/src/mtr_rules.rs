@@ -129,6 +129,7 @@ const WORDS: &[(&str, &[&str])] = &[
         &["get_lock", "release_lock", "is_free_lock", "is_used_lock", "master_pos_wait"],
     ),
     ("administration", &["binlog_format", "sql_log_bin"]),
+    ("a bound on examined rows", &["max_join_size", "sql_max_join_size"]),
     ("debug", &["debug", "debug_sync", "debug_dbug", "optimizer_trace", "profiling", "profile"]),
     ("generated ids", &["last_insert_id", "auto_increment_increment", "insert_id"]),
     (

@@ -453,7 +453,7 @@ impl Run<'_> {
         if open { None } else { Some(Verdict::Wrong(how)) }
     }
 
-    /// Whether an UPDATE or DELETE chooses its rows by ids that are others than on one server.
+    /// Whether a statement chooses or makes its rows by ids that are others than on one server.
     async fn changes_by_generated_id(
         &mut self,
         list: &[String],
@@ -464,12 +464,14 @@ impl Run<'_> {
         if self.bench.placement == Placement::Single || !both_run {
             return false;
         }
-        let Some(at) = list.iter().position(|word| word == "where") else { return false };
-        let changes = list.first().is_some_and(|word| word == "update" || word == "delete");
-        changes && {
-            let ids = self.generated_ids().await;
-            list[at..].iter().any(|word| ids.contains(word))
-        }
+        let choosing = match list.first().map(String::as_str) {
+            Some("update" | "delete") => "where",
+            Some("insert" | "replace") => "select",
+            _ => return false,
+        };
+        let Some(at) = list.iter().position(|word| word == choosing) else { return false };
+        let ids = self.generated_ids().await;
+        list[at..].iter().any(|word| ids.contains(word))
     }
 
     /// The AUTO_INCREMENT columns of the file's tables: global sequences give them other ids than one

@@ -6,12 +6,12 @@
 use super::names::not_unique;
 use super::{add_drop, empty_plan, finish_drop, made, name_of, next_version, schema_for};
 use crate::bind::{Bound, Reference};
-use crate::names::{NameMode, keep_item_names, name_edits, number};
+use crate::names::{NameMode, keep_short_names, name_edits, number};
 use crate::plan::{DdlPlan, DdlStatement, PlanTable, TablePlace};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
 use base::sql_error::{SqlError, TABLE_EXISTS, WRONG_OBJECT};
-use sql_syntax::ast::{CreateView, DropTable, SelectItem};
+use sql_syntax::ast::{CreateView, DropTable};
 use std::sync::Arc;
 use topology::algorithm::Target;
 use topology::model::{Placement, Schema, Table, View};
@@ -20,9 +20,6 @@ use topology::stream::TableChange;
 
 /// The note of CREATE VIEW IF NOT EXISTS.
 const NOTE_TABLE_EXISTS: u16 = 1050;
-
-/// The name of a view's column is not longer.
-const NAME_BYTES_MAX: usize = 64;
 
 /// Plans CREATE VIEW and ALTER VIEW.
 pub(crate) fn create_view(subject: &Subject<'_>, view: &CreateView) -> Result<Made, SqlError> {
@@ -126,16 +123,8 @@ fn statement(
     tables.push(super::plan_table(schema, table));
     let mut edits = name_edits(bound, NameMode::Target);
     edits.push(Edit::replace(super::range(subject, view.name.span), vec![Piece::Table(own)]));
-    if view.columns.is_empty()
-        && let Some(select) = Bound::first_select(&view.query)
-    {
-        // A server makes up the names that would be too long.
-        let short = |item: &&SelectItem| match item {
-            SelectItem::Expr { expr, .. } => bound.text(expr.span).len() <= NAME_BYTES_MAX,
-            SelectItem::Star { .. } => false,
-        };
-        let items: Vec<SelectItem> = select.items.iter().filter(short).cloned().collect();
-        keep_item_names(bound, &items, &mut edits);
+    if view.columns.is_empty() {
+        keep_short_names(bound, &view.query, &mut edits);
     }
     edits.extend(definer(subject, view));
     let undo = vec![Piece::text("DROP VIEW IF EXISTS "), Piece::Table(own)];

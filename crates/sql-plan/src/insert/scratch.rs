@@ -19,6 +19,7 @@ use crate::value::ValueRef;
 use crate::write::reads_clock;
 use base::sql_error::SqlError;
 use sql_syntax::ast::{ColumnRef, Expr, ExprKind, Ident, InsertSource, Query, SelectItem, SetExpr};
+use topology::model::Column;
 
 /// Why an INSERT takes the road over temporary tables.
 pub(super) type Reason = &'static str;
@@ -30,6 +31,7 @@ const UPDATE_READS: Reason = "ON DUPLICATE KEY UPDATE reads other tables";
 const COPIES: Reason = "copies of a broadcast table could be changed differently";
 const SUB_QUERY: Reason = "a value is read from a table";
 const COMPUTED: Reason = "a value that places the row is computed from others";
+const ROW_NUMBERS: Reason = "ROWNUM() counts the rows of the whole statement";
 const DEFAULT: Reason = "the sharding key's default places the row";
 
 /// Columns of the SELECT that ON DUPLICATE KEY UPDATE reads: they are gone when the rows are written,
@@ -151,6 +153,13 @@ impl Maker<'_, '_> {
             |name: &str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
         let sequence = self.sequence();
         let home = self.home();
+        let src = self.bound.src;
+        let counts = |value: &Expr| expr::counts_rows(value, src);
+        if self.bound.facts.row_numbers
+            && self.rows().any(|row| row.exprs().any(|(_, value)| counts(value)))
+        {
+            return Ok(Some(ROW_NUMBERS));
+        }
         let mut constant_seen = false;
         for row in self.rows() {
             // One row of constants is as another.
@@ -171,6 +180,9 @@ impl Maker<'_, '_> {
                             return Ok(Some(DEFAULT));
                         }
                         Some(value) if expr::has_column(value) => return Ok(Some(COMPUTED)),
+                        Some(value) if is_date(key) && expr::is_time(value, self.bound.src) => {
+                            return Ok(Some(COMPUTED));
+                        }
                         Some(_) => {}
                     }
                 }
@@ -342,6 +354,12 @@ impl Maker<'_, '_> {
         let range = TokenRange { first, last };
         Template::made(vec![Piece::text(" "), Piece::Tokens(range)], edits)
     }
+}
+
+/// A TIME gets the present day when it is stored in such a column.
+fn is_date(key: &Column) -> bool {
+    use topology::model::ColumnClass as C;
+    matches!(key.class, C::Date | C::DateTime)
 }
 
 fn not_of_one_row() -> SqlError {

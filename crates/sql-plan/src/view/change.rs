@@ -50,6 +50,7 @@ fn target<'s>(
     verb: &str,
 ) -> Result<Option<Target<'s>>, SqlError> {
     let Some((schema, table, view)) = scene.view(name) else { return Ok(None) };
+    super::check_valid(scene, schema, table, view)?;
     let simple = Simple::of_written(view, scene.mode).filter(|simple| simple.is_known(scene));
     let found = simple.and_then(|simple| simple.table_name().map(|base| (simple, base)));
     let Some((simple, base)) = found else {
