@@ -136,13 +136,10 @@ async fn try_settle(home: &BackendNode, gtrid: &str) -> Result<Verdict, ExecErro
     lease.mark_dirty();
     let wait = format!("SET innodb_lock_wait_timeout = {ROW_WAIT_SECONDS}");
     lease.execute_sql(wait.as_bytes()).await?;
-    let insert = format!(
-        "INSERT IGNORE INTO `_ddm`.`decisions` (gtrid, verdict) VALUES ('{gtrid}', 'rollback')"
-    );
-    match insert_when_free(home, &mut lease, &insert).await {
+    match insert_when_free(home, &mut lease, gtrid).await {
         Err(error) if is_missing(&error) => {
             make_table(home).await?;
-            insert_when_free(home, &mut lease, &insert).await?;
+            insert_when_free(home, &mut lease, gtrid).await?;
         }
         outcome => outcome?,
     }
@@ -163,21 +160,25 @@ async fn try_settle(home: &BackendNode, gtrid: &str) -> Result<Verdict, ExecErro
 async fn insert_when_free(
     home: &BackendNode,
     lease: &mut Lease,
-    insert: &str,
+    gtrid: &str,
 ) -> Result<(), BackendError> {
     let waiting = lease.thread_id();
+    let insert = format!(
+        "INSERT IGNORE INTO `_ddm`.`decisions` (gtrid, verdict) VALUES ('{gtrid}', 'rollback')"
+    );
     let mut written = std::pin::pin!(lease.execute_sql(insert.as_bytes()));
     loop {
         if let Ok(done) = tokio::time::timeout(HOLDER_MAY_FINISH, &mut written).await {
             return done.map(|_| ());
         }
-        if let Err(error) = close_holder(home, waiting).await {
+        if let Err(error) = close_holder(home, waiting, gtrid).await {
             tracing::debug!(%error, "who holds a decision cannot be told");
         }
     }
 }
 
-async fn close_holder(home: &BackendNode, waiting: u32) -> Result<(), ExecError> {
+/// Closes the connection of the transaction that has written the row and is open.
+async fn close_holder(home: &BackendNode, waiting: u32, gtrid: &str) -> Result<(), ExecError> {
     let holders = format!(
         "SELECT DISTINCT b.trx_mysql_thread_id FROM information_schema.innodb_lock_waits w \
          JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id \
@@ -185,6 +186,12 @@ async fn close_holder(home: &BackendNode, waiting: u32) -> Result<(), ExecError>
          WHERE r.trx_mysql_thread_id = {waiting} AND b.trx_state = 'RUNNING' AND b.trx_mysql_thread_id > 0"
     );
     let mut lease = home.own_lease().await?;
+    lease.execute_sql(b"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED").await?;
+    let row = format!("SELECT 1 FROM `_ddm`.`decisions` WHERE gtrid = '{gtrid}'");
+    if lease.query(row.as_bytes()).await?.into_rows().is_empty() {
+        // Somebody else is in the way, and not for long.
+        return Ok(());
+    }
     let QueryResult::Rows(set) = lease.query(holders.as_bytes()).await? else { return Ok(()) };
     for row in &set.rows {
         let Some(thread) = row.text(0) else { continue };

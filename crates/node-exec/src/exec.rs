@@ -113,6 +113,8 @@ pub struct Identity {
 pub struct Last {
     /// LAST_INSERT_ID()
     pub insert_id: u64,
+    /// The id that the client was told with OK, which may be one that it gave itself.
+    pub told_id: u64,
     /// ROW_COUNT()
     pub row_count: i64,
     /// FOUND_ROWS()
@@ -600,6 +602,7 @@ impl Exec<'_> {
     pub fn reply_ok(&mut self, mut ok: OkPacket) {
         ok.status = self.session.status(self.form.more);
         self.session.last.row_count = i64::try_from(ok.affected_rows).unwrap_or(i64::MAX);
+        self.session.last.told_id = ok.last_insert_id;
         if ok.last_insert_id != 0 {
             self.session.last.insert_id = ok.last_insert_id;
         }

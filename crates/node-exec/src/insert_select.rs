@@ -86,7 +86,8 @@ async fn copy(
     }
     // The query has assigned what is assigned.
     exec.session.read_back = None;
-    if columns.len() != plan.placer.width as usize && !records.is_empty() {
+    let is_known = !columns.is_empty() || !records.is_empty();
+    if columns.len() != plan.placer.width as usize && is_known {
         return Err(sql(
             sql_error::VALUE_COUNT_MISMATCH,
             "Column count doesn't match value count at row 1",

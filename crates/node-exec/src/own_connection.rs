@@ -154,6 +154,11 @@ impl OwnConnections {
         having.map(|own| own.node.clone()).collect()
     }
 
+    /// Whether the session has table locks.
+    pub fn has_locks(&self) -> bool {
+        self.all.values().any(|own| own.needs.contains(Need::TableLocks))
+    }
+
     /// Whether one was lost.
     pub fn is_lost(&self) -> bool {
         self.all.values().any(|own| own.seat.is_lost())

@@ -2,6 +2,7 @@
 //! (`load`), and the statement runs there under the server's own rules. Rows are bounded by
 //! `temp_table_size_limit`; the temporary tables go with the connection's reset.
 
+mod definitions;
 mod groups;
 mod load;
 mod reduce;
@@ -28,6 +29,7 @@ use topology::algorithm::Target;
 pub(crate) const PREFIX: &str = "_ddm_scratch_";
 
 /// What became of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// It is answered, or has failed as it would anywhere.
     Answered,
@@ -62,14 +64,14 @@ pub async fn run(
     sources: &[Vec<Target>],
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
-    match (run_once(exec, plan, scratch, sources, statement).await?, &scratch.groups) {
-        (Outcome::NotTheSame, Some(groups)) => {
-            let otherwise = groups.otherwise.as_ref();
-            let sources = otherwise.sources(&statement.values)?;
-            run_once(exec, plan, otherwise, &sources, statement).await.map(drop)
-        }
-        _ => Ok(()),
+    // Another connection than the session's cannot ask locked tables for columns.
+    let asks = scratch.groups.is_none() || !exec.session.own.has_locks();
+    if asks && run_once(exec, plan, scratch, sources, statement).await? == Outcome::Answered {
+        return Ok(());
     }
+    let Some(groups) = &scratch.groups else { return Ok(()) };
+    let sources = groups.otherwise.sources(&statement.values)?;
+    run_once(exec, plan, &groups.otherwise, &sources, statement).await.map(drop)
 }
 
 async fn run_once(
@@ -108,7 +110,7 @@ async fn run_once(
             warnings: 0,
             warned: Vec::new(),
         };
-        match loader.create(exec, &mut held).await {
+        match loader.create(exec, &mut held, &node).await {
             Err(ExecError::Server(_)) if scratch.groups.is_some() => {
                 return Ok(Outcome::NotTheSame);
             }

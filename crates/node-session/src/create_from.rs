@@ -45,6 +45,7 @@ impl Core {
         let access = sql_plan::access(&parsed.stmt, source.text, current.as_deref());
         permission::check(self.account()?, &self.host, &access)?;
         let (schema, name) = self.new_name(create.name, source)?;
+        self.check_locked(&schema, &name)?;
         let known = self.known(create, &schema, &name)?;
         if known && !create.or_replace {
             return self.is_there(&name, create.if_not_exists);
@@ -108,10 +109,12 @@ impl Core {
                 return Err(error);
             }
         };
-        let last_insert_id = self.first_id(&schema, &name, &columns).await?;
-        if last_insert_id != 0 {
-            self.exec.last.insert_id = last_insert_id;
+        let told = self.exec.last.told_id;
+        let first = self.first_id(&schema, &name, &columns).await?;
+        if first != 0 {
+            self.exec.last.insert_id = first;
         }
+        let last_insert_id = if first != 0 { first } else { told };
         self.exec.last.row_count = i64::try_from(affected_rows).unwrap_or(i64::MAX);
         let warnings = u16::try_from(warned.len()).unwrap_or(u16::MAX);
         self.exec.last.warnings = warned;
@@ -199,6 +202,7 @@ impl Core {
         source: Source<'_>,
     ) -> Result<(), ExecError> {
         let (schema, name) = self.new_name(create.name, source)?;
+        self.check_locked(&schema, &name)?;
         let other = self.schema_of(like.schema, source)?.name.clone();
         let shown = text(&like.name.name(source.text)).to_lowercase();
         let is_temporary = self.kept.temporary.contains(&other.to_lowercase(), &shown);

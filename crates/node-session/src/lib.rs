@@ -59,5 +59,6 @@ mod temporary_tables;
 mod trial;
 mod user_variables;
 mod variables;
+mod view_repair;
 mod views;
 pub mod worker;

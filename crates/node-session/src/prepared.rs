@@ -7,6 +7,7 @@ use crate::prepared_values::{limit_params, with_limits};
 use crate::query::{self, Source, parse_source, plan_parsed, run_planned};
 use crate::session::Core;
 use crate::statement::Prepared;
+use crate::user_variables::inlined;
 use base::sql_error;
 use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
 use mysql_wire::command::StmtExecute;
@@ -371,6 +372,11 @@ impl Core {
                     return Ok(());
                 }
                 let parsed = parse_source(source, 0)?;
+                if matches!(parsed.stmt, ast::Statement::Show(_)) && !params.is_empty() {
+                    // What it asks is made of its text.
+                    let text = inlined(source, source.tokens.text_span());
+                    return query::run_made(self, &text, source.mode).await;
+                }
                 if let Some(check) = crate::views::check_option(self, &parsed, source)
                     && let Some(text) = crate::views::expand(self, &parsed, source)?
                 {

@@ -173,7 +173,14 @@ impl Core {
             params: &[],
             input: None,
         };
-        let places = places(&parse_source(source, 0)?.stmt, &text);
+        let parsed = parse_source(source, 0)?;
+        if let Statement::Call(call) = &parsed.stmt
+            && self.single_schema_of(call.name.schema, source).is_none()
+        {
+            let made = self.make_prepared(&text).await?.0;
+            return Ok(made);
+        }
+        let places = places(&parsed.stmt, &text);
         let mut edits = Edits::new();
         for (ordinal, one) in given.iter().enumerate() {
             if *one == Given::Value {

@@ -139,7 +139,11 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
                     &planned,
                 );
             }
-            run_planned(core, &planned, source).await
+            let ran = run_planned(core, &planned, source).await;
+            if let (Ok(()), Plan::Placement(change)) = (&ran, &planned.plan) {
+                core.repair_views_of(&change.schema, &change.from.name).await;
+            }
+            ran
         }
     };
     core.digest = digest;
@@ -275,12 +279,15 @@ pub fn plan_checked(
         plain_names: core.kept.locks.is_some(),
         check,
     };
+    core.check_view_of_temporary(&parsed.stmt, source.text)?;
     // Definitions are changed as others see them; queries and writes see temporary tables too.
     let snapshot = match &parsed.stmt {
         ast::Statement::CreateTable(_)
         | ast::Statement::AlterTable(_)
         | ast::Statement::DropTable(_)
         | ast::Statement::Recycle(_)
+        | ast::Statement::CreateView(_)
+        | ast::Statement::DropView(_)
         | ast::Statement::RenameTable(_) => core.base_snapshot(),
         _ => &core.snapshot,
     };

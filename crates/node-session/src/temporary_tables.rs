@@ -20,6 +20,7 @@ use node_exec::own_connection::Need;
 use sql_plan::template::quoted;
 use sql_syntax::Edits;
 use sql_syntax::ast::{AlterKind, DropTable, Parsed, Statement, TableName};
+use sql_syntax::visit::{TableUse, for_each_table};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -161,6 +162,32 @@ impl Core {
             Statement::CreateIndex(create) => self.names_temporary(&[create.table], src),
             Statement::DropIndex(drop) => self.names_temporary(&[drop.table], src),
             _ => false,
+        }
+    }
+
+    /// A view lives longer than the temporary tables that it would read.
+    pub fn check_view_of_temporary(
+        &self,
+        statement: &Statement,
+        src: &[u8],
+    ) -> Result<(), ExecError> {
+        let Statement::CreateView(_) = statement else { return Ok(()) };
+        let mut found = None;
+        for_each_table(statement, src, |site| {
+            if !site.is_cte
+                && site.usage == TableUse::Read
+                && self.names_temporary(&[*site.name], src)
+            {
+                found.get_or_insert(text(&site.name.name.name(src)));
+            }
+        });
+        match found {
+            None => Ok(()),
+            Some(name) => Err(ExecError::Server(ErrPacket::new(
+                1352,
+                "HY000",
+                format!("View's SELECT refers to a temporary table '{name}'"),
+            ))),
         }
     }
 

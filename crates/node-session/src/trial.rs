@@ -46,13 +46,24 @@ const TELLING: [u16; 26] = [
     4107, // LIMIT takes whole numbers
 ];
 
+/// Errors that are told in the place of another, and not for their own sake: a table that is not
+/// there, a view that is broken.
+const OF_DOUBTED: [u16; 2] = [1146, 1356];
+
 /// Errors of planning in whose place the data node's own is told.
-const DOUBTED: [u16; 5] = [1235, 1288, 1348, 1423, 1471];
+const DOUBTED: [u16; 6] = [1235, 1288, 1348, 1356, 1423, 1471];
 
 impl Core {
     /// What the first shard's server says against a statement; nothing when it would prepare it, or
     /// cannot judge it.
     pub async fn tried(&mut self, text: &[u8]) -> Result<Option<ErrPacket>, ExecError> {
+        let asked = self.asked(text).await?;
+        Ok(asked.filter(|packet| {
+            TELLING.contains(&packet.number) || packet.number == sql_error::NO_SUCH_TABLE.number
+        }))
+    }
+
+    async fn asked(&mut self, text: &[u8]) -> Result<Option<ErrPacket>, ExecError> {
         let mode = self.lex;
         let mut tokens = TokenBuf::new();
         lex(text, 0, &mode, &mut tokens);
@@ -109,8 +120,11 @@ impl Core {
         exec.release(held);
         let Err(error) = prepared else { return Ok(None) };
         match node_exec::rows::logical(error.into(), Names::of(&found.tables)) {
-            ExecError::Server(packet) if TELLING.contains(&packet.number) => Ok(Some(packet)),
-            ExecError::Server(_) => Ok(None),
+            // A physical table that is not there is no logical one.
+            ExecError::Server(packet) if packet.number == sql_error::NO_SUCH_TABLE.number => {
+                Ok(None)
+            }
+            ExecError::Server(packet) => Ok(Some(packet)),
             other => Err(other),
         }
     }
@@ -121,9 +135,10 @@ impl Core {
         if !DOUBTED.contains(&own.code.number) {
             return error;
         }
-        match self.tried(text).await {
-            Ok(Some(packet)) => ExecError::Server(packet),
-            Ok(None) | Err(_) => error,
+        match self.asked(text).await {
+            Ok(Some(packet)) if TELLING.contains(&packet.number) => ExecError::Server(packet),
+            Ok(Some(packet)) if OF_DOUBTED.contains(&packet.number) => ExecError::Server(packet),
+            _ => error,
         }
     }
 }

@@ -107,19 +107,19 @@ impl Test {
         there
     }
 
-    /// One commit while the data node is killed when the step comes to it.
-    async fn kill(&mut self, node: usize, step: &str) -> (bool, bool) {
-        let what = format!("{step} on {node}, killed");
+    /// One commit while a data node, `victim`, is killed when the step comes to one.
+    async fn kill(&mut self, node: usize, step: &str, victim: usize) -> (bool, bool) {
+        let what = format!("{step} on {node}, {victim} killed");
         let rows = self.rows();
         let mut app = self.system.client().await;
         let mut met = self.relays[node].trap(step, Fault::Stop);
         let running = tokio::spawn(async move { write(&mut app, rows, false).await });
         let go_on = met.recv().await.expect("the step comes");
-        self.system.servers[node].crash();
+        self.system.servers[victim].crash();
         go_on.send(()).ok();
         tokio::time::sleep(Duration::from_millis(50)).await;
-        self.system.servers[node].run(rustix::process::geteuid().is_root());
-        self.directs[node] = self.system.direct(node).await;
+        self.system.servers[victim].run(rustix::process::geteuid().is_root());
+        self.directs[victim] = self.system.direct(victim).await;
         let acknowledged = running.await.unwrap().is_ok();
         let there = self.outcome(&what, rows).await;
         assert!(there || !acknowledged, "{what}: lost");
@@ -164,9 +164,15 @@ async fn data_nodes_are_killed_at_every_step() {
     let mut test = Test::start().await;
     for (node, steps) in [(0, &AT_HOME[..]), (1, &AT_OTHER[..])] {
         for (step, not_run, _) in steps {
-            let (there, acknowledged) = test.kill(node, step).await;
+            let (there, acknowledged) = test.kill(node, step, node).await;
             assert_eq!((there, acknowledged), (*not_run, *not_run), "{step} on {node}");
         }
+    }
+    // The home before its commit and behind it; the other when it is prepared.
+    for (node, step, victim, there) in
+        [(1, "XA PREPARE", 0, false), (1, "XA COMMIT", 0, true), (0, "COMMIT", 1, true)]
+    {
+        assert_eq!(test.kill(node, step, victim).await, (there, there), "{victim} at {step}");
     }
 }
 

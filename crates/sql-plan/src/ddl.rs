@@ -15,6 +15,7 @@ pub(crate) mod view;
 
 pub(crate) use alter::alter_table;
 pub(crate) use create::create_table;
+pub(crate) use names::column_edits;
 pub(crate) use rename::rename_table;
 
 use crate::bind::walk::{no_such_table, schema_of};

@@ -6,10 +6,12 @@ mod chunks;
 mod make;
 mod scratch;
 mod split;
+mod told_id;
 
 pub(crate) use make::updates::has_groups;
 pub(crate) use make::{bind, plan};
 pub use split::{as_id, asks_for_id};
+pub use told_id::{Told, ToldId};
 
 use crate::plan::{PlanTable, RoutedPlan};
 use crate::route::Router;

@@ -116,6 +116,7 @@ pub(crate) fn routed_as(
             || subject.snapshot.parameters.get_boolean("ultimate_optimize"),
         counts_found: counts_found(query),
         wants_database: false,
+        told_id: crate::insert::ToldId::Generated,
         kind: RowKind::Read,
     };
     Ok((plan, cacheable))

@@ -7,6 +7,7 @@ use crate::bind::walk::Binder;
 use crate::bind::{Bound, What};
 use crate::colocate;
 use crate::expr::value_of;
+use crate::insert::ToldId;
 use crate::keys::{key_columns, route_of_reference, route_of_unit};
 use crate::merge::Merge;
 use crate::names::{NameMode, keep_item_names, name_edits};
@@ -285,6 +286,7 @@ fn finish(
         by_values: true,
         counts_found: false,
         wants_database: mode == NameMode::TargetAliased,
+        told_id: ToldId::Generated,
         kind: RowKind::Write,
     };
     // The names of RETURNING's columns can hold literals.

@@ -3,7 +3,8 @@
 
 use super::reduce::{Loaded, VALUES_MAX};
 use super::writer::TableWriter;
-use super::{HOME, PREFIX};
+use super::{HOME, PREFIX, definitions};
+use crate::backends::BackendNode;
 use crate::collect::{self, Collected};
 use crate::decision::OWN_DATABASE;
 use crate::error::{ExecError, sql};
@@ -25,6 +26,7 @@ use sql_plan::template::{Fill, REDUCTIONS_FROM, Rendered, quoted};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use std::sync::Arc;
 use topology::algorithm::Target;
 
@@ -196,7 +198,13 @@ impl Loader<'_> {
     }
 
     /// Makes the temporary tables. A server decides on the columns of results.
-    pub async fn create(&self, exec: &Exec<'_>, held: &mut Held) -> Result<(), ExecError> {
+    pub async fn create(
+        &self,
+        exec: &mut Exec<'_>,
+        held: &mut Held,
+        node: &Rc<BackendNode>,
+    ) -> Result<(), ExecError> {
+        let has_locks = exec.session.own.has_locks();
         let mut sent = 0;
         for load in &self.scratch.loads {
             if self.is_read_in_place(load) {
@@ -249,6 +257,9 @@ impl Loader<'_> {
                         text.push(b')');
                     }
                 }
+            }
+            if has_locks && matches!(load.source, LoadSource::Query(_)) {
+                text = definitions::under_locks(exec, node, &name, &text).await?;
             }
             held.lease.queue_query(&text);
             sent += 1;

@@ -3,7 +3,7 @@
 
 use super::{name_of, schema_for};
 use crate::planner::Subject;
-use crate::template::{Edit, TokenRange};
+use crate::template::{Edit, Piece, TokenRange, quoted};
 use base::sql_error::{NOT_UNIQUE_TABLE, SqlError, WRONG_DB_NAME, WRONG_TABLE_NAME};
 use sql_syntax::TokenKind;
 use sql_syntax::ast::{ColumnDef, CreateTable, TableName};
@@ -83,6 +83,8 @@ fn cut(
     {
         return Err(SqlError::new(WRONG_DB_NAME, format!("Incorrect database name '{schema}'")));
     }
-    let range = TokenRange { first, last: last.saturating_sub(1) };
-    Ok((first < last).then(|| Edit::replace(range, Vec::new())))
+    // What may be a name after a dot may be a word of the language without one.
+    let name = quoted(&name_of(subject, column.name));
+    let range = TokenRange { first, last };
+    Ok((first < last).then(|| Edit::replace(range, vec![Piece::Text(name)])))
 }

@@ -164,7 +164,11 @@ fn place_near(schema: &Schema, reference: &Reference<'_>) -> Result<PlanTable, S
 /// `DEFINER = …` is cut out: the data nodes know the product's own account alone.
 fn definer(subject: &Subject<'_>, view: &CreateView) -> Option<Edit> {
     let end = view.name.name.tok;
-    let first = (0..end).find(|token| subject.word(*token).eq_ignore_ascii_case(b"DEFINER"))?;
+    // `SQL SECURITY DEFINER` is another clause.
+    let names = |token: &u32| {
+        subject.word(*token).eq_ignore_ascii_case(b"DEFINER") && subject.word(token + 1) == b"="
+    };
+    let first = (0..end).find(names)?;
     let after = (first..end).find(|token| {
         let word = subject.word(*token);
         word.eq_ignore_ascii_case(b"SQL") || word.eq_ignore_ascii_case(b"VIEW")

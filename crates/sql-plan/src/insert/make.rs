@@ -237,6 +237,7 @@ impl<'m> Maker<'m, '_> {
             by_values: true,
             counts_found: false,
             wants_database: false,
+            told_id: self.told_id(),
             kind: RowKind::Write,
         };
         Made::write(Plan::Routed(Box::new(plan)), cacheable, self.bound.facts.uses)

@@ -14,7 +14,9 @@ use crate::names::{NameMode, name_edits, number, string_alias};
 use crate::plan::{GroupParts, Load, LoadSource, ScratchPlan};
 use crate::template::{Edit, Piece, Template, TokenRange};
 use sql_syntax::TokenKind;
-use sql_syntax::ast::{Expr, ExprKind, FuncCall, LiteralKind, Query, Select, SelectItem, SetExpr};
+use sql_syntax::ast::{
+    BinaryOp, Expr, ExprKind, FuncCall, LiteralKind, Query, Select, SelectItem, SetExpr,
+};
 use topology::model::ColumnClass;
 
 /// Functions whose texts may be grouped by, though not be part of another expression.
@@ -89,8 +91,8 @@ struct GroupTerm<'g> {
 #[derive(Clone, Copy, PartialEq)]
 enum Clause {
     Items,
-    /// ORDER BY and HAVING: aliases may be meant.
-    Behind,
+    OrderBy,
+    Having,
 }
 
 impl<'g, 's> Grouper<'g, 's> {
@@ -120,12 +122,12 @@ impl<'g, 's> Grouper<'g, 's> {
         for expr in query.order_by.iter().map(|item| &item.expr) {
             if position_of(expr, bound.src).is_none() {
                 aggregated |= has_aggregate(expr, bound.src);
-                grouper.expr(expr, Clause::Behind, true)?;
+                grouper.expr(expr, Clause::OrderBy, true)?;
             }
         }
         if let Some(having) = &select.having {
             aggregated |= has_aggregate(having, bound.src);
-            grouper.expr(having, Clause::Behind, true)?;
+            grouper.expr(having, Clause::Having, true)?;
         }
         aggregated.then_some(grouper)
     }
@@ -140,12 +142,14 @@ impl<'g, 's> Grouper<'g, 's> {
             if !usable {
                 return None;
             }
-            let whole_only = !types::is_certain(self.bound, self.block, expr);
-            if whole_only && !self.may_stand_whole(expr) || self.reads_timestamp(expr) {
+            let is_certain = types::is_certain(self.bound, self.block, expr);
+            if !is_certain && !self.may_stand_whole(expr) || self.reads_timestamp(expr) {
                 return None;
             }
-            // What type ROLLUP makes of it hangs on how the server runs the statement.
+            // What type ROLLUP makes of it hangs on how the server runs the statement; and it makes
+            // NULLs of columns inside of expressions, but not of expressions there.
             let column = self.bound.column_of(self.block, expr);
+            let whole_only = !is_certain || (self.select.rollup && column.is_none());
             if self.select.rollup
                 && column.is_some_and(|column| self.bound.column(column).type_name() == "char")
             {
@@ -237,7 +241,7 @@ impl<'g, 's> Grouper<'g, 's> {
             if !whole && self.terms[term].whole_only {
                 return None;
             }
-            if clause == Clause::Behind && self.hides_column(expr) {
+            if clause != Clause::Items && self.hides_column(expr) {
                 return None;
             }
             let name = format!("`{}`", term_name(term));
@@ -247,7 +251,7 @@ impl<'g, 's> Grouper<'g, 's> {
         match &expr.kind {
             ExprKind::Column(_) => {
                 // An alias stays what it is; a column that is in no group cannot be told.
-                let is_alias = clause == Clause::Behind
+                let is_alias = clause != Clause::Items
                     && self.bound.column_of(self.block, expr).is_none()
                     && self.alias_of(expr).is_some();
                 return is_alias.then_some(());
@@ -255,7 +259,14 @@ impl<'g, 's> Grouper<'g, 's> {
             ExprKind::Func(call) => {
                 let name = function_name(call, self.bound.src);
                 if expr::is_aggregate(&name) {
-                    return self.aggregate(expr, call, &name);
+                    return self.aggregate((expr, call, &name), whole && clause != Clause::Having);
+                }
+            }
+            // A server that evaluates a quotient before its groups are whole warns of zeros.
+            ExprKind::Binary { op, left, right } if is_division(*op) => {
+                let in_order = clause == Clause::OrderBy && !whole;
+                if in_order || !self.divides_early(left, right) {
+                    return None;
                 }
             }
             ExprKind::Default(_)
@@ -277,6 +288,35 @@ impl<'g, 's> Grouper<'g, 's> {
         all
     }
 
+    /// Whether a quotient over no rows is NULL without a division.
+    fn divides_early(&self, left: &Expr, right: &Expr) -> bool {
+        match &right.unparen().kind {
+            ExprKind::Literal(_) => true,
+            ExprKind::Func(call) => {
+                let name = function_name(call, self.bound.src);
+                expr::is_aggregate(&name)
+                    && (self.select.group_by.is_empty()
+                        || self.is_null_of_nothing(right)
+                        || self.is_null_of_nothing(left))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an expression is NULL over no rows.
+    fn is_null_of_nothing(&self, expr: &Expr) -> bool {
+        match &expr.unparen().kind {
+            ExprKind::Func(call) => {
+                let name = function_name(call, self.bound.src);
+                matches!(name.as_str(), "SUM" | "MIN" | "MAX" | "AVG")
+            }
+            ExprKind::Binary { op: BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul, left, right } => {
+                self.is_null_of_nothing(left) || self.is_null_of_nothing(right)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a bare name in the expression is a column and also the alias of something else.
     fn hides_column(&self, expr: &Expr) -> bool {
         expr::any(expr, &|part| {
@@ -288,7 +328,11 @@ impl<'g, 's> Grouper<'g, 's> {
         })
     }
 
-    fn aggregate(&mut self, expr: &'g Expr, call: &'g FuncCall, name: &str) -> Option<()> {
+    fn aggregate(
+        &mut self,
+        (expr, call, name): (&'g Expr, &'g FuncCall, &str),
+        whole: bool,
+    ) -> Option<()> {
         let inside = |argument: &Expr| {
             expr::has_query(argument)
                 || has_aggregate(argument, self.bound.src)
@@ -309,7 +353,8 @@ impl<'g, 's> Grouper<'g, 's> {
                 self.summable(call)?;
                 format!("SUM({})", self.part(vec![tokens]))
             }
-            "AVG" => {
+            // Inside of an expression it has more digits than it shows, or not, as the server runs it.
+            "AVG" if whole => {
                 self.summable(call)?;
                 let argument = self.bound.range(call.args.first()?.span);
                 let mut of = |name: &str| {
@@ -529,6 +574,10 @@ fn term_name(place: usize) -> String {
 /// A count of counts; nothing counts as none.
 fn count_of(part: &str) -> String {
     format!("CAST(COALESCE(SUM({part}), 0) AS SIGNED)")
+}
+
+fn is_division(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::Div | BinaryOp::IntDiv | BinaryOp::Mod)
 }
 
 fn has_literal(expr: &Expr) -> bool {
