@@ -15,7 +15,9 @@ use crate::query::places::{Found, Places, plan_table};
 use crate::query::routed;
 use crate::scratch_write::InsertVerb;
 use crate::template::{Piece, Template, quoted};
-use base::sql_error::{DELAYED_NOT_SUPPORTED, SqlError, UNKNOWN_COLUMN, VALUE_COUNT_MISMATCH};
+use base::sql_error::{
+    DELAYED_NOT_SUPPORTED, SqlError, TARGET_IS_SOURCE, UNKNOWN_COLUMN, VALUE_COUNT_MISMATCH,
+};
 use listed::Listed;
 use sql_syntax::ast::{Expr, ExprKind, Insert, InsertRow, InsertSource, Query};
 use std::sync::Arc;
@@ -83,7 +85,30 @@ impl<'m> Maker<'m, '_> {
                 format!("DELAYED option not supported for table '{}'", self.target().table.name);
             return Err(SqlError::new(DELAYED_NOT_SUPPORTED, text));
         }
-        Ok(())
+        match self.insert.source {
+            // A server lets it see the rows one after the other.
+            InsertSource::Query(_) => Ok(()),
+            _ if self.returning_reads_target() => {
+                let text = format!(
+                    "Table '{}' is specified twice, both as a target for 'INSERT' and as a \
+                     separate source for data",
+                    self.target().table.name
+                );
+                Err(SqlError::new(TARGET_IS_SOURCE, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a sub-query of RETURNING reads the table that is written.
+    fn returning_reads_target(&self) -> bool {
+        let Some(span) = self.insert.returning_span else { return false };
+        let (first, target) = (self.bound.range(span).first, self.target());
+        self.bound.refs.iter().skip(1).any(|other| {
+            other.name.name.tok >= first
+                && other.schema.name == target.schema.name
+                && other.table.name == target.table.name
+        })
     }
 
     /// `k = VALUES(k)` or `k = k`: the row is where it belongs in any case.
@@ -223,6 +248,11 @@ impl<'m> Maker<'m, '_> {
     fn rows_of(&self, query: &Query) -> Result<Made, SqlError> {
         if let Some(made) = self.query_on_one_place().filter(|_| self.must_be_checked().is_none()) {
             return Ok(made);
+        }
+        if self.returning_reads_target() {
+            return Err(refused(
+                "RETURNING with a sub-query on the table that is written is not supported over shards",
+            ));
         }
         // The query is planned by itself, without the table that is written.
         let mut binder = self.subject.binder();

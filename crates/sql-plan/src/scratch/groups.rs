@@ -6,7 +6,7 @@
 mod scales;
 
 use super::results::types;
-use crate::bind::Bound;
+use crate::bind::{Bound, aggregates};
 use crate::colocate;
 use crate::expr::{self, Part, for_each_part, function_name, has_aggregate, position_of};
 use crate::keys::route_of_unit;
@@ -60,6 +60,9 @@ fn is_simple(bound: &Bound<'_>, query: &Query, select: &Select) -> bool {
         && !facts.uses.user_variables
         && !facts.uses.connection_state
         && !facts.uses.other_functions
+        // A column of parts has lost that it is true or false.
+        && !types::writes_json(bound.src)
+        && !aggregates::of_around(bound, query)
 }
 
 struct Grouper<'g, 's> {

@@ -26,7 +26,7 @@ enum Kind {
 /// Whether an expression is certainly the same as a column of a temporary table.
 pub(in crate::scratch) fn is_certain(bound: &Bound<'_>, block: usize, expr: &Expr) -> bool {
     let kind = Typer { bound, block }.kind(expr);
-    matches!(kind, Kind::Number | Kind::Temporal | Kind::Text)
+    matches!(kind, Kind::Number | Kind::Truth | Kind::Temporal | Kind::Text)
 }
 
 /// Which columns of a query's result are numbers (as far as its items are written out); none where a
@@ -64,7 +64,7 @@ pub(super) fn numbers(bound: &Bound<'_>, query: &Query, is_value: bool) -> Optio
 }
 
 /// Whether a statement has a word with JSON in it, such as a function that writes it.
-fn writes_json(src: &[u8]) -> bool {
+pub(in crate::scratch) fn writes_json(src: &[u8]) -> bool {
     src.windows(4).any(|four| four.eq_ignore_ascii_case(b"json"))
 }
 
