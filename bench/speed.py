@@ -97,6 +97,8 @@ class Bench:
         self.fill("few", "SELECT seq, seq * 31 % 100000, MD5(seq) FROM seq_1_to_1000")
         self.fill("many", f"SELECT seq, seq * 17 % 100000 FROM seq_1_to_{self.options.join_rows}")
         self.fill("copies", "SELECT seq FROM seq_1_to_1000", everywhere=True)
+        # A file that is still small grows page by page, each with a sync of its own.
+        self.fill("ins", f"SELECT seq, seq % 1000, MD5(seq) FROM seq_1_to_{rows}")
 
     def fill(self, table, query, everywhere=False):
         """Rows are made on each shard by itself: those that MOD_HASH puts there."""
@@ -146,7 +148,7 @@ class Bench:
 
         def rows():
             turn[0] += 1
-            base = turn[0] * 1000
+            base = self.options.rows + turn[0] * 1000
             values = ",".join(f"({base + n}, {n * 7}, 'some text that is as long as texts are {n}')" for n in range(1000))
             return "INSERT INTO ins (id, k, c) VALUES " + values
 
@@ -156,6 +158,7 @@ class Bench:
         value = self.rounds(lambda: times(self.plain), lambda: times(self.ddm))
         self.tell("INSERT of 1,000 rows, 8 shards on 2 data nodes; rate / plain", value, 0.8, at_least=True)
         self.shards[0].run("CREATE TABLE direct LIKE ins")
+        self.shards[0].run("INSERT INTO direct SELECT * FROM ins")
         direct = Side(self.shards[0].connection)
 
         def direct_times():
@@ -215,8 +218,9 @@ def high_water(pid):
 
 
 def connect(host, port, user, password, database=None):
+    # Without TLS, which the plain server does not have.
     return pymysql.connect(host=host, port=port, user=user, password=password, database=database, autocommit=True,
-                           local_infile=True)
+                           local_infile=True, ssl_disabled=True)
 
 
 def main():

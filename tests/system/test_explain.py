@@ -1,5 +1,6 @@
 """EXPLAIN names the kind of plan; EXPLAIN ANALYZE runs the query and measures its parts."""
 
+import json
 import re
 
 import pymysql
@@ -80,3 +81,16 @@ def test_writes_are_run_and_measured(client):
     assert measured(answer, "Total") == [1] and measured(answer, r"Forward\(shard \d\)") == [1]
     assert rows(client, "SELECT COUNT(*), SUM(v = 4) FROM xw") == [(39, 2 * changed - 1)]
     rows(client, "DROP TABLE xw")
+
+
+def test_one_document(client):
+    sql = "SELECT a.v FROM xa a JOIN xb b ON a.v = b.id WHERE b.id < 10 ORDER BY 1"
+    ((text,),) = rows(client, f"EXPLAIN FORMAT=JSON {sql}")
+    (scratch,) = json.loads(text)["logical_plan"]
+    told = [scratch["operator"], *(f"  {load['operator']}" for load in scratch["inputs"])]
+    assert told == lines(client, f"EXPLAIN FORMAT=TRADITIONAL {sql}") and len(scratch["inputs"]) == 2
+    ((text,),) = rows(client, f"ANALYZE FORMAT=JSON {sql}")
+    assert any("Total (rows=" in part["operator"] for part in json.loads(text)["logical_plan"])
+    with pytest.raises(pymysql.err.OperationalError) as refused:
+        rows(client, f"EXPLAIN FORMAT=yaml {sql}")
+    assert refused.value.args[0] == 1791

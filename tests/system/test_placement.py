@@ -224,6 +224,9 @@ def test_views_follow_their_table(client):
     rows(client, "CREATE VIEW checked AS SELECT id, grp, word FROM seen WHERE grp < 3 WITH CHECK OPTION")
     views = ("few", "sums", "guarded", "checked")
     before = [sorted(rows(client, f"SELECT * FROM {view}")) for view in views]
+    told = "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE " \
+           "TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ('few', 'sums', 'guarded', 'checked') ORDER BY 1, ORDINAL_POSITION"
+    described = [rows(client, f"DESC {view}") for view in views], rows(client, told)
     for clause in CHAIN:
         rows(client, f"ALTER TABLE seen {clause}")
         assert [sorted(rows(client, f"SELECT * FROM {view}")) for view in views] == before, clause
@@ -236,5 +239,6 @@ def test_views_follow_their_table(client):
             rows(client, "INSERT INTO checked (grp, word) VALUES (3, 'out')")
         assert caught.value.args[0] == 1369, clause
         assert rows(client, "SHOW CREATE VIEW few")[0][1].count("_ddm") == 0
+        assert ([rows(client, f"DESC {view}") for view in views], rows(client, told)) == described, clause
     rows(client, "DROP VIEW few, sums, guarded, checked")
     rows(client, "DROP TABLE seen")

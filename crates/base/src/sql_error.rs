@@ -94,12 +94,18 @@ catalogue! {
     SYNTAX_ERROR = 1064, b"42000", User;
     /// Nothing to run.
     EMPTY_QUERY = 1065, b"42000", User;
+    /// A table is named twice where each is named once.
+    NOT_UNIQUE_TABLE = 1066, b"42000", User;
     /// ENCLOSED BY or ESCAPED BY of more than one character.
     WRONG_FIELD_SEPARATOR = 1083, b"42000", User;
     /// CREATE OR REPLACE of a table that its own query reads.
     TARGET_IS_SOURCE = 1093, b"HY000", User;
     /// KILL of a connection that is not there.
     NO_SUCH_THREAD = 1094, b"HY000", User;
+    /// A schema's name that cannot be one, or is another's.
+    WRONG_DB_NAME = 1102, b"42000", User;
+    /// A table's name that cannot be one.
+    WRONG_TABLE_NAME = 1103, b"42000", User;
     /// Something that the catalogue has no better error for.
     UNKNOWN_ERROR = 1105, b"HY000", Internal;
     /// A table that the clause needs and the statement does not have.
@@ -120,6 +126,8 @@ catalogue! {
     VIEW_INVALID = 1356, b"HY000", User;
     /// A row that misses a column behind a view.
     NO_DEFAULT_FOR_VIEW_FIELD = 1423, b"HY000", User;
+    /// COM_STMT_FETCH of a statement without a cursor, or behind its last row.
+    NO_OPEN_CURSOR = 1421, b"HY000", User;
     /// A view that reads itself.
     VIEW_RECURSIVE = 1462, b"HY000", User;
     /// A view whose rows cannot be changed through it.
@@ -160,6 +168,8 @@ catalogue! {
     NO_SUCH_SAVEPOINT = 1305, b"42000", User;
     /// INSERT DELAYED, which the data nodes' engine does not have.
     DELAYED_NOT_SUPPORTED = 1616, b"HY000", User;
+    /// EXPLAIN FORMAT = something else.
+    UNKNOWN_EXPLAIN_FORMAT = 1791, b"HY000", User;
     /// The account's password is too old.
     PASSWORD_EXPIRED = 1862, b"HY000", User;
     /// The transaction would touch a second shard and the policy does not allow it.
@@ -193,6 +203,10 @@ catalogue! {
     NO_READ_REPLICA = 3113, b"HY000", Dependency;
     /// A table that is not, or cannot be, in the recycle bin.
     NOT_IN_RECYCLE_BIN = 3114, b"HY000", User;
+    /// The rows of a cursor could not be put aside; the text says why.
+    CURSOR_NOT_KEPT = 3115, b"HY000", Dependency;
+    /// More cursors than one session may have open.
+    TOO_MANY_CURSORS = 3116, b"HY000", Limit;
     /// A hint that is not known, or does not fit its statement; the text says why.
     WRONG_HINT = 3120, b"HY000", User;
     /// A write on a node of a read-only group.

@@ -69,6 +69,7 @@ pub async fn answer(
         Ask::DdlFreeze { ddl_id, frozen } => {
             moved::freeze(app, live, instance, node, &ddl_id, frozen).await
         }
+        Ask::Peers { ask } => return crate::peers::answer(app, live, instance, node, ask).await,
         Ask::Account { name, change } => {
             return crate::account_sql::answer(app, instance, &name, change).await;
         }
@@ -107,6 +108,7 @@ async fn begin(
         changes,
         work,
         begun_ms: now_ms(),
+        abandoned: false,
     };
     let mut tries = Tries::default();
     loop {
@@ -373,11 +375,12 @@ async fn begun_by(
     ddl_id: &str,
 ) -> Result<Versioned<DdlRecord>, Refusal> {
     let ddl = pending(app, instance, ddl_id).await?;
-    if ddl.value.node_id == *node {
-        return Ok(ddl);
-    }
-    let text = "another node began the change of the definition".to_owned();
-    Err(Refusal::Sql(DDL_CONFLICT, text))
+    let text = match (ddl.value.node_id == *node, ddl.value.abandoned) {
+        (true, false) => return Ok(ddl),
+        (true, true) => "the node was not heard, and the change of the definition is cleared up",
+        (false, _) => "another node began the change of the definition",
+    };
+    Err(Refusal::Sql(DDL_CONFLICT, text.to_owned()))
 }
 
 async fn pending(

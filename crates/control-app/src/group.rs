@@ -245,8 +245,7 @@ impl App {
     ) -> Result<BTreeSet<NodeId>, AppError> {
         let instance = change.instance.clone();
         let nodes = self.nodes_of(&instance.id).await?;
-        let number = |name: &str| name.rsplit('_').next().and_then(|digits| digits.parse().ok());
-        let last: u32 = nodes.iter().filter_map(|node| number(&node.value.name)).max().unwrap_or(0);
+        let last = nodes.iter().filter_map(|node| node.value.number()).max().unwrap_or(0);
         let mut ids = BTreeSet::new();
         for ((number, zone), ip) in (last + 1..).zip(zones).zip(addresses) {
             let node = NodeRecord {

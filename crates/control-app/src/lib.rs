@@ -36,6 +36,7 @@ pub mod metadata;
 pub mod node;
 pub mod order;
 pub mod password;
+mod peers;
 pub mod ports;
 pub mod reconcile;
 mod reload;

@@ -7,6 +7,7 @@ use base::secret::Secret;
 use std::fmt::Debug;
 use std::net::IpAddr;
 use std::time::Duration;
+use topology::peers::{PeerAnswer, PeerAsk};
 
 /// Certificates that a node needs: one that tells the control plane who it is (its common name is
 /// the node's id), one that it shows to MySQL clients.
@@ -72,6 +73,11 @@ pub trait SnapshotPublisher: Send + Sync + Debug {
     /// The process of a node that is heard, if it is known: a node that was restarted is another
     /// process and knows nothing of what the one before had begun.
     fn process_of(&self, _node_id: &NodeId) -> Option<u32> {
+        None
+    }
+
+    /// Brings a question of one node to another, and back what it answers in time.
+    async fn ask_node(&self, _node_id: &NodeId, _ask: PeerAsk) -> Option<PeerAnswer> {
         None
     }
 }

@@ -152,6 +152,7 @@ impl App {
             accounts: accounts.collect::<Result<_, AppError>>()?,
             parameters: instance.parameters.clone(),
             node_count: node_count(&inputs.nodes),
+            node_numbers: node_numbers(&inputs.nodes),
             read_only_nodes: inputs.read_only_nodes.clone(),
             client_access: Some(self.access_rules(inputs)),
             access_lists: inputs.access_lists.clone(),
@@ -224,6 +225,11 @@ fn sql_offset(zone: &str) -> &str {
 fn node_count(nodes: &[Versioned<NodeRecord>]) -> u32 {
     let serving = nodes.iter().filter(|node| node.value.stage != NodeStage::CreateFailed).count();
     u32::try_from(serving).unwrap_or(u32::MAX)
+}
+
+/// The numbers of the nodes within their instance.
+fn node_numbers(nodes: &[Versioned<NodeRecord>]) -> BTreeMap<NodeId, u32> {
+    nodes.iter().filter_map(|node| Some((node.value.id.clone(), node.value.number()?))).collect()
 }
 
 fn snapshot_schema(

@@ -2,6 +2,7 @@
 //! clients, its replicas. They follow the snapshot: a server that moved gets fresh pools, one that is
 //! gone is closed, and other weights touch no connection.
 
+use crate::decision_cleanup::Done;
 use crate::error::{ExecError, sql};
 use crate::members::{Login, Member};
 use crate::quotas::{Quotas, Seat};
@@ -53,6 +54,7 @@ pub struct BackendNode {
     /// What the process knows of replicas was looked at when it had changed so often.
     changes_seen: Cell<u64>,
     changes: Arc<AtomicU64>,
+    pub(crate) done_decisions: Done,
 }
 
 impl Default for Backends {
@@ -145,6 +147,7 @@ impl Backends {
             replica_turns: Rotation::default(),
             changes_seen: Cell::new(changes.load(Ordering::Acquire)),
             changes,
+            done_decisions: Done::default(),
         };
         node.weigh();
         node

@@ -99,6 +99,11 @@ impl ClientWriter {
         can
     }
 
+    /// Forgets everything that was put and not written out.
+    pub fn forget(&mut self) {
+        self.out.clear();
+    }
+
     /// Whether anything was put since the writer was flushed last.
     pub fn is_empty(&self) -> bool {
         self.out.is_empty()

@@ -51,8 +51,9 @@ pub async fn run(
         }
         next = one.then.as_deref();
     }
+    let level = |code: u16| if code == sql_error::WRONG_OBJECT.number { "Warning" } else { "Note" };
     let notes = notes.iter().map(|(code, text)| Warning {
-        level: "Note".to_owned(),
+        level: level(*code).to_owned(),
         code: *code,
         message: text.clone().into_bytes(),
     });

@@ -1,12 +1,16 @@
 //! The decision of a distributed commit: one row on a data node that takes part (the first one
-//! touched, named in every branch's id, so that whoever finds a prepared branch knows where to
-//! look). The row's primary key settles every race: the coordinator writes `commit`, a recoverer
-//! that gives the coordinator up writes `rollback`, and whichever row is there first is the truth.
+//! touched, named in every other branch's id, so that whoever finds a prepared branch knows where to
+//! look). The row is a part of that data node's own transaction, so it is there from the moment on at
+//! which this one is committed. Who gives a coordinator up, or lost its answer, writes `rollback`
+//! under the same key: as long as the commit may still come he waits for it, and then the row that
+//! is there is the truth for everybody.
 
 use crate::backends::BackendNode;
 use crate::error::{ExecError, sql};
 use base::id::{DataNodeId, NodeId};
 use base::sql_error;
+use node_backend::error::BackendError;
+use node_backend::pool::Lease;
 use node_backend::query::QueryResult;
 use std::time::{Duration, Instant};
 
@@ -16,13 +20,17 @@ pub const OWN_DATABASE: &str = "_ddm";
 /// What every id of ours begins with.
 const PREFIX: &str = "ddm-";
 
-/// A decision that cannot be written is tried again for so long.
-const DECIDE_FOR: Duration = Duration::from_secs(10);
+/// A data node that cannot be asked is asked again for so long.
+const SETTLE_FOR: Duration = Duration::from_secs(10);
 
-const DECIDE_PAUSE: Duration = Duration::from_millis(200);
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Decision rows without branches are kept so long for coordinators that stalled.
-const KEEP_HOURS: u32 = 1;
+/// A commit that may still come is awaited so long before its connection is closed; so often its
+/// connection is looked for, until the row's wait is over.
+const HOLDER_MAY_FINISH: Duration = Duration::from_millis(500);
+
+/// So many seconds a row is awaited at once.
+const ROW_WAIT_SECONDS: u32 = 2;
 
 /// What became, or is to become, of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +39,6 @@ pub enum Verdict {
     Commit,
     /// Nowhere.
     Rollback,
-}
-
-impl Verdict {
-    fn word(self) -> &'static str {
-        match self {
-            Verdict::Commit => "commit",
-            Verdict::Rollback => "rollback",
-        }
-    }
 }
 
 /// A global transaction id: whose, when the process started, which.
@@ -95,44 +94,54 @@ const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS `_ddm`.`decisions` (\
 /// No such table, no such database.
 const MISSING: [u16; 2] = [1146, 1049];
 
-/// Settles what becomes of a transaction: the first verdict written is the answer for everybody.
-/// Tries again while the data node cannot be asked, up to a bound.
-pub async fn decide(
-    home: &BackendNode,
-    gtrid: &str,
-    wanted: Verdict,
-) -> Result<Verdict, ExecError> {
-    let until = Instant::now() + DECIDE_FOR;
+/// Whether the table is not there yet.
+pub fn is_missing(error: &BackendError) -> bool {
+    error.server().is_some_and(|server| MISSING.contains(&server.number))
+}
+
+/// Makes the table, by a connection of its own: a transaction that waits for it goes on.
+pub async fn make_table(node: &BackendNode) -> Result<(), ExecError> {
+    let mut lease = node.own_lease().await?;
+    lease.execute_sql(CREATE_DATABASE.as_bytes()).await?;
+    lease.execute_sql(CREATE_TABLE.as_bytes()).await?;
+    Ok(())
+}
+
+/// The statement that makes the decision a part of the home's transaction. The session is a client's,
+/// which may have a clock of its own: hence not NOW().
+pub fn commit_row(gtrid: &str) -> String {
+    format!(
+        "INSERT INTO `_ddm`.`decisions` (gtrid, verdict, made) VALUES ('{gtrid}', 'commit', SYSDATE())"
+    )
+}
+
+/// Settles what becomes of a transaction whose coordinator is gone or has lost its answer: it is
+/// rolled back unless it is committed. Tries again while the data node cannot be asked, up to a bound.
+pub async fn settle(home: &BackendNode, gtrid: &str) -> Result<Verdict, ExecError> {
+    let until = Instant::now() + SETTLE_FOR;
     loop {
-        match try_decide(home, gtrid, wanted).await {
+        match try_settle(home, gtrid).await {
             Ok(verdict) => return Ok(verdict),
             Err(error) if Instant::now() >= until => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, gtrid, "the decision of a transaction cannot be written yet");
-                tokio::time::sleep(DECIDE_PAUSE).await;
+                tracing::warn!(%error, gtrid, "what becomes of a transaction cannot be settled yet");
+                tokio::time::sleep(SETTLE_PAUSE).await;
             }
         }
     }
 }
 
-async fn try_decide(
-    home: &BackendNode,
-    gtrid: &str,
-    wanted: Verdict,
-) -> Result<Verdict, ExecError> {
+async fn try_settle(home: &BackendNode, gtrid: &str) -> Result<Verdict, ExecError> {
     let mut lease = home.own_lease().await?;
-    let insert = format!(
-        "INSERT IGNORE INTO `_ddm`.`decisions` (gtrid, verdict) VALUES ('{gtrid}', '{}')",
-        wanted.word()
-    );
-    if let Err(error) = lease.execute_sql(insert.as_bytes()).await {
-        let missing = error.server().is_some_and(|server| MISSING.contains(&server.number));
-        if !missing {
-            return Err(error.into());
+    lease.mark_dirty();
+    let wait = format!("SET innodb_lock_wait_timeout = {ROW_WAIT_SECONDS}");
+    lease.execute_sql(wait.as_bytes()).await?;
+    match insert_when_free(home, &mut lease, gtrid).await {
+        Err(error) if is_missing(&error) => {
+            make_table(home).await?;
+            insert_when_free(home, &mut lease, gtrid).await?;
         }
-        lease.execute_sql(CREATE_DATABASE.as_bytes()).await?;
-        lease.execute_sql(CREATE_TABLE.as_bytes()).await?;
-        lease.execute_sql(insert.as_bytes()).await?;
+        outcome => outcome?,
     }
     let select = format!("SELECT verdict FROM `_ddm`.`decisions` WHERE gtrid = '{gtrid}'");
     match lease.query(select.as_bytes()).await? {
@@ -145,39 +154,51 @@ async fn try_decide(
     }
 }
 
-/// Removes a decision that nobody needs any longer. When it cannot be removed it is found by
-/// [`sweep`] later.
-pub async fn forget(home: &BackendNode, gtrid: &str) {
-    let forgetting = async {
-        let mut lease = home.own_lease().await?;
-        let delete = format!("DELETE FROM `_ddm`.`decisions` WHERE gtrid = '{gtrid}'");
-        lease.execute_sql(delete.as_bytes()).await?;
-        Ok::<(), ExecError>(())
-    };
-    if let Err(error) = forgetting.await {
-        tracing::debug!(%error, gtrid, "a decision that is done with stays until it is swept");
+/// Writes the row. While the home's transaction is open the data node lets nobody write it; when
+/// that lasts, its connection belongs to a coordinator that cannot be reached, and is closed: then
+/// its data node rolls it back, unless its commit is under way, which goes on to its end.
+async fn insert_when_free(
+    home: &BackendNode,
+    lease: &mut Lease,
+    gtrid: &str,
+) -> Result<(), BackendError> {
+    let waiting = lease.thread_id();
+    let insert = format!(
+        "INSERT IGNORE INTO `_ddm`.`decisions` (gtrid, verdict) VALUES ('{gtrid}', 'rollback')"
+    );
+    let mut written = std::pin::pin!(lease.execute_sql(insert.as_bytes()));
+    loop {
+        if let Ok(done) = tokio::time::timeout(HOLDER_MAY_FINISH, &mut written).await {
+            return done.map(|_| ());
+        }
+        if let Err(error) = close_holder(home, waiting, gtrid).await {
+            tracing::debug!(%error, "who holds a decision cannot be told");
+        }
     }
 }
 
-/// Removes old decisions, except those of `prepared` transactions.
-pub async fn sweep(node: &BackendNode, prepared: &[Prepared]) -> Result<(), ExecError> {
-    let mut lease = node.own_lease().await?;
-    let keep: Vec<String> = prepared.iter().map(|one| format!("'{}'", one.gtrid)).collect();
-    let condition = if keep.is_empty() {
-        String::new()
-    } else {
-        format!(" AND gtrid NOT IN ({})", keep.join(","))
-    };
-    let delete = format!(
-        "DELETE FROM `_ddm`.`decisions` WHERE made < NOW() - INTERVAL {KEEP_HOURS} HOUR{condition} LIMIT 1000"
+/// Closes the connection of the transaction that has written the row and is open.
+async fn close_holder(home: &BackendNode, waiting: u32, gtrid: &str) -> Result<(), ExecError> {
+    let holders = format!(
+        "SELECT DISTINCT b.trx_mysql_thread_id FROM information_schema.innodb_lock_waits w \
+         JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id \
+         JOIN information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id \
+         WHERE r.trx_mysql_thread_id = {waiting} AND b.trx_state = 'RUNNING' AND b.trx_mysql_thread_id > 0"
     );
-    match lease.execute_sql(delete.as_bytes()).await {
-        Err(error) if error.server().is_some_and(|server| MISSING.contains(&server.number)) => {
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
+    let mut lease = home.own_lease().await?;
+    lease.execute_sql(b"SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED").await?;
+    let row = format!("SELECT 1 FROM `_ddm`.`decisions` WHERE gtrid = '{gtrid}'");
+    if lease.query(row.as_bytes()).await?.into_rows().is_empty() {
+        // Somebody else is in the way, and not for long.
+        return Ok(());
     }
+    let QueryResult::Rows(set) = lease.query(holders.as_bytes()).await? else { return Ok(()) };
+    for row in &set.rows {
+        let Some(thread) = row.text(0) else { continue };
+        tracing::warn!(thread, data_node = %home.definition.name, "closing a connection that holds a decision");
+        lease.execute_sql(format!("KILL CONNECTION {thread}").as_bytes()).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -113,6 +113,8 @@ pub struct Identity {
 pub struct Last {
     /// LAST_INSERT_ID()
     pub insert_id: u64,
+    /// The id that the client was told with OK, which may be one that it gave itself.
+    pub told_id: u64,
     /// ROW_COUNT()
     pub row_count: i64,
     /// FOUND_ROWS()
@@ -527,6 +529,16 @@ impl Exec<'_> {
         Ok(held)
     }
 
+    /// Gives several data nodes their parts in the transaction at once.
+    pub async fn begin_parts(&mut self, nodes: &[Rc<BackendNode>]) -> Result<(), ExecError> {
+        let state = self.session.state.clone();
+        let Some(transaction) = &mut self.session.transaction else { return Ok(()) };
+        let own = &self.session.own;
+        let wanted: Vec<_> =
+            nodes.iter().map(|node| (node.clone(), own.seat(&node.definition.id))).collect();
+        transaction.open_all(&wanted, &state).await
+    }
+
     /// Gives a connection back.
     pub fn release(&mut self, held: Held) {
         match &mut self.session.transaction {
@@ -590,6 +602,7 @@ impl Exec<'_> {
     pub fn reply_ok(&mut self, mut ok: OkPacket) {
         ok.status = self.session.status(self.form.more);
         self.session.last.row_count = i64::try_from(ok.affected_rows).unwrap_or(i64::MAX);
+        self.session.last.told_id = ok.last_insert_id;
         if ok.last_insert_id != 0 {
             self.session.last.insert_id = ok.last_insert_id;
         }

@@ -78,7 +78,7 @@ async fn attempt(
     }
     let rows: Vec<Vec<u32>> = parts.into_iter().map(|part| part.rows).collect();
     let everywhere = matches!(plan.home, InsertHome::Everywhere { .. });
-    let told = Told { rows: Some(&rows), copies: everywhere };
+    let told = Told { rows: Some(&rows), copies: everywhere, of_rows: plan.gives_defaults };
     let oks = write::apply_each(exec, &jobs, &ends, &plan.tables, &told).await?;
     let counted: Vec<Counted<'_>> = oks
         .iter()

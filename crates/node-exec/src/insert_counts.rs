@@ -21,6 +21,7 @@ impl Counted<'_> {
         }
         let affected = self.ok.affected_rows;
         match verb {
+            InsertVerb::Ignore if updates && affected == 2 => 1,
             InsertVerb::Ignore => self.rows.saturating_sub(affected),
             InsertVerb::Replace => affected.saturating_sub(self.rows),
             InsertVerb::Insert => u64::from(updates && affected == 2),

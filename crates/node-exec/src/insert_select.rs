@@ -10,6 +10,7 @@ use crate::merge::Record;
 use crate::scratch_write::difference::{begin_part, end_part};
 use crate::scratch_write::{begin, end};
 use crate::streams::Job;
+use crate::typed_literal;
 use crate::write::{self, Told};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
@@ -17,7 +18,6 @@ use mysql_wire::packet::{ErrPacket, OkPacket};
 use sql_plan::insert::{InsertHome, InsertSelectPlan, SequenceUse, as_id};
 use sql_plan::plan::RowKind;
 use sql_plan::scratch_write::InsertVerb;
-use sql_plan::value::write_literal;
 use std::collections::{BTreeMap, VecDeque};
 use topology::algorithm::{SqlValue, Target};
 use topology::model::Schema;
@@ -79,14 +79,15 @@ async fn copy(
     let Collected { columns, records } = collected?;
     let mut warned = std::mem::take(&mut exec.session.last.warnings);
     if plan.lists_columns {
-        warned.retain(|warning| !is_of_text_as_double(warning));
+        warned.retain(|warning| !is_of_text_as_number(warning));
     }
     if plan.verb != InsertVerb::Ignore && !is_lenient(&exec.session.state) {
         refuse_warnings(&warned)?;
     }
     // The query has assigned what is assigned.
     exec.session.read_back = None;
-    if columns.len() != plan.placer.width as usize && !records.is_empty() {
+    let is_known = !columns.is_empty() || !records.is_empty();
+    if columns.len() != plan.placer.width as usize && is_known {
         return Err(sql(
             sql_error::VALUE_COUNT_MISMATCH,
             "Column count doesn't match value count at row 1",
@@ -108,9 +109,11 @@ async fn copy(
     Ok((ok, given))
 }
 
-/// A server tells of texts that are taken for a DOUBLE in part, but not where columns are listed.
-fn is_of_text_as_double(warning: &Warning) -> bool {
-    warning.code == 1292 && warning.message.starts_with(b"Truncated incorrect DOUBLE value")
+/// A server tells of texts that are taken for a number in part, but not where columns are listed.
+fn is_of_text_as_number(warning: &Warning) -> bool {
+    let numbers: [&[u8]; 2] =
+        [b"Truncated incorrect DOUBLE value", b"Truncated incorrect DECIMAL value"];
+    warning.code == 1292 && numbers.iter().any(|text| warning.message.starts_with(text))
 }
 
 /// In a strict mode what a query alone would only warn of is an error of the statement that writes
@@ -164,7 +167,7 @@ async fn write_rows(
             true => ids.pop_front(),
             false => None,
         };
-        let text = row_text(plan, &values, id);
+        let text = row_text(plan, columns, &values, id);
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         for target in plan.placer.place(&values, id)? {
             writer.add(exec, target, number, &text)?;
@@ -248,11 +251,16 @@ async fn ids_of_rows(
 }
 
 /// `(literals)` of one row, the generated id in its place.
-fn row_text(plan: &InsertSelectPlan, row: &[SqlValue], id: Option<u64>) -> Vec<u8> {
+fn row_text(
+    plan: &InsertSelectPlan,
+    columns: &[ColumnDefinition],
+    row: &[SqlValue],
+    id: Option<u64>,
+) -> Vec<u8> {
     let position = plan.placer.sequence.as_ref().and_then(|sequence| sequence.position);
     let appended = id.filter(|_| position.is_none());
     let mut text = vec![b'('];
-    for (at, value) in row.iter().enumerate() {
+    for (at, (value, column)) in row.iter().zip(columns).enumerate() {
         if at > 0 {
             text.push(b',');
         }
@@ -260,7 +268,7 @@ fn row_text(plan: &InsertSelectPlan, row: &[SqlValue], id: Option<u64>) -> Vec<u
             Some(id) if position.is_some_and(|position| position as usize == at) => {
                 text.extend_from_slice(id.to_string().as_bytes());
             }
-            _ => write_literal(value, &mut text),
+            _ => typed_literal::write(value, column, &mut text),
         }
     }
     if let Some(id) = appended {
@@ -335,7 +343,7 @@ impl Batches<'_> {
         }
         let tables = &self.plan.tables;
         let everywhere = matches!(self.plan.placer.home, InsertHome::Everywhere { .. });
-        let told = Told { rows: Some(&rows), copies: everywhere };
+        let told = Told { rows: Some(&rows), copies: everywhere, ..Told::default() };
         let oks = write::apply_each(exec, &jobs, &[jobs.len()], tables, &told).await?;
         for ((ok, job), rows) in oks.into_iter().zip(&jobs).zip(&rows) {
             // All copies do the same.

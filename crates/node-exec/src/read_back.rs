@@ -34,7 +34,7 @@ pub async fn run(session: &mut ExecSession, connection: &mut Connection) -> Resu
         let name = quoted(name);
         items.push(format!("{name},HEX({name}),COLLATION({name})"));
     }
-    let ask = format!("SELECT {}", items.join(","));
+    let ask = format!("SELECT {} LIMIT 1", items.join(","));
     let QueryResult::Rows(set) = connection.query(ask.as_bytes()).await? else { return Ok(()) };
     let Some(row) = set.rows.first() else { return Ok(()) };
     if read_back.insert_id {

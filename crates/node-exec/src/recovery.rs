@@ -1,9 +1,11 @@
 //! Recovery of distributed transactions: every few seconds each node reads every data node's list
 //! of prepared branches and finishes those whose coordinator is gone, by the decision on their home
-//! data node. Any number of nodes may do so at once: the decision row's key makes them agree.
+//! data node. Any number of nodes may do so at once: the decision row's key makes them agree. The home
+//! itself has no prepared branch: its transaction ended with its connection, or is ended then.
 
 use crate::backends::{BackendNode, Backends};
 use crate::decision::{self, Prepared, Verdict};
+use crate::decision_cleanup;
 use crate::error::ExecError;
 use crate::in_flight::InFlight;
 use base::id::NodeId;
@@ -42,11 +44,14 @@ impl Recovery {
         self.rounds += 1;
         let mut finished = 0;
         let mut seen = HashMap::new();
+        let mut everywhere = Vec::new();
+        let mut heard_all = true;
         for node in backends.all() {
             let prepared = match prepared_on(&node).await {
                 Ok(prepared) => prepared,
                 Err(error) => {
                     tracing::debug!(%error, data_node = %node.definition.name, "XA RECOVER failed");
+                    heard_all = false;
                     continue;
                 }
             };
@@ -64,13 +69,16 @@ impl Recovery {
                     }
                 }
             }
-            if self.rounds.is_multiple_of(SWEEP_EVERY_ROUNDS)
-                && let Err(error) = decision::sweep(&node, &prepared).await
-            {
-                tracing::debug!(%error, "old decisions cannot be removed now");
-            }
+            everywhere.extend(prepared);
         }
         self.first_seen = seen;
+        if heard_all && self.rounds.is_multiple_of(SWEEP_EVERY_ROUNDS) {
+            for node in backends.all() {
+                if let Err(error) = decision_cleanup::sweep(&node, &everywhere).await {
+                    tracing::debug!(%error, "old decisions cannot be removed now");
+                }
+            }
+        }
         finished
     }
 
@@ -100,7 +108,7 @@ async fn finish(
     branch: &Prepared,
 ) -> Result<(), ExecError> {
     let home = backends.node(&branch.home)?;
-    let verdict = decision::decide(&home, &branch.gtrid, Verdict::Rollback).await?;
+    let verdict = decision::settle(&home, &branch.gtrid).await?;
     let verb = match verdict {
         Verdict::Commit => "COMMIT",
         Verdict::Rollback => "ROLLBACK",

@@ -14,6 +14,7 @@ use mysql_wire::status::StatusFlags;
 use mysql_wire::stmt::encode_params;
 use node_backend::connection::{Connection, Piece};
 use node_backend::query::QueryResult;
+use sql_plan::insert::Told;
 use sql_plan::plan::{Place, PlanTable, RoutedPlan};
 use sql_plan::template::{Fill, Rendered, Template};
 use std::rc::Rc;
@@ -108,8 +109,8 @@ async fn send_and_relay(
             exec.release(held);
             continue;
         }
-        let counts_found = counts_found(statement);
-        return finish(exec, held, outcome, Names::of(tables), counts_found).await;
+        let asked = Asked::of(statement, &outcome);
+        return finish(exec, held, outcome, Names::of(tables), asked).await;
     }
 }
 
@@ -126,12 +127,12 @@ pub async fn pass_through(
     if exec.form.binary {
         let outcome = answer_binary(exec, &mut held, text, names).await;
         drop(active);
-        return finish(exec, held, outcome, names, false).await;
+        return finish(exec, held, outcome, names, Asked::NOTHING).await;
     }
     held.lease.queue_query(text);
     let outcome = relay_answer(exec, &mut held, names).await;
     drop(active);
-    finish(exec, held, outcome, names, false).await
+    finish(exec, held, outcome, names, Asked::NOTHING).await
 }
 
 /// Runs one made-up statement with a client's parameters as a prepared one, and passes its answer
@@ -160,11 +161,28 @@ pub async fn pass_prepared(
         Err(error) => Err(crate::rows::logical(error.into(), names)),
     };
     drop(active);
-    finish(exec, held, outcome, names, false).await
+    finish(exec, held, outcome, names, Asked::NOTHING).await
 }
 
-fn counts_found(statement: &Statement<'_>) -> bool {
-    matches!(&statement.planned.plan, sql_plan::Plan::Routed(plan) if plan.counts_found)
+/// What a data node is asked after a statement.
+struct Asked {
+    /// FOUND_ROWS().
+    found: bool,
+    /// Whether the id that it told is LAST_INSERT_ID().
+    told: Told,
+}
+
+impl Asked {
+    const NOTHING: Asked = Asked { found: false, told: Told::Generated };
+
+    fn of(statement: &Statement<'_>, outcome: &Result<OkHead, ExecError>) -> Asked {
+        let sql_plan::Plan::Routed(plan) = &statement.planned.plan else { return Self::NOTHING };
+        let told = match outcome {
+            Ok(head) if head.last_insert_id != 0 => plan.told_id.with(&statement.values),
+            _ => Told::Generated,
+        };
+        Asked { found: plan.counts_found, told }
+    }
 }
 
 /// Runs a text and answers with binary rows: its own answer has text rows.
@@ -237,17 +255,21 @@ async fn finish(
     mut held: Held,
     outcome: Result<OkHead, ExecError>,
     names: Names<'_>,
-    counts_found: bool,
+    asked: Asked,
 ) -> Result<(), ExecError> {
     match outcome {
         Ok(head) => {
             exec.session.last.warnings.clear();
-            if counts_found {
+            if asked.found {
                 exec.session.last.found_rows = found_rows(&mut held.lease).await?;
             }
             if head.warnings > 0 {
                 exec.out.flush().await?;
                 exec.session.last.warnings = warnings_of(&mut held.lease, names).await;
+            }
+            exec.session.last.told_id = head.last_insert_id;
+            if head.last_insert_id != 0 {
+                note_id(exec, &mut held, head.last_insert_id, asked.told).await?;
             }
             let read = read_back(exec, &mut held).await;
             exec.release(held);
@@ -276,6 +298,29 @@ async fn read_back(exec: &mut Exec<'_>, held: &mut Held) -> Result<(), ExecError
         Err(ExecError::Backend(error)) => Err(ExecError::BrokenOff(error.to_string())),
         done => done,
     }
+}
+
+/// Keeps the id that a data node told, if it is one that it generated.
+async fn note_id(
+    exec: &mut Exec<'_>,
+    held: &mut Held,
+    id: u64,
+    told: Told,
+) -> Result<(), ExecError> {
+    let generated = match told {
+        Told::Generated => true,
+        Told::Given => false,
+        Told::Unknown => {
+            exec.out.flush().await?;
+            let asked = held.lease.query(b"SELECT LAST_INSERT_ID()").await;
+            let rows = asked.map_err(|error| ExecError::BrokenOff(error.to_string()))?.into_rows();
+            rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok()) == Some(id)
+        }
+    };
+    if generated {
+        exec.session.last.insert_id = id;
+    }
+    Ok(())
 }
 
 /// FOUND_ROWS() of a connection.
@@ -435,7 +480,4 @@ fn relay_eof(exec: &mut Exec<'_>, piece: &Piece<'_>, head: OkHead, wanted: Statu
 
 fn note_ok(exec: &mut Exec<'_>, head: OkHead) {
     exec.session.last.row_count = i64::try_from(head.affected_rows).unwrap_or(i64::MAX);
-    if head.last_insert_id != 0 {
-        exec.session.last.insert_id = head.last_insert_id;
-    }
 }

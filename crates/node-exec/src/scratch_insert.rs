@@ -17,6 +17,7 @@ use crate::scratch_write::bench::{Answer, Bench, Originals, put_row, quote, stor
 use crate::scratch_write::difference::{self, Difference, begin_part, end_part};
 use crate::scratch_write::{Form, begin, check, end, reply};
 use crate::streams::Job;
+use crate::typed_literal;
 use crate::write::{self, Told};
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
@@ -279,7 +280,14 @@ async fn make_of_query(
             if plan.extras > 0 {
                 made.extras.push(extras);
             }
-            put_row(row.iter(), &mut text);
+            text.push(b'(');
+            for (at, (value, column)) in row.iter().zip(&collected.columns).enumerate() {
+                if at > 0 {
+                    text.push(b',');
+                }
+                typed_literal::write(value, column, &mut text);
+            }
+            text.push(b')');
         }
         bench.charge(records.len() as u64, 0)?;
         let before = u32::try_from(chunk * BATCH_ROWS).unwrap_or(u32::MAX);
@@ -383,7 +391,7 @@ pub(crate) async fn place(
         }
     }
     let everywhere = matches!(written.home, InsertHome::Everywhere { .. });
-    let told = Told { rows: Some(&parts), copies: everywhere };
+    let told = Told { rows: Some(&parts), copies: everywhere, ..Told::default() };
     let oks = write::apply_each(exec, &jobs, &[jobs.len()], &plan.tables, &told).await?;
     let counted = oks.iter().zip(&jobs).zip(&parts);
     let counted: Vec<Counted<'_>> = counted
@@ -409,14 +417,12 @@ async fn meet(
     let written = &plan.written;
     let originals = rows_met(exec, bench, plan, made).await?;
     bench.put_originals(exec, 0, &plan.tables[0], written, &originals).await?;
-    let mut answer = Answer::default();
-    if !made.rows.is_empty() {
-        bench.as_client().await?;
-        answer = match plan.extras {
-            0 => meet_rows(exec, bench, plan, &made.rows, statement).await?,
-            _ => meet_one_by_one(exec, bench, plan, made, statement).await?,
-        };
-    }
+    bench.as_client().await?;
+    let mut answer = match plan.extras {
+        _ if made.rows.is_empty() => meet_nothing(exec, bench, plan, statement).await?,
+        0 => meet_rows(exec, bench, plan, &made.rows, statement).await?,
+        _ => meet_one_by_one(exec, bench, plan, made, statement).await?,
+    };
     bench.as_store().await?;
     let (columns, after) = bench.read_back(0, written).await?;
     let difference = Difference::of(written, &originals, &columns, &after)?;
@@ -425,6 +431,27 @@ async fn meet(
         answer.ok.info = insert_counts::total(&counted, plan.verb, plan.updates_on_duplicate).info;
     }
     Ok((answer, difference))
+}
+
+/// The statement without rows, for the columns that RETURNING announces.
+async fn meet_nothing(
+    exec: &mut Exec<'_>,
+    bench: &mut Bench,
+    plan: &ScratchInsertPlan,
+    statement: &Statement<'_>,
+) -> Result<Answer, ExecError> {
+    let names: Vec<String> = stored(&plan.written).map(|(_, name)| quote(name)).collect();
+    let list = names.join(",");
+    let (to, from) = (bench.name(0), bench.name(made_number(plan)));
+    let mut text = plan.verb.sql().to_vec();
+    let rest = format!("{to} ({list}) SELECT {list} FROM {from} WHERE FALSE");
+    text.extend_from_slice(rest.as_bytes());
+    let nulls = vec![SqlValue::Null; plan.extras];
+    let values = Values { evaluated: &nulls, ..statement.values };
+    let statement = Statement { values, ..*statement };
+    let table = |reference: u32| reference as usize;
+    text.extend(bench.render(exec, &plan.tail, &plan.tables, &statement, &table));
+    bench.run(exec, &text, Names::with_scratch(&plan.tables, PREFIX)).await
 }
 
 /// Lets the statement put rows to those that they meet.

@@ -87,7 +87,7 @@ impl Sequences {
                 start
             }
         };
-        values(start, count, max)
+        values(start, count, max).map_err(|row| exhausted(schema, table, max, row))
     }
 
     /// Takes `count` values in a block of their own: they are above every value that was given by
@@ -102,7 +102,7 @@ impl Sequences {
     ) -> Result<Vec<u64>, ExecError> {
         let key = key(&schema.name, table);
         let start = take_block(backends, schema, &key.1, count).await?;
-        values(start, count, max)
+        values(start, count, max).map_err(|row| exhausted(schema, table, max, row))
     }
 
     fn take_known(&self, key: &(String, String), version: u64, count: u64) -> Option<u64> {
@@ -260,16 +260,29 @@ impl Sequences {
     }
 }
 
-/// `count` values from `start` on, when the column can hold them.
-fn values(start: u64, count: u64, max: u64) -> Result<Vec<u64>, ExecError> {
+/// `count` values from `start` on; else the row, counted from 1, whose value the column cannot hold.
+fn values(start: u64, count: u64, max: u64) -> Result<Vec<u64>, u64> {
     if start.saturating_add(count).saturating_sub(1) > max {
-        return Err(ExecError::Server(ErrPacket::new(
+        return Err(max.saturating_add(1).saturating_sub(start) + 1);
+    }
+    Ok((start..start + count).collect())
+}
+
+/// The error of a column that is full: of the largest ones servers cannot even count further.
+fn exhausted(schema: &Schema, table: &str, max: u64, row: u64) -> ExecError {
+    let column = schema.table(table).and_then(|table| table.sequence_column.as_deref());
+    match column.filter(|_| max < i64::MAX.unsigned_abs()) {
+        Some(column) => ExecError::Server(ErrPacket::new(
+            167,
+            "22003",
+            format!("Out of range value for column '{column}' at row {row}"),
+        )),
+        None => ExecError::Server(ErrPacket::new(
             1467,
             "HY000",
             "Failed to read auto-increment value from storage engine",
-        )));
+        )),
     }
-    Ok((start..start + count).collect())
 }
 
 fn key(schema: &str, table: &str) -> (String, String) {

@@ -1,11 +1,13 @@
 //! A client's transaction over data nodes. The unit is the data node: all its shards share one
-//! connection and one local transaction there. With one data node in the instance it is a plain
-//! BEGIN … COMMIT; with more, every branch is XA from its first statement on, because a plain
-//! transaction cannot become one later. One branch that wrote commits in one phase; two or more go
-//! through two phases with a durable decision (see `decision`), so there is never half a commit.
+//! connection and one local transaction there. The first data node touched has a plain BEGIN …
+//! COMMIT; all others are XA from their first statement on, because a plain transaction cannot become
+//! one later. One branch that wrote commits in one phase; two or more go through two phases with a
+//! durable decision, which the first one's commit is (see `commit`), so there is never half a commit.
+
+mod commit;
+mod open;
 
 use crate::backends::BackendNode;
-use crate::decision::{self, Verdict};
 use crate::error::{ExecError, sql};
 use crate::in_flight::InFlightGuard;
 use crate::members::Member;
@@ -47,7 +49,7 @@ pub struct TransactionOptions {
 /// A transaction that has begun.
 #[derive(Debug)]
 pub struct Transaction {
-    /// The global transaction id when branches are XA.
+    /// The global transaction id when branches but the first are XA.
     gtrid: Option<String>,
     options: TransactionOptions,
     found_rows: bool,
@@ -71,6 +73,7 @@ struct Branch {
     node: Rc<BackendNode>,
     /// None while a statement uses it; still None afterwards when the connection was lost.
     lease: Option<Lease>,
+    /// Empty where it is a plain transaction.
     xid: String,
     wrote: bool,
     /// Its connection is without autocommit, see [`Transaction::stay_open`].
@@ -173,7 +176,8 @@ impl Drop for Transaction {
 }
 
 impl Transaction {
-    /// Begins; nothing is sent before the first statement. With `gtrid` the branches are XA.
+    /// Begins; nothing is sent before the first statement. With `gtrid` the branches but the first
+    /// are XA.
     pub fn begin(
         gtrid: Option<(String, InFlightGuard)>,
         options: TransactionOptions,
@@ -313,7 +317,10 @@ impl Transaction {
         let id = &node.definition.id;
         let at = match self.branches.iter().position(|branch| branch.node.definition.id == *id) {
             Some(at) => at,
-            None => self.open(node, state, seat).await?,
+            None => {
+                self.open_all(&[(node.clone(), seat)], state).await?;
+                self.branches.len() - 1
+            }
         };
         let branch = &mut self.branches[at];
         let Some(mut lease) = branch.lease.take() else {
@@ -326,83 +333,13 @@ impl Transaction {
         Ok(Held { lease, member: branch.node.primary().clone(), owner: Owner::Branch(at) })
     }
 
-    async fn open(
-        &mut self,
-        node: &Rc<BackendNode>,
-        state: &Arc<SessionState>,
-        seat: Option<Seat>,
-    ) -> Result<usize, ExecError> {
-        let mut lease = match &seat {
-            Some(seat) => seat.take_with(state).await?.ok_or_else(|| lost(node))?,
-            None => node.lease(self.found_rows, state).await?,
-        };
-        let home =
-            self.branches.first().map_or(&node.definition.id, |first| &first.node.definition.id);
-        let xid = match &self.gtrid {
-            Some(gtrid) => decision::xid(gtrid, home, self.branches.len()),
-            None => String::new(),
-        };
-        let mut statements = Vec::new();
-        let stays_open = self.stay_open && self.gtrid.is_none() && self.under_locks.is_none();
-        if let Some(level) = self.options.isolation {
-            statements.push(format!("SET TRANSACTION ISOLATION LEVEL {level}"));
-        }
-        if self.gtrid.is_some() {
-            if self.options.read_only {
-                statements.push("SET TRANSACTION READ ONLY".to_owned());
-            }
-            statements.push(format!("XA START {xid}"));
-        } else {
-            if stays_open {
-                statements.push(STAY_OPEN.to_owned());
-            }
-            statements.push(self.plain_start());
-        }
-        for name in &self.savepoints {
-            statements.push(format!("SAVEPOINT {name}"));
-        }
-        if let Err(error) = run_all(&mut lease, &statements).await {
-            match &seat {
-                // What began of it is taken back; without that the connection is of no use.
-                Some(seat) if undo_start(&mut lease, &xid, stays_open).await => {
-                    seat.put_back(lease)
-                }
-                Some(seat) => {
-                    lease.discard();
-                    seat.lose();
-                }
-                None => lease.discard(),
-            }
-            return Err(error.into());
-        }
-        let branch =
-            Branch { node: node.clone(), lease: Some(lease), xid, wrote: false, stays_open, seat };
-        self.branches.push(branch);
-        Ok(self.branches.len() - 1)
-    }
-
-    fn plain_start(&self) -> String {
-        if self.under_locks.is_some() {
-            return STAY_OPEN.to_owned();
-        }
-        let words: Vec<&str> = [
-            (self.options.consistent_snapshot, "WITH CONSISTENT SNAPSHOT"),
-            (self.options.read_only, "READ ONLY"),
-        ]
-        .into_iter()
-        .filter_map(|(wanted, word)| wanted.then_some(word))
-        .collect();
-        format!("START TRANSACTION {}", words.join(", "))
-    }
-
     /// Whether autocommit must be turned off on a plain branch before several writes are sent ahead:
     /// when a deadlock rolls the branch back, those behind it would else be committed one by one. An
     /// XA branch refuses them by itself.
     pub fn stay_open(&mut self, held: &Held) -> bool {
-        let (Owner::Branch(at), None, None) = (held.owner, &self.gtrid, self.under_locks) else {
-            return false;
-        };
-        !std::mem::replace(&mut self.branches[at].stays_open, true)
+        let (Owner::Branch(at), None) = (held.owner, self.under_locks) else { return false };
+        let branch = &mut self.branches[at];
+        branch.xid.is_empty() && !std::mem::replace(&mut branch.stays_open, true)
     }
 
     /// Gives a connection back after its statement.
@@ -485,185 +422,11 @@ impl Transaction {
         join_all(runs).await.into_iter().collect()
     }
 
-    /// Commits. After an error nothing of the transaction is in force, unless the error says that
-    /// the outcome is not known.
-    pub async fn commit(mut self) -> Result<(), ExecError> {
-        self.readers.end();
-        if let Some(lost_branch) = self.branches.iter().find(|branch| branch.lease.is_none()) {
-            let error = lost(&lost_branch.node);
-            self.rollback().await;
-            return Err(error);
-        }
-        if self.gtrid.is_none() {
-            return self.commit_plain().await;
-        }
-        let writers = self.branches.iter().filter(|branch| branch.wrote).count();
-        if writers >= 2 {
-            return self.commit_two_phases().await;
-        }
-        self.commit_one_phase().await
-    }
-
-    /// What ends a plain branch.
-    fn plain_end(&self, word: &str, branch: &Branch) -> Vec<String> {
-        let mut statements = vec![word.to_owned()];
-        if let Some(autocommit) = self.under_locks.or(branch.stays_open.then_some(true)) {
-            statements.push(format!("SET autocommit={}", u8::from(autocommit)));
-        }
-        statements
-    }
-
-    async fn commit_plain(mut self) -> Result<(), ExecError> {
-        for mut branch in std::mem::take(&mut self.branches) {
-            let statements = self.plain_end("COMMIT", &branch);
-            if let Some(lease) = &mut branch.lease {
-                let done = run_all(lease, &statements).await;
-                finish(&mut branch, done)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// At most one branch wrote, so its commit alone decides; what becomes of the others is no matter
-    /// of the client's.
-    async fn commit_one_phase(mut self) -> Result<(), ExecError> {
-        let runs = std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
-            let Some(lease) = &mut branch.lease else { return Ok(()) };
-            let statements =
-                [format!("XA END {}", branch.xid), format!("XA COMMIT {} ONE PHASE", branch.xid)];
-            let done = run_all(lease, &statements).await;
-            if done.is_err() && !lease.is_broken() {
-                run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
-            }
-            let wrote = branch.wrote;
-            match finish(&mut branch, done) {
-                Err(error) if !wrote => {
-                    tracing::debug!(%error, "a branch that only read did not end well");
-                    Ok(())
-                }
-                done => done,
-            }
-        });
-        join_all(runs).await.into_iter().collect()
-    }
-
-    async fn commit_two_phases(mut self) -> Result<(), ExecError> {
-        let gtrid = self.gtrid.clone().expect("two phases are XA's");
-        let home = self.branches[0].node.clone();
-        let prepared = join_all(self.branches.iter_mut().map(prepare)).await;
-        if let Some(error) = prepared.into_iter().find_map(Result::err) {
-            self.rollback_prepared().await;
-            return Err(error);
-        }
-        match decision::decide(&home, &gtrid, Verdict::Commit).await {
-            Ok(Verdict::Commit) => {}
-            Ok(Verdict::Rollback) => {
-                self.rollback_prepared().await;
-                return Err(sql(
-                    sql_error::BACKEND_CONNECTION_LOST,
-                    "the transaction was rolled back: its commit took so long that it was given up",
-                ));
-            }
-            Err(error) => {
-                // Neither outcome may be forced now; recovery asks the home data node later.
-                return Err(sql(
-                    sql_error::BACKEND_CONNECTION_LOST,
-                    format!(
-                        "the outcome of the commit is not known yet, it will be the same on all data nodes: {error}"
-                    ),
-                ));
-            }
-        }
-        let done =
-            join_all(std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
-                let Some(lease) = &mut branch.lease else { return false };
-                let verb = if branch.wrote { "COMMIT" } else { "ROLLBACK" };
-                let outcome = run_all(lease, &[format!("XA {verb} {}", branch.xid)]).await;
-                finish(&mut branch, outcome).is_ok()
-            }))
-            .await;
-        if done.into_iter().all(|done| done) {
-            tokio::task::spawn_local(async move { decision::forget(&home, &gtrid).await });
-        }
-        Ok(())
-    }
-
-    async fn rollback_prepared(mut self) {
-        join_all(std::mem::take(&mut self.branches).into_iter().map(|mut branch| async move {
-            let Some(lease) = &mut branch.lease else { return };
-            // The branch may be active, idle or prepared; END fails harmlessly in the last two.
-            run_all(lease, &[format!("XA END {}", branch.xid)]).await.ok();
-            let done = run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await;
-            finish(&mut branch, done).ok();
-        }))
-        .await;
-    }
-
-    /// Rolls back everywhere. A branch that cannot be told is rolled back by its data node when the
-    /// connection ends.
-    pub async fn rollback(mut self) {
-        self.readers.end();
-        if self.gtrid.is_some() {
-            return self.rollback_prepared().await;
-        }
-        for mut branch in std::mem::take(&mut self.branches) {
-            let statements = self.plain_end("ROLLBACK", &branch);
-            if let Some(lease) = &mut branch.lease {
-                let done = run_all(lease, &statements).await;
-                finish(&mut branch, done).ok();
-            }
-        }
-    }
-
     /// The data nodes that have a part in it.
     pub fn data_nodes(&self) -> impl Iterator<Item = &DataNodeId> {
         let written = self.branches.iter().map(|branch| &branch.node.definition.id);
         written.chain(self.readers.data_nodes())
     }
-}
-
-/// END and PREPARE of a branch that wrote; one that only read just ends.
-async fn prepare(branch: &mut Branch) -> Result<(), ExecError> {
-    let Some(lease) = &mut branch.lease else { return Err(lost(&branch.node)) };
-    let mut statements = vec![format!("XA END {}", branch.xid)];
-    if branch.wrote {
-        statements.push(format!("XA PREPARE {}", branch.xid));
-    }
-    Ok(run_all(lease, &statements).await?)
-}
-
-/// Gives a connection back to its pool after the transaction's last word, or closes it when the
-/// word failed: then its state is not certain.
-fn finish(branch: &mut Branch, done: Result<(), BackendError>) -> Result<(), ExecError> {
-    let Some(lease) = branch.lease.take() else { return Ok(done?) };
-    match (done, &branch.seat) {
-        (Ok(()), Some(seat)) => seat.put_back(lease),
-        (Ok(()), None) => drop(lease),
-        (Err(error), seat) => {
-            lease.discard();
-            if let Some(seat) = seat {
-                seat.lose();
-            }
-            return Err(error.into());
-        }
-    }
-    Ok(())
-}
-
-/// Takes back what began of a branch on a connection that the session keeps; false when it is not
-/// certain that nothing is left.
-async fn undo_start(lease: &mut Lease, xid: &str, stays_open: bool) -> bool {
-    if lease.is_broken() {
-        return false;
-    }
-    if xid.is_empty() {
-        let mut statements = vec!["ROLLBACK".to_owned()];
-        statements.extend(stays_open.then(|| "SET autocommit=1".to_owned()));
-        return run_all(lease, &statements).await.is_ok();
-    }
-    run_all(lease, &[format!("XA END {xid}")]).await.ok();
-    run_all(lease, &[format!("XA ROLLBACK {xid}")]).await.ok();
-    !lease.is_broken() && !lease.in_transaction()
 }
 
 fn lost(node: &BackendNode) -> ExecError {

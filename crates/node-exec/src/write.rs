@@ -73,7 +73,7 @@ pub async fn apply_in_turn(
     tables: &[PlanTable],
 ) -> Result<OkPacket, ExecError> {
     let copies = count == Count::First;
-    let oks = apply_each(exec, jobs, ends, tables, &Told { rows: None, copies }).await?;
+    let oks = apply_each(exec, jobs, ends, tables, &Told { copies, ..Told::default() }).await?;
     Ok(total(&oks, count))
 }
 
@@ -84,6 +84,8 @@ pub struct Told<'t> {
     pub rows: Option<&'t [Vec<u32>]>,
     /// The shards have copies: what the first one says is what is said.
     pub copies: bool,
+    /// What is said of columns without a default is of single rows, not of the statement.
+    pub of_rows: bool,
 }
 
 /// The same, with the answer of each part.
@@ -161,9 +163,11 @@ async fn run_parts(
         by_node.entry(&job.data_node).or_default().push(number);
     }
     let savepoint = savepoint && exec.session.transaction.is_some() && jobs.len() > 1;
+    let data_nodes = by_node.keys().map(|id| exec.backends.node(id));
+    let data_nodes: Vec<Rc<BackendNode>> = data_nodes.collect::<Result<_, _>>()?;
+    exec.begin_parts(&data_nodes).await?;
     let mut nodes = Vec::with_capacity(by_node.len());
-    for (id, numbers) in by_node {
-        let node: Rc<BackendNode> = exec.backends.node(id)?;
+    for (node, numbers) in data_nodes.into_iter().zip(by_node.into_values()) {
         match exec.acquire(&node, true).await {
             Ok(held) => nodes.push(NodeParts {
                 saved: false,
@@ -231,7 +235,9 @@ async fn run_parts(
     warned.retain(|(number, _)| !told.copies || jobs[*number].shard == jobs[0].shard);
     warned.sort_by_key(|(number, _)| *number);
     all.sort_by_key(|(number, _)| *number);
-    say_once(&mut warned, &mut all);
+    if !told.of_rows {
+        say_once(&mut warned, &mut all);
+    }
     for (number, warnings) in warned {
         let room = WARNINGS_MAX.saturating_sub(exec.session.last.warnings.len());
         exec.session.last.warnings.extend(warnings.into_iter().take(room).map(|mut warning| {

@@ -352,6 +352,7 @@ fn snapshot(shards: u32, tables: u32) -> Snapshot {
         accounts: BTreeMap::new(),
         parameters: Parameters::default(),
         node_count: 1,
+        node_numbers: Default::default(),
         read_only_nodes: Default::default(),
         client_access: None,
         access_lists: Default::default(),

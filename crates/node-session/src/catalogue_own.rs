@@ -5,9 +5,11 @@ use crate::catalogue_rows::{Needed, ask_for, of, set};
 use crate::permission;
 use crate::session::Core;
 use crate::show::{Row, field};
-use node_exec::error::ExecError;
+use base::sql_error;
+use node_exec::error::{ExecError, sql};
 use sql_plan::catalogue::{CatalogueTable, INFORMATION_SCHEMA};
 use topology::account::Authority;
+use topology::peers::SessionRow;
 
 /// What SHOW GRANTS says of an administrator, as information_schema's words.
 const ADMINISTRATOR_PRIVILEGES: [&str; 14] = [
@@ -48,31 +50,32 @@ impl Core {
         Ok(rows)
     }
 
-    pub(crate) fn process_rows(&self, needed: &Needed) -> Result<Vec<Row>, ExecError> {
-        let all = self.account()?.administrator;
-        let mut rows = Vec::new();
-        for session in self.worker.shared.processes.all() {
-            let info = session.info();
-            if !all && info.user != self.user {
-                continue;
-            }
-            let elapsed = info.since.elapsed();
-            let shown = info.running.then(|| info.info.clone());
+    pub(crate) async fn process_rows(&self, needed: &Needed) -> Result<Vec<Row>, ExecError> {
+        let (sessions, missing) = self.all_sessions().await?;
+        if let Some(missing) = missing {
+            return Err(sql(
+                sql_error::CONTROL_PLANE_AWAY,
+                format!(
+                    "the sessions of all nodes cannot be told: {missing}; SHOW PROCESSLIST has this node's"
+                ),
+            ));
+        }
+        let row = |session: &SessionRow| {
             let value = |column: &String| match column.as_str() {
                 "ID" => field(session.id),
-                "USER" => field(&info.user),
-                "HOST" => field(&info.host),
-                "DB" => info.schema.as_ref().and_then(field),
-                "COMMAND" => field(if info.running { "Query" } else { "Sleep" }),
-                "TIME" => field(elapsed.as_secs()),
-                "STATE" => field(if info.running { "executing" } else { "" }),
-                "INFO" | "INFO_BINARY" => shown.clone(),
-                "TIME_MS" => field(format!("{:.3}", elapsed.as_secs_f64() * 1000.0)),
+                "USER" => field(&session.user),
+                "HOST" => field(&session.host),
+                "DB" => session.schema.as_ref().and_then(field),
+                "COMMAND" => field(if session.running { "Query" } else { "Sleep" }),
+                "TIME" => field(session.milliseconds / 1000),
+                "STATE" => field(if session.running { "executing" } else { "" }),
+                "INFO" | "INFO_BINARY" => session.statement.clone().map(String::into_bytes),
+                "TIME_MS" => field(format!("{}.000", session.milliseconds)),
                 _ => field(0),
             };
-            rows.push(needed.columns.iter().map(value).collect());
-        }
-        Ok(rows)
+            needed.columns.iter().map(value).collect()
+        };
+        Ok(sessions.iter().map(row).collect())
     }
 
     /// The accounts whose rights this one sees.

@@ -225,7 +225,7 @@ impl Core {
         match kind {
             Kind::InPlace | Kind::Denied | Kind::Empty => Ok(Vec::new()),
             Kind::Schemata => self.schemata_rows(needed).await,
-            Kind::ProcessList => self.process_rows(needed),
+            Kind::ProcessList => self.process_rows(needed).await,
             Kind::UserPrivileges => Ok(self.user_privilege_rows(needed)),
             Kind::SchemaPrivileges => Ok(self.schema_privilege_rows(needed)),
             Kind::TablePrivileges => Ok(self.table_privilege_rows(needed)),

@@ -2,16 +2,15 @@
 //! are told by their tree; everything else is planned.
 
 use crate::processes::Kill;
-use crate::query::{Source, plan_parsed};
+use crate::query::Source;
 use crate::session::Core;
 use base::sql_error;
 use mysql_wire::packet::OkPacket;
 use node_exec::error::{ExecError, sql};
-use node_exec::rows::text_column;
 use node_exec::transaction::TransactionOptions;
 use sql_syntax::ast::{
-    Explain, Ident, IntoKind, Isolation, Kill as KillStatement, KillKind, OtherKind, Parsed,
-    SetStmt, Statement, TransactionStmt, VarScope,
+    Ident, IntoKind, Isolation, Kill as KillStatement, KillKind, OtherKind, Parsed, SetStmt,
+    Statement, TransactionStmt, VarScope,
 };
 use sql_syntax::text::quote_ident;
 
@@ -230,7 +229,7 @@ impl Core {
             KillKind::Connection => Kill::Connection,
             KillKind::Query => Kill::Query,
             KillKind::Physical => return self.kill_physical(kill, source).await,
-            KillKind::User => return self.kill_user(kill, source),
+            KillKind::User => return self.kill_user(kill, source).await,
         };
         if let (None, Some(condition)) = (&kill.id, kill.target) {
             return self.kill_chosen(condition, what, source).await;
@@ -239,43 +238,9 @@ impl Core {
         let id: u64 = id
             .parse()
             .map_err(|_| sql(sql_error::NO_SUCH_THREAD, format!("Unknown thread id: {id}")))?;
-        self.kill(id, what)?;
+        self.kill(id, what).await?;
         self.reply_ok_packet(OkPacket::default());
         Ok(())
-    }
-
-    async fn run_explain(
-        &mut self,
-        explain: &Explain,
-        source: Source<'_>,
-    ) -> Result<(), ExecError> {
-        let (Some(_), None) = (&explain.stmt, &explain.connection) else {
-            return Err(not_supported("EXPLAIN FOR CONNECTION"));
-        };
-        let inner = with_hints(explain, source);
-        let inner = inner.as_slice();
-        let mut tokens = sql_syntax::TokenBuf::new();
-        sql_syntax::lex(inner, 0, source.mode, &mut tokens);
-        let of_inner = Source {
-            text: inner,
-            tokens: &tokens,
-            param_tokens: &[],
-            params: &[],
-            input: None,
-            ..source
-        };
-        let parsed = crate::query::parse_source(of_inner, 0)?;
-        let planned = plan_parsed(self, &parsed, of_inner)?;
-        let values = crate::query::values_of(of_inner);
-        let lines = match explain.analyze {
-            true => self.analyze(&planned, of_inner).await?,
-            false => planned.explain(&values)?,
-        };
-        let rows: Vec<crate::show::Row> =
-            lines.into_iter().map(|line| vec![Some(line.into_bytes())]).collect();
-        let mut exec = self.exec();
-        node_exec::rows::reply_rows(&mut exec, &[text_column("Logical Execution Plan")], &rows)
-            .await
     }
 
     /// SET TRANSACTION.
@@ -320,21 +285,6 @@ impl Core {
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }
-}
-
-/// The statement that EXPLAIN is about, with the hints that stand before either of them.
-fn with_hints(explain: &Explain, source: Source<'_>) -> Vec<u8> {
-    let start = explain.stmt_span.start;
-    let first = source.tokens.tokens().iter().position(|token| token.span().start >= start);
-    let mut text = Vec::new();
-    for hint in source.tokens.hints() {
-        if hint.before_tok == 0 || Some(hint.before_tok as usize) == first {
-            text.extend_from_slice(hint.span.of(source.text));
-            text.push(b' ');
-        }
-    }
-    text.extend_from_slice(explain.stmt_span.of(source.text));
-    text
 }
 
 /// SET GLOBAL and its kin.

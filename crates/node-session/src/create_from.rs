@@ -45,7 +45,8 @@ impl Core {
         let access = sql_plan::access(&parsed.stmt, source.text, current.as_deref());
         permission::check(self.account()?, &self.host, &access)?;
         let (schema, name) = self.new_name(create.name, source)?;
-        let known = self.snapshot.schemas.get(&schema).and_then(|one| one.table(&name)).is_some();
+        self.check_locked(&schema, &name)?;
+        let known = self.known(create, &schema, &name)?;
         if known && !create.or_replace {
             return self.is_there(&name, create.if_not_exists);
         }
@@ -64,6 +65,7 @@ impl Core {
             &context,
         )?;
         let Some(shape) = shape else { return Err(sql(sql_error::SYNTAX_ERROR, "no query")) };
+        self.check_not_hidden(&schema, &name)?;
         if known && sql_plan::shape::reads(&shape.tables, &schema, &name, &self.snapshot) {
             return Err(sql(
                 sql_error::TARGET_IS_SOURCE,
@@ -103,29 +105,50 @@ impl Core {
                 if let Some(transaction) = self.exec.transaction.take() {
                     transaction.rollback().await;
                 }
-                let mut undo = vec![format!("DROP TABLE IF EXISTS {table}")];
-                // Nobody misses it.
-                if self.snapshot.parameters.get_boolean("enable_table_recycle") {
-                    undo.push(format!("PURGE TABLE {table}"));
-                }
-                for one in undo {
-                    if let Err(undo) = self.run_inner(one.as_bytes(), true).await {
-                        tracing::warn!(%undo, table, "a table whose rows failed could not be dropped");
-                    }
-                }
+                self.undo_creation(&table).await;
                 return Err(error);
             }
         };
-        let last_insert_id = self.first_id(&schema, &name, &columns).await?;
-        if last_insert_id != 0 {
-            self.exec.last.insert_id = last_insert_id;
+        let told = self.exec.last.told_id;
+        let first = self.first_id(&schema, &name, &columns).await?;
+        if first != 0 {
+            self.exec.last.insert_id = first;
         }
+        let last_insert_id = if first != 0 { first } else { told };
         self.exec.last.row_count = i64::try_from(affected_rows).unwrap_or(i64::MAX);
         let warnings = u16::try_from(warned.len()).unwrap_or(u16::MAX);
         self.exec.last.warnings = warned;
         let ok = OkPacket { affected_rows, last_insert_id, warnings, ..OkPacket::default() };
         self.reply_ok_packet(ok);
         Ok(())
+    }
+
+    /// The rows would go into a temporary table of the new table's name.
+    fn check_not_hidden(&self, schema: &str, name: &str) -> Result<(), ExecError> {
+        if !self.kept.temporary.contains(&schema.to_lowercase(), &name.to_lowercase()) {
+            return Ok(());
+        }
+        Err(sql(
+            sql_error::NOT_SUPPORTED,
+            format!(
+                "CREATE TABLE ... SELECT of a table that the temporary table '{name}' would hide is \
+                 not supported: drop or rename the temporary table first"
+            ),
+        ))
+    }
+
+    /// Drops a table whose rows failed.
+    async fn undo_creation(&mut self, table: &str) {
+        let mut undo = vec![format!("DROP TABLE IF EXISTS {table}")];
+        // Nobody misses it.
+        if self.snapshot.parameters.get_boolean("enable_table_recycle") {
+            undo.push(format!("PURGE TABLE {table}"));
+        }
+        for one in undo {
+            if let Err(undo) = self.run_inner(one.as_bytes(), true).await {
+                tracing::warn!(%undo, table, "a table whose rows failed could not be dropped");
+            }
+        }
     }
 
     /// Whether a table has these columns and no others.
@@ -179,15 +202,18 @@ impl Core {
         source: Source<'_>,
     ) -> Result<(), ExecError> {
         let (schema, name) = self.new_name(create.name, source)?;
+        self.check_locked(&schema, &name)?;
         let other = self.schema_of(like.schema, source)?.name.clone();
-        if other == schema {
+        let shown = text(&like.name.name(source.text)).to_lowercase();
+        let is_temporary = self.kept.temporary.contains(&other.to_lowercase(), &shown);
+        if other == schema && !is_temporary {
             let planned = plan_parsed(self, parsed, source)?;
             return run_planned(self, &planned, source).await;
         }
         let current = self.exec.identity.schema.clone();
         let access = sql_plan::access(&parsed.stmt, source.text, current.as_deref());
         permission::check(self.account()?, &self.host, &access)?;
-        let known = self.snapshot.schemas.get(&schema).and_then(|one| one.table(&name)).is_some();
+        let known = self.known(create, &schema, &name)?;
         if known && !create.or_replace {
             return self.is_there(&name, create.if_not_exists);
         }
@@ -203,6 +229,17 @@ impl Core {
     fn new_name(&self, name: TableName, source: Source<'_>) -> Result<(String, String), ExecError> {
         let schema = self.schema_of(name.schema, source)?.name.clone();
         Ok((schema, text(&name.name.name(source.text))))
+    }
+
+    /// Whether there is something of this name; a view is not replaced by a table.
+    fn known(&self, create: &CreateTable, schema: &str, name: &str) -> Result<bool, ExecError> {
+        let known = self.base_snapshot().schemas.get(schema).and_then(|one| one.table(name));
+        match known {
+            Some(known) if known.view.is_some() && create.or_replace => {
+                Err(sql(sql_error::IS_A_VIEW, format!("'{schema}.{name}' is a view")))
+            }
+            known => Ok(known.is_some()),
+        }
     }
 
     fn is_there(&mut self, name: &str, if_not_exists: bool) -> Result<(), ExecError> {
@@ -330,10 +367,18 @@ impl Core {
             &quoted(&table.physical_name(target)),
         ]
         .concat();
-        let exec = self.exec();
+        let is_temporary =
+            self.kept.temporary.contains(&table.schema.to_lowercase(), &table.name.to_lowercase());
+        let mut exec = self.exec();
         let node = exec.backends.node(&exec.data_node(&table.schema, 0)?)?;
-        let mut lease = node.own_lease().await?;
-        let rows = lease.query(&ask).await?.into_rows();
+        let rows = if is_temporary {
+            let mut held = exec.acquire(&node, false).await?;
+            let rows = held.lease.query(&ask).await.map(|answer| answer.into_rows());
+            exec.release(held);
+            rows?
+        } else {
+            node.own_lease().await?.query(&ask).await?.into_rows()
+        };
         let create = rows.first().and_then(|row| row.text(1)).unwrap_or_default();
         let body = create.find(" (").map(|at| &create[at..]).unwrap_or_default();
         Ok(format!("CREATE TEMPORARY TABLE {name}{}", without_references(body)))

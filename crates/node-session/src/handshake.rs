@@ -139,6 +139,7 @@ pub async fn login(
     if let Some(error) = refuse {
         return Err(refuse_with(&mut ClientWriter::new(Box::new(stream)), error).await);
     }
+    shared.wait_for_snapshot().await;
     let nonce = new_nonce();
     let offered = capabilities(shared.tls.is_some());
     let greeting = HandshakeV10 {

@@ -225,9 +225,20 @@ impl Core {
         Ok(ran?)
     }
 
+    /// A table is made only where no others are locked than it.
+    pub fn check_locked(&self, schema: &str, table: &str) -> Result<(), ExecError> {
+        match &self.kept.locks {
+            Some(locks) if !locks.0.contains(&(schema.to_lowercase(), table.to_lowercase())) => {
+                Err(not_locked(table))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// UNLOCK TABLES; what is open of a transaction under the locks is committed.
     pub async fn unlock_tables(&mut self) -> Result<(), ExecError> {
-        if !self.keeps(Need::TableLocks) {
+        // Locks of temporary tables are on no data node.
+        if !self.keeps(Need::TableLocks) && self.kept.locks.is_none() {
             return Ok(());
         }
         self.commit().await?;

@@ -2,10 +2,12 @@
 //! binary rows pass as bytes; any other runs as text with its parameters as literals, and its rows
 //! become binary here.
 
-use crate::prepared_text::{cannot_be_prepared, not_preparable, too_many};
+use crate::prepared_text::{not_preparable, too_many};
+use crate::prepared_values::{limit_params, with_limits};
 use crate::query::{self, Source, parse_source, plan_parsed, run_planned};
 use crate::session::Core;
 use crate::statement::Prepared;
+use crate::user_variables::inlined;
 use base::sql_error;
 use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
 use mysql_wire::command::StmtExecute;
@@ -24,10 +26,11 @@ use topology::algorithm::{SqlValue, Target};
 /// A prepared statement with its parameters and columns, as far as a data node told them.
 pub type Made = (Prepared, Option<Vec<ColumnDefinition>>, Vec<ColumnDefinition>);
 
-fn unknown(id: u32) -> ExecError {
+/// A number that no prepared statement has, given to `command`.
+pub fn unknown(id: u32, command: &str) -> ExecError {
     sql(
         sql_error::UNKNOWN_PREPARED_STATEMENT,
-        format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute"),
+        format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_{command}"),
     )
 }
 
@@ -46,6 +49,13 @@ impl Core {
     /// Reads and plans a statement that is to be kept, with what is known of its parameters and
     /// columns.
     pub async fn make_prepared(&mut self, text: &[u8]) -> Result<Made, ExecError> {
+        match self.make_as_read(text).await {
+            Ok(made) => Ok(made),
+            Err(error) => Err(self.told_by_server(error, text).await),
+        }
+    }
+
+    async fn make_as_read(&mut self, text: &[u8]) -> Result<Made, ExecError> {
         if let Some(made) = self.prepare_with_stand_ins(text).await? {
             return Ok(made);
         }
@@ -126,8 +136,8 @@ impl Core {
             return Ok(self.keep_prepared(text, tokens, None, written, (params, columns)));
         }
         let parsed = parse_source(source, 0)?;
-        if cannot_be_prepared(&parsed.stmt) {
-            return Err(not_preparable());
+        if let ast::Statement::Prepared(statement) = &parsed.stmt {
+            return Err(not_preparable(statement));
         }
         let param_tokens = params_of(&tokens);
         let own = Self::is_session_statement(&parsed.stmt)
@@ -260,17 +270,36 @@ impl Core {
     /// COM_STMT_EXECUTE.
     pub async fn execute(&mut self, execute: StmtExecute<'_>) -> Result<(), ExecError> {
         let id = execute.statement_id;
-        let mut prepared = self.statements.take(id).ok_or_else(|| unknown(id))?;
+        let mut prepared = self.statements.take(id).ok_or_else(|| unknown(id, "execute"))?;
         let started = self.handle.begin(&prepared.text);
         self.statement_begins(started, 0);
         self.form.binary = true;
+        prepared.cursor = None;
+        let result = match self.divert_to_cursor(execute.flags) {
+            Ok(None) => self.execute_at_last_version(&mut prepared, execute).await,
+            Ok(Some(diverted)) => {
+                let result = self.execute_at_last_version(&mut prepared, execute).await;
+                self.open_cursor(diverted, &mut prepared, result).await
+            }
+            Err(error) => Err(error),
+        };
+        self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
+        prepared.long.clear();
+        self.statements.put_back(id, prepared);
+        result
+    }
+
+    /// Executes once more when a definition changed meanwhile.
+    async fn execute_at_last_version(
+        &mut self,
+        prepared: &mut Prepared,
+        execute: StmtExecute<'_>,
+    ) -> Result<(), ExecError> {
         let (version, mark) = (self.snapshot.version, self.out.mark());
-        let mut result = self.execute_taken(&mut prepared, execute).await;
+        let mut result = self.execute_taken(prepared, execute).await;
         if let Err(error) = result {
             result = match self.outdated(error, version) {
-                None if self.out.take_back(mark) => {
-                    self.execute_taken(&mut prepared, execute).await
-                }
+                None if self.out.take_back(mark) => self.execute_taken(prepared, execute).await,
                 None => Err(sql(
                     sql_error::UNKNOWN_ERROR,
                     "a table's placement changed during the answer",
@@ -278,9 +307,6 @@ impl Core {
                 Some(error) => Err(error),
             };
         }
-        self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
-        prepared.long.clear();
-        self.statements.put_back(id, prepared);
         result
     }
 
@@ -326,6 +352,11 @@ impl Core {
             self.wait_while_frozen(&planned.access.clone()).await?;
         }
         self.plan_again(prepared)?;
+        let numbers = match prepared.limit_params.is_empty() {
+            true => None,
+            false => with_limits(&prepared.limit_params, params)?,
+        };
+        let params = numbers.as_deref().unwrap_or(params);
         let source = Source {
             text: &prepared.text,
             tokens: &prepared.tokens,
@@ -341,6 +372,11 @@ impl Core {
                     return Ok(());
                 }
                 let parsed = parse_source(source, 0)?;
+                if matches!(parsed.stmt, ast::Statement::Show(_)) && !params.is_empty() {
+                    // What it asks is made of its text.
+                    let text = inlined(source, source.tokens.text_span());
+                    return query::run_made(self, &text, source.mode).await;
+                }
                 if let Some(check) = crate::views::check_option(self, &parsed, source)
                     && let Some(text) = crate::views::expand(self, &parsed, source)?
                 {
@@ -370,6 +406,7 @@ impl Core {
             let text = self.with_views(written)?.unwrap_or_else(|| written.to_vec());
             lex(&text, 0, &prepared.mode, &mut prepared.tokens);
             prepared.param_tokens = params_of(&prepared.tokens);
+            prepared.limit_params = limit_params(&text, &prepared.tokens, &prepared.param_tokens);
             prepared.text = text.into();
         }
         let source = Source {
@@ -390,9 +427,10 @@ impl Core {
 
     /// COM_STMT_RESET.
     pub fn reset_statement(&mut self, id: u32) -> Result<(), ExecError> {
-        let statement = self.statements.get_mut(id).ok_or_else(|| unknown(id))?;
+        let statement = self.statements.get_mut(id).ok_or_else(|| unknown(id, "reset"))?;
         statement.long.clear();
         statement.long_failed = false;
+        statement.cursor = None;
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! binary protocol; it is found by its name, and its parameters come from expressions.
 
 use crate::control::text;
+use crate::prepared_values::{Given, check_expression, no_subqueries};
 use crate::query::Source;
 use crate::session::Core;
 use crate::statement::{Prepared, STATEMENTS_MAX};
@@ -10,21 +11,22 @@ use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_exec::error::{ExecError, sql};
 use sql_syntax::LiteralValue;
-use sql_syntax::ast::{Expr, Ident, PreparedStmt, Statement};
+use sql_syntax::ast::{Expr, Ident, PreparedStmt};
 use std::collections::HashMap;
 use topology::algorithm::SqlValue;
+
+/// ER_SP_DOES_NOT_EXIST
+const UNKNOWN_FUNCTION: u16 = 1305;
 
 /// Statements by name, in lower case.
 #[derive(Debug, Default)]
 pub struct NamedStatements(HashMap<String, Prepared>);
 
-/// Whether a statement can only be sent as text by itself.
-pub fn cannot_be_prepared(statement: &Statement) -> bool {
-    matches!(statement, Statement::Prepared(_))
-}
-
-/// The error of preparing such a statement.
-pub fn not_preparable() -> ExecError {
+/// The error of preparing a statement that can only be sent as text by itself.
+pub fn not_preparable(statement: &PreparedStmt) -> ExecError {
+    if let Err(error) = check_expressions(statement) {
+        return error;
+    }
     ExecError::Server(ErrPacket::new(
         1295,
         "HY000",
@@ -43,6 +45,18 @@ pub fn too_many() -> ExecError {
     ))
 }
 
+/// Refuses expressions that read more than values.
+fn check_expressions(statement: &PreparedStmt) -> Result<(), ExecError> {
+    let (from, verb, using): (_, _, &[Expr]) = match statement {
+        PreparedStmt::Prepare { from, .. } => (Some(from), "PREPARE..FROM", &[]),
+        PreparedStmt::Execute { using, .. } => (None, "", using),
+        PreparedStmt::ExecuteImmediate { from, using } => (Some(from), "EXECUTE IMMEDIATE", using),
+        PreparedStmt::Deallocate(_) => (None, "", &[]),
+    };
+    using.iter().try_for_each(|one| check_expression(one, "EXECUTE..USING"))?;
+    from.map_or(Ok(()), |from| check_expression(from, verb))
+}
+
 fn unknown(name: &str, verb: &str) -> ExecError {
     sql(
         sql_error::UNKNOWN_PREPARED_STATEMENT,
@@ -57,12 +71,18 @@ impl Core {
         statement: &PreparedStmt,
         source: Source<'_>,
     ) -> Result<(), ExecError> {
+        check_expressions(statement)?;
         match statement {
             PreparedStmt::Prepare { name, from } => {
                 let name = statement_name(*name, source);
                 self.kept.statements.0.remove(&name);
-                let body = self.statement_text(from, source).await?;
+                let body = self.statement_text(from, "PREPARE..FROM", source).await?;
                 let (prepared, _, _) = self.make_prepared(&body).await?;
+                if !prepared.is_described()
+                    && let Some(packet) = self.tried(&body).await?
+                {
+                    return Err(ExecError::Server(packet));
+                }
                 if self.kept.statements.0.len() >= STATEMENTS_MAX {
                     return Err(too_many());
                 }
@@ -82,16 +102,16 @@ impl Core {
                 let Some(mut prepared) = self.kept.statements.0.remove(&name) else {
                     return Err(unknown(&shown, "EXECUTE"));
                 };
-                let ran = self.run_prepared(&mut prepared, &params, None).await;
+                let ran = self.run_using(&mut prepared, using, &params, source).await;
                 self.kept.statements.0.insert(name, prepared);
                 ran
             }
             PreparedStmt::ExecuteImmediate { from, using } => {
-                let body = self.statement_text(from, source).await?;
+                let body = self.statement_text(from, "EXECUTE IMMEDIATE", source).await?;
                 let (mut prepared, _, _) = self.make_prepared(&body).await?;
                 let count = prepared.param_tokens.len();
                 let params = self.using_values(using, count, source).await?;
-                self.run_prepared(&mut prepared, &params, None).await
+                self.run_using(&mut prepared, using, &params, source).await
             }
             PreparedStmt::Deallocate(name) => {
                 let shown = text(&name.name(source.text));
@@ -111,15 +131,27 @@ impl Core {
     async fn statement_text(
         &mut self,
         from: &Expr,
+        verb: &str,
         source: Source<'_>,
     ) -> Result<Vec<u8>, ExecError> {
         if let Some(literal) = from.as_literal()
             && let LiteralValue::String(bytes) =
                 source.tokens.value(source.text, literal.tok, source.mode)
         {
-            return Ok(bytes.into_owned());
+            let mut joined = bytes.into_owned();
+            for token in literal.tok + 1..literal.tok + u32::from(literal.tok_count) {
+                if let LiteralValue::String(more) =
+                    source.tokens.value(source.text, token, source.mode)
+                {
+                    joined.extend_from_slice(&more);
+                }
+            }
+            return Ok(joined);
         }
-        let values = self.values_of_expressions(&[inlined(source, from.span)]).await?;
+        let values = self
+            .values_of_expressions(&[inlined(source, from.span)])
+            .await
+            .map_err(|error| without_functions(error, verb))?;
         Ok(match values.into_iter().next() {
             Some(SqlValue::Text(bytes) | SqlValue::Binary(bytes) | SqlValue::Temporal(bytes)) => {
                 bytes
@@ -140,8 +172,40 @@ impl Core {
         if using.len() != count {
             return Err(sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to EXECUTE"));
         }
-        let expressions: Vec<Vec<u8>> = using.iter().map(|one| inlined(source, one.span)).collect();
-        self.values_of_expressions(&expressions).await
+        let expression = |one: &Expr| match Given::of(one, source.text) {
+            Given::Value => inlined(source, one.span),
+            Given::Default | Given::Ignore => b"NULL".to_vec(),
+        };
+        let expressions: Vec<Vec<u8>> = using.iter().map(expression).collect();
+        self.values_of_expressions(&expressions)
+            .await
+            .map_err(|error| without_functions(error, "EXECUTE..USING"))
+    }
+
+    /// Runs a prepared statement with what USING gives.
+    async fn run_using(
+        &mut self,
+        prepared: &mut Prepared,
+        using: &[Expr],
+        params: &[SqlValue],
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
+        let given: Vec<Given> = using.iter().map(|one| Given::of(one, source.text)).collect();
+        if given.iter().all(|one| *one == Given::Value) {
+            return self.run_prepared(prepared, params, None).await;
+        }
+        let mut changed = self.with_keywords(prepared, &given).await?;
+        let values = params.iter().zip(&given).filter(|(_, given)| **given == Given::Value);
+        let params: Vec<SqlValue> = values.map(|(value, _)| value.clone()).collect();
+        self.run_prepared(&mut changed, &params, None).await
+    }
+}
+
+/// A function that is not the server's own cannot be called there.
+fn without_functions(error: ExecError, verb: &str) -> ExecError {
+    match error.server_number() {
+        Some(UNKNOWN_FUNCTION) => no_subqueries(verb),
+        _ => error,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 use tokio::sync::Notify;
+use topology::peers::{CONNECTION_ID_BITS, SessionRow};
 
 /// As much of a statement is shown.
 const INFO_BYTES_MAX: usize = 1024;
@@ -15,6 +16,8 @@ const INFO_BYTES_MAX: usize = 1024;
 pub struct Processes {
     sessions: Mutex<BTreeMap<u32, Arc<SessionHandle>>>,
     last_id: AtomicU32,
+    /// The node's number within the instance: ids of all its nodes differ.
+    number: AtomicU32,
 }
 
 /// What is to be ended.
@@ -67,9 +70,11 @@ impl Processes {
     /// Adds a session.
     pub fn enter(&self, host: String) -> Arc<SessionHandle> {
         let mut sessions = lock(&self.sessions);
+        let first = self.number.load(Ordering::Relaxed) << CONNECTION_ID_BITS;
         let id = loop {
-            let id = self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-            if id != 0 && !sessions.contains_key(&id) {
+            let next = self.last_id.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            let id = first | (next & ((1 << CONNECTION_ID_BITS) - 1));
+            if id != first && !sessions.contains_key(&id) {
                 break id;
             }
         };
@@ -91,6 +96,11 @@ impl Processes {
         handle
     }
 
+    /// Ids of new sessions begin with this number of the node, counted from 1.
+    pub fn set_number(&self, number: u32) {
+        self.number.store(number.wrapping_sub(1), Ordering::Relaxed);
+    }
+
     /// Removes a session.
     pub fn leave(&self, id: u32) {
         lock(&self.sessions).remove(&id);
@@ -104,6 +114,13 @@ impl Processes {
     /// All of them.
     pub fn all(&self) -> Vec<Arc<SessionHandle>> {
         lock(&self.sessions).values().cloned().collect()
+    }
+
+    /// Ends all sessions of an account but one; how many.
+    pub fn kill_all_of(&self, user: &str, but: Option<u32>) -> u64 {
+        let all = self.all();
+        let chosen = all.iter().filter(|one| Some(one.id) != but && one.info().user == user);
+        chosen.inspect(|one| one.kill(Kill::Connection)).count() as u64
     }
 
     /// How many there are.
@@ -142,6 +159,21 @@ impl SessionHandle {
         let mut info = lock(&self.state).clone();
         info.info = without_secrets(&info.info);
         info
+    }
+
+    /// What others see, as a row of a list.
+    pub fn row(&self) -> SessionRow {
+        let info = self.info();
+        let text = || String::from_utf8_lossy(&info.info).into_owned();
+        SessionRow {
+            id: self.id,
+            statement: info.running.then(text),
+            user: info.user,
+            host: info.host,
+            schema: info.schema,
+            running: info.running,
+            milliseconds: u64::try_from(info.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// The login went well.
@@ -246,6 +278,18 @@ mod tests {
         assert_eq!(one.killed(), Kill::Connection);
         processes.leave(one.id);
         assert!(processes.get(one.id).is_none() && processes.is_empty());
+    }
+
+    #[test]
+    fn ids_of_two_nodes_differ() {
+        let (first, second) = (Processes::default(), Processes::default());
+        first.set_number(1);
+        second.set_number(2);
+        assert_eq!(first.enter("h".into()).id, 1);
+        assert_eq!(second.enter("h".into()).id, (1 << CONNECTION_ID_BITS) + 1);
+        // After the last one it goes on with the first that is free.
+        second.last_id.store((1 << CONNECTION_ID_BITS) - 1, Ordering::Relaxed);
+        assert_eq!(second.enter("h".into()).id, (1 << CONNECTION_ID_BITS) + 2);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::sequence_values;
 use crate::session::Core;
 use crate::shared::{PLAN_HITS, PLAN_MISSES};
 use base::sql_error;
+use mysql_wire::packet::ErrPacket;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::{PreparedInput, Statement};
 use sql_plan::plan::{Plan, Planned};
@@ -123,7 +124,10 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
     let outcome = plan_or_run(core, source, from).await;
     let result = match outcome {
         Ok(None) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => {
+            let own = source.tokens.text_span().of(source.text);
+            Err(core.told_by_server(error, own).await)
+        }
         Ok(Some(planned)) => {
             PLAN_MISSES.increment();
             if planned.cacheable && shared {
@@ -135,7 +139,11 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
                     &planned,
                 );
             }
-            run_planned(core, &planned, source).await
+            let ran = run_planned(core, &planned, source).await;
+            if let (Ok(()), Plan::Placement(change)) = (&ran, &planned.plan) {
+                core.repair_views_of(&change.schema, &change.from.name).await;
+            }
+            ran
         }
     };
     core.digest = digest;
@@ -223,7 +231,23 @@ pub fn parse_source(source: Source<'_>, _from: u32) -> Result<Parsed, ExecError>
     if parsed.stmt == ast::Statement::Empty {
         return Err(sql(sql_error::EMPTY_QUERY, "Query was empty"));
     }
+    if replaces_if_not_exists(&parsed.stmt) {
+        let text = "Incorrect usage of OR REPLACE and IF NOT EXISTS";
+        return Err(ExecError::Server(ErrPacket::new(1221, "HY000", text)));
+    }
     Ok(parsed)
+}
+
+fn replaces_if_not_exists(statement: &ast::Statement) -> bool {
+    match statement {
+        ast::Statement::CreateTable(create) => create.or_replace && create.if_not_exists,
+        ast::Statement::CreateIndex(create) => create.or_replace && create.if_not_exists,
+        ast::Statement::CreateView(create) => create.or_replace && create.if_not_exists,
+        ast::Statement::Sequence(sequence) => {
+            sequence.or_replace && sequence.if_clause && sequence.action == ast::DdlAction::Create
+        }
+        _ => false,
+    }
 }
 
 /// Plans a parsed statement, after a check of what the account may do.
@@ -255,12 +279,15 @@ pub fn plan_checked(
         plain_names: core.kept.locks.is_some(),
         check,
     };
+    core.check_view_of_temporary(&parsed.stmt, source.text)?;
     // Definitions are changed as others see them; queries and writes see temporary tables too.
     let snapshot = match &parsed.stmt {
         ast::Statement::CreateTable(_)
         | ast::Statement::AlterTable(_)
         | ast::Statement::DropTable(_)
         | ast::Statement::Recycle(_)
+        | ast::Statement::CreateView(_)
+        | ast::Statement::DropView(_)
         | ast::Statement::RenameTable(_) => core.base_snapshot(),
         _ => &core.snapshot,
     };

@@ -4,7 +4,7 @@
 //! do not see the variable while statements run.
 
 use crate::prepared::params_of;
-use crate::query::{Source, plan_text, run_planned};
+use crate::query::{Fetched, Source, fetch, plan_text, run_planned};
 use crate::session::Core;
 use node_exec::error::ExecError;
 use sql_plan::plan::{Plan, Planned, RowKind};
@@ -21,6 +21,19 @@ impl Core {
         let value = self.exec.state.get(NAME).and_then(|value| value.parse::<u64>().ok());
         self.kept.select_limit = value.filter(|value| *value != u64::MAX);
     }
+}
+
+/// Runs a query of ours, which has its row whatever the variable says.
+pub async fn fetch_unlimited(core: &mut Core, text: &[u8]) -> Result<Fetched, ExecError> {
+    let limit = core.exec.state.get(NAME).map(str::to_owned);
+    if limit.is_some() {
+        core.exec.state = Arc::new((*core.exec.state).clone().without(NAME));
+    }
+    let fetched = fetch(core, text).await;
+    if let Some(limit) = limit {
+        core.exec.state = Arc::new((*core.exec.state).clone().with(NAME, limit));
+    }
+    fetched
 }
 
 /// Runs a planned statement under the limit.

@@ -391,10 +391,7 @@ impl Core {
                 Ok(())
             }
             Command::StmtReset(id) => self.reset_statement(id),
-            Command::StmtFetch { .. } => Err(sql(
-                sql_error::UNKNOWN_PREPARED_STATEMENT,
-                "The statement has no open cursor; results are sent whole",
-            )),
+            Command::StmtFetch { statement_id, rows } => self.fetch(statement_id, rows).await,
             Command::Ping => {
                 self.reply_ok_packet(OkPacket::default());
                 Ok(())
@@ -418,7 +415,7 @@ impl Core {
             }
             Command::SetOption(option) => self.set_option(option),
             Command::ProcessKill(id) => {
-                self.kill(u64::from(id), Kill::Connection)?;
+                self.kill(u64::from(id), Kill::Connection).await?;
                 self.reply_ok_packet(OkPacket::default());
                 Ok(())
             }

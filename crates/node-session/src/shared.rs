@@ -11,11 +11,12 @@ use node_exec::ask::ControlPlane;
 use node_exec::in_flight::InFlight;
 use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use telemetry::metrics::{Counter, Gauge};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use topology::model::Snapshot;
 use topology::parameters::Settings;
 
@@ -44,6 +45,9 @@ pub static PLAN_MISSES: Counter =
 /// Sessions that ended by a programming error.
 pub static SESSION_PANICS: Counter =
     Counter::new("ddm_session_panics_total", "Sessions that ended by a programming error.");
+
+/// A client of a node that has just started waits so long for the node's first snapshot.
+const FIRST_SNAPSHOT_WAIT: Duration = Duration::from_secs(5);
 
 /// What a node gives its workers.
 #[derive(Debug)]
@@ -82,6 +86,8 @@ pub struct Shared {
     started_unix: u64,
     snapshot: ArcSwapOption<Snapshot>,
     version: AtomicU64,
+    /// A snapshot is served.
+    served: Notify,
     fenced: ArcSwapOption<String>,
     memory_short: AtomicBool,
     transactions: AtomicU64,
@@ -122,6 +128,7 @@ impl Shared {
             started_unix,
             snapshot: ArcSwapOption::empty(),
             version: AtomicU64::new(0),
+            served: Notify::new(),
             fenced: ArcSwapOption::empty(),
             memory_short: AtomicBool::new(false),
             transactions: AtomicU64::new(0),
@@ -142,11 +149,25 @@ impl Shared {
     /// Serves a snapshot from now on; a fence ends.
     pub fn serve_snapshot(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version;
+        if let Some(number) = snapshot.node_numbers.get(&self.node_id) {
+            self.processes.set_number(*number);
+        }
         self.sequences.follow(&snapshot);
         self.quotas.follow(&snapshot, &Settings::of(&snapshot.parameters));
         self.snapshot.store(Some(snapshot));
         self.version.store(version, Ordering::Release);
+        self.served.notify_waiters();
         self.fenced.store(None);
+    }
+
+    /// Waits for the first snapshot, for a node that has just started: not for ever.
+    pub async fn wait_for_snapshot(&self) {
+        let mut served = pin!(self.served.notified());
+        // Registered before looking, so that none is missed.
+        served.as_mut().enable();
+        if self.version() == 0 {
+            tokio::time::timeout(FIRST_SNAPSHOT_WAIT, served).await.ok();
+        }
     }
 
     /// Refuses statements until the next snapshot.

@@ -296,40 +296,6 @@ impl Core {
         };
         Ok((read(limit.offset.as_ref(), 0)?, read(limit.count.as_ref(), usize::MAX)?))
     }
-
-    /// SHOW \[FULL\] PROCESSLIST and COM_PROCESS_INFO.
-    pub async fn show_process_list(&mut self, full: bool) -> Result<(), ExecError> {
-        let all = self.account()?.administrator;
-        let mut rows: Vec<Row> = Vec::new();
-        for session in self.worker.shared.processes.all() {
-            let info = session.info();
-            if !all && info.user != self.user {
-                continue;
-            }
-            let shown = if full { &info.info[..] } else { &info.info[..info.info.len().min(100)] };
-            rows.push(vec![
-                field(session.id),
-                field(&info.user),
-                field(&info.host),
-                info.schema.as_ref().and_then(field),
-                field(if info.running { "Query" } else { "Sleep" }),
-                field(info.since.elapsed().as_secs()),
-                field(if info.running { "executing" } else { "" }),
-                info.running.then(|| shown.to_vec()),
-            ]);
-        }
-        let columns = [
-            number_column("Id"),
-            text_column("User"),
-            text_column("Host"),
-            text_column("db"),
-            text_column("Command"),
-            number_column("Time"),
-            text_column("State"),
-            text_column("Info"),
-        ];
-        self.reply(&columns, &rows).await
-    }
 }
 
 /// A text column that says it is of a table of information_schema, as one server's SHOW does.

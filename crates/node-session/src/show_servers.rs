@@ -196,7 +196,7 @@ impl Core {
         let mut killed = 0;
         for id in ids.into_iter().filter(|id| *id != own) {
             // One that ended meanwhile is gone as wanted.
-            match self.kill(id, what) {
+            match self.kill(id, what).await {
                 Ok(()) => killed += 1,
                 Err(error) if error.packet().number == sql_error::NO_SUCH_THREAD.number => {}
                 Err(error) => return Err(error),
@@ -207,7 +207,7 @@ impl Core {
     }
 
     /// KILL USER name: all sessions of an account but this one.
-    pub fn kill_user(&mut self, kill: &Kill, source: Source<'_>) -> Result<(), ExecError> {
+    pub async fn kill_user(&mut self, kill: &Kill, source: Source<'_>) -> Result<(), ExecError> {
         let written = text(kill.target.unwrap_or_default().of(source.text));
         let bare = written.split('@').next().unwrap_or_default().trim().to_owned();
         let name = bare.trim_matches(|c| matches!(c, '\'' | '`' | '"'));
@@ -216,13 +216,7 @@ impl Core {
             self.require_administrator("CONNECTION ADMIN")?;
         }
         let name = if is_own { self.user.clone() } else { name.to_owned() };
-        let (own, mut killed) = (self.handle.id, 0);
-        for session in self.worker.shared.processes.all() {
-            if session.id != own && session.info().user == name {
-                session.kill(crate::processes::Kill::Connection);
-                killed += 1;
-            }
-        }
+        let killed = self.kill_sessions_of(name).await?;
         self.reply_ok_packet(OkPacket { affected_rows: killed, ..OkPacket::default() });
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::query::Source;
 use crate::session::Core;
 use crate::show::{Row, field};
 use crate::show_rule::sharding_clause;
+use crate::view_repair::{BROKEN_VIEW, broken};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::QueryResult;
@@ -94,6 +95,26 @@ impl Core {
         }
     }
 
+    /// Asks about a physical table; about a view's counterpart once more when it had to be made again.
+    async fn ask_place(
+        &mut self,
+        place: &Place,
+        statement: &[u8],
+    ) -> Result<(Vec<ColumnDefinition>, Vec<Row>), ExecError> {
+        let asked = self.ask(&place.data_node, statement).await;
+        let is_broken = |error: &ExecError| error.server_number() == Some(BROKEN_VIEW);
+        match asked {
+            Err(error) if is_broken(&error) => {
+                match self.repair_view(&place.schema, &place.table).await {
+                    Ok(true) => self.ask(&place.data_node, statement).await,
+                    Err(error) if !is_broken(&error) => Err(error),
+                    _ => Err(broken(&place.schema, &place.table)),
+                }
+            }
+            asked => asked,
+        }
+    }
+
     /// The quoted name of a table of information_schema, if it is one; such a table is the same on every
     /// data node.
     fn own_table(
@@ -150,7 +171,7 @@ impl Core {
             ask.extend_from_slice(selection.span.of(source.text));
         }
         let Some(place) = place else { return self.ask_any(&ask).await };
-        let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
+        let (columns, mut rows) = self.ask_place(&place, &ask).await?;
         make_logical(&place, &columns, &mut rows);
         if show.kind == ShowKind::Index {
             count_all_places(&place, &columns, &mut rows);
@@ -176,7 +197,7 @@ impl Core {
             ask.extend_from_slice(column.raw(source.text));
         }
         let Some(place) = place else { return self.ask_any(&ask).await };
-        let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
+        let (columns, mut rows) = self.ask_place(&place, &ask).await?;
         make_logical(&place, &columns, &mut rows);
         self.reply(&columns, &rows).await
     }
@@ -204,7 +225,7 @@ impl Core {
         }
         let mut ask = b"SHOW CREATE TABLE ".to_vec();
         ask.extend(place.qualified());
-        let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
+        let (columns, mut rows) = self.ask_place(&place, &ask).await?;
         if let Some([name, create]) = rows
             .first_mut()
             .and_then(|row| row.get_mut(..2))
@@ -222,7 +243,7 @@ impl Core {
     async fn show_create_view(&mut self, place: &Place) -> Result<(), ExecError> {
         let mut ask = b"SHOW CREATE VIEW ".to_vec();
         ask.extend(place.qualified());
-        let (columns, mut rows) = self.ask(&place.data_node, &ask).await?;
+        let (columns, mut rows) = self.ask_place(place, &ask).await?;
         let Some(view) = &place.table.view else { return Ok(()) };
         let name = place.table.name.replace('`', "``");
         let definer = format!("`{}`@`%`", self.user.replace('`', "``"));
@@ -255,7 +276,7 @@ impl Core {
         }
         let mut ask = b"SHOW CREATE TABLE ".to_vec();
         ask.extend(place.qualified());
-        let (_, rows) = self.ask(&place.data_node, &ask).await?;
+        let (_, rows) = self.ask_place(&place, &ask).await?;
         let create = rows.first().and_then(|row| row.get(1).cloned().flatten()).unwrap_or_default();
         let create = logical_create(&place, &text(&create));
         Ok(create.find(" (").map(|at| create[at + 1..].to_owned()).unwrap_or_default())

@@ -61,7 +61,11 @@ impl Core {
     }
 
     /// The schema that a name belongs to, if it is one of mode single.
-    fn single_schema_of(&self, named: Option<Ident>, source: Source<'_>) -> Option<Schema> {
+    pub(crate) fn single_schema_of(
+        &self,
+        named: Option<Ident>,
+        source: Source<'_>,
+    ) -> Option<Schema> {
         let Some(named) = named else { return self.single_schema() };
         let schema = self.snapshot.schemas.get(&text(&named.name(source.text)).to_lowercase())?;
         (schema.mode == ShardMode::Single && schema.ready).then(|| schema.clone())
@@ -132,7 +136,14 @@ impl Core {
     /// CALL, with the values of user variables brought back.
     pub async fn run_call(&mut self, call: &Call, source: Source<'_>) -> Result<(), ExecError> {
         let Some(schema) = self.single_schema_of(call.name.schema, source) else {
-            return Err(sql(sql_error::NOT_SUPPORTED, NOT_HERE));
+            // It cannot have been made.
+            let schema = match call.name.schema {
+                Some(schema) => text(&schema.name(source.text)),
+                None => self.schema_of(None, source)?.name.clone(),
+            };
+            let name = text(&call.name.name.name(source.text));
+            let text = format!("PROCEDURE {schema}.{name} does not exist ({NOT_HERE})");
+            return Err(ExecError::Server(ErrPacket::new(1305, "42000", text)));
         };
         self.check_may(&schema, Authority::Select)?;
         let variables: Vec<String> = call

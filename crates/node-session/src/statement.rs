@@ -1,7 +1,9 @@
 //! A session's prepared statements: what is kept of each between PREPARE and CLOSE.
 
+use crate::cursor::Cursor;
+use crate::prepared_values::limit_params;
 use mysql_wire::stmt::{LongData, ParamType};
-use sql_plan::plan::Planned;
+use sql_plan::plan::{Home, Plan, Planned, RowKind};
 use sql_syntax::{LexMode, TokenBuf};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -27,6 +29,8 @@ pub struct Prepared {
     pub schema: Option<String>,
     /// Tokens that are `?`.
     pub param_tokens: Vec<u32>,
+    /// The ordinals of those that are numbers of a LIMIT.
+    pub limit_params: Vec<u32>,
     /// Its plan and the snapshot's version that it holds for; none for statements that the session
     /// runs itself.
     pub planned: Option<(u64, Rc<Planned>)>,
@@ -36,6 +40,8 @@ pub struct Prepared {
     pub long: LongData,
     /// Data sent ahead was more than we take; told at the next execution.
     pub long_failed: bool,
+    /// Rows of the last execution that wait to be fetched.
+    pub cursor: Option<Cursor>,
 }
 
 /// A session's prepared statements.
@@ -55,8 +61,10 @@ impl Prepared {
         param_tokens: Vec<u32>,
         planned: Option<(u64, Rc<Planned>)>,
     ) -> Self {
+        let limit_params = limit_params(text, &tokens, &param_tokens);
         Self {
             text: text.into(),
+            limit_params,
             written: None,
             tokens,
             mode,
@@ -66,7 +74,17 @@ impl Prepared {
             types: Vec::new(),
             long: LongData::new(LONG_DATA_BYTES_MAX),
             long_failed: false,
+            cursor: None,
         }
+    }
+}
+
+impl Prepared {
+    /// Whether a data node was shown it when it was prepared.
+    pub fn is_described(&self) -> bool {
+        let Some((_, planned)) = &self.planned else { return false };
+        let Plan::Routed(routed) = &planned.plan else { return false };
+        routed.kind == RowKind::Read && routed.home != Home::Apart
     }
 }
 
@@ -99,6 +117,11 @@ impl Statements {
     /// A statement.
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Prepared> {
         self.all.get_mut(&id)
+    }
+
+    /// How many have an open cursor.
+    pub fn cursors(&self) -> usize {
+        self.all.values().filter(|statement| statement.cursor.is_some()).count()
     }
 
     /// Forgets a statement.

@@ -20,6 +20,7 @@ use node_exec::own_connection::Need;
 use sql_plan::template::quoted;
 use sql_syntax::Edits;
 use sql_syntax::ast::{AlterKind, DropTable, Parsed, Statement, TableName};
+use sql_syntax::visit::{TableUse, for_each_table};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -161,6 +162,32 @@ impl Core {
             Statement::CreateIndex(create) => self.names_temporary(&[create.table], src),
             Statement::DropIndex(drop) => self.names_temporary(&[drop.table], src),
             _ => false,
+        }
+    }
+
+    /// A view lives longer than the temporary tables that it would read.
+    pub fn check_view_of_temporary(
+        &self,
+        statement: &Statement,
+        src: &[u8],
+    ) -> Result<(), ExecError> {
+        let Statement::CreateView(_) = statement else { return Ok(()) };
+        let mut found = None;
+        for_each_table(statement, src, |site| {
+            if !site.is_cte
+                && site.usage == TableUse::Read
+                && self.names_temporary(&[*site.name], src)
+            {
+                found.get_or_insert(text(&site.name.name.name(src)));
+            }
+        });
+        match found {
+            None => Ok(()),
+            Some(name) => Err(ExecError::Server(ErrPacket::new(
+                1352,
+                "HY000",
+                format!("View's SELECT refers to a temporary table '{name}'"),
+            ))),
         }
     }
 
@@ -309,13 +336,6 @@ impl Core {
     ) -> Result<(), ExecError> {
         let is_one = |name: &&TableName| self.names_temporary(&[**name], source.text);
         let found: Vec<TableName> = drop.names.iter().filter(is_one).copied().collect();
-        if !drop.temporary && found.len() < drop.names.len() {
-            return Err(sql(
-                sql_error::NOT_SUPPORTED,
-                "temporary and other tables are not dropped in one statement: drop the temporary \
-                 ones by DROP TEMPORARY TABLE first",
-            ));
-        }
         if !drop.temporary {
             self.commit().await?;
         }
@@ -327,8 +347,17 @@ impl Core {
             self.run_on_own(&node, &statement).await.map_err(|error| logical(error, &place))?;
             self.forget_temporary(&place);
         }
+        let others: Vec<&TableName> =
+            drop.names.iter().filter(|name| !found.contains(name)).collect();
+        if !drop.temporary && !others.is_empty() {
+            let mut statement = b"DROP TABLE ".to_vec();
+            statement.extend_from_slice(if drop.if_exists { b"IF EXISTS " } else { b"" });
+            let names: Vec<&[u8]> = others.iter().map(|name| name.span.of(source.text)).collect();
+            statement.extend(names.join(&b", "[..]));
+            return Box::pin(crate::query::run_made(self, &statement, source.mode)).await;
+        }
         let mut missing = Vec::new();
-        for name in drop.names.iter().filter(|name| !found.contains(name)) {
+        for name in others {
             let (schema, table) = self.full_name(*name, source.text)?;
             missing.push(format!("{schema}.{table}"));
         }
@@ -341,14 +370,11 @@ impl Core {
             let text = unknown(&missing.join(","));
             return Err(ExecError::Server(ErrPacket::new(UNKNOWN_TABLE, "42S02", text)));
         }
-        let notes: Vec<Warning> = missing
-            .iter()
-            .map(|name| Warning {
-                level: "Note".to_owned(),
-                code: UNKNOWN_TABLE,
-                message: unknown(name).into_bytes(),
-            })
-            .collect();
+        let notes = vec![Warning {
+            level: "Note".to_owned(),
+            code: UNKNOWN_TABLE,
+            message: unknown(&missing.join(",")).into_bytes(),
+        }];
         let warnings = u16::try_from(notes.len()).unwrap_or(u16::MAX);
         self.exec.last.warnings = notes;
         self.reply_done(OkPacket { warnings, ..OkPacket::default() });

@@ -3,6 +3,7 @@
 //! back from where it ran.
 
 use crate::query::{Source, fetch};
+use crate::select_limit::fetch_unlimited;
 use crate::session::Core;
 use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
@@ -46,7 +47,7 @@ impl Core {
         let variable = format!("@`{}`", name.replace('`', "``"));
         let before = self.exec.state.clone();
         let text = [b"SELECT ", variable.as_bytes(), b" := (", expression, b"\n)"].concat();
-        let ran = fetch(self, &text).await;
+        let ran = fetch_unlimited(self, &text).await;
         let after = std::mem::replace(&mut self.exec.state, before);
         ran?;
         Ok(after.get(&variable).unwrap_or("NULL").to_owned())
@@ -80,7 +81,7 @@ impl Core {
             return Ok(Vec::new());
         }
         let text = [b"SELECT ".as_slice(), &expressions.join(&b", "[..])].concat();
-        let (columns, records) = fetch(self, &text).await?;
+        let (columns, records) = fetch_unlimited(self, &text).await?;
         if columns.len() != expressions.len() {
             return Err(ExecError::Server(ErrPacket::new(
                 1241,

@@ -3,7 +3,8 @@
 //! and what it comes to, is a data node's own answer.
 
 use crate::control::{global_denied, text};
-use crate::query::{Source, fetch};
+use crate::query::Source;
+use crate::select_limit::fetch_unlimited;
 use crate::session::Core;
 use crate::user_variables::inlined;
 use base::sql_error;
@@ -392,7 +393,8 @@ impl Core {
         {
             return Ok(text(expression));
         }
-        let (columns, records) = fetch(self, &[b"SELECT ", expression].concat()).await?;
+        let text = [b"SELECT ", expression].concat();
+        let (columns, records) = fetch_unlimited(self, &text).await?;
         if columns.len() != 1 {
             return Err(ExecError::Server(ErrPacket::new(
                 1241,
@@ -419,7 +421,7 @@ fn isolation_variable(lex: &LexMode) -> &'static str {
 }
 
 async fn read_variable(connection: &mut Connection, name: &str) -> Result<String, ExecError> {
-    let result = connection.query(format!("SELECT @@SESSION.{name}").as_bytes()).await?;
+    let result = connection.query(format!("SELECT @@SESSION.{name} LIMIT 1").as_bytes()).await?;
     match result {
         node_backend::query::QueryResult::Rows(set) => {
             let field = set.rows.first().and_then(|row| row.get(0));

@@ -28,6 +28,9 @@ use worker::Bound;
 /// Between the last connection and the drain: who has just come in gets an answer.
 const HANDOVER_TIME: Duration = Duration::from_millis(250);
 
+/// A node that starts and hears no control plane for so long serves what it served before.
+const ALONE_AFTER: Duration = Duration::from_secs(3);
+
 /// Why a node cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -65,7 +68,12 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
         }
         _ => None,
     };
-    let node = RunningNode::start(&config, control, snapshot)?;
+    // Definitions may have changed while the node was down: the control plane is heard first.
+    let (at_once, when_alone) = match stream_tls {
+        Some(_) => (None, snapshot),
+        None => (snapshot, None),
+    };
+    let node = RunningNode::start(&config, control, at_once)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -76,6 +84,9 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
             let task = stream::StreamTask { config: config.clone(), tls, shared, file, questions };
             tokio::spawn(task.run());
         }
+        if let Some(snapshot) = when_alone {
+            tokio::spawn(serve_when_alone(snapshot, node.shared.clone()));
+        }
         memory::watch(config.memory_limit_mb, node.shared.clone());
         wait_for_stop().await.map_err(NodeError::Start)?;
         tracing::info!("stopping: no new connections, transactions may end");
@@ -83,6 +94,16 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
         let stopped = tokio::task::spawn_blocking(move || node.stop()).await;
         stopped.map_err(|_| NodeError::WorkerEnded)?
     })
+}
+
+/// Serves the snapshot on disk when no control plane has sent one in time.
+async fn serve_when_alone(snapshot: Snapshot, shared: Arc<Shared>) {
+    tokio::time::sleep(ALONE_AFTER).await;
+    if shared.version() == 0 {
+        let version = snapshot.version;
+        tracing::warn!(version, "no control plane answers; serving the snapshot on disk");
+        shared.serve_snapshot(Arc::new(snapshot));
+    }
 }
 
 /// The snapshot on disk, when it is there and can be served.

@@ -137,6 +137,7 @@ mod tests {
             accounts: BTreeMap::new(),
             parameters: Default::default(),
             node_count: 1,
+            node_numbers: Default::default(),
             read_only_nodes: Default::default(),
             client_access: None,
             access_lists: Default::default(),

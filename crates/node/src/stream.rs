@@ -215,6 +215,10 @@ impl StreamTask {
                 }
             }
             ToNode::SlowQueriesKept { up_to } => self.shared.slow_log.kept(up_to),
+            ToNode::PeerAsk { request, ask } => {
+                let answer = self.shared.answer_peer(&ask);
+                send(writer, &FromNode::PeerAnswer { request, answer }).await?;
+            }
             ToNode::Refused { reason } => {
                 tracing::warn!(%reason, "the control plane fenced this node until it has the current snapshot");
                 self.shared.fence(reason);

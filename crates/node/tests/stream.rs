@@ -31,6 +31,7 @@ fn snapshot(version: u64) -> Snapshot {
         accounts: Default::default(),
         parameters: Default::default(),
         node_count: 1,
+        node_numbers: Default::default(),
         read_only_nodes: Default::default(),
         client_access: None,
         access_lists: Default::default(),

@@ -2,6 +2,7 @@
 //! condition with the references that it restricts, and what a column's name means where it stands.
 //! The planner's other parts ask this instead of the tree.
 
+pub(crate) mod aggregates;
 mod resolve;
 pub(crate) mod walk;
 
@@ -70,6 +71,8 @@ pub(crate) struct Facts {
     pub windows: bool,
     /// RAND, UUID and the like.
     pub random: bool,
+    /// ROWNUM(), which counts the rows of the whole statement.
+    pub row_numbers: bool,
     /// DEFAULT(column), which a temporary table cannot tell.
     pub default_values: bool,
     /// A query on information_schema or another system schema.

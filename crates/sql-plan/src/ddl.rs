@@ -7,6 +7,7 @@ mod alter;
 mod create;
 mod foreign;
 mod key;
+mod names;
 pub mod placement;
 pub(crate) mod recycle;
 mod rename;
@@ -14,6 +15,7 @@ pub(crate) mod view;
 
 pub(crate) use alter::alter_table;
 pub(crate) use create::create_table;
+pub(crate) use names::column_edits;
 pub(crate) use rename::rename_table;
 
 use crate::bind::walk::{no_such_table, schema_of};
@@ -151,6 +153,7 @@ pub(crate) fn drop_table(subject: &Subject<'_>, drop: &DropTable) -> Result<Made
     for name in &drop.names {
         let schema = schema_for(subject, *name)?;
         let written = name_of(subject, name.name);
+        names::check(&written)?;
         if schema.table(&written).is_some_and(|table| table.view.is_some()) {
             view.get_or_insert(format!("'{}.{written}' is a view", schema.name));
             continue;

@@ -134,6 +134,24 @@ pub(crate) fn is_random(expr: &Expr, src: &[u8]) -> bool {
     })
 }
 
+/// Whether an expression as a whole is a TIME.
+pub(crate) fn is_time(expr: &Expr, src: &[u8]) -> bool {
+    match &expr.unparen().kind {
+        ExprKind::Literal(literal) => literal.kind == LiteralKind::Time,
+        ExprKind::Func(call) => matches!(
+            function_name(call, src).as_str(),
+            "TIME"
+                | "MAKETIME"
+                | "SEC_TO_TIME"
+                | "TIMEDIFF"
+                | "CURTIME"
+                | "CURRENT_TIME"
+                | "UTC_TIME"
+        ),
+        _ => false,
+    }
+}
+
 /// A function's name in upper case; empty when it has a qualifier.
 pub(crate) fn function_name(call: &FuncCall, src: &[u8]) -> String {
     if !call.qualifiers.is_empty() {
@@ -188,7 +206,19 @@ pub(crate) fn is_random_function(name: &str) -> bool {
             | "BENCHMARK"
             | "CONNECTION_ID"
             | "LOAD_FILE"
+            | ROW_NUMBER
     )
+}
+
+/// MariaDB's function that counts the rows of a statement.
+pub(crate) const ROW_NUMBER: &str = "ROWNUM";
+
+/// Whether an expression counts the rows of its statement.
+pub(crate) fn counts_rows(expr: &Expr, src: &[u8]) -> bool {
+    any(expr, &|part| match &part.kind {
+        ExprKind::Func(call) => function_name(call, src) == ROW_NUMBER,
+        _ => false,
+    })
 }
 
 /// The value that an expression is, if it is one that a plan can refer to.

@@ -6,9 +6,12 @@ mod chunks;
 mod make;
 mod scratch;
 mod split;
+mod told_id;
 
-pub(crate) use make::plan;
+pub(crate) use make::updates::has_groups;
+pub(crate) use make::{bind, plan};
 pub use split::{as_id, asks_for_id};
+pub use told_id::{Told, ToldId};
 
 use crate::plan::{PlanTable, RoutedPlan};
 use crate::route::Router;
@@ -46,6 +49,8 @@ pub struct InsertPlan {
     /// New values that ON DUPLICATE KEY UPDATE gives to key columns are the inserted ones
     /// (`k = VALUES(k)`), which is allowed; for EXPLAIN.
     pub updates_on_duplicate: bool,
+    /// Some value is DEFAULT: what a server says of it, it says of each row.
+    pub gives_defaults: bool,
 }
 
 /// Where inserted rows go.

@@ -25,6 +25,7 @@ mod scratch;
 pub mod scratch_write;
 pub mod shape;
 pub mod template;
+pub mod trial;
 pub mod value;
 pub mod variables;
 pub mod view;

@@ -5,7 +5,7 @@
 use crate::bind::{Bound, Reference};
 use crate::template::{Edit, Piece, TokenRange, push_quoted, quoted};
 use sql_syntax::TokenKind;
-use sql_syntax::ast::{Query, SelectItem, SetExpr};
+use sql_syntax::ast::{Expr, Query, SelectItem, SetExpr, TableExpr};
 
 /// What tables become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,9 @@ impl NameMode {
 
 /// Names longer than this are not given as an alias (the servers' limit).
 const ALIAS_BYTES_MAX: usize = 255;
+
+/// The name of a column that is kept is not longer.
+const COLUMN_BYTES_MAX: usize = 64;
 
 /// How one reference's qualifiers change.
 enum Qualifier {
@@ -198,10 +201,55 @@ fn end_of_name(bound: &Bound<'_>, reference: &Reference<'_>, name: TokenRange) -
 /// old text as alias. Says also whether such a text holds a literal, for then it differs from
 /// statement to statement of one digest.
 pub(crate) fn keep_column_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> bool {
-    let Some(select) = first_select(query) else { return true };
-    let same_for_all = keep_item_names(bound, &select.items, edits);
+    let mut same_for_all = keep_value_names(bound, query, edits);
+    let Some(select) = first_select(query) else { return same_for_all };
+    same_for_all &= keep_item_names(bound, &select.items, edits);
+    for table in &select.from {
+        if let TableExpr::Derived { query, .. } = table {
+            same_for_all &= keep_value_names(bound, query, edits);
+        }
+    }
+    // A star may show the names of derived tables' columns.
+    for block in bound.blocks.iter().filter(|block| block.derived) {
+        let items = block.select.map(|select| select.items.as_slice()).unwrap_or_default();
+        same_for_all &= keep_item_names(bound, items, edits);
+    }
     edits.extend(bound.additions.iter().cloned());
     same_for_all
+}
+
+/// `VALUES (…)` has no place for names: where its text changes it becomes a SELECT of the one row.
+fn keep_value_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> bool {
+    let mut body = &query.body;
+    let (row, range) = loop {
+        match body {
+            SetExpr::Values(rows, span) if rows.len() == 1 => break (&rows[0], bound.range(*span)),
+            SetExpr::Paren(query, _) => body = &query.body,
+            SetExpr::SetOp(chain) => body = &chain.first,
+            _ => return true,
+        }
+    };
+    let tokens = bound.tokens.tokens();
+    let opens = tokens.get(range.first as usize + 1).is_some_and(|t| t.kind == TokenKind::LParen);
+    let is_changed = |expr: &&Expr| {
+        let range = bound.range(expr.span);
+        bound.text(expr.span).len() <= ALIAS_BYTES_MAX
+            && edits.iter().any(|edit| edit.at.first >= range.first && edit.at.last <= range.last)
+    };
+    let changed: Vec<&Expr> = row.iter().filter(is_changed).collect();
+    if !opens || changed.is_empty() {
+        return true;
+    }
+    let head = TokenRange { first: range.first, last: range.first + 1 };
+    edits.push(Edit::replace(head, vec![Piece::text("SELECT ")]));
+    edits.push(Edit::replace(TokenRange { first: range.last, last: range.last }, Vec::new()));
+    for expr in changed {
+        let mut alias = b" AS ".to_vec();
+        push_quoted(bound.text(expr.span), &mut alias);
+        edits.push(Edit::after(bound.range(expr.span).last, vec![Piece::Text(alias)]));
+    }
+    let inside = tokens.get(range.first as usize..=range.last as usize).unwrap_or_default();
+    !inside.iter().any(|token| token.kind.is_literal())
 }
 
 /// The same for the items of a select list, or of RETURNING.
@@ -235,6 +283,18 @@ pub(crate) fn keep_item_names(
         edits.push(Edit::after(bound.range(*span).last, vec![Piece::Text(alias)]));
     }
     same_for_all
+}
+
+/// The same for what becomes a view's or a table's columns: a server makes up the names that would be
+/// too long.
+pub(crate) fn keep_short_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) {
+    let Some(select) = first_select(query) else { return };
+    let short = |item: &&SelectItem| match item {
+        SelectItem::Expr { expr, .. } => bound.text(expr.span).len() <= COLUMN_BYTES_MAX,
+        SelectItem::Star { .. } => false,
+    };
+    let items: Vec<SelectItem> = select.items.iter().filter(short).cloned().collect();
+    keep_item_names(bound, &items, edits);
 }
 
 fn first_select(query: &Query) -> Option<&sql_syntax::ast::Select> {

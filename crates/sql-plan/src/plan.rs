@@ -152,6 +152,8 @@ pub struct RoutedPlan {
     /// A DELETE that names its targets by aliases: a data node takes it only on a connection that
     /// has a current database, whichever.
     pub wants_database: bool,
+    /// Whether the id that a server tells of it is generated.
+    pub told_id: crate::insert::ToldId,
     /// What it is, for EXPLAIN.
     pub kind: RowKind,
 }

@@ -4,7 +4,7 @@
 pub(crate) mod places;
 mod union;
 
-use crate::bind::{Block, Bound, Source};
+use crate::bind::{Block, Bound, Source, aggregates};
 use crate::colocate::{self, Reason};
 use crate::keys::{route_of_reference, route_of_unit};
 use crate::merge::build::build;
@@ -114,8 +114,9 @@ pub(crate) fn routed_as(
         key_guard: None,
         by_values: !query.locks.is_empty()
             || subject.snapshot.parameters.get_boolean("ultimate_optimize"),
-        counts_found: query.as_select().is_some_and(|select| select.calc_found_rows),
+        counts_found: counts_found(query),
         wants_database: false,
+        told_id: crate::insert::ToldId::Generated,
         kind: RowKind::Read,
     };
     Ok((plan, cacheable))
@@ -199,7 +200,16 @@ fn scatter(
     range: TokenRange,
     names: &[crate::template::Edit],
 ) -> Result<ManyPlan, Reason> {
+    if aggregates::of_around(bound, query) {
+        return Err("an aggregate in a sub-query is of the query around it");
+    }
+    if bound.facts.row_numbers {
+        return Err("ROWNUM() counts the rows of the whole statement");
+    }
     let SetExpr::Select(select) = &query.body else {
+        if counts_found(query) {
+            return Err("SQL_CALC_FOUND_ROWS of a set operation");
+        }
         return union::scatter(bound, query, range, names);
     };
     if into_of(query).is_some() {
@@ -217,6 +227,11 @@ fn scatter(
         Many::Scatter(Box::new(Scatter { text, merge: built.merge })),
         built.cacheable,
     ))
+}
+
+/// SQL_CALC_FOUND_ROWS, which the first SELECT says for all.
+fn counts_found(query: &Query) -> bool {
+    Bound::first_select(query).is_some_and(|select| select.calc_found_rows)
 }
 
 fn into_of(query: &Query) -> Option<&IntoKind> {

@@ -31,6 +31,8 @@ pub struct ScratchWritePlan {
     pub reason: &'static str,
     /// A schema on whose data nodes it can run.
     pub schema: String,
+    /// UPDATE IGNORE: a row that a foreign key does not let change stays.
+    pub ignore: bool,
     /// What changed rows of the first reference must satisfy.
     pub check: Option<CheckOption>,
 }
@@ -270,6 +272,8 @@ pub(crate) struct Wish<'w> {
     pub mode: NameMode,
     /// RETURNING.
     pub returning: &'w [SelectItem],
+    /// UPDATE IGNORE.
+    pub ignore: bool,
 }
 
 /// The plan of an UPDATE or DELETE.
@@ -309,6 +313,7 @@ pub(crate) fn scratch_write(
         text: Template::edited(subject.whole(), edits),
         reason: wish.reason,
         schema: schema.unwrap_or_default(),
+        ignore: wish.ignore,
         check: subject.context.check.cloned(),
     }
 }

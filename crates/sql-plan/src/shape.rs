@@ -6,13 +6,13 @@ mod reads;
 
 pub use reads::reads;
 
-use crate::names::{NameMode, name_edits, number};
+use crate::names::{NameMode, keep_short_names, name_edits, number};
 use crate::plan::PlanTable;
 use crate::planner::{PlanContext, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
-use base::sql_error::SqlError;
+use base::sql_error::{SqlError, WRONG_OBJECT};
 use sql_syntax::TokenBuf;
-use sql_syntax::ast::{CreateTable, Parsed, Query, SetExpr, Span};
+use sql_syntax::ast::{CreateTable, OptionKind, Parsed, Query, SetExpr, Span};
 use topology::model::Snapshot;
 
 /// A statement taken apart.
@@ -64,7 +64,8 @@ pub fn shape(
     }
     let range =
         |span: Span| TokenRange::of(tokens, span).unwrap_or(TokenRange { first: 0, last: 0 });
-    let names = name_edits(&bound, NameMode::Temporary);
+    let mut names = name_edits(&bound, NameMode::Temporary);
+    keep_short_names(&bound, query, &mut names);
     let mut edits = names.clone();
     let name = range(create.name.span);
     let head = [Piece::text("CREATE TEMPORARY TABLE "), Piece::Temporary(number(bound.refs.len()))];
@@ -72,6 +73,8 @@ pub fn shape(
     if let Some(clause) = &create.sharding {
         edits.push(Edit::replace(range(clause.span), Vec::new()));
     }
+    edits.extend(crate::ddl::column_edits(&subject, create)?);
+    check_union(&subject, create)?;
     let inner = without_parentheses(query);
     let first = range(query.span).first;
     let mut before = (1..=3).filter_map(|back| first.checked_sub(back));
@@ -94,6 +97,17 @@ pub fn shape(
         sharding: create.sharding.as_ref().map(|clause| clause.span),
         duplicates,
     }))
+}
+
+/// What servers say of a UNION before a query, whatever the engine.
+fn check_union(subject: &Subject<'_>, create: &CreateTable) -> Result<(), SqlError> {
+    if !create.options.iter().any(|option| option.kind == OptionKind::Union) {
+        return Ok(());
+    }
+    let schema = crate::ddl::schema_for(subject, create.name)?;
+    let name = crate::ddl::name_of(subject, create.name.name);
+    let text = format!("'{}.{name}' is not of type 'BASE TABLE'", schema.name);
+    Err(SqlError::new(WRONG_OBJECT, text))
 }
 
 /// The query itself: servers read `(WITH …)` here, but not where it stands alone.

@@ -8,10 +8,10 @@ pub mod check;
 mod merge;
 mod simple;
 
-use crate::bind::walk::schema_of;
+use crate::bind::walk::{no_such_table, schema_of};
 use crate::planner::refused;
 use base::sql_error::{SqlError, VIEW_INVALID, VIEW_RECURSIVE};
-use sql_syntax::ast::{Ident, Parsed, SelectItem, Span, Statement, TableName};
+use sql_syntax::ast::{Ident, Parsed, SelectItem, Span, Statement, TableExpr, TableName};
 use sql_syntax::visit::{TableUse, for_each_column, for_each_query, for_each_table};
 use sql_syntax::{Edits, LexMode, TokenBuf, lex, parse};
 use std::collections::HashSet;
@@ -22,6 +22,9 @@ const DEPTH_MAX: usize = 32;
 
 /// The expanded text of one statement is never longer.
 const TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A bound that no query reaches.
+const ALL_ROWS: &str = " LIMIT 18446744073709551615";
 
 /// A longer text is not a column's name.
 const NAME_BYTES_MAX: usize = 255;
@@ -115,7 +118,12 @@ pub fn expand(
         return Ok(None);
     }
     let scene = Scene { src: text, tokens, snapshot, current_schema, mode };
-    let Some(mut text) = expand_once(&scene, parsed)? else { return Ok(None) };
+    // A server finds the statement's own tables before it looks into views.
+    let told_first = |error: SqlError| match error.code.number == VIEW_INVALID.number {
+        true => missing_table(&scene, parsed).unwrap_or(error),
+        false => error,
+    };
+    let Some(mut text) = expand_once(&scene, parsed).map_err(told_first)? else { return Ok(None) };
     let mut tokens = TokenBuf::new();
     for _ in 0..DEPTH_MAX {
         if text.len() > TEXT_BYTES_MAX {
@@ -126,12 +134,35 @@ pub fn expand(
             refused(format!("a view cannot be put into the statement: {error}"))
         })?;
         let scene = Scene { src: &text, tokens: &tokens, snapshot, current_schema, mode };
-        match expand_once(&scene, &parsed)? {
+        match expand_once(&scene, &parsed).map_err(told_first)? {
             Some(next) => text = next,
             None => return Ok(Some(text)),
         }
     }
     Err(SqlError::new(VIEW_RECURSIVE, "a view reads itself, or views are nested too deep"))
+}
+
+/// The error of a table that the statement names and that is not there.
+fn missing_table(scene: &Scene<'_>, parsed: &Parsed) -> Option<SqlError> {
+    // The first table of the query's own FROM comes before all others.
+    if let Statement::Query(query) = &parsed.stmt
+        && let Some(TableExpr::Table(first)) =
+            query.as_select().and_then(|select| select.from.first())
+        && scene.view(&first.name).is_some()
+    {
+        return None;
+    }
+    let mut missing = None;
+    for_each_table(&parsed.stmt, scene.src, |site| {
+        let schema = site.name.schema.map(|schema| scene.text(schema));
+        let schema = schema.or_else(|| scene.current_schema.map(str::to_owned));
+        let known = schema.as_deref().and_then(|name| schema_of(scene.snapshot, name).ok());
+        if let (false, None, Some(schema)) = (site.is_cte, scene.table(site.name), known) {
+            let name = scene.text(site.name.name);
+            missing.get_or_insert_with(|| no_such_table(&schema.name, &name));
+        }
+    });
+    missing
 }
 
 /// One level of views.
@@ -204,7 +235,10 @@ fn derive(scene: &Scene<'_>, site: &Site, edits: &mut Edits) -> Result<(), SqlEr
         }
     }
     check_valid(scene, schema, table, view)?;
-    let mut text = format!("({})", view.query).into_bytes();
+    // A server does not merge what has a LIMIT.
+    let apart = is_temporary(view) && !view.query.contains(" limit ");
+    let all_rows = if apart { ALL_ROWS } else { "" };
+    let mut text = format!("({}{all_rows})", view.query).into_bytes();
     if site.alias.is_none() {
         text.extend_from_slice(b" AS ");
         crate::template::push_quoted(table.name.as_bytes(), &mut text);
@@ -223,6 +257,11 @@ fn derive(scene: &Scene<'_>, site: &Site, edits: &mut Edits) -> Result<(), SqlEr
         edits.replace(site.name.span, &text);
     }
     Ok(())
+}
+
+/// Whether the view says that its rows are to be put into a table of their own first.
+fn is_temporary(view: &View) -> bool {
+    view.head.contains("ALGORITHM=TEMPTABLE")
 }
 
 /// A view whose tables are gone is told as such.

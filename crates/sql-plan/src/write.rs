@@ -7,6 +7,7 @@ use crate::bind::walk::Binder;
 use crate::bind::{Bound, What};
 use crate::colocate;
 use crate::expr::value_of;
+use crate::insert::ToldId;
 use crate::keys::{key_columns, route_of_reference, route_of_unit};
 use crate::merge::Merge;
 use crate::names::{NameMode, keep_item_names, name_edits};
@@ -34,6 +35,8 @@ struct Change<'s> {
     returning: &'s [SelectItem],
     /// IGNORE where keys change: rows that are not chosen count too.
     meets_rows: bool,
+    /// UPDATE IGNORE.
+    ignore: bool,
     /// How tables are named where the statement runs over temporary tables.
     temporary: NameMode,
 }
@@ -69,6 +72,7 @@ pub(crate) fn plan_update(subject: &Subject<'_>, update: &Update) -> Result<Made
         order_by: &update.order_by,
         limit: update.limit.as_ref(),
         returning: &[],
+        ignore: update.ignore,
         meets_rows: update.ignore && changes_keys(&bound, block, &update.assignments),
         temporary: NameMode::Temporary,
         written,
@@ -116,6 +120,7 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
         order_by: &delete.order_by,
         limit: delete.limit.as_ref(),
         returning: &delete.returning,
+        ignore: false,
         meets_rows: false,
         temporary,
     };
@@ -141,7 +146,7 @@ fn check_targets(bound: &Bound<'_>, block: usize, delete: &Delete) -> Result<(),
     }
 }
 
-fn walk_tail<'s>(
+pub(crate) fn walk_tail<'s>(
     binder: &mut Binder<'s>,
     block: usize,
     order_by: &'s [OrderItem],
@@ -281,6 +286,7 @@ fn finish(
         by_values: true,
         counts_found: false,
         wants_database: mode == NameMode::TargetAliased,
+        told_id: ToldId::Generated,
         kind: RowKind::Write,
     };
     // The names of RETURNING's columns can hold literals.
@@ -342,6 +348,7 @@ fn many_scratch(
         reason,
         mode: change.temporary,
         returning: change.returning,
+        ignore: change.ignore,
     };
     Many::ScratchWrite(Box::new(scratch_write(subject, bound, &wish)))
 }
@@ -449,6 +456,9 @@ fn sharded(
     };
     if bound.facts.assigns_variables {
         return (vec![route], Err("user variables are assigned row by row"));
+    }
+    if bound.facts.row_numbers {
+        return (vec![route], Err("ROWNUM() counts the rows of the whole statement"));
     }
     if change.order_matters(bound) {
         return (vec![route], Err("ORDER BY or LIMIT over several shards"));

@@ -46,6 +46,7 @@ impl World {
             accounts: BTreeMap::new(),
             parameters: Parameters::default(),
             node_count: 1,
+            node_numbers: Default::default(),
             read_only_nodes: Default::default(),
             client_access: None,
             access_lists: Default::default(),

@@ -128,6 +128,8 @@ const WORDS: &[(&str, &[&str])] = &[
         "locks by name",
         &["get_lock", "release_lock", "is_free_lock", "is_used_lock", "master_pos_wait"],
     ),
+    ("administration", &["binlog_format", "sql_log_bin"]),
+    ("a bound on examined rows", &["max_join_size", "sql_max_join_size"]),
     ("debug", &["debug", "debug_sync", "debug_dbug", "optimizer_trace", "profiling", "profile"]),
     ("generated ids", &["last_insert_id", "auto_increment_increment", "insert_id"]),
     (
@@ -221,7 +223,27 @@ pub fn left_out(sql: &str, words: &[String]) -> Option<&'static str> {
     if sql.contains("/*!") || sql.contains("/*M!") {
         return Some("version comments");
     }
-    None
+    several_statements(sql, words).then_some("several statements in one text")
+}
+
+/// Whether a text has a second statement; the bodies of routines have many.
+fn several_statements(sql: &str, words: &[String]) -> bool {
+    if ["create", "alter", "begin"].contains(&words.first().map_or("", String::as_str)) {
+        return false;
+    }
+    let mut quote = None;
+    let mut letters = sql.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match (quote, letter) {
+            (Some(_), '\\') => drop(letters.next()),
+            (Some(end), _) if letter == end => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"' | '`') => quote = Some(letter),
+            (None, ';') => return !self::words(&sql[at..]).is_empty(),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Whether a PREPARE's text begins as a statement that is left out.
@@ -418,6 +440,8 @@ mod tests {
         assert_eq!(rule("explain select 1"), Some("explain"));
         assert_eq!(rule("select @@sql_mode"), Some("server variables"));
         assert_eq!(rule("set @@sql_mode = ''"), None);
+        assert_eq!(rule("select 'a;b' ;"), None);
+        assert_eq!(rule("select 1; select 2"), Some("several statements in one text"));
     }
 
     #[test]

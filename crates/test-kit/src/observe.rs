@@ -118,7 +118,10 @@ pub async fn observe_with(
 
 async fn run_text(connection: &mut Connection, sql: &str) -> Result<Observed> {
     let head = connection.query_stream(sql.as_bytes()).await?;
-    collect(connection, head, Protocol::Text).await
+    let first = collect(connection, head, Protocol::Text).await;
+    // Blocks and calls may give more results: they are not the next statement's.
+    while let Ok(Some(_)) = connection.next_result().await {}
+    first
 }
 
 async fn run_binary(connection: &mut Connection, sql: &str, values: &[Value]) -> Result<Observed> {

@@ -10,6 +10,7 @@ pub mod definition;
 pub mod model;
 pub mod move_names;
 pub mod parameters;
+pub mod peers;
 pub mod recycle;
 pub mod rename_mark;
 pub mod rule;

@@ -35,6 +35,9 @@ pub struct Snapshot {
     /// How many nodes the instance has: they share what a data node allows.
     #[serde(default)]
     pub node_count: u32,
+    /// Each node's number within the instance, with which its connection ids begin.
+    #[serde(default)]
+    pub node_numbers: BTreeMap<NodeId, u32>,
     /// Nodes of read-only groups: they read replicas and take no writes.
     pub read_only_nodes: BTreeSet<NodeId>,
     /// Who may connect; a client that no rule allows is turned away. `None`: everybody may.

@@ -4,6 +4,7 @@
 
 use crate::account::Authority;
 use crate::model::{Snapshot, Table};
+use crate::peers::{PeerAnswer, PeerAsk};
 use crate::slow_query::SlowQuery;
 use base::id::{InstanceId, NodeId};
 use base::secret::Secret;
@@ -63,6 +64,13 @@ pub enum FromNode {
         /// How many were lost since the process's start because more waited than may wait.
         dropped: u64,
     },
+    /// The answer to a [`ToNode::PeerAsk`].
+    PeerAnswer {
+        /// The request's number.
+        request: u64,
+        /// What it says.
+        answer: PeerAnswer,
+    },
 }
 
 /// What a control plane says.
@@ -90,6 +98,13 @@ pub enum ToNode {
     SlowQueriesKept {
         /// The greatest number among them.
         up_to: u64,
+    },
+    /// Another node of the instance asks; answered by [`FromNode::PeerAnswer`] with the same `request`.
+    PeerAsk {
+        /// Chosen by the control plane, unique on this connection.
+        request: u64,
+        /// What it asks.
+        ask: PeerAsk,
     },
 }
 
@@ -139,6 +154,11 @@ pub enum Ask {
     DdlAbort {
         /// From [`Answer::DdlBegun`].
         ddl_id: String,
+    },
+    /// Ask all other nodes of the instance; changes no definition. Answered by [`Answer::Peers`].
+    Peers {
+        /// What.
+        ask: PeerAsk,
     },
 }
 
@@ -261,6 +281,13 @@ pub enum Answer {
     },
     /// Forgotten.
     Aborted,
+    /// What the other nodes said.
+    Peers {
+        /// One for each that answered.
+        answers: Vec<PeerAnswer>,
+        /// Names of those that did not in time.
+        silent: Vec<String>,
+    },
     /// Refused; nothing was recorded.
     Refused {
         /// A number of `base::sql_error`.

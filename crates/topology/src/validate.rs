@@ -167,6 +167,7 @@ mod tests {
             accounts: BTreeMap::new(),
             parameters: crate::parameters::Parameters::default(),
             node_count: 1,
+            node_numbers: Default::default(),
             read_only_nodes: Default::default(),
             client_access: None,
             access_lists: Default::default(),

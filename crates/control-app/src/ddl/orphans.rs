@@ -36,8 +36,13 @@ pub async fn resolve(app: &App, live: &dyn SnapshotPublisher) -> Result<usize, A
         }
         let (instance, schema) = (&ddl.value.instance_id, &ddl.value.schema);
         tracing::info!(%instance, %schema, "a dead node's change of definitions is cleared up");
-        match clear(app, &ddl).await {
-            Ok(()) => ended += 1,
+        let cleared = async {
+            // A commit of the dead node that is still worked on must not come in between.
+            let Some(claimed) = claim(app, &ddl).await? else { return Ok(0) };
+            clear(app, &claimed).await.map(|()| 1)
+        };
+        match cleared.await {
+            Ok(count) => ended += count,
             // A data node may be away; others' changes need not wait for it.
             Err(error) => {
                 tracing::warn!(%instance, %schema, %error, "it cannot be cleared up now and is tried again")
@@ -54,10 +59,27 @@ fn is_orphan(ddl: &DdlRecord, live: &dyn SnapshotPublisher, now_ms: i64) -> bool
         (Some(then), Some(now)) => then != now,
         _ => false,
     };
-    if restarted {
+    if ddl.abandoned || restarted {
         return true;
     }
     age_ms >= GRACE_MS && (!live.is_heard(&ddl.node_id) || age_ms > DDL_AGE_MS_MAX)
+}
+
+/// Takes the change away from its node; nothing when the change has ended, or moved on, meanwhile.
+async fn claim(
+    app: &App,
+    ddl: &Versioned<DdlRecord>,
+) -> Result<Option<Versioned<DdlRecord>>, AppError> {
+    if ddl.value.abandoned {
+        return Ok(Some(ddl.clone()));
+    }
+    let (instance, key) = (&ddl.value.instance_id, ddl.value.key());
+    let mut change = app.change(instance).await?;
+    change.update(ddl, &DdlRecord { abandoned: true, ..ddl.value.clone() });
+    match change.commit().await? {
+        Some(_) => Ok(app.get(&key).await?),
+        None => Ok(None),
+    }
 }
 
 async fn clear(app: &App, ddl: &Versioned<DdlRecord>) -> Result<(), AppError> {

@@ -198,6 +198,7 @@ impl Document {
             schemas: self.schemas.iter().map(|one| (one.name.clone(), one.as_schema())).collect(),
             accounts: BTreeMap::new(),
             parameters: topology::parameters::Parameters::default(),
+            node_numbers: Default::default(),
             read_only_nodes: BTreeSet::new(),
             client_access: None,
             access_lists: Default::default(),

@@ -45,6 +45,7 @@ pub async fn serve(mut stream: TlsStream<TcpStream>, live: &Arc<LiveNodes>, app:
     let (number, snapshots) = live.hello(&node_id, &instance_id, at_version, pid);
     let (reader, writer) = tokio::io::split(stream);
     let (out, queue) = mpsc::channel(OUT_QUEUE_MAX);
+    live.peers.enter(&node_id, number, out.clone());
     let peer = Peer {
         node_id,
         instance_id,
@@ -58,6 +59,7 @@ pub async fn serve(mut stream: TlsStream<TcpStream>, live: &Arc<LiveNodes>, app:
         ended = peer.listen(reader) => ended,
         ended = speak(writer, queue, snapshots) => ended,
     };
+    peer.live.peers.leave(&peer.node_id, number);
     peer.live.gone(&peer.node_id, number);
     match ended {
         Ok(()) => tracing::info!(node = %peer.node_id, "the node closed its stream"),
@@ -133,6 +135,9 @@ impl Peer {
                         }
                         drop(place);
                     });
+                }
+                Some(FromNode::PeerAnswer { request, answer }) => {
+                    self.live.peers.answered(&self.node_id, request, answer);
                 }
                 Some(FromNode::SlowQueries { queries, dropped }) => {
                     self.keep_slow_queries(queries, dropped);

@@ -3,6 +3,7 @@
 //! again. It is also how a change reaches nodes: `publish` makes the instance's snapshot anew and
 //! hands it to every stream of the instance.
 
+use super::peers::Peers;
 use async_trait::async_trait;
 use base::id::{InstanceId, NodeId};
 use control_app::App;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use topology::model::Snapshot;
+use topology::peers::{PeerAnswer, PeerAsk};
 use topology::stream::HEARTBEAT_TIMEOUT_MS;
 
 /// A snapshot that could not be built is tried again after this.
@@ -46,6 +48,8 @@ pub struct LiveNodes {
     work: Notify,
     /// A node serves another version, or came or went.
     moved: Notify,
+    /// The way from node to node.
+    pub peers: Peers,
 }
 
 impl LiveNodes {
@@ -215,5 +219,9 @@ impl SnapshotPublisher for LiveNodes {
 
     fn process_of(&self, node_id: &NodeId) -> Option<u32> {
         self.state().nodes.get(node_id).filter(|heard| is_fresh(heard)).map(|heard| heard.pid)
+    }
+
+    async fn ask_node(&self, node_id: &NodeId, ask: PeerAsk) -> Option<PeerAnswer> {
+        self.peers.ask(node_id, ask).await
     }
 }

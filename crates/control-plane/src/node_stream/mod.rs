@@ -4,6 +4,7 @@
 mod connection;
 mod frames;
 mod live;
+mod peers;
 
 pub use live::LiveNodes;
 

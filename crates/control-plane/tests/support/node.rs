@@ -27,6 +27,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use topology::model::{Column, Placement, Shard, ShardMode, Snapshot, Table, physical_database};
+use topology::peers::PeerAnswer;
 use topology::slow_query::SlowQuery;
 use topology::stream::{Answer, Ask, FromNode, HEARTBEAT_INTERVAL_MS, ToNode};
 
@@ -271,6 +272,11 @@ impl Node {
             ToNode::Answer { request, answer } => Some((request, answer)),
             ToNode::SlowQueriesKept { up_to } => {
                 self.kept = up_to;
+                None
+            }
+            ToNode::PeerAsk { request, .. } => {
+                let answer = PeerAnswer::Killed { count: 1 };
+                self.send(&FromNode::PeerAnswer { request, answer }).await;
                 None
             }
             ToNode::Refused { reason } => panic!("refused: {reason}"),

@@ -27,6 +27,9 @@ pub struct DdlRecord {
     pub work: DdlWork,
     /// When it began, UNIX milliseconds.
     pub begun_ms: i64,
+    /// Its node is taken as dead: the control plane clears the change up, and nobody else ends it.
+    #[serde(default)]
+    pub abandoned: bool,
 }
 
 impl DdlRecord {

@@ -52,6 +52,11 @@ pub enum NodeStage {
 }
 
 impl NodeRecord {
+    /// Its number within its instance, from 1 on, with which its name ends: no other node ever gets it.
+    pub fn number(&self) -> Option<u32> {
+        self.name.rsplit('_').next()?.parse().ok()
+    }
+
     /// The prefix of an instance's nodes.
     pub fn prefix_of(instance_id: &InstanceId) -> String {
         format!("{}{instance_id}/", Self::PREFIX)

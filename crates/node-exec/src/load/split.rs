@@ -20,7 +20,10 @@ use std::rc::Rc;
 use topology::algorithm::{SqlValue, Target};
 
 /// A target's batch is sent when it has so many bytes …
-const BATCH_BYTES: usize = 512 * 1024;
+const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// … the first one with so many, each then with twice as many: data nodes shall not wait long for
+/// their first records.
+const BATCH_BYTES_FIRST: usize = 64 * 1024;
 /// … or so many records.
 const BATCH_ROWS: usize = 32 * 1024;
 /// All open batches together; the largest is sent when they pass this.
@@ -96,6 +99,8 @@ struct Open {
     sql: Rc<Vec<u8>>,
     data: Vec<u8>,
     rows: Vec<u64>,
+    /// It is sent at this length.
+    bytes_max: usize,
 }
 
 struct Job<'j> {
@@ -255,7 +260,7 @@ impl Job<'_> {
         write_record(&given, fields, self.split.left_out, is_too_long, &mut open.data);
         open.rows.push(row);
         self.open_bytes += open.data.len() - before;
-        if open.data.len() >= BATCH_BYTES || open.rows.len() >= BATCH_ROWS {
+        if open.data.len() >= open.bytes_max || open.rows.len() >= BATCH_ROWS {
             self.flush(exec, target).await?;
         } else if self.open_bytes > OPEN_BYTES_MAX {
             let largest = self.targets.iter().max_by_key(|(_, open)| open.data.len());
@@ -271,7 +276,8 @@ impl Job<'_> {
         exec.claim_shards(std::iter::once((&data_node, target.shard)))?;
         exec.session.touched.note(&self.plan.schema, target.shard);
         let sql = exec.render(&self.split.text, &self.plan.tables, target, self.statement)?;
-        Ok(Open { data_node, sql: Rc::new(sql), data: Vec::new(), rows: Vec::new() })
+        let (data, rows) = (Vec::new(), Vec::new());
+        Ok(Open { data_node, sql: Rc::new(sql), data, rows, bytes_max: BATCH_BYTES_FIRST })
     }
 
     /// Gives a target's batch to its data node; one of a broadcast table to all.
@@ -282,6 +288,7 @@ impl Job<'_> {
         }
         let data = Rc::new(std::mem::take(&mut open.data));
         let rows = Rc::new(std::mem::take(&mut open.rows));
+        open.bytes_max = (2 * open.bytes_max).min(BATCH_BYTES_MAX);
         self.open_bytes -= data.len();
         let sql = open.sql.clone();
         let node = open.data_node.clone();

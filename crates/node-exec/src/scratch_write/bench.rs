@@ -12,7 +12,7 @@ use crate::streams::{Job, Streams};
 use crate::transaction::Held;
 use base::sql_error;
 use mysql_wire::column::{ColumnDefinition, ColumnType};
-use mysql_wire::packet::OkPacket;
+use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_backend::query::{Row, StreamHead};
 use node_backend::session_state::SessionState;
 use sql_plan::plan::PlanTable;
@@ -65,6 +65,16 @@ pub(crate) struct Answer {
     pub warnings: Vec<Warning>,
 }
 
+/// Settings that make a server refuse to sort or to read what is small for us.
+const NARROW: [&str; 4] =
+    ["sort_buffer_size", "max_join_size", "sql_big_selects", "sql_safe_updates"];
+
+/// The error that a server kept to its list of warnings.
+fn untold(told: &Warning) -> ExecError {
+    let sqlstate = if told.code == 1242 { "21000" } else { "HY000" };
+    ExecError::Server(ErrPacket::new(told.code, sqlstate, told.message.clone()))
+}
+
 /// How a session's settings are while rows are stored: texts are utf8mb4, nothing is refused.
 pub(crate) fn store_state(client: &SessionState) -> SessionState {
     let names = [
@@ -76,6 +86,7 @@ pub(crate) fn store_state(client: &SessionState) -> SessionState {
     ];
     names
         .iter()
+        .chain(&NARROW)
         .fold(client.clone(), |state, name| state.without(name))
         .with("sql_mode", STORE_MODE)
 }
@@ -373,7 +384,11 @@ impl Bench {
         if answer.ok.warnings > 0 {
             answer.warnings = warnings_of(&mut self.held.lease, names).await;
         }
-        Ok(answer)
+        match answer.warnings.iter().find(|warning| warning.level == "Error") {
+            // With a binary log a server ends the rows of RETURNING as if nothing had happened.
+            Some(told) if answer.rows.is_some() => Err(untold(told)),
+            _ => Ok(answer),
+        }
     }
 
     /// All rows of a temporary table of a written table, in their order, each with its number.

@@ -35,10 +35,14 @@ const SAVEPOINT: &str = "`_ddm_difference`";
 /// A data node's error for a savepoint that its branch does not have.
 const NO_SUCH_SAVEPOINT: u16 = 1305;
 
+/// Rows of another table refer to the row, or the row refers to none.
+const PARENT_ROW: u16 = 1451;
+const CHILD_ROW: u16 = 1452;
+
 type Values = Vec<SqlValue>;
 
 /// What became of the rows of one table.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Difference {
     /// Rows that are gone, with where they were.
     gone: Vec<(Target, Values)>,
@@ -48,10 +52,14 @@ pub(crate) struct Difference {
     rekeyed: Vec<Rekeyed>,
     /// Rows that come, with where they belong.
     added: Vec<(Target, Values)>,
+    /// Rows that go to another shard one by one; the others are in `gone` and `added`.
+    moved: Vec<Rekeyed>,
+    /// A row that a foreign key does not let change stays as it was.
+    ignores: bool,
 }
 
 /// A row that gets another key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rekeyed {
     from: Target,
     to: Target,
@@ -139,6 +147,11 @@ impl Difference {
         }
     }
 
+    /// UPDATE IGNORE: what a foreign key forbids is left undone, where no copy can differ by it.
+    pub fn let_rows_stay(&mut self, written: &Written) {
+        self.ignores = !matches!(written.home, InsertHome::Everywhere { .. });
+    }
+
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.gone.is_empty()
@@ -149,7 +162,12 @@ impl Difference {
 
     /// Says how rows with another key are written: as rows that go and come, except where others
     /// refer to the table by foreign keys, which must see a change.
-    async fn settle(&mut self, exec: &Exec<'_>, table: &PlanTable) -> Result<(), ExecError> {
+    async fn settle(
+        &mut self,
+        exec: &Exec<'_>,
+        table: &PlanTable,
+        one_by_one: bool,
+    ) -> Result<(), ExecError> {
         if self.rekeyed.is_empty() {
             return Ok(());
         }
@@ -169,6 +187,10 @@ impl Difference {
                         table.name
                     ),
                 ));
+            }
+            if one_by_one && from != to {
+                self.moved.push(Rekeyed { from, to, old, new });
+                continue;
             }
             self.gone.push((from, old));
             self.added.push((to, new));
@@ -190,47 +212,96 @@ fn first_place(written: &Written, row: &[SqlValue]) -> Result<Target, ExecError>
     written.place(row)?.first().copied().ok_or_else(strange)
 }
 
-/// Writes the differences of a statement's tables to the shards, all or none.
+/// Writes the differences of a statement's tables to the shards, all or none. How many rows stay as
+/// they were ([`Difference::let_rows_stay`]).
 pub(crate) async fn apply(
     exec: &mut Exec<'_>,
     tables: &[PlanTable],
     parts: &mut [(PlanTable, &Written, Difference)],
-) -> Result<(), ExecError> {
+) -> Result<u64, ExecError> {
     if parts.iter().all(|(_, _, difference)| difference.is_empty()) {
-        return Ok(());
-    }
-    for (table, _, difference) in parts.iter_mut() {
-        difference.settle(exec, table).await?;
+        return Ok(0);
     }
     let client = exec.session.state.clone();
     exec.session.state = Arc::new(store_state(&client));
-    let outcome = all_or_none(exec, tables, parts).await;
+    let outcome = settle_and_write(exec, tables, parts).await;
     exec.session.state = client;
     outcome
+}
+
+async fn settle_and_write(
+    exec: &mut Exec<'_>,
+    tables: &[PlanTable],
+    parts: &mut [(PlanTable, &Written, Difference)],
+) -> Result<u64, ExecError> {
+    let ignores = parts.iter().any(|(_, _, difference)| difference.ignores);
+    let unsettled: Vec<Difference> = match ignores {
+        true => parts.iter().map(|(_, _, difference)| difference.clone()).collect(),
+        false => Vec::new(),
+    };
+    for (table, _, difference) in parts.iter_mut() {
+        difference.settle(exec, table, false).await?;
+    }
+    match all_or_none(exec, tables, parts, false).await {
+        Err(error) if ignores && is_foreign_key(&error) => {}
+        done => return done,
+    }
+    for ((table, _, difference), unsettled) in parts.iter_mut().zip(unsettled) {
+        *difference = unsettled;
+        difference.settle(exec, table, true).await?;
+    }
+    all_or_none(exec, tables, parts, true).await
+}
+
+/// Whether a foreign key forbids what was tried.
+fn is_foreign_key(error: &ExecError) -> bool {
+    matches!(error.server_number(), Some(PARENT_ROW | CHILD_ROW))
 }
 
 async fn all_or_none(
     exec: &mut Exec<'_>,
     tables: &[PlanTable],
     parts: &[(PlanTable, &Written, Difference)],
-) -> Result<(), ExecError> {
+    one_by_one: bool,
+) -> Result<u64, ExecError> {
     begin_part(exec).await?;
     let outcome = async {
+        let mut left = 0;
         for (table, written, difference) in parts {
             let writer = Writer { table, written };
             let deletes = writer.deletes(exec, difference)?;
             run(exec, tables, &deletes, writer.exact(difference.gone.len())).await?;
             let updates = writer.updates(exec, difference)?;
-            run(exec, tables, &updates, None).await?;
+            if !one_by_one {
+                run(exec, tables, &updates, None).await?;
+                continue;
+            }
+            for update in &updates {
+                let done = run_if_allowed(exec, tables, std::slice::from_ref(update)).await?;
+                left += u64::from(!done);
+            }
+            left += writer.move_rows(exec, tables, difference).await?;
         }
         for (table, written, difference) in parts {
             let inserts = Writer { table, written }.inserts(exec, difference)?;
             run(exec, tables, &inserts, None).await?;
         }
-        Ok(())
+        Ok(left)
     }
     .await;
     end_part(exec, outcome).await
+}
+
+/// Runs what a foreign key may forbid; whether it did not.
+async fn run_if_allowed(
+    exec: &mut Exec<'_>,
+    tables: &[PlanTable],
+    jobs: &[Job],
+) -> Result<bool, ExecError> {
+    match run(exec, tables, jobs, None).await {
+        Err(error) if is_foreign_key(&error) => Ok(false),
+        done => done.map(|()| true),
+    }
 }
 
 /// A point to come back to, when the rest of a statement fails.
@@ -419,6 +490,28 @@ impl Writer<'_> {
             }
         }
         Ok(jobs)
+    }
+
+    /// Rows go to other shards one by one, where foreign keys let them; how many stay.
+    async fn move_rows(
+        &self,
+        exec: &mut Exec<'_>,
+        tables: &[PlanTable],
+        difference: &Difference,
+    ) -> Result<u64, ExecError> {
+        let mut left = 0;
+        for Rekeyed { from, to, old, new } in &difference.moved {
+            let comes = Difference { added: vec![(*to, new.clone())], ..Difference::default() };
+            let goes = Difference { gone: vec![(*from, old.clone())], ..Difference::default() };
+            let insert = self.inserts(exec, &comes)?;
+            if run_if_allowed(exec, tables, &insert).await? {
+                let delete = self.deletes(exec, &goes)?;
+                run(exec, tables, &delete, self.exact(1)).await?;
+            } else {
+                left += 1;
+            }
+        }
+        Ok(left)
     }
 
     /// `(key = value AND …)`: the row, by its primary key, or by all it has.

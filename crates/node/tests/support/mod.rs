@@ -89,8 +89,8 @@ impl Server {
             "--lower-case-table-names=1",
         ]);
         command.args(["--innodb-buffer-pool-size=64M", "--max-allowed-packet=64M"]);
-        command.args(&self.extra);
         command.args(["--innodb-flush-log-at-trx-commit=0", "--character-set-server=utf8mb4"]);
+        command.args(&self.extra);
         if root {
             command.arg("--user=root");
         }
@@ -160,6 +160,7 @@ impl TestControl {
             Ask::DdlAbort { .. } | Ask::DdlEnd { .. } => Answer::Aborted,
             Ask::DdlFreeze { .. } => Answer::Published { version: self.change(|_| {}) },
             Ask::Account { .. } => Answer::Published { version: 0 },
+            Ask::Peers { .. } => Answer::Peers { answers: Vec::new(), silent: Vec::new() },
             Ask::DdlCommit { ddl_id, changes } => {
                 let version = self.change(|snapshot| {
                     let schema = snapshot.schemas.get_mut(&schema_of(&ddl_id)).unwrap();
@@ -291,6 +292,7 @@ impl System {
             accounts: BTreeMap::from([account("app", false), account("root", true)]),
             parameters: Default::default(),
             node_count: 1,
+            node_numbers: Default::default(),
             read_only_nodes: Default::default(),
             client_access: None,
             access_lists: Default::default(),

@@ -2,7 +2,7 @@
 
 use super::resolve::ident_text;
 use super::{Block, Bound, Conjunct, Facts, Named, NamedUse, Qualified, Reference, Source, What};
-use crate::expr::{self, Part, conjuncts, for_each_part, function_name};
+use crate::expr::{self, Part, ROW_NUMBER, conjuncts, for_each_part, function_name};
 use crate::route::Router;
 use crate::template::{SessionValue, TokenRange};
 use base::sql_error::{NO_DB_SELECTED, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlError, UNKNOWN_DB};
@@ -582,6 +582,7 @@ impl<'s> Binder<'s> {
         }
         if expr::is_random_function(&name) {
             self.bound.facts.random = true;
+            self.bound.facts.row_numbers |= name == ROW_NUMBER;
         }
         let connection = matches!(
             name.as_str(),

@@ -4,13 +4,14 @@ use super::alter::not_a_table;
 use super::foreign::ForeignKeys;
 use super::recycle;
 use super::{
-    add_drop, chained, empty_plan, made, name_of, on_all, plan_table, range, schema_for, table_for,
+    add_drop, chained, empty_plan, made, name_of, names, on_all, plan_table, range, schema_for,
+    table_for,
 };
 use crate::plan::{DdlPlan, DdlStatement, table_targets};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
 use crate::value::{LiteralForm, ValueRef};
-use base::sql_error::{SqlError, TABLE_EXISTS, WRONG_SHARDING_RULE};
+use base::sql_error::{IS_A_VIEW, SqlError, TABLE_EXISTS, WRONG_SHARDING_RULE};
 use sql_syntax::ast::{
     ColumnDef, ConstraintKind, CreateTable, OptionKind, PartitionFn, ShardingRule as RuleClause,
     TableName, TypeKind,
@@ -36,7 +37,15 @@ pub(crate) fn create_table(subject: &Subject<'_>, create: &CreateTable) -> Resul
     }
     let schema = schema_for(subject, create.name)?;
     let name = name_of(subject, create.name.name);
+    names::check_new(&name)?;
     let known = schema.table(&name);
+    if let Some(like) = create.like {
+        names::check_like(subject, create.name, like)?;
+    }
+    if let Some(view) = known.filter(|known| known.view.is_some() && create.or_replace) {
+        let text = format!("'{}.{}' is a view", schema.name, view.name);
+        return Err(SqlError::new(IS_A_VIEW, text));
+    }
     if known.is_some() && !create.or_replace {
         let text = format!("Table '{name}' already exists");
         if !create.if_not_exists {
@@ -85,6 +94,8 @@ fn create_new(
     if let Some(clause) = &create.sharding {
         edits.push(Edit::replace(range(subject, clause.span), Vec::new()));
     }
+    edits.extend(names::column_edits(subject, create)?);
+    edits.extend(union_edits(subject, create)?);
     if create.or_replace {
         edits.push(Edit::replace(TokenRange { first: 1, last: 2 }, Vec::new()));
     }
@@ -153,13 +164,31 @@ fn check(schema: &Schema, table: &Table, create: &CreateTable) -> Result<(), Sql
     if table.placement == Placement::Single {
         return Ok(());
     }
-    let placed = |kind| matches!(kind, OptionKind::Placement | OptionKind::Union);
-    if create.options.iter().any(|option| placed(option.kind)) {
-        return Err(refused(
-            "DATA DIRECTORY, TABLESPACE and UNION are supported on single tables only",
-        ));
+    if create.options.iter().any(|option| option.kind == OptionKind::Placement) {
+        return Err(refused("DATA DIRECTORY and TABLESPACE are supported on single tables only"));
     }
     Ok(())
+}
+
+/// UNION means something to the engine MERGE alone, whose tables would be physical ones.
+fn union_edits(subject: &Subject<'_>, create: &CreateTable) -> Result<Vec<Edit>, SqlError> {
+    let unions: Vec<_> =
+        create.options.iter().filter(|option| option.kind == OptionKind::Union).collect();
+    let is_merge = |engine: &[u8]| {
+        let engine = String::from_utf8_lossy(engine).trim_matches(['\'', '"', '`']).to_uppercase();
+        matches!(engine.as_str(), "MERGE" | "MRG_MYISAM")
+    };
+    let mut engines = create.options.iter().filter(|option| option.kind == OptionKind::Engine);
+    if !unions.is_empty() && engines.any(|option| is_merge(option.value.of(subject.src))) {
+        return Err(refused(
+            "tables of the engine MERGE are not supported: they would join physical tables; make a \
+             view with UNION ALL",
+        ));
+    }
+    Ok(unions
+        .into_iter()
+        .map(|option| Edit::replace(range(subject, option.span), Vec::new()))
+        .collect())
 }
 
 fn sequence_start(create: &CreateTable, table: &Table) -> Option<(String, ValueRef)> {

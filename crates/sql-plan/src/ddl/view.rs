@@ -3,9 +3,10 @@
 //! keeps the query in a form without stars and with every name qualified. Where all of its tables
 //! are single tables of the schema, that counterpart is the view.
 
+use super::names::not_unique;
 use super::{add_drop, empty_plan, finish_drop, made, name_of, next_version, schema_for};
 use crate::bind::{Bound, Reference};
-use crate::names::{NameMode, name_edits, number};
+use crate::names::{NameMode, keep_short_names, name_edits, number};
 use crate::plan::{DdlPlan, DdlStatement, PlanTable, TablePlace};
 use crate::planner::{Made, Subject, refused};
 use crate::template::{Edit, Piece, Template, TokenRange};
@@ -122,6 +123,9 @@ fn statement(
     tables.push(super::plan_table(schema, table));
     let mut edits = name_edits(bound, NameMode::Target);
     edits.push(Edit::replace(super::range(subject, view.name.span), vec![Piece::Table(own)]));
+    if view.columns.is_empty() {
+        keep_short_names(bound, &view.query, &mut edits);
+    }
     edits.extend(definer(subject, view));
     let undo = vec![Piece::text("DROP VIEW IF EXISTS "), Piece::Table(own)];
     Ok(DdlStatement {
@@ -160,7 +164,11 @@ fn place_near(schema: &Schema, reference: &Reference<'_>) -> Result<PlanTable, S
 /// `DEFINER = …` is cut out: the data nodes know the product's own account alone.
 fn definer(subject: &Subject<'_>, view: &CreateView) -> Option<Edit> {
     let end = view.name.name.tok;
-    let first = (0..end).find(|token| subject.word(*token).eq_ignore_ascii_case(b"DEFINER"))?;
+    // `SQL SECURITY DEFINER` is another clause.
+    let names = |token: &u32| {
+        subject.word(*token).eq_ignore_ascii_case(b"DEFINER") && subject.word(token + 1) == b"="
+    };
+    let first = (0..end).find(names)?;
     let after = (first..end).find(|token| {
         let word = subject.word(*token);
         word.eq_ignore_ascii_case(b"SQL") || word.eq_ignore_ascii_case(b"VIEW")
@@ -179,17 +187,33 @@ fn ends_with_check_option(subject: &Subject<'_>) -> bool {
 pub(crate) fn drop_view(subject: &Subject<'_>, drop: &DropTable) -> Result<Made, SqlError> {
     let mut plans: Vec<DdlPlan> = Vec::new();
     let mut unknown = Vec::new();
-    for name in &drop.names {
+    let mut tables = Vec::new();
+    for (at, name) in drop.names.iter().enumerate() {
         let schema = schema_for(subject, *name)?;
         let written = name_of(subject, name.name);
+        if drop.names[..at].iter().any(|other| {
+            written.eq_ignore_ascii_case(&name_of(subject, other.name))
+                && schema_for(subject, *other).is_ok_and(|other| other.name == schema.name)
+        }) {
+            return Err(not_unique(&written));
+        }
         if !plans.iter().any(|plan| plan.schema == schema.name) {
             plans.push(empty_plan(schema));
         }
         let plan = plans.iter_mut().find(|plan| plan.schema == schema.name);
         match (schema.table(&written), plan) {
             (Some(table), Some(plan)) if table.view.is_some() => add_drop(plan, schema, table),
-            _ => unknown.push(format!("{}.{written}", schema.name)),
+            (found, _) => {
+                let name = format!("{}.{written}", schema.name);
+                if found.is_some() {
+                    tables.push(format!("'{name}' is not of type 'VIEW'"));
+                }
+                unknown.push(name);
+            }
         }
+    }
+    if let Some(plan) = plans.first_mut().filter(|_| drop.if_exists) {
+        plan.notes.extend(tables.into_iter().map(|text| (WRONG_OBJECT.number, text)));
     }
     finish_drop(plans, unknown, drop.if_exists, "Unknown VIEW:")
 }

@@ -2,9 +2,11 @@
 
 mod listed;
 mod rows;
+pub(super) mod updates;
 
 use super::{InsertHome, InsertSelectPlan, PlacedSequence, RowPlacer, SequenceUse};
 use crate::bind::Bound;
+use crate::bind::walk::Binder;
 use crate::expr;
 use crate::names::{NameMode, keep_item_names, name_edits, number};
 use crate::plan::{Home, Many, Plan, RoutedPlan, RowKind};
@@ -21,7 +23,17 @@ use topology::model::{Column, Placement};
 
 /// Plans an INSERT or REPLACE.
 pub(crate) fn plan(subject: &Subject<'_>, insert: &Insert) -> Result<Made, SqlError> {
-    let mut binder = subject.binder();
+    let bound = bind(subject.binder(), insert)?;
+    let maker = Maker { subject, insert, bound: &bound };
+    maker.check()?;
+    match &insert.source {
+        InsertSource::Query(query) => maker.rows_of(query),
+        InsertSource::Values { .. } | InsertSource::Set { .. } => maker.listed(),
+    }
+}
+
+/// What an INSERT names.
+pub(crate) fn bind<'s>(mut binder: Binder<'s>, insert: &'s Insert) -> Result<Bound<'s>, SqlError> {
     let block = binder.open_block(None);
     if binder.table_name(insert.table, None, block, false)?.is_none() {
         return Err(refused("tables of system schemas cannot be changed"));
@@ -50,13 +62,7 @@ pub(crate) fn plan(subject: &Subject<'_>, insert: &Insert) -> Result<Made, SqlEr
         binder.expr(&assignment.value, block)?;
     }
     binder.items(&insert.returning, block)?;
-    let bound = binder.finish();
-    let maker = Maker { subject, insert, bound: &bound };
-    maker.check()?;
-    match &insert.source {
-        InsertSource::Query(query) => maker.rows_of(query),
-        InsertSource::Values { .. } | InsertSource::Set { .. } => maker.listed(),
-    }
+    Ok(binder.finish())
 }
 
 pub(super) struct Maker<'m, 's> {
@@ -206,6 +212,7 @@ impl<'m> Maker<'m, '_> {
             by_values: true,
             counts_found: false,
             wants_database: false,
+            told_id: self.told_id(),
             kind: RowKind::Write,
         };
         Made::write(Plan::Routed(Box::new(plan)), cacheable, self.bound.facts.uses)
@@ -221,6 +228,7 @@ impl<'m> Maker<'m, '_> {
         let mut binder = self.subject.binder();
         binder.query(query, None, false)?;
         let mut bound = binder.finish();
+        self.check_updates(query, &bound)?;
         let strangers = self.strangers();
         bound.additions.extend(self.addition(&bound, query, &strangers)?);
         if bound.facts.system_schema {

@@ -4,6 +4,7 @@
 
 use super::InsertHome;
 use super::make::Maker;
+use super::make::updates::has_groups;
 use crate::bind::Bound;
 use crate::expr::{self, Part, for_each_part};
 use crate::names::{NameMode, keep_item_names, name_edits, number};
@@ -18,6 +19,7 @@ use crate::value::ValueRef;
 use crate::write::reads_clock;
 use base::sql_error::SqlError;
 use sql_syntax::ast::{ColumnRef, Expr, ExprKind, Ident, InsertSource, Query, SelectItem, SetExpr};
+use topology::model::Column;
 
 /// Why an INSERT takes the road over temporary tables.
 pub(super) type Reason = &'static str;
@@ -29,6 +31,7 @@ const UPDATE_READS: Reason = "ON DUPLICATE KEY UPDATE reads other tables";
 const COPIES: Reason = "copies of a broadcast table could be changed differently";
 const SUB_QUERY: Reason = "a value is read from a table";
 const COMPUTED: Reason = "a value that places the row is computed from others";
+const ROW_NUMBERS: Reason = "ROWNUM() counts the rows of the whole statement";
 const DEFAULT: Reason = "the sharding key's default places the row";
 
 /// Columns of the SELECT that ON DUPLICATE KEY UPDATE reads: they are gone when the rows are written,
@@ -53,14 +56,18 @@ impl Maker<'_, '_> {
     }
 
     fn add_strangers(&self, value: &Expr, found: &mut Strangers) {
-        if let ExprKind::Column(column) = &value.kind
+        if let ExprKind::Column(column) | ExprKind::Default(Some(column)) = &value.kind
             && self.is_stranger(column)
         {
             let src = self.bound.src;
+            let is_default = matches!(value.kind, ExprKind::Default(_));
             let name = |ident: Ident| quoted(&String::from_utf8_lossy(&ident.name(src)));
             let mut sql =
                 column.table.map_or_else(Vec::new, |table| [name(table), b".".to_vec()].concat());
             sql.extend(name(column.name));
+            if is_default {
+                sql = [b"DEFAULT(".as_slice(), &sql, b")"].concat();
+            }
             let index =
                 found.distinct.iter().position(|known| *known == sql).unwrap_or_else(|| {
                     found.distinct.push(sql);
@@ -95,12 +102,8 @@ impl Maker<'_, '_> {
             return Ok(None);
         }
         let SetExpr::Select(select) = &query.body else { return Err(not_of_one_row()) };
-        let groups = !select.group_by.is_empty() || select.having.is_some() || select.distinct;
-        let aggregates = select.items.iter().any(|item| match item {
-            SelectItem::Expr { expr, .. } => expr::has_aggregate(expr, bound.src),
-            SelectItem::Star { .. } => false,
-        });
-        let (Some(last), false) = (select.items.last(), groups || aggregates) else {
+        let groups = select.distinct || has_groups(select, bound.src);
+        let (Some(last), false) = (select.items.last(), groups) else {
             return Err(not_of_one_row());
         };
         let span = match last {
@@ -150,6 +153,13 @@ impl Maker<'_, '_> {
             |name: &str| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
         let sequence = self.sequence();
         let home = self.home();
+        let src = self.bound.src;
+        let counts = |value: &Expr| expr::counts_rows(value, src);
+        if self.bound.facts.row_numbers
+            && self.rows().any(|row| row.exprs().any(|(_, value)| counts(value)))
+        {
+            return Ok(Some(ROW_NUMBERS));
+        }
         let mut constant_seen = false;
         for row in self.rows() {
             // One row of constants is as another.
@@ -170,6 +180,9 @@ impl Maker<'_, '_> {
                             return Ok(Some(DEFAULT));
                         }
                         Some(value) if expr::has_column(value) => return Ok(Some(COMPUTED)),
+                        Some(value) if is_date(key) && expr::is_time(value, self.bound.src) => {
+                            return Ok(Some(COMPUTED));
+                        }
                         Some(_) => {}
                     }
                 }
@@ -300,9 +313,10 @@ impl Maker<'_, '_> {
         })
     }
 
-    /// References in ON DUPLICATE KEY UPDATE.
+    /// References in ON DUPLICATE KEY UPDATE and RETURNING.
     fn tail_references(&self) -> Vec<usize> {
-        let Some(span) = self.insert.on_duplicate_span else { return Vec::new() };
+        let tail = self.insert.on_duplicate_span.or(self.insert.returning_span);
+        let Some(span) = tail else { return Vec::new() };
         let range = self.bound.range(span);
         (1..self.bound.refs.len())
             .filter(|index| self.bound.refs[*index].name.name.tok >= range.first)
@@ -340,6 +354,12 @@ impl Maker<'_, '_> {
         let range = TokenRange { first, last };
         Template::made(vec![Piece::text(" "), Piece::Tokens(range)], edits)
     }
+}
+
+/// A TIME gets the present day when it is stored in such a column.
+fn is_date(key: &Column) -> bool {
+    use topology::model::ColumnClass as C;
+    matches!(key.class, C::Date | C::DateTime)
 }
 
 fn not_of_one_row() -> SqlError {

@@ -5,7 +5,7 @@
 
 pub(super) mod types;
 
-use crate::bind::{Bound, NamedUse};
+use crate::bind::{Bound, NamedUse, aggregates};
 use crate::expr::{Part, for_each_part, has_aggregate};
 use crate::plan::{Home, Many, RoutedPlan, ScratchPlan};
 use crate::planner::Subject;
@@ -72,7 +72,8 @@ impl Planned {
 /// Finds the parts.
 pub(super) fn find(subject: &Subject<'_>, bound: &Bound<'_>, query: &Query) -> Vec<ResultPart> {
     let mut finder = Finder { subject, bound, found: Vec::new() };
-    if query.locks.is_empty() && !bound.facts.assigns_variables {
+    let is_one_whole = bound.facts.assigns_variables || aggregates::of_around(bound, query);
+    if query.locks.is_empty() && !is_one_whole {
         finder.query(query);
     }
     finder.found
@@ -278,7 +279,7 @@ impl Finder<'_, '_> {
             return None;
         }
         let names = own.column_names(query)?;
-        let numbers = types::numbers(&own, query)?;
+        let numbers = types::numbers(&own, query, standing == Standing::Value)?;
         let (names, aliases) = match standing {
             Standing::Value => numbered(&own, query)?,
             _ if are_good(&names) => (names, Vec::new()),

@@ -18,6 +18,10 @@ use topology::model::{Table, View};
 const NON_UPDATABLE_COLUMN: SqlErrorCode =
     SqlErrorCode { number: 1348, name: "NON_UPDATABLE_COLUMN", ..NON_UPDATABLE_TABLE };
 
+/// The error of a DELETE through a view of several tables.
+const DELETE_FROM_JOIN_VIEW: SqlErrorCode =
+    SqlErrorCode { number: 1395, name: "VIEW_DELETE_MERGE_VIEW", ..NON_UPDATABLE_TABLE };
+
 /// Rewrites a statement that changes rows through a view; false when it does not.
 pub(super) fn rewrite(
     scene: &Scene<'_>,
@@ -45,11 +49,31 @@ fn target<'s>(
     name: &TableName,
     verb: &str,
 ) -> Result<Option<Target<'s>>, SqlError> {
-    let Some((_, table, view)) = scene.view(name) else { return Ok(None) };
-    let simple = Simple::of(view, scene.mode).filter(|simple| simple.is_known(scene));
+    let Some((schema, table, view)) = scene.view(name) else { return Ok(None) };
+    super::check_valid(scene, schema, table, view)?;
+    let simple = Simple::of_written(view, scene.mode).filter(|simple| simple.is_known(scene));
     let found = simple.and_then(|simple| simple.table_name().map(|base| (simple, base)));
-    let Some((simple, base)) = found else { return Err(not_updatable(&table.name, verb)) };
+    let Some((simple, base)) = found else {
+        return Err(match Simple::is_join(view, scene.mode) {
+            true => of_join(&schema.name, &table.name, verb),
+            false => not_updatable(&table.name, verb),
+        });
+    };
     Ok(Some(Target { table, view, simple, base }))
+}
+
+/// A view of several tables, which a server changes one of.
+fn of_join(schema: &str, name: &str, verb: &str) -> SqlError {
+    match verb {
+        "DELETE" => SqlError::new(
+            DELETE_FROM_JOIN_VIEW,
+            format!("Can not delete from join view '{schema}.{name}'"),
+        ),
+        _ => refused(format!(
+            "{verb} through view '{name}' of several tables over shards is not supported; change the \
+             table itself"
+        )),
+    }
 }
 
 fn not_updatable(name: &str, verb: &str) -> SqlError {

@@ -44,14 +44,14 @@ pub fn check_option(
         return None;
     }
     // As on a server, what a view that it reads would look at counts only where this one looks.
-    let simple = Simple::of(view, mode).filter(|_| view.check_option)?;
+    let simple = Simple::of_written(view, mode).filter(|_| view.check_option)?;
     let condition = simple.render(simple.condition()?, ROW);
     Some(CheckOption { schema: schema.name.clone(), view: table.name.clone(), condition })
 }
 
 /// Whether an UPDATE changes what the view's condition looks at.
 fn changes_condition(scene: &Scene<'_>, view: &View, update: &Update) -> bool {
-    let Some(simple) = Simple::of(view, scene.mode) else { return false };
+    let Some(simple) = Simple::of_written(view, scene.mode) else { return false };
     let guarded = simple.condition_columns();
     let is_guarded = |name: &str| guarded.iter().any(|one| one.eq_ignore_ascii_case(name));
     let computed = simple

@@ -3,6 +3,7 @@
 
 use super::Scene;
 use crate::expr::is_random_function;
+use crate::insert::has_groups;
 use crate::template::quoted;
 use sql_syntax::ast::{
     ColumnRef, Expr, ExprKind, Ident, Parsed, Query, Select, SelectItem, Statement, TableExpr,
@@ -18,6 +19,14 @@ pub(super) struct Simple {
     parsed: Parsed,
 }
 
+fn joins(table: &TableExpr) -> bool {
+    match table {
+        TableExpr::Join(_) => true,
+        TableExpr::Nested { tables, .. } => tables.len() > 1 || tables.iter().any(joins),
+        _ => false,
+    }
+}
+
 /// One column of a simple view.
 pub(super) struct Column<'v> {
     pub name: String,
@@ -27,14 +36,37 @@ pub(super) struct Column<'v> {
 impl Simple {
     /// The view, if it is simple.
     pub fn of(view: &View, mode: &LexMode) -> Option<Simple> {
+        let simple = Simple::read(view, mode)?;
+        (simple.is_simple() && simple.query()?.order_by.is_empty()).then_some(simple)
+    }
+
+    /// The view, if it is simple but for an order, which says nothing of rows that are written.
+    pub fn of_written(view: &View, mode: &LexMode) -> Option<Simple> {
+        Simple::read(view, mode).filter(Simple::is_simple)
+    }
+
+    /// Whether a server would write through the view to one of its several tables.
+    pub fn is_join(view: &View, mode: &LexMode) -> bool {
+        let Some(simple) = Simple::read(view, mode) else { return false };
+        simple.query().is_some_and(|query| query.with.is_none() && query.limit.is_none())
+            && simple.select().is_some_and(|select| {
+                let several = select.from.len() > 1 || select.from.iter().any(joins);
+                several && !select.distinct && !has_groups(select, &simple.text)
+            })
+    }
+
+    /// The view's query, if its rows are not to be put into a table of their own first.
+    fn read(view: &View, mode: &LexMode) -> Option<Simple> {
+        if super::is_temporary(view) {
+            return None;
+        }
         let text = view.query.clone().into_bytes();
         let mut tokens = TokenBuf::new();
         // Data nodes keep queries in the plain form.
         let mode = LexMode { ansi_quotes: false, no_backslash_escapes: false, ..*mode };
         lex(&text, 0, &mode, &mut tokens);
         let parsed = parse(&text, &tokens, &mode).ok()?;
-        let simple = Simple { text, parsed };
-        simple.is_simple().then_some(simple)
+        Some(Simple { text, parsed })
     }
 
     fn query(&self) -> Option<&Query> {
@@ -51,7 +83,6 @@ impl Simple {
     fn is_simple(&self) -> bool {
         let (Some(query), Some(select)) = (self.query(), self.select()) else { return false };
         let plain = query.with.is_none()
-            && query.order_by.is_empty()
             && query.limit.is_none()
             && query.locks.is_empty()
             && !select.distinct

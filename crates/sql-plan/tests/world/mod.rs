@@ -71,6 +71,7 @@ pub fn snapshot() -> Snapshot {
         accounts: BTreeMap::new(),
         parameters: Parameters::default(),
         node_count: 1,
+        node_numbers: Default::default(),
         read_only_nodes: Default::default(),
         client_access: None,
         access_lists: Default::default(),

@@ -134,6 +134,8 @@ impl Parser<'_> {
         }
         let release = if self.eat_words(&["NO", "RELEASE"]) {
             Some(false)
+        } else if chain == Some(true) && self.at("RELEASE") {
+            return self.unexpected();
         } else {
             self.eat("RELEASE").then_some(true)
         };

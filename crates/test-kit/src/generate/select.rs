@@ -87,7 +87,7 @@ impl Generator {
         let local = scope.local();
         let keys = 1 + self.choice.below(2).min(sorts.len() - 1);
         let (mut items, mut columns, mut groups) = (Vec::new(), Vec::new(), Vec::new());
-        let mut nearly = false;
+        let (mut nearly, mut constant) = (false, false);
         for (at, sort) in sorts.iter().enumerate() {
             if at < keys {
                 let value = if self.choice.chance(65) {
@@ -95,6 +95,8 @@ impl Generator {
                 } else {
                     self.expr(*sort, 2, &local, false)
                 };
+                let text = value.node.text();
+                constant |= !local.here.iter().any(|column| text.contains(&column.name));
                 // The group's representative must be spelled in one way.
                 let (item, column) = self.item(value.node, *sort, value.single, true);
                 let by_name = self.aliases && self.choice.chance(60);
@@ -108,7 +110,8 @@ impl Generator {
                 columns.push(column);
             }
         }
-        let rollup = self.choice.chance(20);
+        // How long a constant is said to be under ROLLUP depends on a server's plan.
+        let rollup = self.choice.chance(20) && !constant;
         let end = if rollup { " WITH ROLLUP" } else { "" };
         let groups = groups.join(", ");
         let filter = self.filter(2, scope);
@@ -207,14 +210,14 @@ impl Generator {
                 (node!(sort; function, argument.node, ")"), argument.single)
             }
         };
-        // The least or greatest of values that are spelled in several ways may be any of them.
-        let (item, column) = self.item(node, sort, is_single, single);
-        let item = match (&column, is_single, sort) {
-            (column, false, Sort::Text(_)) if !column.single => {
-                node!(Sort::Other; "LOWER(", item_value(item), format!(") AS {}", column.name))
-            }
-            _ => item,
+        // The least or greatest of values that are spelled in several ways may be any of them. Of no
+        // sort: the argument alone would not be one of the group's.
+        let several = !is_single && matches!(sort, Sort::Text(_));
+        let node = match several {
+            true => node!(Sort::Other; "LOWER(", node, ")"),
+            false => Node { sort: Sort::Other, ..node },
         };
+        let (item, column) = self.item(node, sort, is_single, single);
         (item, column, false)
     }
 
@@ -307,14 +310,5 @@ impl Generator {
         let from = if fitting.is_empty() { &all } else { &fitting };
         let name = self.choice.of(from).name.clone();
         node!(Sort::Other; name)
-    }
-}
-
-/// The value of an item `value AS name`.
-fn item_value(item: Node) -> Node {
-    let sort = item.sort;
-    match item.pieces.into_iter().next() {
-        Some(super::tree::Piece::Node(node)) => node,
-        _ => Node { sort, ..Node::nothing() },
     }
 }

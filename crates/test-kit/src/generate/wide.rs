@@ -247,6 +247,8 @@ impl Generator {
             }
             3 => {
                 let (table, inner) = self.table_source(&scope);
+                // Aggregates of outer columns would be the outer query's.
+                let inner = inner.local();
                 let (x, y) =
                     (self.leaf(Sort::Int, &inner, true).node, self.leaf(sort, &inner, false).node);
                 node!(Sort::Truth; "(", a, ", ", b, ") = (SELECT MAX(", x, "), MIN(", y, ") FROM ", table, ")")

@@ -1,7 +1,7 @@
 //! Listed rows: the values that place each row, and the edits that write ids and evaluated values in.
 
 use super::rows::RowOf;
-use super::{Maker, place_of};
+use super::{Maker, is_default, place_of};
 use crate::expr::{self, value_of};
 use crate::insert::{InsertHome, InsertPlan, InsertRowPlan, InsertValue, SequenceUse};
 use crate::names::{NameMode, name_edits, number};
@@ -248,6 +248,7 @@ impl<'l, 'm, 's> Listed<'l, 'm, 's> {
             text: Template::edited(maker.subject.whole(), self.edits),
             verb: maker.verb(),
             updates_on_duplicate: !maker.insert.on_duplicate.is_empty(),
+            gives_defaults: maker.rows().any(|row| row.exprs().any(|(_, value)| is_default(value))),
         };
         Made::write(Plan::Insert(Box::new(plan)), true, maker.bound.facts.uses)
     }

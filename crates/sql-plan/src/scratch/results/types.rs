@@ -12,6 +12,8 @@ use topology::model::{Column, ColumnClass};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Number,
+    /// A number that JSON functions write as true or false; a column of a table is not one.
+    Truth,
     Temporal,
     /// A text with the collation of the tables' columns.
     Text,
@@ -29,7 +31,8 @@ pub(in crate::scratch) fn is_certain(bound: &Bound<'_>, block: usize, expr: &Exp
 
 /// Which columns of a query's result are numbers (as far as its items are written out); none where a
 /// column is not certain.
-pub(super) fn numbers(bound: &Bound<'_>, query: &Query) -> Option<Vec<bool>> {
+pub(super) fn numbers(bound: &Bound<'_>, query: &Query, is_value: bool) -> Option<Vec<bool>> {
+    let is_written_out = is_value && writes_json(bound.src);
     let select = query.as_select()?;
     let block = *bound.block_by_token.get(&select.select_tok)?;
     let typer = Typer { bound, block };
@@ -38,7 +41,10 @@ pub(super) fn numbers(bound: &Bound<'_>, query: &Query) -> Option<Vec<bool>> {
     for item in &select.items {
         match item {
             SelectItem::Expr { expr, .. } => {
-                let kind = typer.kind(expr);
+                let kind = match typer.kind(expr) {
+                    Kind::Truth if !is_written_out => Kind::Number,
+                    kind => kind,
+                };
                 if !matches!(kind, Kind::Number | Kind::Temporal | Kind::Text) {
                     return None;
                 }
@@ -55,6 +61,11 @@ pub(super) fn numbers(bound: &Bound<'_>, query: &Query) -> Option<Vec<bool>> {
         }
     }
     Some(if starred { Vec::new() } else { numbers })
+}
+
+/// Whether a statement has a word with JSON in it, such as a function that writes it.
+fn writes_json(src: &[u8]) -> bool {
+    src.windows(4).any(|four| four.eq_ignore_ascii_case(b"json"))
 }
 
 struct Typer<'t, 's> {
@@ -87,6 +98,9 @@ fn either(kinds: impl IntoIterator<Item = Kind>) -> Kind {
                 Some(Kind::Text)
             }
             (Some(one), other) if one == other => Some(one),
+            (Some(Kind::Truth), Kind::Number) | (Some(Kind::Number), Kind::Truth) => {
+                Some(Kind::Number)
+            }
             _ => return Kind::Uncertain,
         };
     }
@@ -103,7 +117,7 @@ impl Typer<'_, '_> {
             },
             ExprKind::Literal(literal) => match literal.kind {
                 LiteralKind::Int | LiteralKind::Decimal | LiteralKind::Float => Kind::Number,
-                LiteralKind::True | LiteralKind::False => Kind::Number,
+                LiteralKind::True | LiteralKind::False => Kind::Truth,
                 LiteralKind::String => Kind::Literal,
                 LiteralKind::Null => Kind::Null,
                 _ => Kind::Uncertain,
@@ -113,8 +127,8 @@ impl Typer<'_, '_> {
             | ExprKind::Is { .. }
             | ExprKind::InList { .. }
             | ExprKind::Between { .. }
-            | ExprKind::Like { .. } => Kind::Number,
-            ExprKind::Unary { op: UnaryOp::Not | UnaryOp::Bang, .. } => Kind::Number,
+            | ExprKind::Like { .. } => Kind::Truth,
+            ExprKind::Unary { op: UnaryOp::Not | UnaryOp::Bang, .. } => Kind::Truth,
             ExprKind::Unary { op: UnaryOp::Minus, expr } => self.number(expr),
             ExprKind::Binary { op, left, right } => self.binary(*op, left, right),
             ExprKind::Case { arms, otherwise, .. } => {
@@ -128,7 +142,7 @@ impl Typer<'_, '_> {
 
     fn number(&self, expr: &Expr) -> Kind {
         match self.kind(expr) {
-            Kind::Number => Kind::Number,
+            Kind::Number | Kind::Truth => Kind::Number,
             _ => Kind::Uncertain,
         }
     }
@@ -136,14 +150,14 @@ impl Typer<'_, '_> {
     fn binary(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Kind {
         use BinaryOp as B;
         match op {
-            op if op.is_comparison() => Kind::Number,
+            op if op.is_comparison() => Kind::Truth,
             B::Add | B::Sub | B::Mul | B::Div | B::IntDiv | B::Mod => {
-                match (self.kind(left), self.kind(right)) {
+                match (self.number(left), self.number(right)) {
                     (Kind::Number, Kind::Number) => Kind::Number,
                     _ => Kind::Uncertain,
                 }
             }
-            B::Xor => Kind::Number,
+            B::Xor => Kind::Truth,
             _ => Kind::Uncertain,
         }
     }
@@ -157,13 +171,13 @@ impl Typer<'_, '_> {
             | "DATEDIFF" | "INSTR" | "LOCATE" | "SIGN" => Kind::Number,
             "SUM" | "AVG" | "ABS" | "ROUND" | "FLOOR" | "CEIL" | "CEILING" | "MOD" => {
                 match either(arguments()) {
-                    Kind::Number => Kind::Number,
+                    Kind::Number | Kind::Truth => Kind::Number,
                     _ => Kind::Uncertain,
                 }
             }
             // A literal's number is shorter than any column of its type.
             "MIN" | "MAX" | "COALESCE" | "IFNULL" | "ANY_VALUE" => match either(arguments()) {
-                Kind::Number if !call.args.iter().any(has_column) => Kind::Uncertain,
+                Kind::Number | Kind::Truth if !call.args.iter().any(has_column) => Kind::Uncertain,
                 Kind::Literal => Kind::Uncertain,
                 kind => kind,
             },
@@ -174,8 +188,9 @@ impl Typer<'_, '_> {
             "SUBSTR" | "SUBSTRING" | "LEFT" | "RIGHT" | "UPPER" | "LOWER" | "UCASE" | "LCASE"
             | "CONCAT" | "GROUP_CONCAT" => {
                 let has_text = arguments().any(|kind| kind == Kind::Text);
-                let certain = arguments()
-                    .all(|kind| matches!(kind, Kind::Text | Kind::Literal | Kind::Number));
+                let certain = arguments().all(|kind| {
+                    matches!(kind, Kind::Text | Kind::Literal | Kind::Number | Kind::Truth)
+                });
                 if has_text && certain && self.one_collation() {
                     Kind::Text
                 } else {

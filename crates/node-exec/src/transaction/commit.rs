@@ -1,0 +1,241 @@
+//! How a transaction ends. When several branches wrote, the others are prepared while the home gets
+//! the decision as a row of its own transaction; then the home commits, in one phase, and that is the
+//! moment: with it the decision is there, or neither is. Then the others commit. Whoever has to know
+//! the outcome later writes `rollback` into the same row (see `decision`): the row's key lets only
+//! one of the two be, and makes him wait while the home's commit may still come.
+
+use super::open::HOME_SAVEPOINT;
+use super::{Branch, Transaction, lost, run_all};
+use crate::backends::BackendNode;
+use crate::decision::{self, Verdict};
+use crate::error::{ExecError, sql};
+use base::sql_error;
+use futures::future::{join, join_all};
+use node_backend::error::BackendError;
+use std::rc::Rc;
+
+/// A savepoint that the data node does not have.
+const NO_SUCH_SAVEPOINT: u16 = 1305;
+
+/// A row with this key is there.
+const DUPLICATE: u16 = 1062;
+
+impl Branch {
+    /// Whether it is a transaction of XA; the home is a plain one.
+    fn is_xa(&self) -> bool {
+        !self.xid.is_empty()
+    }
+}
+
+impl Transaction {
+    /// Commits. After an error nothing of the transaction is in force, unless the error says that
+    /// the outcome is not known.
+    pub async fn commit(mut self) -> Result<(), ExecError> {
+        self.readers.end();
+        if let Some(lost_branch) = self.branches.iter().find(|branch| branch.lease.is_none()) {
+            let error = lost(&lost_branch.node);
+            self.rollback().await;
+            return Err(error);
+        }
+        if self.gtrid.is_none() {
+            return self.commit_plain().await;
+        }
+        let writers = self.branches.iter().filter(|branch| branch.wrote).count();
+        if writers >= 2 {
+            return self.commit_two_phases().await;
+        }
+        self.commit_one_phase().await
+    }
+
+    /// What ends a plain branch.
+    fn plain_end(&self, word: &str, branch: &Branch) -> Vec<String> {
+        let mut statements = vec![word.to_owned()];
+        if let Some(autocommit) = self.under_locks.or(branch.stays_open.then_some(true)) {
+            statements.push(format!("SET autocommit={}", u8::from(autocommit)));
+        }
+        statements
+    }
+
+    async fn commit_plain(mut self) -> Result<(), ExecError> {
+        for mut branch in std::mem::take(&mut self.branches) {
+            let statements = self.plain_end("COMMIT", &branch);
+            if let Some(lease) = &mut branch.lease {
+                let done = run_all(lease, &statements).await;
+                finish(&mut branch, done)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// At most one branch wrote, so its commit alone decides; what becomes of the others is no matter
+    /// of the client's.
+    async fn commit_one_phase(mut self) -> Result<(), ExecError> {
+        let branches = std::mem::take(&mut self.branches);
+        let runs = branches.into_iter().map(|mut branch| {
+            let statements = match branch.is_xa() {
+                true => vec![
+                    format!("XA END {}", branch.xid),
+                    format!("XA COMMIT {} ONE PHASE", branch.xid),
+                ],
+                false => self.plain_end("COMMIT", &branch),
+            };
+            async move {
+                let Some(lease) = &mut branch.lease else { return Ok(()) };
+                let done = run_all(lease, &statements).await;
+                if done.is_err() && !branch.xid.is_empty() && !lease.is_broken() {
+                    run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
+                }
+                let wrote = branch.wrote;
+                match finish(&mut branch, done) {
+                    Err(error) if !wrote => {
+                        tracing::debug!(%error, "a branch that only read did not end well");
+                        Ok(())
+                    }
+                    done => done,
+                }
+            }
+        });
+        join_all(runs).await.into_iter().collect()
+    }
+
+    async fn commit_two_phases(mut self) -> Result<(), ExecError> {
+        let gtrid = self.gtrid.clone().expect("two phases are XA's");
+        let (first, others) = self.branches.split_first_mut().expect("two branches wrote");
+        let home = first.node.clone();
+        let decided = write_decision(first, &gtrid);
+        let (decided, prepared) = join(decided, join_all(others.iter_mut().map(prepare))).await;
+        if let Some(error) = std::iter::once(decided).chain(prepared).find_map(Result::err) {
+            self.rollback().await;
+            return Err(error);
+        }
+        if let Err(error) = self.commit_home().await {
+            let address = &home.definition.name;
+            tracing::warn!(%error, gtrid, data_node = %address, "a commit's answer is not certain");
+            match settle(&home, &gtrid).await? {
+                Verdict::Commit => {}
+                Verdict::Rollback => {
+                    self.rollback().await;
+                    return Err(error);
+                }
+            }
+        }
+        self.commit_others(&home, gtrid).await;
+        Ok(())
+    }
+
+    /// The moment of the decision. After an error it is not known what became of it, and the
+    /// connection is closed: what it had not committed is rolled back by its data node.
+    async fn commit_home(&mut self) -> Result<(), ExecError> {
+        let statements = self.plain_end("COMMIT", &self.branches[0]);
+        let home = &mut self.branches[0];
+        let Some(lease) = &mut home.lease else { return Err(lost(&home.node)) };
+        let done = run_all(lease, &statements).await;
+        let is_lost = lease.is_broken();
+        finish(home, done).map_err(|error| if is_lost { lost(&home.node) } else { error })
+    }
+
+    /// The second phase. A branch that cannot be told now is finished by recovery, which needs the
+    /// decision then.
+    async fn commit_others(mut self, home: &Rc<BackendNode>, gtrid: String) {
+        let others = self.branches.iter_mut().skip(1).map(|branch| async move {
+            let Some(lease) = &mut branch.lease else { return false };
+            let verb = if branch.wrote { "COMMIT" } else { "ROLLBACK" };
+            let outcome = run_all(lease, &[format!("XA {verb} {}", branch.xid)]).await;
+            finish(branch, outcome).is_ok()
+        });
+        if join_all(others).await.into_iter().all(|done| done) {
+            home.forget_decision(gtrid);
+        }
+    }
+
+    /// Rolls back everywhere. A branch that cannot be told is rolled back by its data node when the
+    /// connection ends, or by recovery when it was prepared.
+    pub async fn rollback(mut self) {
+        self.readers.end();
+        let branches = std::mem::take(&mut self.branches);
+        let runs = branches.into_iter().map(|mut branch| {
+            let plain = self.plain_end("ROLLBACK", &branch);
+            async move {
+                let Some(lease) = &mut branch.lease else { return };
+                let done = match branch.xid.is_empty() {
+                    true => run_all(lease, &plain).await,
+                    false => {
+                        // It may be active, idle or prepared; END fails harmlessly in the last two.
+                        run_all(lease, &[format!("XA END {}", branch.xid)]).await.ok();
+                        run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await
+                    }
+                };
+                finish(&mut branch, done).ok();
+            }
+        });
+        join_all(runs).await;
+    }
+}
+
+/// The decision becomes a part of the home's transaction. Its savepoint is asked for first: without
+/// it the work is not there, and the decision must not be alone.
+async fn write_decision(home: &mut Branch, gtrid: &str) -> Result<(), ExecError> {
+    let node = home.node.clone();
+    let Some(lease) = &mut home.lease else { return Err(lost(&node)) };
+    let whole = [format!("RELEASE SAVEPOINT {HOME_SAVEPOINT}")];
+    let row = [decision::commit_row(gtrid)];
+    let both = [&whole[..], &row[..]].concat();
+    let outcome = match run_all(lease, &both).await {
+        Err(error) if decision::is_missing(&error) => {
+            decision::make_table(&node).await?;
+            run_all(lease, &row).await
+        }
+        outcome => outcome,
+    };
+    outcome.map_err(|error| match error.server().map(|server| server.number) {
+        Some(NO_SUCH_SAVEPOINT) => sql(
+            sql_error::BACKEND_CONNECTION_LOST,
+            format!("data node {} has ended the transaction by itself", node.definition.name),
+        ),
+        Some(DUPLICATE) => sql(
+            sql_error::BACKEND_CONNECTION_LOST,
+            "the transaction was rolled back: its commit took so long that it was given up",
+        ),
+        _ => error.into(),
+    })
+}
+
+async fn settle(home: &BackendNode, gtrid: &str) -> Result<Verdict, ExecError> {
+    // Neither outcome may be forced while the home cannot be asked; recovery asks it later.
+    decision::settle(home, gtrid).await.map_err(|error| {
+        sql(
+            sql_error::BACKEND_CONNECTION_LOST,
+            format!(
+                "the outcome of the commit is not known yet, it will be the same on all data nodes: {error}"
+            ),
+        )
+    })
+}
+
+/// END and PREPARE of a branch that wrote; one that only read just ends.
+async fn prepare(branch: &mut Branch) -> Result<(), ExecError> {
+    let Some(lease) = &mut branch.lease else { return Err(lost(&branch.node)) };
+    let mut statements = vec![format!("XA END {}", branch.xid)];
+    if branch.wrote {
+        statements.push(format!("XA PREPARE {}", branch.xid));
+    }
+    Ok(run_all(lease, &statements).await?)
+}
+
+/// Gives a connection back to its pool after the transaction's last word, or closes it when the
+/// word failed: then its state is not certain.
+fn finish(branch: &mut Branch, done: Result<(), BackendError>) -> Result<(), ExecError> {
+    let Some(lease) = branch.lease.take() else { return Ok(done?) };
+    match (done, branch.seat.take()) {
+        (Ok(()), Some(seat)) => seat.put_back(lease),
+        (Ok(()), None) => drop(lease),
+        (Err(error), seat) => {
+            lease.discard();
+            if let Some(seat) = seat {
+                seat.lose();
+            }
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! What the nodes of an instance ask each other, by way of the control plane: a client of one node sees
+//! and ends the sessions of all.
+
+use serde::{Deserialize, Serialize};
+
+/// Connection ids of a node begin with its number, so no two nodes give the same one: so many low bits
+/// are counted by the node itself.
+pub const CONNECTION_ID_BITS: u32 = 22;
+
+/// A node tells of so many sessions; of more, of those that are connected longest.
+pub const SESSIONS_MAX: usize = 10_000;
+
+/// A node that has not answered within this is told of as silent.
+pub const PEER_TIMEOUT_MS: u64 = 2_000;
+
+/// What one node asks another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "peer", rename_all = "snake_case")]
+pub enum PeerAsk {
+    /// Which sessions are there?
+    Sessions {
+        /// Only those of this account.
+        user: Option<String>,
+    },
+    /// End a session or its statement.
+    Kill {
+        /// The session.
+        connection_id: u32,
+        /// The statement alone.
+        statement_only: bool,
+        /// Only if it is this account's.
+        user: Option<String>,
+    },
+    /// End all sessions of an account.
+    KillUser {
+        /// The account.
+        user: String,
+    },
+}
+
+/// What a node answers another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "peer", rename_all = "snake_case")]
+pub enum PeerAnswer {
+    /// Its sessions.
+    Sessions {
+        /// In the order of their ids.
+        sessions: Vec<SessionRow>,
+    },
+    /// So many sessions or statements were told to end: none when no such one is there.
+    Killed {
+        /// How many.
+        count: u64,
+    },
+    /// The session is another account's.
+    NotOwner,
+}
+
+/// A session as SHOW PROCESSLIST shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Its connection id.
+    pub id: u32,
+    /// The account.
+    pub user: String,
+    /// `ip:port` of the client.
+    pub host: String,
+    /// The chosen schema.
+    pub schema: Option<String>,
+    /// Whether a statement runs.
+    pub running: bool,
+    /// Since when it does, or does not, in milliseconds.
+    pub milliseconds: u64,
+    /// The statement that runs, cut, without passwords.
+    pub statement: Option<String>,
+}
