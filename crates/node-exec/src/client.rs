@@ -205,18 +205,25 @@ impl ClientWriter {
         if self.out.len() < FLUSH_BYTES {
             return Ok(());
         }
-        self.flush().await
+        // More follows, into the same buffer.
+        self.write_out().await?;
+        self.io.flush().await.map_err(ExecError::Client)
+    }
+
+    async fn write_out(&mut self) -> Result<(), ExecError> {
+        self.writes += 1;
+        self.io.write_all(&self.out).await.map_err(ExecError::Client)?;
+        self.out.clear();
+        Ok(())
     }
 
     /// Writes the buffer out.
     pub async fn flush(&mut self) -> Result<(), ExecError> {
         if !self.out.is_empty() {
-            self.writes += 1;
-            self.io.write_all(&self.out).await.map_err(ExecError::Client)?;
-            self.out.clear();
-            if self.out.capacity() > KEEP_BYTES {
-                self.out = Vec::new();
-            }
+            self.write_out().await?;
+        }
+        if self.out.capacity() > KEEP_BYTES {
+            self.out = Vec::new();
         }
         self.io.flush().await.map_err(ExecError::Client)
     }

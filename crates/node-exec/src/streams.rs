@@ -23,7 +23,7 @@ use topology::parameters::ExecutionLevel;
 const AHEAD_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What the connections of one statement read at once, together.
-const READS_BYTES_MAX: usize = 512 * 1024;
+const READS_BYTES_MAX: usize = 256 * 1024;
 
 /// Connections of one statement to one data node outside a transaction, whatever
 /// `concurrent_execution_level` says.
