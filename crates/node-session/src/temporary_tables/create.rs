@@ -21,6 +21,16 @@ use topology::algorithm::Target;
 /// ER_TABLE_EXISTS_ERROR
 const TABLE_EXISTS: u16 = 1050;
 
+/// The name of a table that is not filled yet and whose own name its query reads.
+const ASIDE: &str = "_ddm_new_temporary";
+
+/// A query without rows, as the data node of a temporary table runs it.
+struct Empty {
+    text: Vec<u8>,
+    /// Whether it reads a table that has the temporary table's name.
+    reads_name: bool,
+}
+
 impl Core {
     /// CREATE TEMPORARY TABLE.
     pub(super) async fn create_temporary(
@@ -50,8 +60,11 @@ impl Core {
         let statement = match (&create.like, &create.query) {
             (Some(like), _) => self.like_statement(create, *like, &place, source).await?,
             (None, Some(query)) => {
-                let empty = self.empty_query(query, &place, source)?;
-                [Self::head_of(create, query, &place, source), empty].concat()
+                let Empty { text, reads_name } = self.empty_query(query, &place, source)?;
+                if reads_name && !self.kept.temporary.contains(&schema, &name) {
+                    return self.create_aside(create, query, place, source, &text).await;
+                }
+                [Self::head_of(create, query, &place, source), text].concat()
             }
             (None, None) => {
                 let mut edits = Edits::new();
@@ -69,6 +82,47 @@ impl Core {
                 Ok(())
             }
         }
+    }
+
+    /// A table from a query that reads a table of the same name: it would read the new one, so that
+    /// has another name until it is filled.
+    async fn create_aside(
+        &mut self,
+        create: &CreateTable,
+        query: &Query,
+        place: Place,
+        source: Source<'_>,
+        empty: &[u8],
+    ) -> Result<(), ExecError> {
+        let aside = Place { name: ASIDE.to_owned(), ..place.clone() };
+        let mark = self.out.mark();
+        let statement = [Self::head_of(create, query, &aside, source), empty.to_vec()].concat();
+        self.make_temporary(&aside, &statement).await?;
+        self.fill_temporary(create, query, &aside, source).await?;
+        let renamed = self.name_aside(&aside, &place).await;
+        if renamed.is_err() && !self.out.take_back(mark) {
+            return Err(ExecError::BrokenOff("a temporary table has no name".to_owned()));
+        }
+        renamed
+    }
+
+    async fn name_aside(&mut self, aside: &Place, place: &Place) -> Result<(), ExecError> {
+        let node = self.worker.backends.node(&place.data_node)?;
+        let (from, to) = (aside.qualified(), place.qualified());
+        let statement = [b"ALTER TABLE ".as_slice(), &from, b" RENAME TO ", &to].concat();
+        let renamed = self.run_on_own(&node, &statement).await;
+        if let Err(error) = renamed {
+            let drop = [b"DROP TEMPORARY TABLE ".as_slice(), &from].concat();
+            self.run_on_own(&node, &drop).await?;
+            self.forget_temporary(aside);
+            return Err(logical(error, place));
+        }
+        let table = self.read_temporary(&node, place).await?;
+        let temporary = Temporary { data_node: place.data_node.clone(), table };
+        // First the new one: without any the connection would be given back.
+        self.kept.temporary.tables.insert(place.key(), temporary);
+        self.forget_temporary(aside);
+        Ok(())
     }
 
     /// The name must not be that of a physical table, which it would hide on its connection.
@@ -143,7 +197,7 @@ impl Core {
         query: &Query,
         place: &Place,
         source: Source<'_>,
-    ) -> Result<Vec<u8>, ExecError> {
+    ) -> Result<Empty, ExecError> {
         let inner = crate::user_variables::inlined(source, query.span);
         let mut tokens = TokenBuf::new();
         let mode = *source.mode;
@@ -184,7 +238,11 @@ impl Core {
             Some(_) => (b" SELECT * FROM (", b"\n) AS `q` LIMIT 0"),
             None => (b" (", b"\n) LIMIT 0"),
         };
-        Ok([before, &rendered.text, after].concat())
+        let reads_name = routed.tables.iter().any(|table| {
+            table.schema.eq_ignore_ascii_case(&place.schema)
+                && table.name.eq_ignore_ascii_case(&place.name)
+        });
+        Ok(Empty { text: [before, &rendered.text, after].concat(), reads_name })
     }
 
     /// The statement up to its query, with the physical name.
@@ -284,7 +342,7 @@ impl Core {
         place: &Place,
         source: Source<'_>,
     ) -> Result<Vec<u8>, ExecError> {
-        let empty = self.empty_query(query, place, source)?;
+        let Empty { text: empty, .. } = self.empty_query(query, place, source)?;
         let node = self.worker.backends.node(&place.data_node)?;
         let mut exec = self.exec();
         let mut held = exec.acquire(&node, false).await?;
