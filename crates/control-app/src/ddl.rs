@@ -36,6 +36,9 @@ use topology::stream::{Answer, Ask, DdlWork, TableChange};
 /// reconciler: no node may route by an old definition once the client has its OK.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A node that is heard but has not taken it by then, as with a disk that stalls, has so long besides.
+const SLOW_NODE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Why a question is refused.
 #[derive(Debug)]
 enum Refusal {
@@ -339,7 +342,17 @@ async fn publish(
     let Err(late) = live.wait_nodes_at(instance, &nodes, version, PUBLISH_TIMEOUT).await else {
         return Ok(());
     };
-    for node in late.behind {
+    let (slow, lost): (Vec<NodeId>, Vec<NodeId>) =
+        late.behind.into_iter().partition(|node| live.is_heard(node));
+    stop_late(app, lost, version).await?;
+    match live.wait_nodes_at(instance, &slow, version, SLOW_NODE_TIMEOUT).await {
+        Ok(()) => Ok(()),
+        Err(late) => stop_late(app, late.behind, version).await,
+    }
+}
+
+async fn stop_late(app: &App, nodes: Vec<NodeId>, version: u64) -> Result<(), Refusal> {
+    for node in nodes {
         tracing::warn!(%node, version, "the node does not take the new definition and is stopped");
         app.nodes.stop_node(&node, Stop::Kill).await.map_err(|error| {
             let text = format!("the definition is stored, but a node that does not serve it could not be stopped: {error}");
