@@ -11,10 +11,10 @@ use crate::names::{NameMode, name_edits, number};
 use crate::plan::{Plan, PlanTable};
 use crate::planner::{PlanContext, Subject, plan};
 use crate::template::{Edit, Piece, Template, TokenRange};
-use crate::write::walk_tail;
+use crate::write::{bind_delete, bind_update, names_in};
 use base::sql_error::SqlError;
 use sql_syntax::TokenBuf;
-use sql_syntax::ast::{CreateTable, Delete, Expr, Parsed, SetStmt, SetTarget, Statement, Update};
+use sql_syntax::ast::{CreateTable, Expr, Parsed, SetStmt, SetTarget, Statement};
 use topology::model::{Schema, Snapshot};
 
 /// A statement for the first shard.
@@ -45,8 +45,11 @@ pub fn trial(
             (binder.finish(), NameMode::Target)
         }
         Statement::Insert(insert) => (insert::bind(binder, insert)?, NameMode::TargetPlain),
-        Statement::Update(update) => (bind_update(binder, update)?, NameMode::Target),
-        Statement::Delete(delete) => bind_delete(binder, delete)?,
+        Statement::Update(update) => (bind_update(binder, update)?.0, NameMode::Target),
+        Statement::Delete(delete) => {
+            let (bound, block) = bind_delete(binder, delete)?;
+            (bound, names_in(delete, block))
+        }
         Statement::Do(values) => (bind_values(binder, values.iter())?, NameMode::Target),
         Statement::Set(set) => {
             let SetStmt::Items(items) = &**set else { return Ok(None) };
@@ -64,41 +67,6 @@ pub fn trial(
         _ => return Ok(None),
     };
     Ok(made(&subject, &bound, name_edits(&bound, mode)))
-}
-
-fn bind_update<'s>(mut binder: Binder<'s>, update: &'s Update) -> Result<Bound<'s>, SqlError> {
-    if let Some(with) = &update.with {
-        binder.with(with, None)?;
-    }
-    let block = binder.open_block(None);
-    binder.from(&update.tables, update.selection.as_ref(), block)?;
-    for assignment in &update.assignments {
-        binder.column(&assignment.column, block);
-        binder.expr(&assignment.value, block)?;
-    }
-    walk_tail(&mut binder, block, &update.order_by, update.limit.as_ref())?;
-    Ok(binder.finish())
-}
-
-fn bind_delete<'s>(
-    mut binder: Binder<'s>,
-    delete: &'s Delete,
-) -> Result<(Bound<'s>, NameMode), SqlError> {
-    if let Some(with) = &delete.with {
-        binder.with(with, None)?;
-    }
-    let block = binder.open_block(None);
-    binder.from(&delete.tables, delete.selection.as_ref(), block)?;
-    for target in &delete.targets {
-        binder.qualifier(target.schema, target.name, block);
-    }
-    walk_tail(&mut binder, block, &delete.order_by, delete.limit.as_ref())?;
-    binder.items(&delete.returning, block)?;
-    let mode = match delete.single_table() {
-        Some(_) => NameMode::TargetPlain,
-        None => NameMode::TargetUnaliased { block },
-    };
-    Ok((binder.finish(), mode))
 }
 
 fn bind_values<'s>(

@@ -52,18 +52,7 @@ impl Change<'_> {
 
 /// Plans an UPDATE.
 pub(crate) fn plan_update(subject: &Subject<'_>, update: &Update) -> Result<Made, SqlError> {
-    let mut binder = subject.binder();
-    if let Some(with) = &update.with {
-        binder.with(with, None)?;
-    }
-    let block = binder.open_block(None);
-    binder.from(&update.tables, update.selection.as_ref(), block)?;
-    for assignment in &update.assignments {
-        binder.column(&assignment.column, block);
-        binder.expr(&assignment.value, block)?;
-    }
-    walk_tail(&mut binder, block, &update.order_by, update.limit.as_ref())?;
-    let bound = binder.finish();
+    let (bound, block) = bind_update(subject.binder(), update)?;
     let multi = update.single_table().is_none();
     let written = written_by(&bound, block, &update.assignments, multi)?;
     let change = Change {
@@ -83,18 +72,7 @@ pub(crate) fn plan_update(subject: &Subject<'_>, update: &Update) -> Result<Made
 
 /// Plans a DELETE.
 pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made, SqlError> {
-    let mut binder = subject.binder();
-    if let Some(with) = &delete.with {
-        binder.with(with, None)?;
-    }
-    let block = binder.open_block(None);
-    binder.from(&delete.tables, delete.selection.as_ref(), block)?;
-    for target in &delete.targets {
-        binder.qualifier(target.schema, target.name, block);
-    }
-    walk_tail(&mut binder, block, &delete.order_by, delete.limit.as_ref())?;
-    binder.items(&delete.returning, block)?;
-    let bound = binder.finish();
+    let (bound, block) = bind_delete(subject.binder(), delete)?;
     let single = delete.single_table();
     check_targets(&bound, block, delete)?;
     let written: Vec<usize> = match single {
@@ -124,11 +102,51 @@ pub(crate) fn plan_delete(subject: &Subject<'_>, delete: &Delete) -> Result<Made
         meets_rows: false,
         temporary,
     };
-    let mode = match single {
+    finish(subject, &bound, block, &change, None, names_in(delete, block))
+}
+
+/// What the names of an UPDATE mean, and the block of its tables.
+pub(crate) fn bind_update<'s>(
+    mut binder: Binder<'s>,
+    update: &'s Update,
+) -> Result<(Bound<'s>, usize), SqlError> {
+    if let Some(with) = &update.with {
+        binder.with(with, None)?;
+    }
+    let block = binder.open_block(None);
+    binder.from(&update.tables, update.selection.as_ref(), block)?;
+    for assignment in &update.assignments {
+        binder.column(&assignment.column, block);
+        binder.expr(&assignment.value, block)?;
+    }
+    walk_tail(&mut binder, block, &update.order_by, update.limit.as_ref())?;
+    Ok((binder.finish(), block))
+}
+
+/// What the names of a DELETE mean, and the block of its tables.
+pub(crate) fn bind_delete<'s>(
+    mut binder: Binder<'s>,
+    delete: &'s Delete,
+) -> Result<(Bound<'s>, usize), SqlError> {
+    if let Some(with) = &delete.with {
+        binder.with(with, None)?;
+    }
+    let block = binder.open_block(None);
+    binder.from(&delete.tables, delete.selection.as_ref(), block)?;
+    for target in &delete.targets {
+        binder.qualifier(target.schema, target.name, block);
+    }
+    walk_tail(&mut binder, block, &delete.order_by, delete.limit.as_ref())?;
+    binder.items(&delete.returning, block)?;
+    Ok((binder.finish(), block))
+}
+
+/// How a DELETE names tables where it runs as it is.
+pub(crate) fn names_in(delete: &Delete, block: usize) -> NameMode {
+    match delete.single_table() {
         Some(_) => NameMode::TargetPlain,
         None => NameMode::TargetUnaliased { block },
-    };
-    finish(subject, &bound, block, &change, None, mode)
+    }
 }
 
 /// Each target of a DELETE is one of its tables.
@@ -146,7 +164,7 @@ fn check_targets(bound: &Bound<'_>, block: usize, delete: &Delete) -> Result<(),
     }
 }
 
-pub(crate) fn walk_tail<'s>(
+fn walk_tail<'s>(
     binder: &mut Binder<'s>,
     block: usize,
     order_by: &'s [OrderItem],
