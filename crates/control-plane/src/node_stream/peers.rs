@@ -115,6 +115,7 @@ mod tests {
             peers.leave(&node, 7);
         };
         let (answer, ()) = tokio::join!(peers.ask(&node, ask()), leave);
-        assert_eq!((answer, begun.elapsed()), (None, Duration::ZERO));
+        assert_eq!(answer, None);
+        assert!(begun.elapsed() < Duration::from_millis(PEER_TIMEOUT_MS), "it was not waited for");
     }
 }
