@@ -35,6 +35,27 @@ def line(client, name):
     return found[0]
 
 
+def test_settings_of_other_sessions_do_not_matter(shop, client):
+    rows(client, "CREATE SEQUENCE untouched NOCACHE")
+    rows(client, "CREATE TABLE marks (id INT NOT NULL PRIMARY KEY, n BIGINT) DBPARTITION BY MOD_HASH(id)")
+    rows(client, "INSERT INTO marks VALUES (1, 0), (2, 0), (3, 0)")
+    for setting in ("sql_select_limit = 0", "sql_mode = 'ANSI_QUOTES'", "max_statement_time = 0.000001", "autocommit = 0"):
+        ends = shop.ends
+        with connect(shop.hosts[0], ends["port"], ends["user"], ends["password"], ends["schema"]) as other:
+            rows(other, f"SET SESSION {setting}")
+            try:
+                rows(other, "SELECT COUNT(*) FROM marks")
+            except pymysql.MySQLError:
+                pass
+        with connect(shop.hosts[0], ends["port"], ends["user"], ends["password"], ends["schema"]) as session:
+            for _ in range(3):
+                rows(session, "UPDATE marks SET n = NEXTVAL(untouched)")
+                rows(session, "SELECT NEXTVAL(untouched)")
+    assert rows(client, "SELECT NEXTVAL(untouched)") == [(4 * 3 * 4 + 1,)]
+    rows(client, "DROP TABLE marks")
+    rows(client, "DROP SEQUENCE untouched")
+
+
 def test_values_come_one_after_the_other(shop, client):
     schema = shop.ends["schema"]
     rows(client, "CREATE SEQUENCE seq_test")

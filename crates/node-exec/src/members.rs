@@ -145,9 +145,9 @@ impl Member {
         Ok(leased?)
     }
 
-    /// A connection in the server's default state, for statements of our own.
+    /// A connection in its default state, whatever sessions have used it, for statements of our own.
     pub async fn own_lease(&self) -> Result<Lease, ExecError> {
-        Ok(self.changed_rows.acquire().await?)
+        Ok(self.changed_rows.acquire_for(&Arc::default()).await?)
     }
 
     /// A connection broke: a replica gets no reads before it was asked again.
