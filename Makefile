@@ -1,5 +1,5 @@
 # Thin: the logic is in xtask.
-.PHONY: run test test-long test-api bench bench-speed instructions bench-api lint bless
+.PHONY: run test test-long test-api bench bench-scale bench-speed instructions bench-api fuzz test-faults lint bless
 
 run: ## the whole system on this machine, with a demo schema
 	@xtask/install.sh run
@@ -17,9 +17,17 @@ test-api: ## the suite of the REST API alone; ARGS=long makes its 20,000 random 
 	@xtask/install.sh test
 	cargo run --quiet -p xtask -- test-api $(ARGS)
 
+test-faults: ## nodes and data nodes killed and stopped, connections cut, under load; ARGS="MINUTES report" writes docs/reliability.md
+	@xtask/install.sh test
+	cargo run --quiet -p xtask -- test-faults $(ARGS)
+
 bench: ## ratios against direct access and a TCP relay
 	@xtask/install.sh bench
 	cargo run --quiet -p xtask -- bench $(ARGS)
+
+bench-scale: ## the part of bench about many connections alone
+	@xtask/install.sh bench
+	cargo run --quiet -p xtask -- bench-scale $(ARGS)
 
 bench-speed: ## the part of bench on many shards alone
 	@xtask/install.sh bench
@@ -32,6 +40,10 @@ instructions: ## instruction counts of the hot steps against their baseline; UPD
 bench-api: ## speed of the REST API, with its targets
 	@xtask/install.sh run
 	cargo run --quiet -p xtask -- bench-api $(ARGS)
+
+fuzz: ## search for bytes that break what reads them; ARGS="TARGET RUNS", KEEP=1 writes the corpus anew
+	@xtask/install.sh build
+	cargo run --quiet -p xtask -- fuzz $(ARGS)
 
 lint: ## formatting, clippy, dependency edges, purity, tidiness
 	@xtask/install.sh build

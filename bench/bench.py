@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """What `make bench` runs: the same load through direct access, HAProxy as a plain TCP relay, and
-DDM, in turn, several rounds, as ratios. One absolute time means nothing on a shared machine, so
-each figure is a ratio of two runs of the same round, and the median over the rounds is printed.
-CPU time of the proxy per query is the steadiest of them.
+DDM (and ProxySQL, when DDM_BENCH_PROXYSQL names its binary), in turn, several rounds, as ratios. One
+absolute time means nothing on a shared machine, so each figure is a ratio of two runs of the same
+round, and the median over the rounds is printed. CPU time of the proxy per query is the steadiest of
+them. The instance has two nodes; the load goes to the own address of one, so that one process with a
+thread for each core stands beside one.
 
 Everything runs on loopback, in a directory of its own, is bounded in time, and is stopped by
 process id at the end."""
@@ -21,6 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import page
+
 TICK = os.sysconf("SC_CLK_TCK")
 SCHEMA = "bench"
 TABLE_ROWS = 50_000
@@ -35,12 +39,19 @@ LOADS = [
     ("point select, text, 1", POINT, "disable", 1),
     ("point select, text, 16", POINT, "disable", 16),
     ("point select, text, 64", POINT, "disable", 64),
+    ("point select, text, 256", POINT, "disable", 256),
     ("point select, prepared, 1", POINT, "auto", 1),
     ("point select, prepared, 16", POINT, "auto", 16),
     ("point select, prepared, 64", POINT, "auto", 64),
+    ("point select, prepared, 256", POINT, "auto", 256),
     ("100-row range, text, 16", RANGE, "disable", 16),
+    ("100-row range, text, 64", RANGE, "disable", 64),
     ("100-row range, prepared, 16", RANGE, "auto", 16),
+    ("100-row range, prepared, 64", RANGE, "auto", 64),
     ("single-row update, text, 16", UPDATE, "disable", 16),
+    ("single-row update, text, 64", UPDATE, "disable", 64),
+    ("single-row update, prepared, 16", UPDATE, "auto", 16),
+    ("single-row update, prepared, 64", UPDATE, "auto", 64),
 ]
 
 
@@ -78,6 +89,7 @@ class Road:
 
     def __init__(self, name, host, port, user, password, database, proxies):
         self.name, self.proxies = name, proxies
+        self.host, self.port, self.user, self.password, self.database = host, port, user, password, database
         self.arguments = [f"--mysql-host={host}", f"--mysql-port={port}", f"--mysql-user={user}",
                           f"--mysql-password={password}", f"--mysql-db={database}"]
 
@@ -115,15 +127,72 @@ def start_haproxy(root, host, port):
     listen = free_port()
     configuration = root / "haproxy.cfg"
     configuration.write_text(
-        "global\n  maxconn 4096\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
+        f"global\n  maxconn 4096\n  nbthread {os.cpu_count()}\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n"
         f"frontend f\n  bind 127.0.0.1:{listen}\n  default_backend b\nbackend b\n  server s {host}:{port}\n")
     process = subprocess.Popen(["haproxy", "-db", "-f", str(configuration)], stderr=subprocess.DEVNULL)
-    for _ in range(100):
+    wait_for_port("127.0.0.1", listen, "haproxy")
+    return process, listen
+
+
+def wait_for_port(host, port, name):
+    for _ in range(200):
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", listen)) == 0:
-                return process, listen
+            if probe.connect_ex((host, port)) == 0:
+                return
         time.sleep(0.05)
-    sys.exit("haproxy does not listen")
+    sys.exit(f"{name} does not listen")
+
+
+def start_proxysql(binary, root, node, user, password):
+    """ProxySQL in front of a data node, with a thread for each of two cores as the others."""
+    port, admin = free_port(), free_port()
+    configuration = root / "proxysql.cnf"
+    configuration.write_text(
+        f'datadir="{root}/proxysql"\nadmin_variables={{ admin_credentials="admin:admin" mysql_ifaces="127.0.0.1:{admin}" }}\n'
+        f'mysql_variables={{ threads={os.cpu_count()} max_connections=20000 interfaces="127.0.0.1:{port}" }}\n'
+        f'mysql_servers=({{ address="{node["host"]}" port={node["port"]} hostgroup=0 max_connections=400 }})\n'
+        f'mysql_users=({{ username="{user}" password="{password}" default_hostgroup=0 max_connections=20000 }})\n')
+    (root / "proxysql").mkdir()
+    process = subprocess.Popen([binary, "-f", "-c", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_port("127.0.0.1", port, "proxysql")
+    return process, port
+
+
+def start_roads(binary, root, started, pipelining=None):
+    """Starts everything, in `started` too, and answers the roads by name and the data node's processes."""
+    ddm, ends = start_ddm(binary, root)
+    started.append(ddm)
+    demo, node = ends["demo"], ends["data_nodes"][0]
+    ctl = [binary, "ctl", "--data-dir", str(root / "data"), "--output", "json"]
+    subprocess.run([*ctl, "schemas", "create", demo["instance_id"], SCHEMA, "--mode", "cluster", "--shards", "1"],
+                   check=True, stdout=subprocess.DEVNULL)
+    if pipelining is not None:
+        subprocess.run([*ctl, "parameters", "set", demo["instance_id"], f"pipelining_threshold={pipelining}"],
+                       check=True, stdout=subprocess.DEVNULL)
+    shown = subprocess.run([*ctl, "instances", "show", demo["instance_id"]], check=True, capture_output=True, text=True)
+    host = json.loads(shown.stdout)["nodes"][0]["ip"]
+    process = [pid for pid in processes([str(root), "node.toml"]) if listens(pid, host)]
+    prepare(root, demo, node)
+    relay, relay_port = start_haproxy(root, node["host"], node["port"])
+    started.append(relay)
+    admin = (node["admin_user"], node["admin_password"], f"{SCHEMA}_0000")
+    roads = {
+        "direct": Road("direct", node["host"], node["port"], *admin, []),
+        "haproxy": Road("haproxy", "127.0.0.1", relay_port, *admin, [relay.pid]),
+        "ddm": Road("ddm", host, demo["port"], demo["admin_user"], demo["admin_password"], SCHEMA, process),
+    }
+    proxysql = os.environ.get("DDM_BENCH_PROXYSQL")
+    if proxysql:
+        process, port = start_proxysql(proxysql, root, node, *admin[:2])
+        started.append(process)
+        roads["proxysql"] = Road("proxysql", "127.0.0.1", port, *admin, [process.pid])
+    return roads, processes(["mariadbd", str(root)])
+
+
+def listens(pid, host):
+    """Whether the node's file gives it this address."""
+    line = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return f'"{host}:' in Path(line[line.index("--config") + 1]).read_text()
 
 
 def start_ddm(binary, root, data_nodes=1):
@@ -142,30 +211,22 @@ def start_ddm(binary, root, data_nodes=1):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ddm", required=True, help="the built program")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5, help="length of one run")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3, help="length of one run")
     parser.add_argument("--only", default="", help="only loads whose name has this text")
+    parser.add_argument("--pipelining", type=int, help="the instance's pipelining_threshold; its default if not given")
+    parser.add_argument("--write", type=Path, help="the page that gets the figures, docs/performance.md")
     options = parser.parse_args()
+    before = page.machine()
     root = Path(tempfile.mkdtemp(prefix="ddm-bench-"))
     started = []
     try:
-        ddm, ends = start_ddm(options.ddm, root)
-        started.append(ddm)
-        demo, node = ends["demo"], ends["data_nodes"][0]
-        subprocess.run([options.ddm, "ctl", "--data-dir", str(root / "data"), "schemas", "create", demo["instance_id"], SCHEMA,
-                        "--mode", "cluster", "--shards", "1"], check=True, stdout=subprocess.DEVNULL)
-        prepare(root, demo, node)
-        relay, relay_port = start_haproxy(root, node["host"], node["port"])
-        started.append(relay)
-        admin = (node["admin_user"], node["admin_password"], f"{SCHEMA}_0000")
-        nodes = processes([str(root), "node.toml"])
-        servers = processes(["mariadbd", str(root)])
-        paths = [
-            Road("direct", node["host"], node["port"], *admin, []),
-            Road("haproxy", "127.0.0.1", relay_port, *admin, [relay.pid]),
-            Road("ddm", demo["host"], demo["port"], demo["admin_user"], demo["admin_password"], SCHEMA, nodes),
-        ]
-        report(run(paths, servers, options))
+        roads, servers = start_roads(options.ddm, root, started, options.pipelining)
+        lines = report(run(list(roads.values()), servers, options))
+        print("\n".join(lines))
+        if options.write:
+            how = f"medians of {options.rounds} rounds of {options.seconds} s in turn"
+            page.write(options.write, "bench", before, how, lines)
     finally:
         for process in reversed(started):
             process.send_signal(signal.SIGTERM)
@@ -205,18 +266,25 @@ def run(paths, servers, options):
 
 
 def report(results):
-    """A row a load: medians over the rounds of each round's ratios."""
+    """A table with a row a load: medians over the rounds of each round's ratios."""
     def ratio(runs, a, b, key):
         return statistics.median(x[key] / y[key] for x, y in zip(runs[a], runs[b]) if y[key])
 
-    print(f"{'load':30} {'qps ddm/haproxy':>16} {'qps ddm/direct':>15} {'cpu us ddm':>11} {'haproxy':>8} "
-          f"{'ddm/haproxy':>12} {'avg ms +':>9} {'p99 ddm/haproxy':>16}")
+    lines = ["| load, connections | throughput ÷ HAProxy | ÷ direct | CPU µs a query, DDM | HAProxy | ratio "
+             "| data node's CPU ÷ direct | +ms | p99 ÷ HAProxy |", "|---|---|---|---|---|---|---|---|---|"]
     for name, runs in results.items():
         median = lambda path, key: statistics.median(one[key] for one in runs[path])  # noqa: E731
-        print(f"{name:30} {ratio(runs, 'ddm', 'haproxy', 'qps'):16.2f} {ratio(runs, 'ddm', 'direct', 'qps'):15.2f} "
-              f"{median('ddm', 'proxy_cpu_us'):11.1f} {median('haproxy', 'proxy_cpu_us'):8.1f} "
-              f"{ratio(runs, 'ddm', 'haproxy', 'proxy_cpu_us'):12.2f} "
-              f"{median('ddm', 'avg') - median('haproxy', 'avg'):9.3f} {ratio(runs, 'ddm', 'haproxy', 'p99'):16.2f}")
+        lines.append(
+            f"| {name} | {ratio(runs, 'ddm', 'haproxy', 'qps'):.2f} | {ratio(runs, 'ddm', 'direct', 'qps'):.2f} "
+            f"| {median('ddm', 'proxy_cpu_us'):.1f} | {median('haproxy', 'proxy_cpu_us'):.1f} "
+            f"| {ratio(runs, 'ddm', 'haproxy', 'proxy_cpu_us'):.2f} | {ratio(runs, 'ddm', 'direct', 'server_cpu_us'):.2f} "
+            f"| {median('ddm', 'avg') - median('haproxy', 'avg'):.3f} | {ratio(runs, 'ddm', 'haproxy', 'p99'):.2f} |")
+        if "proxysql" in runs:
+            lines.append(
+                f"| … DDM ÷ ProxySQL | {ratio(runs, 'ddm', 'proxysql', 'qps'):.2f} | | | "
+                f"| {ratio(runs, 'ddm', 'proxysql', 'proxy_cpu_us'):.2f} "
+                f"| {ratio(runs, 'ddm', 'proxysql', 'server_cpu_us'):.2f} | | {ratio(runs, 'ddm', 'proxysql', 'p99'):.2f} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "system"))
+import page  # noqa: E402
 import pymysql  # noqa: E402
 from bench import processes, start_ddm  # noqa: E402
 from plain import Plain  # noqa: E402
@@ -125,8 +126,9 @@ class Bench:
     def tell(self, what, value, wanted, unit="x", at_least=False):
         good = value >= wanted if at_least else value <= wanted
         sign = "≥" if at_least else "≤"
-        self.lines.append(f"{what:62} {value:10.2f} {unit:4} {sign} {wanted:<8} {'' if good else 'MISSED'}")
-        print(self.lines[-1], flush=True)
+        missed = "" if good else "MISSED"
+        self.lines.append(f"| {what} | {value:.2f} {unit} | {sign} {wanted} | {missed} |")
+        print(f"{what:62} {value:10.2f} {unit:4} {sign} {wanted:<8} {missed}", flush=True)
 
     def scatter(self, what, sql, wanted):
         self.tell(what, self.rounds(lambda: self.ddm.time(sql), lambda: self.by_hand(sql)), wanted)
@@ -233,7 +235,9 @@ def main():
     parser.add_argument("--inserts", type=int, default=20, help="INSERTs of one round")
     parser.add_argument("--memory-power", type=int, default=7, help="the largest merge has 10 to this power rows")
     parser.add_argument("--only", default="", help="scatter, join, insert, load, memory or steps")
+    parser.add_argument("--write", type=Path, help="the page that gets the figures, docs/performance.md")
     options = parser.parse_args()
+    before = page.machine()
     root = Path(tempfile.mkdtemp(prefix="ddm-speed-"))
     ddm, plain = None, None
     try:
@@ -268,6 +272,9 @@ def main():
             bench.memory(processes([str(root), "node.toml"]))
         if wants("steps"):
             bench.steps(options.instructions)
+        if options.write:
+            lines = ["| figure | measured | wanted | |", "|---|---|---|---|", *bench.lines]
+            page.write(options.write, "bench-speed", before, f"medians of {options.rounds} rounds", lines)
     finally:
         if ddm:
             ddm.send_signal(signal.SIGTERM)

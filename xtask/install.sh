@@ -26,12 +26,17 @@ fi
 if [ "$goal" = test ] || [ "$goal" = bench ]; then
   need mariadb-dump mariadb-client
   need valgrind valgrind
+  need sysbench sysbench
+  need mariadb_config libmariadb-dev
+  need pkg-config pkg-config
+  python3 -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || packages+=(python3-dev)
+  need node nodejs
+  need npm npm
   [ "$goal" = bench ] || [ -d /usr/share/mysql/mysql-test/main ] || packages+=(mariadb-test-data)
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 fi
 if [ "$goal" = bench ]; then
   need haproxy haproxy
-  need sysbench sysbench
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

@@ -6,12 +6,15 @@ import zlib
 from hashlib import sha1
 
 DEPRECATE_EOF, COMPRESS, PROTOCOL_41, SECURE, PLUGIN, WITH_DB = 1 << 24, 1 << 5, 1 << 9, 1 << 15, 1 << 19, 1 << 3
+LONG_PASSWORD, CONNECT_ATTRS, SESSION_TRACK, QUERY_ATTRIBUTES = 1, 1 << 20, 1 << 23, 1 << 27
+PROGRESS, BULK, EXTENDED_METADATA, CACHE_METADATA = 1, 1 << 2, 1 << 3, 1 << 4
 
 
 class Raw:
-    """A client that shows packets as they come. `ends` has host, port, user, password and schema."""
+    """A client that shows packets as they come. `ends` has host, port, user, password and schema; `extended` are MariaDB's
+    own capabilities, `tail` is what follows the plugin's name in the answer to the greeting."""
 
-    def __init__(self, ends, capabilities=0):
+    def __init__(self, ends, capabilities=0, extended=0, collation=45, tail=b""):
         self.flags = capabilities
         self.compressed = bool(capabilities & COMPRESS)
         self.folded = False
@@ -21,12 +24,15 @@ class Raw:
         version_end = greeting.index(b"\0", 1)
         self.offered = struct.unpack_from("<H", greeting, version_end + 14)[0]
         self.offered |= struct.unpack_from("<H", greeting, version_end + 19)[0] << 16
+        own = not self.offered & LONG_PASSWORD
+        self.offered_extended = struct.unpack_from("<I", greeting, version_end + 28)[0] if own else 0
         nonce = greeting[version_end + 5:version_end + 13] + greeting[version_end + 32:version_end + 44]
         flags = PROTOCOL_41 | SECURE | PLUGIN | WITH_DB | capabilities
         proof = self.proof(ends["password"], nonce)
-        self.send(struct.pack("<IIB23x", flags, 1 << 24, 45) + ends["user"].encode() + b"\0" + bytes([len(proof)]) + proof
-                  + ends["schema"].encode() + b"\0mysql_native_password\0", 1)
-        assert self.packet()[0] == 0
+        self.send(struct.pack("<IIB19xI", flags, 1 << 24, collation, extended) + ends["user"].encode() + b"\0" + bytes([len(proof)]) + proof
+                  + ends["schema"].encode() + b"\0mysql_native_password\0" + tail, 1)
+        self.welcome = self.packet()
+        assert self.welcome[0] == 0, self.welcome
         self.folded = self.compressed
 
     @staticmethod

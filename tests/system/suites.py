@@ -72,8 +72,13 @@ def source(pinned):
                  "--no-binary", name, "--dest", str(kept), "--require-hashes", "-r", str(pinned)],
                 capture_output=True, text=True, timeout=DOWNLOAD_SECONDS)
             assert done.returncode == 0, done.stderr
-            with tarfile.open(f"{folder}.tar.gz") as packed:
+            # The name's case in that of the file, and of the folder in it, is the project's choice.
+            packages = [file for file in kept.glob("*.tar.gz") if file.name.lower() == f"{folder.name}.tar.gz"]
+            with tarfile.open(packages[0]) as packed:
+                top = packed.getnames()[0].split("/")[0]
                 packed.extractall(kept, filter="data")
+            if top != folder.name:
+                (kept / top).rename(folder)
             (folder / "complete").touch()
     return folder
 

@@ -200,6 +200,23 @@ def test_kill_query_where(shop, client):
     assert ended[0] in (1317, [(1,)]) and ended[1] == [(7,)]
 
 
+def test_status_is_the_nodes_own(shop, client):
+    def status(name, scope=""):
+        [(_, value)] = rows(client, f"SHOW {scope} STATUS LIKE '{name}'")
+        return int(value)
+
+    open_now, ever = status("Threads_connected"), status("Connections")
+    with shop.log_in():
+        assert (status("Threads_connected"), status("Connections")) == (open_now + 1, ever + 1)
+        assert status("Max_used_connections") >= open_now + 1
+    eventually("it is closed", lambda: status("Threads_connected") == open_now)
+    asked, everyone = status("Questions"), status("Queries", "GLOBAL")
+    rows(client, "SELECT 1")
+    assert status("Questions") == asked + 3, "the SHOW before, SELECT, and this one"
+    assert status("Queries", "GLOBAL") >= everyone + 3
+    assert 0 <= status("Uptime") < 3600
+
+
 def test_innodb_and_migrate_status(shop, admin, client):
     for statement in ("SHOW FULL INNODB STATUS", "SHOW ENGINE INNODB STATUS"):
         assert columns(admin, statement) == ["Type", "Name", "Status"]

@@ -5,9 +5,14 @@ use crate::process::{self, cargo, root, target_dir};
 use anyhow::Result;
 use std::process::Command;
 
-/// Arguments go to the harness.
+/// Arguments go to the harness; without any, all of it is measured and written into
+/// docs/performance.md.
 pub fn run(arguments: &[String]) -> Result<()> {
     process::run(&mut cargo(&["build", "--release", "--bin", "ddm"]))?;
+    let page = root().join("docs/performance.md").display().to_string();
+    let write = ["--write".to_owned(), page];
+    let all = arguments.is_empty();
+    let arguments = if all { &write[..] } else { arguments };
     process::run(
         Command::new("python3")
             .arg(root().join("bench/bench.py"))
@@ -15,10 +20,27 @@ pub fn run(arguments: &[String]) -> Result<()> {
             .arg(target_dir().join("release").join("ddm"))
             .args(arguments),
     )?;
-    if arguments.is_empty() { run_speed(arguments) } else { Ok(()) }
+    if !all {
+        return Ok(());
+    }
+    run_scale(arguments)?;
+    run_speed(arguments)
 }
 
-/// `make bench-speed`: the second part of `make bench`, work on many shards. Arguments go to the
+/// `make bench-scale`: the part of `make bench` about many connections. Arguments go to the harness.
+pub fn run_scale(arguments: &[String]) -> Result<()> {
+    process::run(&mut cargo(&["build", "--release", "--bin", "ddm"]))?;
+    process::run(
+        Command::new(crate::test::environment()?)
+            .arg(root().join("bench/scale.py"))
+            .arg("--ddm")
+            .arg(target_dir().join("release").join("ddm"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .args(arguments),
+    )
+}
+
+/// `make bench-speed`: the last part of `make bench`, work on many shards. Arguments go to the
 /// harness.
 pub fn run_speed(arguments: &[String]) -> Result<()> {
     let build = ["build", "--release", "--bin", "ddm"];

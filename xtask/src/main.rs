@@ -1,9 +1,10 @@
-//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|bench|bench-speed|bench-api|instructions|bless`.
+//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-scale|bench-speed|bench-api|instructions|fuzz|bless`.
 //! The Makefile only calls it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod edges;
+mod fuzz;
 mod instructions;
 mod lint;
 mod process;
@@ -22,14 +23,17 @@ fn main() -> Result<()> {
         "test" => test::run(&rest),
         "test-long" => test::run_long(&rest),
         "test-api" => test::run_api(&rest),
+        "test-faults" => test::run_faults(&rest),
         "bench" => bench::run(&rest),
+        "bench-scale" => bench::run_scale(&rest),
         "bench-speed" => bench::run_speed(&rest),
         "bench-api" => bench::run_api(&rest),
         "instructions" => instructions::run(),
+        "fuzz" => fuzz::run(&rest),
         "bless" => test::bless(),
         _ => {
             bail!(
-                "usage: cargo run -p xtask -- lint|test|test-long|test-api|bench|bench-speed|bench-api|instructions|bless"
+                "usage: cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-scale|bench-speed|bench-api|instructions|fuzz|bless"
             )
         }
     }

@@ -13,6 +13,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     process::run(cargo(&["test", "--workspace"]).args(arguments))?;
     if arguments.is_empty() {
         crate::instructions::run()?;
+        crate::fuzz::run_short()?;
         return system_tests("short");
     }
     Ok(())
@@ -54,6 +55,26 @@ fn pytest(folder: &str, form: &str) -> Result<()> {
 pub fn run_api(arguments: &[String]) -> Result<()> {
     process::run(&mut cargo(&["build", "--bin", "ddm"]))?;
     pytest("tests/api", arguments.first().map_or("short", String::as_str))
+}
+
+/// Minutes that `make test-faults` injects faults for, without another wish.
+const FAULT_MINUTES: &str = "12";
+
+/// `make test-faults`: faults under load for minutes, with the figures printed, and written to the
+/// document of reliability when the second argument is `report`.
+pub fn run_faults(arguments: &[String]) -> Result<()> {
+    process::run(&mut cargo(&["build", "--bin", "ddm"]))?;
+    let mut tests = Command::new(environment()?);
+    tests
+        .args(["-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider"])
+        .arg("tests/system/test_faults.py")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("DDM_TEST_FAULT_MINUTES", arguments.first().map_or(FAULT_MINUTES, String::as_str))
+        .env("DDM_BINARY", target_dir().join("debug").join("ddm"));
+    if arguments.get(1).is_some_and(|word| word == "report") {
+        tests.env("DDM_TEST_REPORT", root().join("docs/reliability.md"));
+    }
+    process::run(&mut tests)
 }
 
 /// A Python environment with the clients, made anew when the list of requirements changes.

@@ -207,6 +207,8 @@ catalogue! {
     CURSOR_NOT_KEPT = 3115, b"HY000", Dependency;
     /// More cursors than one session may have open.
     TOO_MANY_CURSORS = 3116, b"HY000", Limit;
+    /// A read waited too long for a moment at which several data nodes show the same commits.
+    NO_CONSISTENT_VIEW = 3117, b"HY000", Dependency;
     /// A hint that is not known, or does not fit its statement; the text says why.
     WRONG_HINT = 3120, b"HY000", User;
     /// A write on a node of a read-only group.

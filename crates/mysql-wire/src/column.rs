@@ -155,6 +155,8 @@ pub struct ColumnDefinition {
     pub flags: ColumnFlags,
     /// Digits after the point; 31 where it is not fixed.
     pub decimals: u8,
+    /// MariaDB's extended type, still packed; mostly empty.
+    pub extended: Vec<u8>,
 }
 
 /// A column's definition whose names lie in the packet.
@@ -171,10 +173,11 @@ pub struct ColumnView<'a> {
     pub column_type: ColumnType,
     pub flags: ColumnFlags,
     pub decimals: u8,
+    pub extended: Option<&'a [u8]>,
 }
 
 impl<'a> ColumnView<'a> {
-    /// Reads a definition. What follows the fixed fields (a default in COM_FIELD_LIST) is left out.
+    /// Reads a definition, with or without an extended type. What follows the fixed fields (a default in COM_FIELD_LIST) is left out.
     pub fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(payload);
         reader.lenenc_bytes()?;
@@ -183,10 +186,12 @@ impl<'a> ColumnView<'a> {
         let org_table = reader.lenenc_bytes()?;
         let name = reader.lenenc_bytes()?;
         let org_name = reader.lenenc_bytes()?;
+        let extended = read_extended(&mut reader);
         if reader.lenenc_int()? < u64::from(FIXED_LEN) {
             return Err(DecodeError::Malformed("a column definition's fixed fields"));
         }
         Ok(Self {
+            extended,
             schema,
             table,
             org_table,
@@ -201,11 +206,26 @@ impl<'a> ColumnView<'a> {
         })
     }
 
-    /// Appends the packet.
+    /// Appends the packet without the extended type.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.put_names(out);
+        self.put_fixed(out);
+    }
+
+    /// Appends the packet for a peer with `MARIADB_EXTENDED_METADATA`.
+    pub fn encode_extended(&self, out: &mut Vec<u8>) {
+        self.put_names(out);
+        put_bytes(out, self.extended.unwrap_or_default());
+        self.put_fixed(out);
+    }
+
+    fn put_names(&self, out: &mut Vec<u8>) {
         for name in [CATALOG, self.schema, self.table, self.org_table, self.name, self.org_name] {
             put_bytes(out, name);
         }
+    }
+
+    fn put_fixed(&self, out: &mut Vec<u8>) {
         out.push(FIXED_LEN);
         out.extend_from_slice(&self.collation.to_le_bytes());
         out.extend_from_slice(&self.length.to_le_bytes());
@@ -227,7 +247,25 @@ impl<'a> ColumnView<'a> {
             column_type: self.column_type,
             flags: self.flags,
             decimals: self.decimals,
+            extended: self.extended.unwrap_or_default().to_vec(),
         }
+    }
+}
+
+/// The extended type in front of the fixed fields, if the packet has one: the length of the fixed
+/// fields stands in the same place, but nothing other than these follows it.
+fn read_extended<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let fixed = usize::from(FIXED_LEN) + 1;
+    if reader.remaining() == fixed {
+        return None;
+    }
+    let mut ahead = *reader;
+    match ahead.lenenc_bytes() {
+        Ok(extended) if ahead.remaining() >= fixed && ahead.peek() == Some(FIXED_LEN) => {
+            *reader = ahead;
+            Some(extended)
+        }
+        _ => None,
     }
 }
 
@@ -250,6 +288,7 @@ impl ColumnDefinition {
             column_type,
             flags: ColumnFlags::default(),
             decimals: 0,
+            extended: Vec::new(),
         }
     }
 
@@ -258,9 +297,14 @@ impl ColumnDefinition {
         ColumnView::decode(payload).map(|view| view.to_definition())
     }
 
-    /// Appends the packet.
+    /// Appends the packet without the extended type.
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.view().encode(out);
+    }
+
+    /// Appends the packet for a peer with `MARIADB_EXTENDED_METADATA`.
+    pub fn encode_extended(&self, out: &mut Vec<u8>) {
+        self.view().encode_extended(out);
     }
 
     /// The definition with borrowed names.
@@ -276,6 +320,7 @@ impl ColumnDefinition {
             column_type: self.column_type,
             flags: self.flags,
             decimals: self.decimals,
+            extended: Some(&self.extended),
         }
     }
 
@@ -303,10 +348,12 @@ pub struct Renames<'a> {
     pub name: Option<&'a [u8]>,
 }
 
-/// Appends the column packet `payload` with other names. All other bytes are copied.
+/// Appends the column packet `payload` with other names. All other bytes are copied, those of an
+/// extended type if it is wanted.
 pub fn rewrite_column(
     payload: &[u8],
     renames: &Renames<'_>,
+    extended: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), DecodeError> {
     let mut reader = Reader::new(payload);
@@ -320,8 +367,21 @@ pub fn rewrite_column(
     put_bytes(out, renames.table.unwrap_or(table));
     put_bytes(out, renames.org_table.unwrap_or(org_table));
     put_bytes(out, renames.name.unwrap_or(name));
+    if !extended {
+        put_bytes(out, reader.lenenc_bytes()?);
+        read_extended(&mut reader);
+    }
     out.extend_from_slice(reader.rest());
     Ok(())
+}
+
+/// Appends the column packet `payload`, of which `view` was read, without its extended type.
+pub fn strip_extended(payload: &[u8], view: &ColumnView<'_>, out: &mut Vec<u8>) {
+    let tail = payload.len().saturating_sub(usize::from(FIXED_LEN) + 1);
+    // The type's length takes one byte: names of types are short.
+    let head = view.extended.map_or(tail, |extended| tail.saturating_sub(1 + extended.len()));
+    out.extend_from_slice(&payload[..head]);
+    out.extend_from_slice(&payload[tail..]);
 }
 
 #[cfg(test)]
@@ -360,7 +420,7 @@ pub(crate) mod tests {
         let renames =
             Renames { schema: Some(b"shop"), table: Some(b"t"), org_table: Some(b"t"), name: None };
         let mut out = Vec::new();
-        rewrite_column(&packet, &renames, &mut out).unwrap();
+        rewrite_column(&packet, &renames, true, &mut out).unwrap();
         let want = ColumnDefinition {
             schema: b"shop".to_vec(),
             table: b"t".to_vec(),
@@ -373,19 +433,27 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn round_trip(names in vec(vec(any::<u8>(), 0..300), 5), collation: u16, length: u32, flags: u16, decimals: u8) {
+        fn round_trip(names in vec(vec(any::<u8>(), 0..300), 5), extended in vec(any::<u8>(), 0..40), collation: u16, length: u32, flags: u16, decimals: u8) {
             let [schema, table, org_table, name, org_name]: [Vec<u8>; 5] = names.try_into().unwrap();
             let definition = ColumnDefinition { schema, table, org_table, name, org_name, collation, length,
-                column_type: ColumnType::Enum, flags: ColumnFlags(flags), decimals };
+                column_type: ColumnType::Enum, flags: ColumnFlags(flags), decimals, extended };
             let mut out = Vec::new();
-            definition.encode(&mut out);
-            prop_assert_eq!(ColumnDefinition::decode(&out).unwrap(), definition);
+            definition.encode_extended(&mut out);
+            prop_assert_eq!(&ColumnDefinition::decode(&out).unwrap(), &definition);
+            let (mut stripped, mut rewritten, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+            strip_extended(&out, &ColumnView::decode(&out).unwrap(), &mut stripped);
+            rewrite_column(&out, &Renames::default(), false, &mut rewritten).unwrap();
+            definition.encode(&mut plain);
+            prop_assert_eq!(&stripped, &plain);
+            prop_assert_eq!(&rewritten, &plain);
+            let known = ColumnDefinition { extended: Vec::new(), ..definition };
+            prop_assert_eq!(ColumnDefinition::decode(&plain).unwrap(), known);
         }
 
         #[test]
         fn garbage_never_panics(payload in vec(any::<u8>(), 0..80)) {
             let _ = ColumnView::decode(&payload);
-            let _ = rewrite_column(&payload, &Renames::default(), &mut Vec::new());
+            let _ = rewrite_column(&payload, &Renames::default(), false, &mut Vec::new());
         }
     }
 }

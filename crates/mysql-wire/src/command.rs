@@ -72,6 +72,8 @@ pub enum CommandCode {
     BinlogDumpGtid = 0x1E,
     /// A fresh session on the same connection.
     ResetConnection = 0x1F,
+    /// MariaDB: a prepared statement with many rows of parameters.
+    StmtBulkExecute = 0xFA,
 }
 
 /// Most codes, in order of their bytes, to find one by its byte.
@@ -116,7 +118,10 @@ const CODES: [CommandCode; 0x20] = {
 impl CommandCode {
     /// The code of a byte, if it is one.
     pub fn from_u8(byte: u8) -> Option<Self> {
-        CODES.get(usize::from(byte)).copied()
+        match byte {
+            0xFA => Some(CommandCode::StmtBulkExecute),
+            _ => CODES.get(usize::from(byte)).copied(),
+        }
     }
 }
 
@@ -130,6 +135,17 @@ pub struct StmtExecute<'a> {
     /// Always 1.
     pub iterations: u32,
     /// Null bitmap, bound flag, types and values.
+    pub params: &'a [u8],
+}
+
+/// COM_STMT_BULK_EXECUTE, its parameters still packed (see `bulk::BulkRows`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StmtBulkExecute<'a> {
+    /// The statement's number.
+    pub statement_id: u32,
+    /// See `bulk`.
+    pub flags: u16,
+    /// Types, where the flags say so, and rows.
     pub params: &'a [u8],
 }
 
@@ -173,6 +189,8 @@ pub enum Command<'a> {
     StmtPrepare(&'a [u8]),
     /// Run a prepared statement.
     StmtExecute(StmtExecute<'a>),
+    /// Run a prepared statement with many rows of parameters.
+    StmtBulkExecute(StmtBulkExecute<'a>),
     /// A piece of a long parameter; no answer, not even an error.
     StmtSendLongData {
         /// The statement's number.
@@ -231,6 +249,11 @@ impl<'a> Command<'a> {
                 iterations: reader.u32()?,
                 params: reader.rest(),
             }),
+            CommandCode::StmtBulkExecute => Command::StmtBulkExecute(StmtBulkExecute {
+                statement_id: reader.u32()?,
+                flags: reader.u16()?,
+                params: reader.rest(),
+            }),
             CommandCode::StmtSendLongData => Command::StmtSendLongData {
                 statement_id: reader.u32()?,
                 param: reader.u16()?,
@@ -264,6 +287,7 @@ impl<'a> Command<'a> {
             Command::SetOption(_) => CommandCode::SetOption,
             Command::StmtPrepare(_) => CommandCode::StmtPrepare,
             Command::StmtExecute(_) => CommandCode::StmtExecute,
+            Command::StmtBulkExecute(_) => CommandCode::StmtBulkExecute,
             Command::StmtSendLongData { .. } => CommandCode::StmtSendLongData,
             Command::StmtClose(_) => CommandCode::StmtClose,
             Command::StmtReset(_) => CommandCode::StmtReset,
@@ -302,7 +326,7 @@ mod tests {
             ),
             (b"\x1c\x01\0\0\0\x64\0\0\0", Command::StmtFetch { statement_id: 1, rows: 100 }),
             (b"\x1f", Command::ResetConnection),
-            (b"\xfa", Command::Unknown(0xFA)),
+            (b"\xfb", Command::Unknown(0xFB)),
         ];
         for (payload, want) in cases {
             let got = Command::parse(payload).unwrap();

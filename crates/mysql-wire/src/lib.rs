@@ -8,7 +8,9 @@
 
 mod flags;
 
+pub mod attributes;
 pub mod auth;
+pub mod bulk;
 pub mod capability;
 pub mod column;
 pub mod command;

@@ -224,8 +224,14 @@ impl ResponseScanner {
                 break;
             }
             if !self.continued {
+                // An empty packet has no first byte; what follows is another packet's.
                 match buf.get(at + FRAME_HEADER_LEN) {
-                    Some(first) if !self.ends_rows(*first, header.payload_len) => self.rows += 1,
+                    Some(first)
+                        if header.payload_len > 0
+                            && !self.ends_rows(*first, header.payload_len) =>
+                    {
+                        self.rows += 1
+                    }
                     _ => break,
                 }
             }
@@ -355,6 +361,9 @@ impl ResponseScanner {
             }
             (ResponseKind::Query | ResponseKind::Execute, 1..=0xFD) if !after_file => {
                 let columns = Reader::new(head).lenenc_int()?;
+                if columns == 0 {
+                    return Err(DecodeError::Malformed("a result without columns"));
+                }
                 self.rows = 0;
                 self.phase = Phase::Columns(columns);
                 Ok(Event::ColumnCount(columns))

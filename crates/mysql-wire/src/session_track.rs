@@ -53,7 +53,7 @@ pub fn parse_session_track(packed: &[u8]) -> Result<Vec<SessionChange>, DecodeEr
             }
             SCHEMA => changes.push(SessionChange::Schema(fields.lenenc_bytes()?.to_vec())),
             STATE_CHANGE => {
-                changes.push(SessionChange::StateChanged(fields.lenenc_bytes()? == b"1"));
+                changes.push(SessionChange::StateChanged(data == b"1"));
             }
             _ => changes.push(SessionChange::Other { kind, data: data.to_vec() }),
         }
@@ -76,7 +76,7 @@ pub fn put_session_track(changes: &[SessionChange], out: &mut Vec<u8>) {
                 SCHEMA
             }
             SessionChange::StateChanged(changed) => {
-                put_bytes(&mut data, if *changed { b"1" } else { b"0" });
+                data.push(if *changed { b'1' } else { b'0' });
                 STATE_CHANGE
             }
             SessionChange::Other { kind, data: raw } => {

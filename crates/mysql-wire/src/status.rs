@@ -33,5 +33,7 @@ bit_flags! {
         IN_TRANS_READONLY = 13;
         /// Session state changes are in this OK packet.
         SESSION_STATE_CHANGED = 14;
+        /// MariaDB: `ANSI_QUOTES` is in `sql_mode`.
+        ANSI_QUOTES = 15;
     }
 }

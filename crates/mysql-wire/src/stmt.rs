@@ -95,7 +95,11 @@ pub fn decode_params(
     Ok(values)
 }
 
-fn read_types(reader: &mut Reader<'_>, count: usize) -> Result<Vec<ParamType>, DecodeError> {
+/// Reads the types of all parameters.
+pub(crate) fn read_types(
+    reader: &mut Reader<'_>,
+    count: usize,
+) -> Result<Vec<ParamType>, DecodeError> {
     let packed = reader.take(count * 2)?;
     packed
         .chunks_exact(2)
@@ -108,7 +112,7 @@ fn read_types(reader: &mut Reader<'_>, count: usize) -> Result<Vec<ParamType>, D
 }
 
 /// The types by which a client says that a string has no character set.
-fn is_binary(column_type: ColumnType) -> bool {
+pub(crate) fn is_binary(column_type: ColumnType) -> bool {
     use ColumnType::*;
     matches!(column_type, TinyBlob | MediumBlob | LongBlob | Blob)
 }

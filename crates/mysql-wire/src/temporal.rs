@@ -138,7 +138,7 @@ impl DateValue {
 impl TimeValue {
     /// Appends the binary form.
     pub fn put_binary(&self, out: &mut Vec<u8>) {
-        if self.micros == 0 && self.days == 0 && self.hours | self.minutes | self.seconds == 0 {
+        if self.is_zero() {
             out.push(0);
             return;
         }
@@ -169,7 +169,13 @@ impl TimeValue {
         if length == 12 {
             value.micros = fields.u32()?;
         }
+        // There is no negative nothing.
+        value.negative &= !value.is_zero();
         Ok(value)
+    }
+
+    fn is_zero(&self) -> bool {
+        self.micros == 0 && self.days == 0 && self.hours | self.minutes | self.seconds == 0
     }
 
     /// Reads `[-]hh:mm:ss[.ffffff]`, where the hours may be more than 24.

@@ -330,6 +330,16 @@ impl Connection {
         self.database.as_deref()
     }
 
+    /// What ends the connection from outside, whoever waits on it.
+    pub(crate) fn cutter(&self) -> crate::link::Cutter {
+        self.link.cutter()
+    }
+
+    /// Returns when the peer of an idle connection says something unasked, which is a goodbye.
+    pub async fn ended(&self) {
+        self.link.heard().await;
+    }
+
     /// Whether something changed the session that its state does not tell.
     pub fn is_dirty(&self) -> bool {
         self.dirty

@@ -8,16 +8,20 @@
 
 pub mod connection;
 pub mod error;
+pub mod gtid;
 pub mod health;
 pub mod kill;
+pub mod lead;
 mod link;
 pub mod local_data;
 mod login;
 pub mod members;
 pub mod options;
 pub mod pool;
+pub mod primary;
 pub mod query;
 pub mod quota;
+mod rsa_password;
 pub mod session_state;
 pub mod statement;
 
@@ -25,6 +29,7 @@ pub use connection::{Connection, Piece};
 pub use error::BackendError;
 pub use health::{MemberHealth, probe};
 pub use kill::{KillTarget, kill};
+pub use lead::{Gate, Lead};
 pub use members::{Rotation, Standing, Standings};
 pub use options::ConnectOptions;
 pub use pool::{Lease, Pool, PoolOptions, PoolStats};

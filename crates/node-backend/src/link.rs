@@ -7,8 +7,9 @@ use bytes::{BufMut, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -28,7 +29,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// A connected socket with buffers.
 #[derive(Debug)]
 pub(crate) struct Link {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     address: String,
     /// Bytes that were read and not yet taken.
     pub(crate) inbox: BytesMut,
@@ -55,7 +56,7 @@ impl Link {
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
         SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(unreachable)?;
         Ok(Self {
-            stream,
+            stream: Arc::new(stream),
             address,
             inbox: BytesMut::new(),
             outbox: Vec::new(),
@@ -148,8 +149,8 @@ impl Link {
         let mut target = (&mut self.inbox).limit(room);
         let read = match self.stream.try_read_buf(&mut target) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.read_idle {
-                None => self.stream.read_buf(&mut target).await,
-                Some(limit) => match timeout(limit, self.stream.read_buf(&mut target)).await {
+                None => read_some(&self.stream, &mut target).await,
+                Some(limit) => match timeout(limit, read_some(&self.stream, &mut target)).await {
                     Ok(read) => read,
                     Err(_) => return Err(self.timed_out("answer", limit)),
                 },
@@ -187,10 +188,21 @@ impl Link {
     /// Whether an idle peer is still there and silent. Anything that it says unasked is a goodbye.
     pub(crate) fn is_silent(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        match SockRef::from(&self.stream).peek(&mut byte) {
+        match SockRef::from(&*self.stream).peek(&mut byte) {
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
             Ok(_) => false,
         }
+    }
+
+    /// What ends the connection from outside, whoever waits on it.
+    pub(crate) fn cutter(&self) -> Cutter {
+        Cutter(Arc::downgrade(&self.stream))
+    }
+
+    /// Returns when the peer says something, or has gone.
+    pub(crate) async fn heard(&self) {
+        // An error is something that it says, too.
+        let _ = self.stream.readable().await;
     }
 
     /// Writes without waiting, as far as it goes.
@@ -207,5 +219,34 @@ impl Link {
     fn timed_out(&mut self, doing: &'static str, after: Duration) -> BackendError {
         self.broken = true;
         BackendError::Timeout { address: self.address.clone(), doing, after }
+    }
+}
+
+async fn read_some(stream: &TcpStream, target: &mut impl BufMut) -> io::Result<usize> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read_buf(target) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
+}
+
+/// Ends a connection that somebody else holds: he finds it closed by its peer.
+#[derive(Debug)]
+pub(crate) struct Cutter(Weak<TcpStream>);
+
+impl Cutter {
+    /// Whether the connection is gone already.
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// Ends it.
+    pub(crate) fn cut(&self) {
+        if let Some(stream) = self.0.upgrade() {
+            // One that is closed already needs no more.
+            let _ = SockRef::from(&*stream).shutdown(Shutdown::Both);
+        }
     }
 }

@@ -3,7 +3,10 @@
 use crate::error::BackendError;
 use crate::link::Link;
 use crate::options::ConnectOptions;
-use mysql_wire::auth::{AuthPlugin, SHA2_FAST_OK, SHA2_FULL, native_scramble, sha2_scramble};
+use crate::rsa_password::encrypted;
+use mysql_wire::auth::{
+    AuthPlugin, SHA2_FAST_OK, SHA2_FULL, SHA2_REQUEST_KEY, native_scramble, sha2_scramble,
+};
 use mysql_wire::frame::{Message, put_packet, read_message};
 use mysql_wire::handshake::{AuthReply, HandshakeResponse, HandshakeV10};
 use mysql_wire::packet::{ERR_HEADER, ErrPacket, OkPacket};
@@ -77,7 +80,19 @@ pub(crate) async fn log_in(
                 send(link, &mut sequence, |out| out.extend_from_slice(&proof)).await?;
             }
             AuthReply::MoreData([SHA2_FAST_OK]) => {}
-            AuthReply::MoreData([SHA2_FULL]) => return Err(unsupported(link, FULL_AUTH)),
+            AuthReply::MoreData([SHA2_FULL]) => {
+                send(link, &mut sequence, |out| out.push(SHA2_REQUEST_KEY)).await?;
+                let payload = receive(link, &mut sequence).await?;
+                let key = match AuthReply::decode(&payload, capabilities)? {
+                    AuthReply::MoreData(key) => key,
+                    AuthReply::Err(error) => return Err(refused(link, error)),
+                    _ => return Err(unsupported(link, FULL_AUTH)),
+                };
+                let password = options.password.expose().as_bytes();
+                let secret = encrypted(key, password, &exchange.nonce)
+                    .map_err(|reason| unsupported(link, reason))?;
+                send(link, &mut sequence, |out| out.extend_from_slice(&secret)).await?;
+            }
             AuthReply::MoreData(_) => {
                 return Err(DecodeError::Malformed("authentication data").into());
             }
@@ -88,8 +103,8 @@ pub(crate) async fn log_in(
 
 const CLEAR: &str = "it asks for the password in clear text, which is not sent without TLS; \
                      give the account mysql_native_password or caching_sha2_password";
-const FULL_AUTH: &str = "caching_sha2_password has not cached this account and full authentication needs \
-                         TLS; log in once by another client, or give the account mysql_native_password";
+const FULL_AUTH: &str = "caching_sha2_password has not cached this account and the server gives no RSA key; \
+                         log in once by another client, or give the account mysql_native_password";
 
 fn unknown_plugin(name: &[u8]) -> String {
     format!(
@@ -128,7 +143,8 @@ fn wanted(options: &ConnectOptions) -> Capabilities {
         | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA
         | Capabilities::CONNECT_ATTRS
         | Capabilities::MULTI_RESULTS
-        | Capabilities::PS_MULTI_RESULTS;
+        | Capabilities::PS_MULTI_RESULTS
+        | Capabilities::MARIADB_EXTENDED_METADATA;
     wanted.set(Capabilities::CONNECT_WITH_DB, options.database.is_some());
     wanted.set(Capabilities::FOUND_ROWS, options.found_rows);
     wanted.set(Capabilities::DEPRECATE_EOF, options.deprecate_eof);

@@ -1,75 +1,138 @@
-//! The servers of a data node among which reads are spread. Which replicas can be read is known to
-//! the whole process, for one task asks them all; each thread has its own rotation, so that a turn
+//! The servers of a data node among which reads are spread. Which servers answer and which replicas
+//! can be read is known to the whole process, for one task asks them all; each thread has its own rotation, so that a turn
 //! costs no lock and no search. The rotation is smooth: it is even over short times too and needs no
 //! random numbers.
 
+use crate::lead::Lead;
 use base::id::DataNodeId;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::watch;
 
 /// The largest weight; larger ones count as this.
 pub const WEIGHT_MAX: u32 = 100;
 
-/// Whether a replica can be read now, as all threads know it.
+/// Tells all threads that something is known that was not.
+#[derive(Clone, Debug)]
+pub struct News {
+    changes: Arc<AtomicU64>,
+    told: Arc<watch::Sender<()>>,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self { changes: Arc::default(), told: Arc::new(watch::channel(()).0) }
+    }
+}
+
+impl News {
+    pub(crate) fn tell(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+        self.told.send_replace(());
+    }
+}
+
+/// What all threads know of a server.
 #[derive(Debug)]
 pub struct Standing {
     usable: AtomicBool,
-    changes: Arc<AtomicU64>,
+    down: AtomicBool,
+    reason: Mutex<String>,
+    news: News,
 }
 
 impl Standing {
-    /// Whether it can be read.
+    fn new(news: News) -> Self {
+        let (usable, down) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { usable, down, reason: Mutex::default(), news }
+    }
+
+    /// Whether it can be read as a replica.
     pub fn is_usable(&self) -> bool {
         self.usable.load(Ordering::Relaxed)
     }
 
-    /// Notes whether it can be read; answers whether that is news.
+    /// Notes whether it can be read as a replica; answers whether that is news.
     pub fn set(&self, usable: bool) -> bool {
         let changed = self.usable.swap(usable, Ordering::Relaxed) != usable;
         if changed {
-            self.changes.fetch_add(1, Ordering::Release);
+            self.news.tell();
+        }
+        changed
+    }
+
+    /// Whether it is given up: it hangs, or cannot be reached.
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
+    }
+
+    /// Why it is given up.
+    pub fn reason(&self) -> String {
+        lock(&self.reason).clone()
+    }
+
+    /// Notes that it is given up, or answers again; whether that is news.
+    pub fn set_down(&self, reason: Option<&str>) -> bool {
+        if let Some(reason) = reason {
+            reason.clone_into(&mut lock(&self.reason));
+        }
+        let changed = self.down.swap(reason.is_some(), Ordering::AcqRel) != reason.is_some();
+        if changed {
+            self.news.tell();
         }
         changed
     }
 }
 
-/// Which replica, and where: one that moves is another.
-type Place = (DataNodeId, String, u16);
+/// Which data node's server, and where: one that moves is another.
+type Server = (DataNodeId, String, u16);
 
-/// What a process knows of all replicas.
+/// What a process knows of all servers.
 #[derive(Debug, Default)]
 pub struct Standings {
-    changes: Arc<AtomicU64>,
-    by_place: Mutex<BTreeMap<Place, Arc<Standing>>>,
+    news: News,
+    by_place: Mutex<BTreeMap<Server, Arc<Standing>>>,
+    leads: Mutex<BTreeMap<DataNodeId, Arc<Lead>>>,
 }
 
 impl Standings {
-    /// A replica's; it cannot be read before it was asked.
-    pub fn of(&self, id: &DataNodeId, host: &str, port: u16) -> Arc<Standing> {
-        let changes = &self.changes;
-        self.lock()
-            .entry((id.clone(), host.to_owned(), port))
-            .or_insert_with(|| {
-                Arc::new(Standing { usable: AtomicBool::new(false), changes: changes.clone() })
-            })
+    /// A data node's server's; it cannot be read as a replica before it was asked.
+    pub fn of(&self, data_node: &DataNodeId, host: &str, port: u16) -> Arc<Standing> {
+        lock(&self.by_place)
+            .entry((data_node.clone(), host.to_owned(), port))
+            .or_insert_with(|| Arc::new(Standing::new(self.news.clone())))
+            .clone()
+    }
+
+    /// Who leads a data node that has replicas.
+    pub fn lead(&self, data_node: &DataNodeId) -> Arc<Lead> {
+        lock(&self.leads)
+            .entry(data_node.clone())
+            .or_insert_with(|| Arc::new(Lead::new(self.news.clone())))
             .clone()
     }
 
     /// Forgets those that nobody holds.
     pub fn forget_unused(&self) {
-        self.lock().retain(|_, standing| Arc::strong_count(standing) > 1);
+        lock(&self.by_place).retain(|_, standing| Arc::strong_count(standing) > 1);
+        lock(&self.leads).retain(|_, lead| Arc::strong_count(lead) > 1);
     }
 
-    /// Grows with every change of any standing.
+    /// Grows with every change.
     pub fn changes(&self) -> Arc<AtomicU64> {
-        self.changes.clone()
+        self.news.changes.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Arc<Standing>>> {
-        self.by_place.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Tells of every change from now on.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
+        self.news.told.subscribe()
     }
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Whose turn it is, by weight.
@@ -178,6 +241,6 @@ mod tests {
         assert_eq!(changes.load(Ordering::Acquire), 2);
         drop(moved);
         standings.forget_unused();
-        assert_eq!(standings.lock().len(), 1);
+        assert_eq!(lock(&standings.by_place).len(), 1);
     }
 }

@@ -7,6 +7,7 @@
 use crate::connection::Connection;
 use crate::error::BackendError;
 use crate::kill::{KillTarget, kill};
+use crate::link::Cutter;
 use crate::options::ConnectOptions;
 use crate::quota::Quota;
 use crate::session_state::SessionState;
@@ -17,7 +18,7 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// An idle connection is looked at (one system call) when it was idle for longer than this.
@@ -27,6 +28,12 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A caller that waits for a place of the quota looks again after this time: places are freed by
 /// other threads.
 const QUOTA_LOOK: Duration = Duration::from_millis(20);
+/// So many callers look that often; where more wait, each looks less often, up to so many times.
+const LOOKERS: usize = 64;
+const LOOK_FACTOR_MAX: usize = 8;
+/// Callers that gave up waiting are swept out of the line when it is twice as long as after the last
+/// sweep, and at least so long.
+const SWEEP_FROM: usize = 64;
 /// So many idle connections are searched for one with the wanted session state.
 const MATCH_SEARCH_MAX: usize = 16;
 
@@ -88,6 +95,8 @@ struct Shared {
     connect: Arc<ConnectOptions>,
     options: Cell<PoolOptions>,
     state: RefCell<State>,
+    /// Wakes who is connecting when the server is given up.
+    given_up: Notify,
     /// The bound that it shares with other pools.
     quota: Option<Arc<Quota>>,
 }
@@ -114,13 +123,30 @@ struct State {
     idle: VecDeque<Idle>,
     open: usize,
     waiting: VecDeque<oneshot::Sender<Lease>>,
+    /// The length of the line at which it is swept.
+    sweep_at: usize,
     closed: bool,
     down: Down,
+    /// Ends the connections that exist, and some that do no longer.
+    cutters: Vec<Cutter>,
+    /// The length at which those are swept.
+    sweep_cutters_at: usize,
+}
+
+impl State {
+    fn note(&mut self, cutter: Cutter) {
+        if self.cutters.len() >= self.sweep_cutters_at {
+            self.cutters.retain(|cutter| !cutter.is_done());
+            self.sweep_cutters_at = (2 * self.cutters.len()).max(SWEEP_FROM);
+        }
+        self.cutters.push(cutter);
+    }
 }
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    /// Boxed: it is handed on with each statement, and large.
+    connection: Box<Connection>,
     since: Instant,
 }
 
@@ -172,7 +198,7 @@ fn wake_one(shared: &Rc<Shared>) {
 /// it is half done.
 #[derive(Debug)]
 pub struct Lease {
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     slot: Option<Slot>,
     fresh: bool,
 }
@@ -195,7 +221,8 @@ impl Pool {
 
     fn make(connect: Arc<ConnectOptions>, options: PoolOptions, quota: Option<Arc<Quota>>) -> Self {
         let options = Cell::new(options);
-        Self(Rc::new(Shared { connect, options, state: RefCell::default(), quota }))
+        let (state, given_up) = (RefCell::default(), Notify::new());
+        Self(Rc::new(Shared { connect, options, state, given_up, quota }))
     }
 
     /// Where it connects to.
@@ -238,6 +265,12 @@ impl Pool {
         }
     }
 
+    /// Whether somebody waits for a connection, of this pool or of one that shares its quota.
+    pub fn is_wanted(&self) -> bool {
+        let state = self.0.state.borrow();
+        state.waiting.iter().any(|waiting| !waiting.is_closed()) || self.is_short()
+    }
+
     /// Whether the server could not be reached when it was tried last.
     pub fn is_down(&self) -> bool {
         self.0.state.borrow().down.failures > 0
@@ -260,6 +293,31 @@ impl Pool {
         drop((idle, waiting));
     }
 
+    /// The server hangs, or is not to be used any longer: every connection ends now, whoever uses it
+    /// is told that it is lost, whoever waits for one gets an error, and the server is left alone
+    /// until [`Pool::forgive`], or for a while.
+    pub fn cut(&self, reason: &str) {
+        let backoff = self.0.options.get().down_backoff;
+        let (cutters, idle, waiting) = {
+            let mut state = self.0.state.borrow_mut();
+            state.down.failures = state.down.failures.max(1);
+            state.down.until = Some(Instant::now() + backoff.most);
+            state.down.reason = reason.to_owned();
+            state.open -= state.idle.len();
+            let cutters = std::mem::take(&mut state.cutters);
+            (cutters, std::mem::take(&mut state.idle), std::mem::take(&mut state.waiting))
+        };
+        cutters.iter().for_each(Cutter::cut);
+        self.0.give_back_places(idle.len());
+        self.0.given_up.notify_waiters();
+        drop((idle, waiting));
+    }
+
+    /// The server answers again: it may be tried at once.
+    pub fn forgive(&self) {
+        self.0.state.borrow_mut().down = Down::default();
+    }
+
     /// A connection, in whatever session state it is; a dirty one is reset.
     pub async fn acquire(&self) -> Result<Lease, BackendError> {
         let mut lease = self.take(None).await?;
@@ -276,14 +334,18 @@ impl Pool {
         if lease.session_matches(session) {
             return Ok(lease);
         }
-        match lease.apply_session(session).await {
-            Err(error) if !lease.fresh && !error.keeps_connection() => {
-                let mut lease = lease.reconnect().await?;
-                lease.apply_session(session).await?;
-                Ok(lease)
+        // Rare, and large: idle sessions would keep room for it.
+        Box::pin(async move {
+            match lease.apply_session(session).await {
+                Err(error) if !lease.fresh && !error.keeps_connection() => {
+                    let mut lease = lease.reconnect().await?;
+                    lease.apply_session(session).await?;
+                    Ok(lease)
+                }
+                applied => applied.map(|()| lease),
             }
-            applied => applied.map(|()| lease),
-        }
+        })
+        .await
     }
 
     /// Ends the running statement of a connection of this server.
@@ -306,9 +368,9 @@ impl Pool {
                 }
             }
             if let Some(slot) = self.free_slot()? {
-                return self.connect(slot).await;
+                return Box::pin(self.connect(slot)).await;
             }
-            if let Some(lease) = self.wait_for_lease(deadline).await? {
+            if let Some(lease) = Box::pin(self.wait_for_lease(deadline)).await? {
                 return Ok(lease);
             }
         }
@@ -354,11 +416,19 @@ impl Pool {
     async fn connect(&self, slot: Slot) -> Result<Lease, BackendError> {
         let probe = self.0.state.borrow().down.probing;
         let mut attempt = Attempt { shared: &self.0, reached: None, probe };
-        let connected = Connection::connect(&self.0.connect).await;
+        let connected = tokio::select! {
+            connected = Connection::connect(&self.0.connect) => connected,
+            () = self.0.given_up.notified() => {
+                let reason = self.0.state.borrow().down.reason.clone();
+                return Err(BackendError::Down { address: self.0.connect.address(), reason });
+            }
+        };
         match connected {
             Ok(connection) => {
                 attempt.reached = Some(Ok(()));
-                Ok(Lease { connection: Some(connection), slot: Some(slot), fresh: true })
+                self.0.state.borrow_mut().note(connection.cutter());
+                let connection = Some(Box::new(connection));
+                Ok(Lease { connection, slot: Some(slot), fresh: true })
             }
             Err(error) => {
                 let away = error.is_unreachable() || matches!(error, BackendError::Closed { .. });
@@ -378,21 +448,40 @@ impl Pool {
                 Err(_) => Err(self.exhausted()),
             };
         };
-        let _waits = quota.wait(self.0.state.borrow().open);
-        let look = Instant::now() + QUOTA_LOOK;
-        match timeout_at(deadline.min(look), &mut waiting).await {
-            Ok(lease) => Ok(lease.ok()),
-            Err(_) if Instant::now() >= deadline => Err(self.exhausted()),
+        let mut waits = quota.wait(self.0.state.borrow().open);
+        loop {
+            let look = Instant::now() + self.look_again_after();
+            if let Ok(lease) = timeout_at(deadline.min(look), &mut waiting).await {
+                return Ok(lease.ok());
+            }
             // What was sent in this moment is not lost.
-            Err(_) => Ok(waiting.try_recv().ok()),
+            if let Ok(lease) = waiting.try_recv() {
+                return Ok(Some(lease));
+            }
+            if Instant::now() >= deadline {
+                return Err(self.exhausted());
+            }
+            if waits.could_take(self.0.state.borrow().open) {
+                return Ok(None);
+            }
         }
+    }
+
+    /// The place in the line stays, however often a caller looks.
+    fn look_again_after(&self) -> Duration {
+        let waiting = self.0.state.borrow().waiting.len();
+        QUOTA_LOOK * (waiting / LOOKERS + 1).min(LOOK_FACTOR_MAX) as u32
     }
 
     fn wait_in_line(&self) -> Result<oneshot::Receiver<Lease>, BackendError> {
         let mut state = self.0.state.borrow_mut();
+        let most = self.options().waiting_max;
         // Those that gave up waiting leave their places behind.
-        state.waiting.retain(|waiting| !waiting.is_closed());
-        if state.waiting.len() >= self.options().waiting_max {
+        if state.waiting.len() >= state.sweep_at.min(most) {
+            state.waiting.retain(|waiting| !waiting.is_closed());
+            state.sweep_at = (2 * state.waiting.len()).max(SWEEP_FROM);
+        }
+        if state.waiting.len() >= most {
             return Err(self.exhausted());
         }
         let (sender, receiver) = oneshot::channel();
@@ -506,7 +595,8 @@ async fn is_alive(connection: &mut Connection, since: Instant, validate_after: D
     if !connection.idle_socket_alive() {
         return false;
     }
-    idle < validate_after || matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))
+    idle < validate_after
+        || matches!(Box::pin(timeout(PING_TIMEOUT, connection.ping())).await, Ok(Ok(())))
 }
 
 impl Lease {
@@ -541,7 +631,7 @@ impl Lease {
     }
 
     /// The connection, if it can be used by another.
-    fn reusable(&mut self) -> Option<Connection> {
+    fn reusable(&mut self) -> Option<Box<Connection>> {
         let connection = self.connection.take()?;
         (connection.is_idle() && !connection.in_transaction() && !connection.is_pinned())
             .then_some(connection)
@@ -557,6 +647,7 @@ impl Drop for Lease {
         let within = {
             let state = shared.state.borrow();
             !state.closed
+                && state.down.failures == 0
                 && state.open <= shared.options.get().max_connections
                 && !shared.quota.as_ref().is_some_and(|quota| quota.wants_back(state.open))
         };

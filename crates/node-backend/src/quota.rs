@@ -116,6 +116,22 @@ impl Quota {
     }
 }
 
+impl Waiting<'_> {
+    /// Whether the caller's pool, which has `own` connections now, could take a place.
+    pub(crate) fn could_take(&mut self, own: usize) -> bool {
+        let hungry = own < self.quota.share();
+        if hungry != self.hungry {
+            self.hungry = hungry;
+            match hungry {
+                true => self.quota.hungry.fetch_add(1, Ordering::Relaxed),
+                false => self.quota.hungry.fetch_sub(1, Ordering::Relaxed),
+            };
+        }
+        let others_first = !hungry && self.quota.hungry.load(Ordering::Relaxed) > 0;
+        self.quota.free() > 0 && !others_first
+    }
+}
+
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.quota.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -138,12 +154,15 @@ mod tests {
         assert!(!quota.take(4) && !quota.take(0));
         assert!(!quota.wants_back(4) && !quota.is_short());
         // One whose pool has nothing waits: the other pool gives back, down to its half.
-        let waiting = quota.wait(0);
+        let mut waiting = quota.wait(0);
         assert!(quota.is_short() && quota.wants_back(4) && !quota.wants_back(2));
         quota.give_back();
         assert!(!quota.take(3), "the place is for the one that has less");
+        let mut other = quota.wait(3);
+        assert!(!other.could_take(3) && waiting.could_take(0));
         assert!(quota.take(0));
-        drop(waiting);
+        assert!(!waiting.could_take(1), "all places are taken");
+        drop((waiting, other));
         assert!(!quota.wants_back(4) && !quota.is_short());
         // A lower bound holds as connections come back.
         quota.set_most(2);

@@ -432,8 +432,9 @@ async fn sessions(server: &Server) {
     assert!(!connection.session_matches(&wanted));
     connection.apply_session(&wanted).await.unwrap();
     assert!(connection.session_matches(&wanted));
-    let all = "SELECT CONCAT_WS('|', @@sql_mode, @x, @@character_set_client, DATABASE())";
-    assert_eq!(one(&mut connection, all).await, "ANSI_QUOTES|it's|latin1|mysql");
+    // Texts come as UTF-8, whatever the client's own set is.
+    let all = "SELECT CONCAT_WS('|', @@sql_mode, @x, @@character_set_client, @@character_set_results, DATABASE())";
+    assert_eq!(one(&mut connection, all).await, "ANSI_QUOTES|it's|utf8mb4|latin1|mysql");
     let sets = "SHOW SESSION STATUS LIKE 'Com_set_option'";
     let before = second(&mut connection, sets).await;
     connection.apply_session(&Arc::new((*wanted).clone())).await.unwrap();
@@ -460,7 +461,7 @@ async fn sessions(server: &Server) {
     connection.mark_dirty();
     connection.apply_session(&wanted).await.unwrap();
     assert_eq!(one(&mut connection, "SELECT IFNULL(@y, 'none')").await, "none");
-    assert_eq!(one(&mut connection, all).await, "ANSI_QUOTES|it's|latin1|mysql");
+    assert_eq!(one(&mut connection, all).await, "ANSI_QUOTES|it's|utf8mb4|latin1|mysql");
     assert!(connection.query(b"SELECT * FROM t.gone").await.is_err());
     connection.reset().await.unwrap();
     assert_eq!(one(&mut connection, names).await, base);

@@ -1,8 +1,11 @@
 //! Logins that MariaDB does not offer, against a server's side made of our own codec.
 #![allow(clippy::unwrap_used)]
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use base::secret::Secret;
-use mysql_wire::auth::{SHA2_FAST_OK, SHA2_FULL, Verifiers};
+use base64::Engine;
+use mysql_wire::auth::{SHA2_FAST_OK, SHA2_FULL, SHA2_REQUEST_KEY, Verifiers, xor_with_nonce};
 use mysql_wire::frame::{Message, put_packet, read_message};
 use mysql_wire::handshake::{
     AuthSwitchRequest, HandshakeResponse, HandshakeV10, put_auth_more_data,
@@ -20,6 +23,7 @@ const PASSWORD: &str = "secret";
 enum Script {
     Fast,
     Full,
+    FullWithoutKey,
     SwitchToSha2,
     SwitchTo(&'static str),
     RefuseAtOnce,
@@ -83,8 +87,13 @@ async fn serve(stream: TcpStream, script: Script) {
     payload.clear();
     let mut proof = hello.auth_response;
     match script {
-        Script::Full => {
+        Script::Full => return full(peer, nonce, capabilities).await,
+        Script::FullWithoutKey => {
             put_auth_more_data(&mut payload, &[SHA2_FULL]);
+            peer.send(&payload).await;
+            assert_eq!(peer.receive().await, [SHA2_REQUEST_KEY]);
+            payload.clear();
+            ErrPacket::new(1045, "28000", "no key").encode(capabilities, &mut payload);
             return peer.send(&payload).await;
         }
         Script::SwitchToSha2 => {
@@ -115,6 +124,36 @@ async fn serve(stream: TcpStream, script: Script) {
     peer.send(&payload).await;
 }
 
+/// The exchange in which the server wants the password itself.
+async fn full(mut peer: Peer, nonce: [u8; 20], capabilities: Capabilities) {
+    let private = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
+    let der: PublicKeyX509Der<'_> = private.public_key().as_der().unwrap();
+    let mut payload = Vec::new();
+    put_auth_more_data(&mut payload, &[SHA2_FULL]);
+    peer.send(&payload).await;
+    assert_eq!(peer.receive().await, [SHA2_REQUEST_KEY]);
+    let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+    let lines: Vec<&str> =
+        body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let key = lines.join("\n");
+    payload.clear();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n");
+    put_auth_more_data(&mut payload, pem.as_bytes());
+    peer.send(&payload).await;
+    let secret = peer.receive().await;
+    let mut clear = vec![0; 512];
+    let key = OaepPrivateDecryptingKey::new(private).unwrap();
+    let masked = key.decrypt(&OAEP_SHA1_MGF1SHA1, &secret, &mut clear, None).unwrap();
+    let password = xor_with_nonce(masked, &nonce);
+    payload.clear();
+    match password.strip_suffix(&[0]) == Some(PASSWORD.as_bytes()) {
+        true => OkPacket { status: StatusFlags::AUTOCOMMIT, ..OkPacket::default() }
+            .encode(capabilities, &mut payload),
+        false => ErrPacket::new(1045, "28000", "no").encode(capabilities, &mut payload),
+    }
+    peer.send(&payload).await;
+}
+
 async fn log_in(script: Script, password: &str) -> Result<Connection, BackendError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -129,7 +168,7 @@ async fn log_in(script: Script, password: &str) -> Result<Connection, BackendErr
 
 #[tokio::test]
 async fn caching_sha2_password() {
-    for script in [Script::Fast, Script::SwitchToSha2] {
+    for script in [Script::Fast, Script::SwitchToSha2, Script::Full] {
         let connection = log_in(script, PASSWORD).await.unwrap();
         assert_eq!((connection.thread_id(), connection.server_version()), (9, "8.0.36"));
         assert!(!connection.is_mariadb());
@@ -140,7 +179,6 @@ async fn caching_sha2_password() {
 #[tokio::test]
 async fn what_is_not_supported_is_said() {
     for (script, word) in [
-        (Script::Full, "TLS"),
         (Script::SwitchTo("mysql_clear_password"), "clear text"),
         (Script::SwitchTo("auth_socket"), "auth_socket"),
     ] {
@@ -151,6 +189,8 @@ async fn what_is_not_supported_is_said() {
             other => panic!("{other:?}"),
         }
     }
+    let error = log_in(Script::FullWithoutKey, PASSWORD).await.unwrap_err();
+    assert!(matches!(&error, BackendError::AuthFailed { .. }), "{error}");
     let error = log_in(Script::RefuseAtOnce, PASSWORD).await.unwrap_err();
     assert!(matches!(&error, BackendError::Server(error) if error.number == 1040), "{error}");
     assert!(matches!(log_in(Script::Garbage, PASSWORD).await, Err(BackendError::Protocol(_))));

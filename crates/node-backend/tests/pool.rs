@@ -218,7 +218,7 @@ async fn dead_connections(server: &Server) {
 
 async fn health(server: &Server) {
     let mut connection = server.connect().await;
-    let health = node_backend::probe(&mut connection).await.unwrap();
+    let health = node_backend::probe(&mut connection).await.unwrap().health;
     assert!(!health.read_only && !health.is_replica && !health.runs && health.lag.is_none());
     assert!(health.connections_max.is_some_and(|most| most > 10));
     assert!(health.unfit(Duration::from_secs(7_200)).is_some(), "it is no replica");

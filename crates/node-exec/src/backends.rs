@@ -2,6 +2,7 @@
 //! clients, its replicas. They follow the snapshot: a server that moved gets fresh pools, one that is
 //! gone is closed, and other weights touch no connection.
 
+use crate::admission::Admission;
 use crate::decision_cleanup::Done;
 use crate::error::{ExecError, sql};
 use crate::members::{Login, Member};
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
 use topology::model::{DataNode, Snapshot};
 
 /// Connections of one pool that shares no quota.
@@ -33,7 +35,7 @@ pub struct Backends {
     connections_max: Cell<usize>,
     /// The node's bounds, and this worker's place among those that share them.
     seat: Option<Seat>,
-    /// What the node knows of replicas; without it only primaries are used.
+    /// What the process knows of servers; without a seat only primaries are used.
     standings: Option<Arc<Standings>>,
     /// The node is of a read-only group.
     read_only: Cell<bool>,
@@ -42,8 +44,11 @@ pub struct Backends {
 /// One data node, as a worker sees it.
 #[derive(Debug)]
 pub struct BackendNode {
-    /// The data node as the snapshot has it.
+    /// The data node as it is now: with the primary that is followed.
     pub definition: DataNode,
+    /// As the snapshot has it.
+    registered: DataNode,
+    pub(crate) admission: Admission,
     primary: Rc<Member>,
     /// In the order of the definition's.
     replicas: Vec<Rc<Member>>,
@@ -55,6 +60,10 @@ pub struct BackendNode {
     changes_seen: Cell<u64>,
     changes: Arc<AtomicU64>,
     pub(crate) done_decisions: Done,
+    /// The table of [`crate::commit_marks`] is known to be there.
+    pub(crate) has_marks: Cell<bool>,
+    /// Its sessions begin at REPEATABLE READ, as far as it was asked.
+    pub(crate) repeats_reads: Cell<bool>,
 }
 
 impl Default for Backends {
@@ -87,6 +96,11 @@ impl Backends {
         }
     }
 
+    /// No data nodes yet; only primaries, those that are followed.
+    pub fn with_standings(standings: &Arc<Standings>) -> Self {
+        Self { standings: Some(standings.clone()), ..Self::new() }
+    }
+
     /// Whether the node is of a read-only group: it reads replicas only and writes nothing.
     pub fn is_read_only(&self) -> bool {
         self.read_only.get()
@@ -105,17 +119,7 @@ impl Backends {
         let mut nodes = self.nodes.borrow_mut();
         let mut before = std::mem::take(&mut *nodes);
         for (id, definition) in &snapshot.data_nodes {
-            let old = before.remove(id);
-            let node = match old {
-                Some(old) if old.definition == *definition => old,
-                old => {
-                    let known: Vec<Rc<Member>> =
-                        old.iter().flat_map(|old| old.members()).cloned().collect();
-                    let new = Rc::new(self.open(definition, &known));
-                    close_unused(&known, &new);
-                    new
-                }
-            };
+            let node = self.renew(definition, before.remove(id));
             nodes.insert(id.clone(), node);
         }
         for gone in before.values() {
@@ -123,24 +127,77 @@ impl Backends {
         }
     }
 
+    /// Does what the process has learned of servers: follows primaries, ends what waits for servers
+    /// that are given up. Called with all news.
+    pub fn obey(&self) {
+        for node in self.nodes.borrow_mut().values_mut() {
+            if node.admission.has_moved() {
+                *node = self.renew(&node.registered, Some(node.clone()));
+            }
+        }
+        for member in self.members() {
+            member.obey();
+        }
+    }
+
+    /// Tells of all news, where the process looks after its servers.
+    pub fn news(&self) -> Option<watch::Receiver<()>> {
+        self.standings.as_ref().map(|standings| standings.subscribe())
+    }
+
+    /// The data node as it is now, with what can be kept of how it was.
+    fn renew(&self, registered: &DataNode, old: Option<Rc<BackendNode>>) -> Rc<BackendNode> {
+        let lead = match &self.standings {
+            Some(standings) if !registered.replicas.is_empty() => Some(standings),
+            _ => None,
+        };
+        let admission = Admission::new(lead, registered);
+        let definition = admission.led(registered);
+        match old {
+            Some(old)
+                if old.definition == definition
+                    && old.registered == *registered
+                    && old.admission == admission =>
+            {
+                old
+            }
+            old => {
+                let known: Vec<Rc<Member>> =
+                    old.iter().flat_map(|old| old.members()).cloned().collect();
+                let moved = old.is_some_and(|old| old.admission.has_moved());
+                let new = Rc::new(self.open(registered, definition, admission, &known));
+                close_unused(&known, &new, moved);
+                new
+            }
+        }
+    }
+
     /// A data node, with those of the servers known that it still has.
-    fn open(&self, definition: &DataNode, known: &[Rc<Member>]) -> BackendNode {
+    fn open(
+        &self,
+        registered: &DataNode,
+        definition: DataNode,
+        admission: Admission,
+        known: &[Rc<Member>],
+    ) -> BackendNode {
         let kept = |login: &Login, is_replica: bool| {
             let same =
                 |member: &&Rc<Member>| member.login() == login && member.is_replica() == is_replica;
             known.iter().find(same).cloned()
         };
-        let login = Login::of_primary(definition);
-        let primary = kept(&login, false).unwrap_or_else(|| self.member(login, None));
+        let login = Login::of_primary(&definition);
+        let id = &definition.id;
+        let primary = kept(&login, false).unwrap_or_else(|| self.member(id, login, false));
         let mut replicas = Vec::new();
-        for replica in definition.replicas.iter().filter(|_| self.standings.is_some()) {
-            let login = Login::of_replica(definition, replica);
-            let place = Some((replica.host.as_str(), replica.port));
-            replicas.push(kept(&login, true).unwrap_or_else(|| self.member(login, place)));
+        for replica in definition.replicas.iter().filter(|_| self.seat.is_some()) {
+            let login = Login::of_replica(&definition, replica);
+            replicas.push(kept(&login, true).unwrap_or_else(|| self.member(id, login, true)));
         }
         let changes = self.standings.as_ref().map_or_else(Arc::default, |all| all.changes());
         let node = BackendNode {
-            definition: definition.clone(),
+            definition,
+            registered: registered.clone(),
+            admission,
             primary,
             replicas,
             turns: Rotation::default(),
@@ -148,21 +205,20 @@ impl Backends {
             changes_seen: Cell::new(changes.load(Ordering::Acquire)),
             changes,
             done_decisions: Done::default(),
+            has_marks: Cell::new(false),
+            repeats_reads: Cell::new(false),
         };
         node.weigh();
         node
     }
 
-    /// A server; a replica when `replica` says where it is.
-    fn member(&self, login: Login, replica: Option<(&str, u16)>) -> Rc<Member> {
+    /// A server of a data node.
+    fn member(&self, data_node: &DataNodeId, login: Login, is_replica: bool) -> Rc<Member> {
         let limits =
             PoolOptions { max_connections: self.connections_max.get(), ..PoolOptions::default() };
         let quota = self.seat.as_ref().map(|seat| seat.quotas.of(login.id()));
-        let standing = match (&self.standings, replica) {
-            (Some(standings), Some((host, port))) => Some(standings.of(login.id(), host, port)),
-            _ => None,
-        };
-        Rc::new(Member::new(login, limits, quota.as_ref(), standing))
+        let standing = self.standings.as_ref().map(|all| login.standing(all, data_node));
+        Rc::new(Member::new(login, limits, quota.as_ref(), is_replica, standing))
     }
 
     /// How many connections each pool may have from now on.
@@ -249,11 +305,14 @@ impl Backends {
     }
 }
 
-/// Closes the servers that a data node has no longer.
-fn close_unused(known: &[Rc<Member>], node: &BackendNode) {
+/// Closes the servers that a data node has no longer; at once, whoever uses them, when another is the primary now.
+fn close_unused(known: &[Rc<Member>], node: &BackendNode, moved: bool) {
     for member in known {
         if !node.members().any(|kept| Rc::ptr_eq(kept, member)) {
             member.close();
+            if moved {
+                member.cut("another server is the primary now");
+            }
         }
     }
 }
@@ -312,6 +371,10 @@ impl BackendNode {
         let replicas = || self.replicas.iter().zip(&self.definition.replicas);
         let mut weights = vec![self.definition.read_weight];
         weights.extend(replicas().map(|(member, replica)| usable(member, replica.read_weight)));
+        // Replicas that share the reads take those of a primary that is away.
+        if weights.iter().skip(1).any(|weight| *weight > 0) && !self.primary.is_usable() {
+            weights[0] = 0;
+        }
         self.turns.set(&weights);
         let alike = weights.iter().skip(1).all(|weight| *weight == 0);
         if alike {
@@ -333,11 +396,19 @@ impl BackendNode {
         found_rows: bool,
         state: &Arc<SessionState>,
     ) -> Result<Lease, ExecError> {
+        self.admit_read().await?;
         self.primary.lease(found_rows, state).await
     }
 
-    /// A connection to the primary in its default state, for statements of our own.
+    /// A connection to the primary in its default state, for statements of our own that write.
     pub async fn own_lease(&self) -> Result<Lease, ExecError> {
+        self.admit_write().await?;
+        self.primary.own_lease().await
+    }
+
+    /// The same for those that only read.
+    pub async fn own_lease_to_read(&self) -> Result<Lease, ExecError> {
+        self.admit_read().await?;
         self.primary.own_lease().await
     }
 }

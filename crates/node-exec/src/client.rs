@@ -2,17 +2,17 @@
 //! for each burst; a data node's frames are appended as they are when their numbers fit, and only
 //! renumbered when something of ours was sent before them in the same answer.
 
+use crate::buffers;
 use crate::error::ExecError;
 use mysql_wire::capability::Capabilities;
+use mysql_wire::column::ColumnDefinition;
 use mysql_wire::frame::{FRAME_HEADER_LEN, FrameHeader, begin_packet, end_packet, put_packet};
+use mysql_wire::lenenc::put_int;
 use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// The buffer is written out when it holds this much, whether the burst is over or not.
 const FLUSH_BYTES: usize = 64 * 1024;
-
-/// A buffer that grew beyond this is given back when it is empty.
-const KEEP_BYTES: usize = 16 * 1024;
 
 /// The writing side of one client.
 pub struct ClientWriter {
@@ -25,6 +25,22 @@ pub struct ClientWriter {
     relay: Relay,
     /// How often something was written out.
     writes: u64,
+    metadata: Metadata,
+    /// Changes of the session that the next end of an answer tells.
+    tail: Vec<u8>,
+}
+
+/// What a client that keeps the columns of prepared statements knows of the one that runs.
+#[derive(Debug, Default)]
+struct Metadata {
+    /// The columns as it was told them last.
+    known: Vec<u8>,
+    /// They may be left out.
+    usable: bool,
+    /// A result with columns was in this answer.
+    seen: bool,
+    /// Where the present result begins, and its first frame's number.
+    begin: Option<(usize, u8)>,
 }
 
 /// A place in what is written to a client.
@@ -66,6 +82,8 @@ impl ClientWriter {
             capabilities: Capabilities(0),
             relay: Relay::default(),
             writes: 0,
+            metadata: Metadata::default(),
+            tail: Vec::new(),
         }
     }
 
@@ -82,6 +100,7 @@ impl ClientWriter {
     pub fn begin_answer(&mut self, sequence: u8) {
         self.sequence = sequence;
         self.relay = Relay { aligned: true, ..Relay::default() };
+        self.metadata.begin = None;
     }
 
     /// The present place, to come back to.
@@ -114,13 +133,22 @@ impl ClientWriter {
         self.sequence
     }
 
+    /// Something is to be put: the buffer is there from the first to the last byte of an answer.
+    fn ready(&mut self) {
+        if self.out.capacity() == 0 {
+            self.out = buffers::take();
+        }
+    }
+
     /// Appends one packet.
     pub fn put(&mut self, payload: &[u8]) {
+        self.ready();
         put_packet(&mut self.out, &mut self.sequence, payload);
     }
 
     /// Appends one packet that `encode` writes.
     pub fn put_with<R>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        self.ready();
         let start = begin_packet(&mut self.out);
         let result = encode(&mut self.out);
         end_packet(&mut self.out, start, &mut self.sequence);
@@ -129,12 +157,97 @@ impl ClientWriter {
 
     /// Appends an OK packet.
     pub fn put_ok(&mut self, ok: &OkPacket) {
+        if !self.tail.is_empty() {
+            let mut told = ok.clone();
+            told.session_track.append(&mut self.tail);
+            let capabilities = self.capabilities;
+            return self.put_with(|out| told.encode(capabilities, out));
+        }
         let capabilities = self.capabilities;
         self.put_with(|out| ok.encode(capabilities, out));
     }
 
+    /// Whether the client takes column definitions with extended types.
+    pub fn tells_extended(&self) -> bool {
+        self.capabilities.contains(Capabilities::MARIADB_EXTENDED_METADATA)
+    }
+
+    /// Whether the client is told with each result if columns follow.
+    pub fn tells_metadata(&self) -> bool {
+        self.capabilities.contains(Capabilities::MARIADB_CACHE_METADATA)
+    }
+
+    /// Begins a result: so many column definitions follow.
+    pub fn begin_columns(&mut self, count: u64) {
+        let begin = (self.out.len(), self.sequence);
+        let tells = self.tells_metadata();
+        self.put_with(|out| {
+            put_int(out, count);
+            if tells {
+                out.push(1);
+            }
+        });
+        self.metadata.begin = tells.then_some(begin);
+    }
+
+    /// Appends a column definition.
+    pub fn put_column(&mut self, column: &ColumnDefinition) {
+        match self.tells_extended() {
+            true => self.put_with(|out| column.encode_extended(out)),
+            false => self.put_with(|out| column.encode(out)),
+        }
+    }
+
+    /// What [`Self::know_metadata`] takes, of columns that the client was told in another answer.
+    pub fn metadata_of(&self, columns: &[ColumnDefinition]) -> Vec<u8> {
+        let (mut frames, mut sequence) = (Vec::new(), 0);
+        for column in columns {
+            let start = begin_packet(&mut frames);
+            match self.tells_extended() {
+                true => column.encode_extended(&mut frames),
+                false => column.encode(&mut frames),
+            }
+            end_packet(&mut frames, start, &mut sequence);
+        }
+        without_numbers(&frames)
+    }
+
+    /// The coming answer is of a prepared statement whose columns the client knows already.
+    pub fn know_metadata(&mut self, known: Vec<u8>) {
+        self.metadata = Metadata { known, usable: true, ..Metadata::default() };
+    }
+
+    /// What the client knows after the answer.
+    pub fn known_metadata(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.metadata).known
+    }
+
+    /// All column definitions of a result are put: they are left out where the client has them.
+    pub fn columns_done(&mut self) {
+        let Some((begin, sequence)) = self.metadata.begin.take() else { return };
+        if !self.metadata.usable {
+            return;
+        }
+        if std::mem::replace(&mut self.metadata.seen, true) {
+            // Of several results a client keeps one; which, is not ours to say.
+            self.metadata.known.clear();
+            return;
+        }
+        let Some(head) = self.out[begin..].first_chunk() else { return };
+        let end = begin + FRAME_HEADER_LEN + FrameHeader::parse(*head).payload_len;
+        let told = without_numbers(&self.out[end..]);
+        if told == self.metadata.known {
+            self.out.truncate(end);
+            self.out[end - 1] = 0;
+            self.sequence = sequence.wrapping_add(1);
+        } else {
+            self.metadata.known = told;
+        }
+    }
+
     /// Ends the column definitions of a result; nothing for a client with DEPRECATE_EOF.
     pub fn put_columns_end(&mut self, eof: &EofPacket) {
+        self.columns_done();
         if !self.capabilities.contains(Capabilities::DEPRECATE_EOF) {
             self.put_with(|out| eof.encode(out));
         }
@@ -145,11 +258,27 @@ impl ClientWriter {
         let capabilities = self.capabilities;
         if capabilities.contains(Capabilities::DEPRECATE_EOF) {
             let EofPacket { warnings, status } = *eof;
-            let ok = OkPacket { warnings, status, ..OkPacket::default() };
+            let session_track = std::mem::take(&mut self.tail);
+            let ok = OkPacket { warnings, status, session_track, ..OkPacket::default() };
             self.put_with(|out| ok.encode_eof(capabilities, out));
         } else {
             self.put_with(|out| eof.encode(out));
         }
+    }
+
+    /// Changes of the session that the next end of an answer tells.
+    pub fn tell_with_end(&mut self, packed: Vec<u8>) {
+        self.tail = packed;
+    }
+
+    /// Whether the next end of an answer tells something.
+    pub fn has_to_tell(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
+    /// Whether rows end with a packet that can tell changes of the session.
+    pub fn ends_with_ok(&self) -> bool {
+        self.capabilities.contains(Capabilities::DEPRECATE_EOF)
     }
 
     /// Appends an error packet.
@@ -160,6 +289,7 @@ impl ClientWriter {
 
     /// Appends whole frames of a data node that make one message.
     pub fn relay_message(&mut self, frames: &[u8]) {
+        self.ready();
         let own = frames.get(3).copied();
         if self.relay.aligned && own == Some(self.sequence) {
             self.out.extend_from_slice(frames);
@@ -174,40 +304,55 @@ impl ClientWriter {
     /// Appends a burst of a data node's frames, of which the first and the last may be parts, and
     /// answers how many frames begin in it.
     pub fn relay_rows(&mut self, burst: &[u8]) -> u64 {
-        let mut begun = 0;
+        self.ready();
         let from = self.out.len();
         self.out.extend_from_slice(burst);
+        let out = &mut self.out[from..];
         let relay = &mut self.relay;
-        let mut at = 0;
-        while at < burst.len() {
-            if relay.left > 0 {
-                let step = relay.left.min(burst.len() - at);
-                relay.left -= step;
-                at += step;
-                continue;
-            }
-            relay.header[relay.have] = burst[at];
-            relay.have += 1;
-            if relay.have == FRAME_HEADER_LEN {
-                relay.have = 0;
-                relay.left = FrameHeader::parse(relay.header).payload_len;
-                self.out[from + at] = self.sequence;
-                self.sequence = self.sequence.wrapping_add(1);
-                begun += 1;
-            }
-            at += 1;
+        let mut begun = 0;
+        let mut at = relay.left.min(out.len());
+        relay.left -= at;
+        while at < out.len() {
+            let header = match out[at..].first_chunk_mut::<FRAME_HEADER_LEN>() {
+                Some(head) if relay.have == 0 => {
+                    let header = FrameHeader::parse(*head);
+                    head[FRAME_HEADER_LEN - 1] = self.sequence;
+                    at += FRAME_HEADER_LEN;
+                    header
+                }
+                // A header that came in two pieces.
+                _ => {
+                    relay.header[relay.have] = out[at];
+                    relay.have += 1;
+                    at += 1;
+                    if relay.have < FRAME_HEADER_LEN {
+                        continue;
+                    }
+                    relay.have = 0;
+                    out[at - 1] = self.sequence;
+                    FrameHeader::parse(relay.header)
+                }
+            };
+            self.sequence = self.sequence.wrapping_add(1);
+            begun += 1;
+            let step = header.payload_len.min(out.len() - at);
+            relay.left = header.payload_len - step;
+            at += step;
         }
         begun
     }
 
-    /// Writes the buffer out when it has become long.
+    /// Writes the buffer out when it has become long, and lets the other sessions of this thread come
+    /// first then: a long answer that never waits would keep them waiting.
     pub async fn flush_if_long(&mut self) -> Result<(), ExecError> {
         if self.out.len() < FLUSH_BYTES {
             return Ok(());
         }
         // More follows, into the same buffer.
         self.write_out().await?;
-        self.io.flush().await.map_err(ExecError::Client)
+        self.io.flush().await.map_err(ExecError::Client)?;
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     async fn write_out(&mut self) -> Result<(), ExecError> {
@@ -222,9 +367,7 @@ impl ClientWriter {
         if !self.out.is_empty() {
             self.write_out().await?;
         }
-        if self.out.capacity() > KEEP_BYTES {
-            self.out = Vec::new();
-        }
+        buffers::give(std::mem::take(&mut self.out));
         self.io.flush().await.map_err(ExecError::Client)
     }
 
@@ -232,6 +375,18 @@ impl ClientWriter {
     pub async fn shutdown(&mut self) {
         self.io.shutdown().await.ok();
     }
+}
+
+/// Frames without their numbers, which differ from answer to answer.
+fn without_numbers(frames: &[u8]) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::with_capacity(frames.len()), frames);
+    while let Some((head, behind)) = rest.split_first_chunk::<FRAME_HEADER_LEN>() {
+        let length = FrameHeader::parse(*head).payload_len.min(behind.len());
+        out.extend_from_slice(&head[..FRAME_HEADER_LEN - 1]);
+        out.extend_from_slice(&behind[..length]);
+        rest = &behind[length..];
+    }
+    out
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ async fn comparison(exec: &Exec<'_>, collation: &str) -> Result<Comparison, Exec
         Comparison::Bytes
     } else {
         let charset = collation.split('_').next().unwrap_or("utf8mb4");
-        let mut lease = exec.backends.any()?.own_lease().await?;
+        let mut lease = exec.backends.any()?.own_lease_to_read().await?;
         let ask = format!("SELECT WEIGHT_STRING(CONVERT(' ' USING {charset}) COLLATE {collation})");
         let rows = lease.query(ask.as_bytes()).await?.into_rows();
         Comparison::Padded(rows.first().and_then(|row| row.get(0)).unwrap_or_default().to_vec())

@@ -12,16 +12,21 @@ use mysql_wire::column::ColumnDefinition;
 use mysql_wire::frame::{Message, read_message};
 use mysql_wire::packet::{EOF_HEADER, ERR_HEADER, ErrPacket};
 use node_backend::query::Row;
+use node_backend::session_state::SessionState;
 use sql_plan::plan::RoutedPlan;
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
 /// An answer that is gathered is not longer.
 pub const COLLECT_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// The character set of what a data node answers.
+const RESULTS: &str = "character_set_results";
 
 /// An EOF packet is shorter than this.
 const EOF_LENGTH_LIMIT: usize = 9;
@@ -37,7 +42,14 @@ pub struct Collected {
 
 /// Takes what is written into memory.
 #[derive(Clone, Debug, Default)]
-struct Memory(Rc<RefCell<Vec<u8>>>);
+pub struct Memory(Rc<RefCell<Vec<u8>>>);
+
+impl Memory {
+    /// What was written so far.
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.borrow_mut())
+    }
+}
 
 impl AsyncWrite for Memory {
     fn poll_write(
@@ -79,6 +91,23 @@ pub async fn statement(
     gather(exec, None, statement).await
 }
 
+/// The client's settings, but values come in UTF-8, as everything here reads them.
+pub(crate) fn in_utf8(client: &Arc<SessionState>) -> Arc<SessionState> {
+    match ["names", RESULTS].iter().any(|name| client.get(name).is_some()) {
+        true => Arc::new((**client).clone().with(RESULTS, "utf8mb4")),
+        false => client.clone(),
+    }
+}
+
+/// The settings after a statement that ran under those of [`in_utf8`].
+fn as_client(client: &SessionState, now: &Arc<SessionState>) -> Arc<SessionState> {
+    match client.get(RESULTS) {
+        value if value == now.get(RESULTS) => now.clone(),
+        Some(value) => Arc::new((**now).clone().with(RESULTS, value)),
+        None => Arc::new((**now).clone().without(RESULTS)),
+    }
+}
+
 async fn gather(
     exec: &mut Exec<'_>,
     plan: Option<&RoutedPlan>,
@@ -87,6 +116,8 @@ async fn gather(
     let memory = Memory::default();
     let mut out = ClientWriter::new(Box::new(memory.clone()));
     out.capabilities = Capabilities::PROTOCOL_41;
+    let client = exec.session.state.clone();
+    exec.session.state = in_utf8(&client);
     let mut inner = Exec {
         backends: exec.backends,
         snapshot: exec.snapshot,
@@ -103,6 +134,7 @@ async fn gather(
         Some(plan) => Box::pin(inner.run_routed(plan, &text_statement)).await,
         None => Box::pin(inner.run(&text_statement)).await,
     };
+    exec.session.state = as_client(&client, &exec.session.state);
     let flushed = match ran {
         Ok(()) => out.flush().await,
         Err(error) => Err(error),
@@ -114,7 +146,7 @@ async fn gather(
         }
         Err(error) => return Err(error),
     }
-    let bytes = Bytes::from(std::mem::take(&mut *memory.0.borrow_mut()));
+    let bytes = Bytes::from(memory.take());
     parse(&bytes)
 }
 

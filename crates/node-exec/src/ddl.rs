@@ -3,6 +3,7 @@
 //! half-way is undone where that is possible, and told where it is not.
 
 mod number;
+mod patience;
 pub mod precheck;
 mod recycle;
 mod restore;
@@ -20,10 +21,12 @@ use futures::future::join_all;
 use mysql_wire::packet::OkPacket;
 use node_backend::error::BackendError;
 use number::Numbering;
-use sql_plan::plan::{DdlPlan, DdlStatement};
+use sql_plan::plan::{DdlPlan, DdlStatement, TablePlace};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
 use topology::algorithm::{SqlValue, Target};
-use topology::model::Placement;
+use topology::model::{Placement, physical_database};
 use topology::stream::{Answer, Ask, TableChange};
 
 /// Runs a change of definitions and answers the client.
@@ -36,13 +39,13 @@ pub async fn run(
         transaction.commit().await?;
     }
     exec.session.last.warnings.clear();
-    let mut affected_rows = 0;
+    let mut copied = Copied::default();
     let mut notes = Vec::new();
     let mut next = Some(plan);
     while let Some(one) = next {
         let (settled, warning) = recycle::settle(exec, one).await?;
         if !settled.changes.is_empty() || !settled.statements.is_empty() {
-            affected_rows = change(exec, settled, statement).await?;
+            copied = change(exec, settled, statement).await?;
         }
         exec.session.last.warnings.extend(warning);
         notes.extend(&one.notes);
@@ -59,8 +62,22 @@ pub async fn run(
     });
     exec.session.last.warnings.extend(notes);
     let warnings = u16::try_from(exec.session.last.warnings.len()).unwrap_or(u16::MAX);
-    exec.reply_ok(OkPacket { affected_rows, warnings, ..OkPacket::default() });
+    let affected_rows = copied.rows;
+    let info = match copied.told {
+        true => format!("Records: {affected_rows}  Duplicates: 0  Warnings: {warnings}"),
+        false => String::new(),
+    };
+    let info = info.into_bytes();
+    exec.reply_ok(OkPacket { affected_rows, warnings, info, ..OkPacket::default() });
     Ok(())
+}
+
+/// Rows that a change copied, as one server counts them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Copied {
+    rows: u64,
+    /// Data nodes say how many in words, too.
+    told: bool,
 }
 
 /// Runs a change; returns the rows that it copied, as one server counts them.
@@ -68,7 +85,7 @@ async fn change(
     exec: &mut Exec<'_>,
     plan: &DdlPlan,
     statement: &Statement<'_>,
-) -> Result<u64, ExecError> {
+) -> Result<Copied, ExecError> {
     let work = work::of(exec, plan, statement).await?;
     let before = work.before.clone();
     let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone(), work };
@@ -76,7 +93,7 @@ async fn change(
         Answer::DdlBegun { ddl_id } => ddl_id,
         other => return Err(unexpected(&other)),
     };
-    if let Err(error) = precheck::check(exec, plan).await {
+    if let Err(error) = precheck::check(exec, plan, statement).await {
         abort(exec, ddl_id).await;
         return Err(error);
     }
@@ -87,8 +104,8 @@ async fn change(
             return Err(error);
         }
     };
-    let affected_rows = match run_statements(exec, plan, statement, (numbering, before)).await {
-        Ok(affected_rows) => affected_rows,
+    let copied = match run_statements(exec, plan, statement, (numbering, before)).await {
+        Ok(copied) => copied,
         Err(error) => {
             abort(exec, ddl_id).await;
             return Err(error);
@@ -123,7 +140,7 @@ async fn change(
             tracing::warn!(%error, schema = plan.schema, "what a change left could not be cleared away");
         }
     }
-    Ok(affected_rows)
+    Ok(copied)
 }
 
 /// Whether the control plane stored nothing because no node could serve the definition.
@@ -175,6 +192,8 @@ struct Outcome {
     failed: Vec<(Target, ExecError)>,
     /// Rows copied by each that is done.
     affected: Vec<u64>,
+    /// They were told in words, too.
+    told: bool,
     /// What a data node warned of; all warn of the same.
     warnings: Vec<Warning>,
 }
@@ -185,8 +204,8 @@ async fn run_statements(
     plan: &DdlPlan,
     statement: &Statement<'_>,
     (numbering, definition): (Option<Numbering>, Option<String>),
-) -> Result<u64, ExecError> {
-    let mut affected_rows: u64 = 0;
+) -> Result<Copied, ExecError> {
+    let mut copied = Copied::default();
     let mut before: Vec<(&DdlStatement, Vec<Target>)> = Vec::new();
     for one in &plan.statements {
         let outcome =
@@ -194,7 +213,8 @@ async fn run_statements(
         let failed_on = outcome.failed.len();
         let changed = outcome.done.len();
         let copies = if counts_one_copy(plan) { 1 } else { outcome.affected.len() };
-        affected_rows += outcome.affected.iter().take(copies).sum::<u64>();
+        copied.told |= outcome.told;
+        copied.rows += outcome.affected.iter().take(copies).sum::<u64>();
         let names = Names::of(&one.tables);
         // Nobody asked for what is done with tables of the product's own.
         let is_own = one.tables[0].name.starts_with(topology::rule::RESERVED_TABLE_PREFIX);
@@ -237,7 +257,7 @@ async fn run_statements(
             ),
         ));
     }
-    Ok(affected_rows)
+    Ok(copied)
 }
 
 /// What a data node says of a part of an ALTER that it has already: a column, a key or a partition
@@ -265,20 +285,6 @@ async fn warnings(lease: &mut node_backend::pool::Lease) -> Vec<Warning> {
         message: row.get(2).unwrap_or_default().to_vec(),
     };
     rows.iter().take(crate::exec::WARNINGS_MAX).map(warning).collect()
-}
-
-/// Runs a text; a numbered one has its settings before it.
-async fn execute(
-    lease: &mut node_backend::pool::Lease,
-    text: &[u8],
-    is_numbered: bool,
-) -> Result<OkPacket, BackendError> {
-    if let Some(end) = text.iter().position(|byte| *byte == b';').filter(|_| is_numbered) {
-        lease.mark_dirty();
-        lease.execute_sql(&text[..end]).await?;
-        return lease.execute_sql(&text[end + 1..]).await;
-    }
-    lease.execute_sql(text).await
 }
 
 async fn undo_all(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) {
@@ -314,12 +320,19 @@ async fn run_everywhere(
             .or_default()
             .push((*target, text));
     }
+    let place = one.tables.first().map(|table| &table.place);
+    // A new table has no rows: what is told of them is told of the definition's own values.
+    let is_new = plan.changes.iter().all(|change| matches!(change, TableChange::Create { .. }));
+    let has_parts = matches!(place, Some(TablePlace::Sharded { .. })) && !is_new;
     let state = exec.session.state.clone();
     let held_max = exec.settings.lock_held_max;
     let wait = format!("SET SESSION lock_wait_timeout = {}", held_max.as_secs());
     let mut nodes = Vec::with_capacity(by_node.len());
     for (id, work) in by_node {
         let node = exec.backends.node(&id)?;
+        // What a definition names that is not of the table is looked for beside it, and refused there.
+        let home = work.first().map(|(target, _)| physical_database(&plan.schema, target.shard));
+        let state = Arc::new((*state).clone().with_database(home));
         let mut lease = node.lease(exec.session.found_rows, &state).await?;
         if state.get("lock_wait_timeout").is_none() {
             lease.mark_dirty();
@@ -330,7 +343,8 @@ async fn run_everywhere(
     let runs = nodes.into_iter().map(|(mut lease, work)| async move {
         let mut outcome = Outcome::default();
         for (target, text) in work {
-            match execute(&mut lease, &text, numbering.is_some()).await {
+            let begun = Instant::now();
+            match patience::execute(&mut lease, &text, numbering.is_some()).await {
                 Err(BackendError::Server(error))
                     if plan.rerun && DONE_ALREADY.contains(&error.number) =>
                 {
@@ -339,11 +353,15 @@ async fn run_everywhere(
                 Ok(ok) => {
                     outcome.done.push(target);
                     outcome.affected.push(ok.affected_rows);
-                    if ok.warnings > 0 && outcome.warnings.is_empty() {
-                        outcome.warnings = warnings(&mut lease).await;
+                    outcome.told |= !ok.info.is_empty();
+                    if ok.warnings > 0 && (outcome.warnings.is_empty() || has_parts) {
+                        add_warnings(&mut outcome.warnings, warnings(&mut lease).await);
                     }
                 }
-                Err(BackendError::Server(error)) if error.number == precheck::LOCK_WAIT_TIMEOUT => {
+                Err(BackendError::Server(error))
+                    if error.number == precheck::LOCK_WAIT_TIMEOUT
+                        && begun.elapsed() >= held_max =>
+                {
                     let error = precheck::too_old("since the statement began", held_max);
                     outcome.failed.push((target, error));
                     break;
@@ -358,11 +376,21 @@ async fn run_everywhere(
         all.done.extend(outcome.done);
         all.failed.extend(outcome.failed);
         all.affected.extend(outcome.affected);
-        if all.warnings.is_empty() {
-            all.warnings = outcome.warnings;
+        all.told |= outcome.told;
+        if all.warnings.is_empty() || has_parts {
+            add_warnings(&mut all.warnings, outcome.warnings);
         }
     }
     Ok(all)
+}
+
+/// What is told of the definition is told once, what is told of rows of each part.
+fn add_warnings(all: &mut Vec<Warning>, told: Vec<Warning>) {
+    const OF_A_ROW: &[u8] = b" at row ";
+    let is_first = all.is_empty();
+    let of_a_row = |one: &Warning| one.message.windows(OF_A_ROW.len()).any(|part| part == OF_A_ROW);
+    all.extend(told.into_iter().filter(|one| is_first || of_a_row(one)));
+    all.truncate(crate::exec::WARNINGS_MAX);
 }
 
 /// The changes with what the data nodes report now.

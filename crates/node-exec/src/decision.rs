@@ -122,7 +122,8 @@ pub async fn settle(home: &BackendNode, gtrid: &str) -> Result<Verdict, ExecErro
     loop {
         match try_settle(home, gtrid).await {
             Ok(verdict) => return Ok(verdict),
-            Err(error) if Instant::now() >= until => return Err(error),
+            // Where another server is the primary by now, recovery settles it there.
+            Err(error) if Instant::now() >= until || home.has_moved() => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, gtrid, "what becomes of a transaction cannot be settled yet");
                 tokio::time::sleep(SETTLE_PAUSE).await;

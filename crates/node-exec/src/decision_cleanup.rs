@@ -89,6 +89,7 @@ pub async fn sweep(node: &BackendNode, prepared: &[Prepared]) -> Result<(), Exec
     let select = format!(
         "SELECT gtrid FROM `_ddm`.`decisions` WHERE made < NOW() - INTERVAL {KEEP_HOURS} HOUR LIMIT {SWEPT_MAX}"
     );
+    crate::commit_marks::sweep(node, &keep).await?;
     let answer = node.own_lease().await?.query(select.as_bytes()).await;
     let old = match answer {
         Err(error) if is_missing(&error) => return Ok(()),

@@ -24,7 +24,7 @@ pub async fn refresh(
     physical: &str,
     table: &mut Table,
 ) -> Result<(), ExecError> {
-    let mut lease = node.own_lease().await?;
+    let mut lease = node.own_lease_to_read().await?;
     let columns = columns(&mut lease, database, physical).await?;
     if columns.is_empty() {
         return Err(sql(

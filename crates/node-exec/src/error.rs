@@ -97,5 +97,10 @@ fn backend_packet(error: &BackendError) -> ErrPacket {
             sql_error::BACKEND_CONNECTION_LOST
         }
     };
-    catalogue_packet(code, &error.to_string())
+    match error {
+        BackendError::AuthFailed { source, .. } => {
+            catalogue_packet(code, &format!("{error} (error {})", source.number))
+        }
+        _ => catalogue_packet(code, &error.to_string()),
+    }
 }

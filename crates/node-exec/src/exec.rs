@@ -26,7 +26,7 @@ use mysql_wire::status::StatusFlags;
 use mysql_wire::value::Value;
 use node_backend::session_state::SessionState;
 use sql_plan::plan::{Action, Place, Plan, PlanTable, Planned, RoutedPlan, RowKind};
-use sql_plan::template::{Fill, Rendered, SessionValue, Template};
+use sql_plan::template::{Fill, IdleTimeout, Rendered, SessionValue, Template};
 use sql_plan::value::Values;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -48,12 +48,16 @@ pub struct ExecSession {
     pub autocommit: bool,
     /// `NO_BACKSLASH_ESCAPES` is in sql_mode.
     pub no_backslash_escapes: bool,
+    /// `ANSI_QUOTES` is, and data nodes tell so in their flags.
+    pub ansi_quotes: bool,
     /// How transactions of this session begin.
     pub transaction_options: TransactionOptions,
     /// The open transaction.
     pub transaction: Option<Transaction>,
     /// What runs on data nodes now.
     pub active: Active,
+    /// For statements on connections that sessions share.
+    pub ticket: Option<Rc<crate::pipeline::ticket::Ticket>>,
     /// What the last statement came to.
     pub last: Last,
     /// Who the session is, for functions that ask.
@@ -66,6 +70,8 @@ pub struct ExecSession {
     pub touched: Touched,
     /// Which servers the present statement reads.
     pub reads: StatementReads,
+    /// What the session has written, for reads of replicas that must see it.
+    pub own_writes: crate::own_writes::OwnWrites,
     /// The present statement wants connections with a current database.
     pub wants_database: bool,
     /// The texts of all warnings are needed, also of statements that share a connection.
@@ -82,6 +88,12 @@ pub struct ExecSession {
     pub assigned: Vec<(String, String)>,
     /// The file that a LOAD DATA LOCAL gets from the client.
     pub upload: Rc<Upload>,
+    /// How long the client may be idle, where it has said so.
+    pub idle_timeouts: IdleTimeouts,
+    /// `ddm_consistent_reads`, where the session has set it.
+    pub consistent_reads: Option<bool>,
+    /// What the node knows of commits' marks.
+    pub marks: crate::commit_marks::CommitMarks,
 }
 
 impl std::fmt::Debug for ExecSession {
@@ -106,6 +118,8 @@ pub struct Identity {
     pub schema: Option<String>,
     /// What VERSION() says.
     pub version: String,
+    /// The port that the client came to.
+    pub port: u16,
 }
 
 /// What the last statement came to.
@@ -121,6 +135,23 @@ pub struct Last {
     pub found_rows: u64,
     /// SHOW WARNINGS
     pub warnings: Vec<Warning>,
+}
+
+/// wait_timeout and interactive_timeout where the session has set them, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdleTimeouts([Option<u32>; 2]);
+
+impl IdleTimeouts {
+    /// One of them.
+    pub fn get(self, which: IdleTimeout) -> Option<u32> {
+        self.0[which as usize]
+    }
+
+    /// The same with another value; none stands for the instance's.
+    pub fn with(mut self, which: IdleTimeout, seconds: Option<u32>) -> Self {
+        self.0[which as usize] = seconds;
+        self
+    }
 }
 
 /// One row of SHOW WARNINGS.
@@ -196,12 +227,16 @@ impl ExecSession {
         if self.autocommit {
             status.insert(StatusFlags::AUTOCOMMIT);
         }
-        if self.transaction.is_some() {
+        if let Some(transaction) = &self.transaction
+            && !transaction.is_of_read()
+        {
             status.insert(StatusFlags::IN_TRANS);
+            status.set(StatusFlags::IN_TRANS_READONLY, transaction.is_read_only());
         }
         if self.no_backslash_escapes {
             status.insert(StatusFlags::NO_BACKSLASH_ESCAPES);
         }
+        status.set(StatusFlags::ANSI_QUOTES, self.ansi_quotes);
         if more {
             status.insert(StatusFlags::MORE_RESULTS);
         }
@@ -246,10 +281,21 @@ impl ExecSession {
                 let found = self.last.found_rows;
                 out.extend_from_slice(format!("IF(TRUE,{found},{})", i64::MAX).as_bytes())
             }
+            SessionValue::Port => {
+                out.extend_from_slice(format!("({}|0)", self.identity.port).as_bytes())
+            }
             SessionValue::Version => quote(&self.identity.version, out),
             SessionValue::WarningCount => {
                 let count = self.last.warnings.len();
                 out.extend_from_slice(format!("({count}|0)").as_bytes());
+            }
+            SessionValue::IdleTimeout { which, instance } => {
+                let seconds = self.idle_timeouts.get(which).unwrap_or(instance);
+                out.extend_from_slice(format!("({seconds}|0)").as_bytes());
+            }
+            SessionValue::ConsistentReads { instance } => {
+                let on = self.consistent_reads.unwrap_or(instance);
+                out.extend_from_slice(format!("({}|0)", u8::from(on)).as_bytes());
             }
             SessionValue::ErrorCount => {
                 let errors = self.last.warnings.iter().filter(|one| one.level == "Error").count();
@@ -283,18 +329,26 @@ fn count_kind(plan: &Plan) {
 }
 
 impl Exec<'_> {
-    /// Runs a planned statement and answers the client. After an error nothing of the answer but
+    /// Runs a planned statement and answers the client. Plans of all kinds but the one-shard road run in
+    /// boxes: a session has room for the largest of what it may wait for, idle or not. After an error nothing of the answer but
     /// what was sent before is in the client's buffer.
     pub async fn run(&mut self, statement: &Statement<'_>) -> Result<(), ExecError> {
         self.check_may_write(statement)?;
-        if !self.session.autocommit && self.session.transaction.is_none() {
+        // What reads no tables, and calls nothing that might, begins no transaction.
+        let has_tables = !statement.planned.access.is_empty()
+            || statement.planned.uses.other_functions
+            || statement.planned.uses.connection_state;
+        if !self.session.autocommit && self.session.transaction.is_none() && has_tables {
             let options = self.session.transaction_options.clone();
             self.session.transaction =
                 Some(self.session.new_transaction(self.is_distributed(), options));
         }
         let read_only_transaction =
             self.session.transaction.as_ref().is_some_and(Transaction::is_read_only);
-        if read_only_transaction && !statement.planned.read_only && !statement.planned.locking {
+        // What defines commits what is open first.
+        let defines = matches!(statement.planned.plan, Plan::Ddl(_) | Plan::Placement(_));
+        let writes = !statement.planned.read_only && !statement.planned.locking && !defines;
+        if read_only_transaction && writes {
             return Err(ExecError::Server(ErrPacket::new(
                 1792,
                 "25006",
@@ -305,6 +359,9 @@ impl Exec<'_> {
             && let Some(transaction) = &mut self.session.transaction
         {
             transaction.note_write();
+        }
+        if self.settings.reads_own_writes && !statement.planned.read_only {
+            self.session.own_writes.note();
         }
         self.session.read_back.clone_from(&statement.planned.read_back);
         self.begin_reads(statement.planned);
@@ -322,7 +379,7 @@ impl Exec<'_> {
             crate::read_back::keep(self.session)?;
         }
         if let Err(error) = &result {
-            self.drop_dead_transaction(error).await;
+            Box::pin(self.drop_dead_transaction(error)).await;
         }
         result
     }
@@ -342,11 +399,11 @@ impl Exec<'_> {
         count_kind(&statement.planned.plan);
         match &statement.planned.plan {
             Plan::Routed(plan) => self.run_routed(plan, statement).await,
-            Plan::Insert(plan) => insert::run(self, plan, statement).await,
-            Plan::InsertSelect(plan) => insert_select::run(self, plan, statement).await,
-            Plan::Load(plan) => load::run(self, plan, statement).await,
-            Plan::ScratchInsert(plan) => scratch_insert::run(self, plan, statement).await,
-            Plan::Ddl(plan) => ddl::run(self, plan, statement).await,
+            Plan::Insert(plan) => Box::pin(insert::run(self, plan, statement)).await,
+            Plan::InsertSelect(plan) => Box::pin(insert_select::run(self, plan, statement)).await,
+            Plan::Load(plan) => Box::pin(load::run(self, plan, statement)).await,
+            Plan::ScratchInsert(plan) => Box::pin(scratch_insert::run(self, plan, statement)).await,
+            Plan::Ddl(plan) => Box::pin(ddl::run(self, plan, statement)).await,
             Plan::Placement(plan) => Box::pin(placement::run(self, plan, statement)).await,
             Plan::Session => {
                 Err(sql(sql_error::NOT_SUPPORTED, "this statement is not supported in this place"))
@@ -374,27 +431,34 @@ impl Exec<'_> {
             Action::Scatter { schema, targets, text, merge } if merge.counts_only => {
                 crate::kinds::SCATTERED_WRITES.increment();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
-                write::run(self, &jobs, write::Count::Sum, &plan.tables).await
+                Box::pin(write::run(self, &jobs, write::Count::Sum, &plan.tables)).await
             }
             Action::Scatter { schema, targets, text, merge } => {
                 crate::kinds::SCATTERS.increment();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
-                rows::merged(self, plan, &jobs, merge, statement).await
+                let view = self.begin_merge_view(schema, &jobs, statement).await?;
+                let outcome = Box::pin(rows::merged(self, plan, &jobs, merge, statement)).await;
+                self.end_view(view).await;
+                outcome
             }
             Action::Everywhere { schema, shards, text } => {
                 crate::kinds::EVERYWHERES.increment();
                 let targets: Vec<Target> =
                     (0..shards).map(|shard| Target { shard, suffix: 0 }).collect();
                 let jobs = self.jobs(schema, &targets, text, &plan.tables, statement)?;
-                write::run(self, &jobs, write::Count::First, &plan.tables).await
+                Box::pin(write::run(self, &jobs, write::Count::First, &plan.tables)).await
             }
             Action::Scratch { plan: scratch, sources } => {
                 crate::kinds::SCRATCHES.increment();
-                scratch::run(self, plan, scratch, &sources, statement).await
+                let view = self.begin_scratch_view(scratch, statement).await?;
+                let outcome =
+                    Box::pin(scratch::run(self, plan, scratch, &sources, statement)).await;
+                self.end_view(view).await;
+                outcome
             }
             Action::ScratchWrite { plan: scratch, sources } => {
                 crate::kinds::SCRATCH_WRITES.increment();
-                scratch_write::run(self, scratch, &sources, statement).await
+                Box::pin(scratch_write::run(self, scratch, &sources, statement)).await
             }
         }
     }
@@ -427,6 +491,8 @@ impl Exec<'_> {
             return Ok(());
         }
         match &mut self.session.transaction {
+            // One that the client has not begun, and that only reads.
+            Some(transaction) if transaction.is_of_read() => Ok(()),
             Some(transaction) => {
                 shards.try_for_each(|(data_node, shard)| transaction.claim(data_node, shard))
             }
@@ -505,11 +571,19 @@ impl Exec<'_> {
         node: &Rc<BackendNode>,
         writes: bool,
     ) -> Result<Held, ExecError> {
+        let admitted;
+        let node = match node.is_open() {
+            true => node,
+            false => {
+                admitted = Box::pin(self.backends.admitted(node, writes)).await?;
+                &admitted
+            }
+        };
         let state = self.session.state.clone();
         let mut held = match &mut self.session.transaction {
             Some(transaction) => {
                 let seat = self.session.own.seat(&node.definition.id);
-                transaction.take(node, &state, writes, seat).await?
+                Box::pin(transaction.take(node, &state, writes, seat)).await?
             }
             None => match self.take_own(node).await? {
                 Some(held) => held,
@@ -520,7 +594,7 @@ impl Exec<'_> {
             },
         };
         if writes && self.session.wants_database {
-            let given = give_database(&mut held.lease).await;
+            let given = Box::pin(give_database(&mut held.lease)).await;
             if let Err(error) = given {
                 self.release(held);
                 return Err(error);

@@ -1,12 +1,16 @@
 //! The distributed transactions that this node has begun and not finished: its recovery task leaves
 //! their branches alone.
 
+use crate::commit_marks::CommitMarks;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Ids of this node's distributed transactions that are not finished, for its recovery task.
 #[derive(Clone, Debug, Default)]
-pub struct InFlight(Arc<Mutex<HashSet<String>>>);
+pub struct InFlight {
+    gtrids: Arc<Mutex<HashSet<String>>>,
+    marks: CommitMarks,
+}
 
 /// One id on the list.
 #[derive(Debug)]
@@ -27,8 +31,20 @@ impl InFlight {
         self.lock().contains(gtrid)
     }
 
+    /// What their commits leave for consistent reads.
+    pub fn marks(&self) -> &CommitMarks {
+        &self.marks
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.gtrids.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl InFlightGuard {
+    /// What the node's commits leave for consistent reads.
+    pub fn marks(&self) -> &CommitMarks {
+        &self.list.marks
     }
 }
 

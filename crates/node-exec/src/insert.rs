@@ -8,12 +8,12 @@ use crate::streams::Job;
 use crate::used_ids;
 use crate::write::{self, Told};
 use mysql_wire::column::ColumnDefinition;
-use node_backend::query::{QueryResult, Row};
+use node_backend::query::{QueryResult, ResultSet, Row};
 use node_backend::session_state::SessionState;
 use sql_plan::insert::{InsertHome, InsertPlan};
 use sql_plan::scratch_write::InsertVerb;
 use sql_plan::template::{Fill, Rendered};
-use sql_plan::value::Values;
+use sql_plan::value::{Values, write_typed_literal};
 use topology::algorithm::{SqlValue, Target};
 
 /// Runs an INSERT of listed rows.
@@ -136,16 +136,61 @@ async fn evaluate(
     let Some(evaluation) = &plan.evaluation else { return Ok(Vec::new()) };
     let text = exec.render(evaluation, &plan.tables, Target { shard: 0, suffix: 0 }, statement)?;
     let node = exec.backends.node(&exec.data_node(&plan.schema, 0)?)?;
-    let mut held = exec.acquire(&node, false).await?;
-    let result = held.lease.query(&text).await;
+    let client = exec.session.state.clone();
+    exec.session.state = crate::collect::in_utf8(&client);
+    let held = exec.acquire(&node, false).await;
+    exec.session.state = client;
+    let mut held = held?;
+    let result = match held.lease.query(&text).await {
+        Ok(QueryResult::Rows(set)) => match times_for_dates(&set, &plan.evaluated_dates) {
+            // What day a TIME becomes one of is the connection's to say.
+            Some((places, again)) => match held.lease.query(&again).await {
+                Ok(QueryResult::Rows(dates)) => Ok(with_dates(&set, &places, &dates)),
+                Ok(QueryResult::Ok(_)) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            },
+            None => Ok(first_values(&set)),
+        },
+        Ok(QueryResult::Ok(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
     exec.release(held);
-    match result? {
-        QueryResult::Rows(set) => Ok(match set.rows.first() {
-            Some(row) => row_values(row, &set.columns),
-            None => Vec::new(),
-        }),
-        QueryResult::Ok(_) => Ok(Vec::new()),
+    Ok(result?)
+}
+
+fn first_values(set: &ResultSet) -> Vec<SqlValue> {
+    set.rows.first().map_or_else(Vec::new, |row| row_values(row, &set.columns))
+}
+
+/// The places of values that are a TIME where a date is stored, and the query that makes dates of
+/// them.
+fn times_for_dates(set: &ResultSet, dates: &[u32]) -> Option<(Vec<usize>, Vec<u8>)> {
+    use mysql_wire::column::ColumnType as T;
+    let values = first_values(set);
+    let (mut places, mut text) = (Vec::new(), Vec::new());
+    for place in dates.iter().map(|index| *index as usize) {
+        let kind = set.columns.get(place).map(|column| column.column_type);
+        let (Some(T::Time | T::Time2), Some(value @ SqlValue::Temporal(_))) =
+            (kind, values.get(place))
+        else {
+            continue;
+        };
+        text.extend_from_slice(if text.is_empty() { b"SELECT CAST(" } else { b", CAST(" });
+        write_typed_literal(value, &mut text);
+        text.extend_from_slice(b" AS DATETIME(6))");
+        places.push(place);
     }
+    (!places.is_empty()).then_some((places, text))
+}
+
+fn with_dates(set: &ResultSet, places: &[usize], dates: &ResultSet) -> Vec<SqlValue> {
+    let mut values = first_values(set);
+    for (place, date) in places.iter().zip(first_values(dates)) {
+        if let Some(value) = values.get_mut(*place) {
+            *value = date;
+        }
+    }
+    values
 }
 
 /// A text row as values.

@@ -186,7 +186,9 @@ async fn write_rows(
     let given = first_id == 0 && plan.placer.sequence.is_some();
     ok.last_insert_id = match (first_id, &plan.placer.sequence) {
         (0, None) => said.unwrap_or(0),
-        // A given value is told to the client only, as what the data node says.
+        // A given value is told to the client only, as what the data node says; not with ON
+        // DUPLICATE KEY UPDATE.
+        (0, Some(_)) if plan.updates_on_duplicate => 0,
         (0, Some(_)) if ok.affected_rows > 0 && !only_updated => last_given.unwrap_or(0),
         (first_id, _) => first_id,
     };

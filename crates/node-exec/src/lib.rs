@@ -3,11 +3,15 @@
 //! and it knows nothing of how a client logs in or what it asked before.
 
 pub mod active;
+mod admission;
 pub mod ask;
 pub mod backends;
+pub mod buffers;
 pub mod client;
 pub mod collation;
 pub mod collect;
+pub mod commit_marks;
+pub mod consistent_reads;
 pub mod ddl;
 pub mod decision;
 mod decision_cleanup;
@@ -26,6 +30,9 @@ pub mod merge;
 pub mod named_sequence;
 pub mod names;
 pub mod own_connection;
+pub mod own_writes;
+pub mod pins;
+pub mod pipeline;
 pub mod placement;
 pub mod quotas;
 pub mod read_back;

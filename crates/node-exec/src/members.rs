@@ -3,10 +3,11 @@
 //! the process knows of it.
 
 use crate::error::ExecError;
+use crate::pipeline::Pipes;
 use base::id::DataNodeId;
 use base::secret::Secret;
 use node_backend::error::BackendError;
-use node_backend::members::Standing;
+use node_backend::members::{Standing, Standings};
 use node_backend::options::ConnectOptions;
 use node_backend::pool::{Lease, Pool, PoolOptions};
 use node_backend::quota::Quota;
@@ -35,8 +36,13 @@ pub struct Member {
     found_rows: Pool,
     /// Which of the two was used last: that one is kept warm.
     used_found_rows: Cell<bool>,
-    /// A replica's.
+    is_replica: bool,
+    /// What the process knows of it, where it looks.
     standing: Option<Arc<Standing>>,
+    /// Its connections were ended because it is given up.
+    is_cut: Cell<bool>,
+    /// Connections that sessions share.
+    pipes: Pipes,
 }
 
 impl Login {
@@ -74,6 +80,16 @@ impl Login {
         options
     }
 
+    /// What the process knows of the server, which is one of this data node's.
+    pub fn standing(&self, all: &Standings, data_node: &DataNodeId) -> Arc<Standing> {
+        all.of(data_node, &self.host, self.port)
+    }
+
+    /// Host and port.
+    pub fn place(&self) -> (String, u16) {
+        (self.host.clone(), self.port)
+    }
+
     /// Host and port, for texts.
     pub fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -91,6 +107,7 @@ impl Member {
         login: Login,
         limits: PoolOptions,
         quota: Option<&Arc<Quota>>,
+        is_replica: bool,
         standing: Option<Arc<Standing>>,
     ) -> Self {
         let pool = |found_rows: bool| {
@@ -104,9 +121,17 @@ impl Member {
             changed_rows: pool(false),
             found_rows: pool(true),
             used_found_rows: Cell::new(false),
+            is_replica,
             standing,
+            is_cut: Cell::new(false),
+            pipes: Pipes::default(),
             login,
         }
+    }
+
+    /// Connections that sessions share.
+    pub fn pipes(&self) -> &Pipes {
+        &self.pipes
     }
 
     /// Where it is.
@@ -116,12 +141,47 @@ impl Member {
 
     /// Whether it is a replica.
     pub fn is_replica(&self) -> bool {
-        self.standing.is_some()
+        self.is_replica
     }
 
-    /// Whether it can be read: a primary always.
+    /// Whether it can be read.
     pub fn is_usable(&self) -> bool {
-        self.standing.as_ref().is_none_or(|standing| standing.is_usable())
+        let fits = |standing: &Arc<Standing>| {
+            !standing.is_down() && (!self.is_replica || standing.is_usable())
+        };
+        self.standing.as_ref().is_none_or(fits)
+    }
+
+    /// Does what the process has learned of it: ends what waits for one that is given up.
+    pub fn obey(&self) {
+        let Some(standing) = &self.standing else { return };
+        match (standing.is_down(), self.is_cut.get()) {
+            (true, false) => self.cut(&standing.reason()),
+            (false, true) => {
+                self.changed_rows.forgive();
+                self.found_rows.forgive();
+                self.is_cut.set(false);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends all its connections, whoever uses them.
+    pub fn cut(&self, reason: &str) {
+        self.is_cut.set(true);
+        self.changed_rows.cut(reason);
+        self.found_rows.cut(reason);
+    }
+
+    /// A server that is given up is not waited for.
+    fn check_up(&self) -> Result<(), ExecError> {
+        match &self.standing {
+            Some(standing) if standing.is_down() => {
+                let (address, reason) = (self.login.address(), standing.reason());
+                Err(ExecError::Backend(BackendError::Down { address, reason }))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The pool of a session that counts rows this way.
@@ -135,6 +195,7 @@ impl Member {
         found_rows: bool,
         state: &Arc<SessionState>,
     ) -> Result<Lease, ExecError> {
+        self.check_up()?;
         self.used_found_rows.set(found_rows);
         let leased = self.pool(found_rows).acquire_for(state).await;
         if let Err(error) = &leased
@@ -147,12 +208,13 @@ impl Member {
 
     /// A connection in its default state, whatever sessions have used it, for statements of our own.
     pub async fn own_lease(&self) -> Result<Lease, ExecError> {
+        self.check_up()?;
         Ok(self.changed_rows.acquire_for(&Arc::default()).await?)
     }
 
     /// A connection broke: a replica gets no reads before it was asked again.
     pub fn note_lost(&self) {
-        if let Some(standing) = &self.standing
+        if let (Some(standing), true) = (&self.standing, self.is_replica)
             && standing.set(false)
         {
             let server = self.login.address();

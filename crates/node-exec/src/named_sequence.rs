@@ -28,6 +28,9 @@ pub const VALUES_MAX: u64 = 1_000_000;
 /// The longest step of values that a node takes at once.
 pub const CACHE_MAX: i64 = 1_000_000_000;
 
+/// Names are of characters of three bytes at most.
+const LAST_IN_NAMES: char = '\u{FFFF}';
+
 /// The columns of a definition, in the order of [`Definition::read`].
 const COLUMNS: &str =
     "name, epoch, next_value, start_value, increment, min_value, max_value, cache, cycles, run_out";
@@ -404,6 +407,10 @@ async fn find_with(
     name: &str,
     lock: &str,
 ) -> Result<Option<Definition>, ExecError> {
+    // No name has such characters, and the server compares them with none.
+    if name.chars().any(|one| one > LAST_IN_NAMES) {
+        return Ok(None);
+    }
     let ask = format!(
         "SELECT {COLUMNS} FROM {place} WHERE of_table = 0 AND name = {}{lock}",
         quoted(name)

@@ -2,12 +2,10 @@
 //! texts. A client never sees a physical database or table.
 
 use crate::decision::OWN_DATABASE;
-use mysql_wire::column::{ColumnView, Renames, rewrite_column};
+use mysql_wire::column::{ColumnDefinition, ColumnView, Renames, rewrite_column, strip_extended};
 use mysql_wire::error::DecodeError;
 use sql_plan::plan::{PlanTable, TablePlace};
-
-/// Digits behind a physical database's name.
-const DATABASE_DIGITS: usize = 4;
+use topology::model::DATABASE_DIGITS;
 
 /// A temporary table of a session with such a name stands for one of information_schema.
 pub const CATALOGUE_STAND_IN: &str = "_ddm_catalogue_of_";
@@ -81,8 +79,25 @@ impl<'a> Names<'a> {
         self.tables.iter().find(|table| named(table)).map(|table| table.name.as_str())
     }
 
-    /// Appends a column definition's payload with logical names.
-    pub fn rewrite_column(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    /// A column's definition with logical names.
+    pub fn logical_column(
+        &self,
+        column: &ColumnDefinition,
+    ) -> Result<ColumnDefinition, DecodeError> {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        column.encode_extended(&mut before);
+        self.rewrite_column(&before, true, &mut after)?;
+        ColumnDefinition::decode(&after)
+    }
+
+    /// Appends a column definition's payload with logical names, and with its extended type if that
+    /// is wanted.
+    pub fn rewrite_column(
+        &self,
+        payload: &[u8],
+        extended: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), DecodeError> {
         let view = ColumnView::decode(payload)?;
         let of_result = self.is_result(view.org_table);
         let org_table = self.table(view.org_table);
@@ -101,10 +116,13 @@ impl<'a> Names<'a> {
             name: None,
         };
         if renames.schema.is_none() && renames.table.is_none() && renames.org_table.is_none() {
-            out.extend_from_slice(payload);
+            match extended || view.extended.is_none() {
+                true => out.extend_from_slice(payload),
+                false => strip_extended(payload, &view, out),
+            }
             return Ok(());
         }
-        rewrite_column(payload, &renames, out)
+        rewrite_column(payload, &renames, extended, out)
     }
 
     /// A data node's error text with logical names.

@@ -8,6 +8,7 @@
 use crate::backends::BackendNode;
 use crate::error::{ExecError, sql};
 use crate::exec::{Exec, ExecSession};
+use crate::pins::{Pin, PinReason};
 use crate::transaction::{Held, Owner};
 use base::id::DataNodeId;
 use base::sql_error;
@@ -34,6 +35,14 @@ pub enum Need {
     /// HANDLER … OPEN.
     Handlers,
 }
+
+/// What a user is told of each.
+const NEEDS: [(Need, PinReason); 4] = [
+    (Need::TemporaryTables, PinReason::TemporaryTables),
+    (Need::TableLocks, PinReason::TableLocks),
+    (Need::NamedLocks, PinReason::NamedLocks),
+    (Need::Handlers, PinReason::Handlers),
+];
 
 /// Needs, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,6 +202,25 @@ impl OwnConnections {
         }
     }
 
+    /// Tells of each connection and need; the id of one that a transaction uses is known there.
+    pub(crate) fn each_pin<'s>(
+        &'s self,
+        in_use: impl Fn(&DataNodeId) -> Option<u32>,
+        tell: &mut dyn FnMut(Pin<'s>),
+    ) {
+        for (id, own) in &self.all {
+            let connection_id = match &*own.seat.0.borrow() {
+                Place::Idle(lease) => Some(lease.thread_id()),
+                Place::InUse => in_use(id),
+                Place::Lost => None,
+            };
+            let server = own.node.definition.name.as_str();
+            for (_, reason) in NEEDS.iter().filter(|(need, _)| own.needs.contains(*need)) {
+                tell(Pin { server, connection_id, reason: *reason });
+            }
+        }
+    }
+
     /// Something is needed no longer.
     pub fn forget(&mut self, need: Need) {
         self.all.values_mut().for_each(|own| own.needs.remove(need));
@@ -286,7 +314,7 @@ impl Exec<'_> {
             return Ok(None);
         }
         let state = self.session.state.clone();
-        let lease = self.session.own.take(&node.definition.id, &state).await?;
+        let lease = Box::pin(self.session.own.take(&node.definition.id, &state)).await?;
         Ok(lease.map(|lease| Held { lease, member: node.primary().clone(), owner: Owner::Session }))
     }
 }

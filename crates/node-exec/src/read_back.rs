@@ -102,7 +102,9 @@ pub fn with_user_variable(
 /// A variable's value as SQL that gives the same type, sign, scale and collation again.
 fn literal(row: &Row, at: usize, column: &ColumnDefinition) -> String {
     use ColumnType as T;
-    let Some(text) = row.text(at) else { return typed_null(column).to_owned() };
+    let Some(text) = row.text(at) else {
+        return typed_null(column, &row.text(at + 2).unwrap_or_default());
+    };
     match column.column_type {
         T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong
             if column.flags.contains(ColumnFlags::UNSIGNED) =>
@@ -126,9 +128,9 @@ fn literal(row: &Row, at: usize, column: &ColumnDefinition) -> String {
 }
 
 /// NULL of a variable's type: a plain one would leave the type that a connection's variable had.
-fn typed_null(column: &ColumnDefinition) -> &'static str {
+fn typed_null(column: &ColumnDefinition, collation: &str) -> String {
     use ColumnType as T;
-    match column.column_type {
+    let null = match column.column_type {
         T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong
             if column.flags.contains(ColumnFlags::UNSIGNED) =>
         {
@@ -137,8 +139,15 @@ fn typed_null(column: &ColumnDefinition) -> &'static str {
         T::Tiny | T::Short | T::Int24 | T::Long | T::LongLong => "CAST(NULL AS SIGNED)",
         T::Decimal | T::NewDecimal => "CAST(NULL AS DECIMAL(65,0))",
         T::Float | T::Double => "(NULL+0e0)",
-        _ => "NULLIF(X'',X'')",
-    }
+        _ => match collation.split('_').next() {
+            None | Some("binary" | "") => "NULLIF(X'',X'')",
+            Some(charset) => {
+                let empty = format!("_{charset} X'' COLLATE {collation}");
+                return format!("NULLIF({empty},{empty})");
+            }
+        },
+    };
+    null.to_owned()
 }
 
 #[cfg(test)]
@@ -173,6 +182,11 @@ mod tests {
                 "_latin1 X'61' COLLATE latin1_german1_ci",
             ),
             ([None, None, Some("binary")], &text, "NULLIF(X'',X'')"),
+            (
+                [None, None, Some("latin1_bin")],
+                &text,
+                "NULLIF(_latin1 X'' COLLATE latin1_bin,_latin1 X'' COLLATE latin1_bin)",
+            ),
             ([None, None, None], &unsigned, "CAST(NULL AS UNSIGNED)"),
         ] {
             assert_eq!(literal(&row(fields), 0, column), wanted);

@@ -5,6 +5,7 @@
 use crate::backends::BackendNode;
 use crate::error::{ExecError, sql};
 use crate::members::Member;
+use crate::pins::{Pin, PinReason};
 use crate::transaction::{Held, Owner, run_all};
 use base::id::DataNodeId;
 use base::sql_error;
@@ -37,6 +38,14 @@ impl Readers {
     /// The replica that is read on a data node.
     pub fn member_of(&self, id: &DataNodeId) -> Option<Rc<Member>> {
         self.0.iter().find(|reader| reader.data_node == *id).map(|reader| reader.member.clone())
+    }
+
+    /// Tells of each connection.
+    pub fn each_pin<'s>(&'s self, tell: &mut dyn FnMut(Pin<'s>)) {
+        for reader in &self.0 {
+            let connection_id = reader.lease.as_ref().map(|lease| lease.thread_id());
+            tell(Pin { server: &reader.name, connection_id, reason: PinReason::ReadOnReplica });
+        }
     }
 
     /// The data nodes that are read so.

@@ -65,6 +65,14 @@ impl StatementReads {
         self.end();
     }
 
+    /// The primary of a data node is read in the place of what was chosen.
+    pub(crate) fn read_primary(&mut self, node: &Rc<BackendNode>) {
+        let chosen = self.chosen.iter_mut().find(|(known, _)| Rc::ptr_eq(known, node));
+        if let Some((_, member)) = chosen {
+            *member = node.primary().clone();
+        }
+    }
+
     /// Keeps nothing but the memory.
     fn end(&mut self) {
         self.chosen.clear();
@@ -82,9 +90,13 @@ impl ExecSession {
         })
     }
 
+    /// The isolation level that the session has set, as its variable has it.
+    pub(crate) fn isolation(&self) -> Option<&str> {
+        ISOLATION_VARIABLES.iter().find_map(|name| self.state.get(name))
+    }
+
     fn is_serializable(&self) -> bool {
-        let level = ISOLATION_VARIABLES.iter().find_map(|name| self.state.get(name));
-        level.is_some_and(|level| level.eq_ignore_ascii_case("'SERIALIZABLE'"))
+        self.isolation().is_some_and(|level| level.eq_ignore_ascii_case("'SERIALIZABLE'"))
     }
 }
 
@@ -129,6 +141,7 @@ impl Exec<'_> {
         };
         let only_replicas = matches!(from, ReadFrom::OnlyReplicas { .. });
         if from == ReadFrom::Primary || (!node.has_replicas() && !only_replicas) {
+            node.check_read()?;
             return Ok(node.primary().clone());
         }
         if let Some(known) = self.chosen_before(node, only_replicas) {
@@ -137,6 +150,9 @@ impl Exec<'_> {
         let always = self.settings.transactions_read_primary;
         let primary_now = !only_replicas && self.session.transaction_reads_primary(always);
         let member = if primary_now { node.primary() } else { choose(node, from)? };
+        if !member.is_replica() {
+            node.check_read()?;
+        }
         let reads = &mut self.session.reads;
         reads.from_replica |= member.is_replica();
         reads.chosen.push((node.clone(), member.clone()));
@@ -158,13 +174,13 @@ impl Exec<'_> {
 
     /// A connection for a read: to the server that this statement reads on the data node.
     pub async fn acquire_read(&mut self, node: &Rc<BackendNode>) -> Result<Held, ExecError> {
-        let member = self.read_member(node)?;
+        let member = self.reader(node).await?;
         if !member.is_replica() {
             return self.acquire(node, false).await;
         }
         let state = self.session.state.clone();
         match &mut self.session.transaction {
-            Some(transaction) => transaction.take_reader(node, &member, &state).await,
+            Some(transaction) => Box::pin(transaction.take_reader(node, &member, &state)).await,
             None => {
                 let lease = member.lease(self.session.found_rows, &state).await?;
                 Ok(Held::alone(member, lease))

@@ -90,8 +90,8 @@ impl Recovery {
     }
 }
 
-async fn prepared_on(node: &Rc<BackendNode>) -> Result<Vec<Prepared>, ExecError> {
-    let mut lease = node.own_lease().await?;
+pub(crate) async fn prepared_on(node: &Rc<BackendNode>) -> Result<Vec<Prepared>, ExecError> {
+    let mut lease = node.own_lease_to_read().await?;
     let QueryResult::Rows(set) = lease.query(b"XA RECOVER").await? else { return Ok(Vec::new()) };
     let number =
         |text: Option<&[u8]>| -> Option<usize> { std::str::from_utf8(text?).ok()?.parse().ok() };

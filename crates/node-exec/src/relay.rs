@@ -5,9 +5,9 @@
 use crate::error::ExecError;
 use crate::exec::{Exec, PreparedInput, Statement, WARNINGS_MAX, Warning};
 use crate::names::Names;
+use crate::pipeline::Pieces;
 use crate::transaction::Held;
 use mysql_wire::capability::Capabilities;
-use mysql_wire::column::ColumnDefinition;
 use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
 use mysql_wire::response::{Event, OkHead};
 use mysql_wire::status::StatusFlags;
@@ -18,11 +18,16 @@ use sql_plan::insert::Told;
 use sql_plan::plan::{Place, PlanTable, RoutedPlan};
 use sql_plan::template::{Fill, Rendered, Template};
 use std::rc::Rc;
+use std::time::Instant;
 use topology::algorithm::Target;
 
 /// Flags that are the session's own, not the data node's connection's.
-const OWN_FLAGS: StatusFlags =
-    StatusFlags(StatusFlags::IN_TRANS.0 | StatusFlags::AUTOCOMMIT.0 | StatusFlags::MORE_RESULTS.0);
+const OWN_FLAGS: StatusFlags = StatusFlags(
+    StatusFlags::IN_TRANS.0
+        | StatusFlags::IN_TRANS_READONLY.0
+        | StatusFlags::AUTOCOMMIT.0
+        | StatusFlags::MORE_RESULTS.0,
+);
 
 /// Sends a statement to one place and passes the answer on.
 pub async fn forward(
@@ -84,6 +89,20 @@ async fn send_and_relay(
     tables: &[PlanTable],
 ) -> Result<(), ExecError> {
     let mut may_retry = !writes && exec.session.transaction.is_none();
+    let mut alone = None;
+    let _counted = match &statement.planned.point {
+        Some(cost) if exec.settings.pipelining_from > 0 => {
+            let member = exec.reader(node).await?;
+            let (counted, shared) =
+                crate::pipeline::run(exec, &member, rendered, statement, prepared, tables).await;
+            if let Some(result) = shared {
+                return result;
+            }
+            alone = (cost.microseconds() > 0).then(|| (cost, Instant::now()));
+            Some(counted)
+        }
+        _ => None,
+    };
     loop {
         let mut held = match writes {
             true => exec.acquire(node, true).await?,
@@ -99,10 +118,13 @@ async fn send_and_relay(
         };
         let before = exec.out.sequence();
         let outcome = match sent {
-            Ok(()) => relay_answer(exec, &mut held, Names::of(tables)).await,
+            Ok(()) => relay_answer(exec, &mut *held.lease, Names::of(tables)).await,
             Err(error) => Err(error),
         };
         drop(active);
+        if let Some((cost, began)) = alone {
+            crate::pipeline::note_alone(cost, began.elapsed());
+        }
         let lost = matches!(&outcome, Err(ExecError::Backend(_))) && held.lease.is_broken();
         if lost && may_retry && !fresh && exec.out.sequence() == before {
             may_retry = false;
@@ -130,7 +152,7 @@ pub async fn pass_through(
         return finish(exec, held, outcome, names, Asked::NOTHING).await;
     }
     held.lease.queue_query(text);
-    let outcome = relay_answer(exec, &mut held, names).await;
+    let outcome = relay_answer(exec, &mut *held.lease, names).await;
     drop(active);
     finish(exec, held, outcome, names, Asked::NOTHING).await
 }
@@ -156,7 +178,7 @@ pub async fn pass_prepared(
                     held.lease.queue_execute(prepared.statement_id, 0, &packed);
                 }
             }
-            relay_answer(exec, &mut held, names).await
+            relay_answer(exec, &mut *held.lease, names).await
         }
         Err(error) => Err(crate::rows::logical(error.into(), names)),
     };
@@ -207,10 +229,7 @@ async fn answer_binary(
         QueryResult::Rows(set) => {
             let mut columns = Vec::with_capacity(set.columns.len());
             for column in set.columns.iter() {
-                let (mut before, mut after) = (Vec::new(), Vec::new());
-                column.encode(&mut before);
-                names.rewrite_column(&before, &mut after)?;
-                columns.push(ColumnDefinition::decode(&after)?);
+                columns.push(names.logical_column(column)?);
             }
             let width = columns.len();
             let rows: Vec<Vec<Option<Vec<u8>>>> = set
@@ -230,11 +249,20 @@ async fn queue_prepared(
     statement: &Statement<'_>,
 ) -> Result<(), ExecError> {
     let prepared = connection.prepare(&rendered.text).await?;
+    connection.queue_execute(prepared.statement_id, 0, &packed_params(rendered, statement));
+    Ok(())
+}
+
+/// A prepared statement's parameters in the order in which the rendered text has them.
+pub(crate) fn packed_params<'a>(
+    rendered: &Rendered,
+    statement: &Statement<'a>,
+) -> std::borrow::Cow<'a, [u8]> {
     let input = statement.input.expect("only a prepared statement comes here");
     let in_order = rendered.params.iter().enumerate().all(|(at, ordinal)| *ordinal as usize == at)
         && rendered.params.len() == input.values.len();
     match input.raw {
-        Some(raw) if in_order => connection.queue_execute(prepared.statement_id, 0, raw),
+        Some(raw) if in_order => raw.into(),
         _ => {
             let values: Vec<_> = rendered
                 .params
@@ -243,10 +271,9 @@ async fn queue_prepared(
                 .collect();
             let mut packed = Vec::new();
             encode_params(&mut packed, &values);
-            connection.queue_execute(prepared.statement_id, 0, &packed);
+            packed.into()
         }
     }
-    Ok(())
 }
 
 /// Warnings are fetched while the connection that has them is still ours.
@@ -261,15 +288,15 @@ async fn finish(
         Ok(head) => {
             exec.session.last.warnings.clear();
             if asked.found {
-                exec.session.last.found_rows = found_rows(&mut held.lease).await?;
+                exec.session.last.found_rows = Box::pin(found_rows(&mut held.lease)).await?;
             }
             if head.warnings > 0 {
                 exec.out.flush().await?;
-                exec.session.last.warnings = warnings_of(&mut held.lease, names).await;
+                exec.session.last.warnings = Box::pin(warnings_of(&mut held.lease, names)).await;
             }
             exec.session.last.told_id = head.last_insert_id;
             if head.last_insert_id != 0 {
-                note_id(exec, &mut held, head.last_insert_id, asked.told).await?;
+                Box::pin(note_id(exec, &mut held, head.last_insert_id, asked.told)).await?;
             }
             let read = read_back(exec, &mut held).await;
             exec.release(held);
@@ -294,7 +321,7 @@ async fn read_back(exec: &mut Exec<'_>, held: &mut Held) -> Result<(), ExecError
     if exec.session.read_back.is_none() {
         return Ok(());
     }
-    match crate::read_back::run(exec.session, &mut held.lease).await {
+    match Box::pin(crate::read_back::run(exec.session, &mut held.lease)).await {
         Err(ExecError::Backend(error)) => Err(ExecError::BrokenOff(error.to_string())),
         done => done,
     }
@@ -366,9 +393,9 @@ pub async fn read_warnings(
 
 /// Passes one answer on, all its results. An error of the data node is answered as one, with
 /// logical names.
-async fn relay_answer(
+pub(crate) async fn relay_answer(
     exec: &mut Exec<'_>,
-    held: &mut Held,
+    answer: &mut impl Pieces,
     names: Names<'_>,
 ) -> Result<OkHead, ExecError> {
     let wanted = exec.session.status(exec.form.more);
@@ -376,7 +403,7 @@ async fn relay_answer(
     let mut rows_before = false;
     let mut found = 0;
     loop {
-        let piece = match held.lease.next_piece().await {
+        let piece = match answer.next_piece().await {
             Ok(piece) => piece,
             Err(error) if rows_before => return Err(ExecError::BrokenOff(error.to_string())),
             Err(error) => return Err(error.into()),
@@ -388,8 +415,10 @@ async fn relay_answer(
                 exec.out.flush_if_long().await?;
                 continue;
             }
+            Event::ColumnCount(count) if exec.out.tells_metadata() => exec.out.begin_columns(count),
             Event::Column | Event::Param => {
-                exec.out.put_with(|out| names.rewrite_column(piece.payload(), out))?
+                let extended = exec.out.tells_extended();
+                exec.out.put_with(|out| names.rewrite_column(piece.payload(), extended, out))?
             }
             Event::Err { .. } => {
                 let error = decode_error(&piece, names)?;
@@ -411,6 +440,7 @@ async fn relay_answer(
             }
             Event::ColumnsEof(head) => {
                 rows_before = true;
+                exec.out.columns_done();
                 if !deprecates_eof {
                     relay_eof(exec, &piece, head, wanted);
                 }
@@ -459,7 +489,7 @@ fn relay_ok(
     wanted: StatusFlags,
 ) -> Result<(), ExecError> {
     let status = flags(head.status, wanted);
-    if status == head.status {
+    if status == head.status && !exec.out.has_to_tell() {
         exec.out.relay_message(piece.frames);
         return Ok(());
     }

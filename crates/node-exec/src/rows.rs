@@ -9,7 +9,6 @@ use crate::names::Names;
 use crate::streams::{Job, Streams};
 use base::sql_error;
 use mysql_wire::column::{ColumnDefinition, ColumnType};
-use mysql_wire::lenenc;
 use mysql_wire::packet::EofPacket;
 use mysql_wire::row::put_text_field;
 use mysql_wire::text_to_binary::text_row_to_binary;
@@ -70,10 +69,7 @@ pub async fn open(
     };
     let mut columns = Vec::with_capacity(visible);
     for column in &all[..visible] {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        column.encode(&mut before);
-        names.rewrite_column(&before, &mut after)?;
-        columns.push(ColumnDefinition::decode(&after)?);
+        columns.push(names.logical_column(column)?);
     }
     let layout = Layout { columns: all, visible, weights };
     let exact = merge
@@ -174,9 +170,9 @@ async fn send_rows(exec: &mut Exec<'_>, rows: &mut MergedRows) -> Result<u64, (E
 
 /// Appends the head of a result.
 pub fn put_columns(exec: &mut Exec<'_>, columns: &[ColumnDefinition]) {
-    exec.out.put_with(|out| lenenc::put_int(out, columns.len() as u64));
+    exec.out.begin_columns(columns.len() as u64);
     for column in columns {
-        exec.out.put_with(|out| column.encode(out));
+        exec.out.put_column(column);
     }
     let status = exec.session.status(exec.form.more);
     exec.out.put_columns_end(&EofPacket { warnings: 0, status });

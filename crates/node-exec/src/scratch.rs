@@ -87,7 +87,7 @@ async fn run_once(
     let state = exec.session.state.clone();
     let tables = own_places(&plan.tables);
     // A connection of its own also inside a transaction: the branches' connections read the rows.
-    let member = exec.read_member(&node)?;
+    let member = exec.reader(&node).await?;
     let first_state = if scratch.loads.iter().any(load::is_result) {
         definition_state(&state)
     } else {
@@ -249,10 +249,7 @@ async fn pass_rows(
 ) -> Result<(), ExecError> {
     let mut logical = Vec::with_capacity(columns.len());
     for column in columns {
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        column.encode(&mut before);
-        names.rewrite_column(&before, &mut after)?;
-        logical.push(ColumnDefinition::decode(&after)?);
+        logical.push(names.logical_column(column)?);
     }
     let first = held.lease.next_row().await.map_err(|error| rows::logical(error.into(), names))?;
     rows::put_columns(exec, &logical);

@@ -166,7 +166,7 @@ impl Streams {
         let node = exec.backends.node(data_node)?;
         let member = match writes {
             true => node.primary().clone(),
-            false => exec.read_member(&node)?,
+            false => exec.reader(&node).await?,
         };
         let groups = groups(exec.settings.execution_level, numbers, jobs);
         let lanes = if exec.session.transaction.is_some() || exec.session.own.has(data_node) {

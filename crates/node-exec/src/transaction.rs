@@ -6,12 +6,14 @@
 
 mod commit;
 mod open;
+pub(crate) mod view;
 
 use crate::backends::BackendNode;
 use crate::error::{ExecError, sql};
 use crate::in_flight::InFlightGuard;
 use crate::members::Member;
 use crate::own_connection::Seat;
+use crate::pins::{Pin, PinReason};
 use crate::readers::Readers;
 use base::id::DataNodeId;
 use base::sql_error;
@@ -64,8 +66,10 @@ pub struct Transaction {
     only_shard: Option<(DataNodeId, u32)>,
     /// Plain branches are [`Branch::stays_open`] from their beginning.
     stay_open: bool,
+    /// It is there for one read that has to see one moment of several data nodes.
+    is_of_read: bool,
     /// Takes the id off the list of transactions in flight when the transaction goes.
-    _in_flight: Option<InFlightGuard>,
+    in_flight: Option<InFlightGuard>,
 }
 
 #[derive(Debug)]
@@ -80,6 +84,15 @@ struct Branch {
     stays_open: bool,
     /// Where the connection goes back to when it is one that the session keeps.
     seat: Option<Seat>,
+}
+
+impl Branch {
+    /// One that has not begun.
+    fn new(node: &Rc<BackendNode>, lease: Lease, seat: &Option<Seat>) -> Self {
+        let (node, seat) = (node.clone(), seat.clone());
+        let xid = String::new();
+        Self { node, lease: Some(lease), xid, wrote: false, stays_open: false, seat }
+    }
 }
 
 /// Whether the data node has rolled the whole branch back with this error.
@@ -195,7 +208,8 @@ impl Transaction {
             under_locks: None,
             only_shard: None,
             stay_open: false,
-            _in_flight: guard,
+            is_of_read: false,
+            in_flight: guard,
         }
     }
 
@@ -226,6 +240,11 @@ impl Transaction {
         }
         branch.seat = Some(seat.clone());
         true
+    }
+
+    /// How it began.
+    pub fn options(&self) -> &TransactionOptions {
+        &self.options
     }
 
     /// Whether statements may write.
@@ -284,6 +303,25 @@ impl Transaction {
     ) -> Result<Held, ExecError> {
         let isolation = self.options.isolation;
         self.readers.take(node, member, state, self.found_rows, isolation).await
+    }
+
+    /// Tells of the connections of its branches and readers.
+    pub(crate) fn each_pin<'s>(&'s self, tell: &mut dyn FnMut(Pin<'s>)) {
+        for branch in &self.branches {
+            let reason = match branch.xid.is_empty() {
+                true => PinReason::Transaction,
+                false => PinReason::DistributedTransaction,
+            };
+            let connection_id = branch.lease.as_ref().map(|lease| lease.thread_id());
+            tell(Pin { server: &branch.node.definition.name, connection_id, reason });
+        }
+        self.readers.each_pin(tell);
+    }
+
+    /// The id of its connection to a data node.
+    pub(crate) fn connection_of(&self, id: &DataNodeId) -> Option<u32> {
+        let branch = self.branches.iter().find(|branch| branch.node.definition.id == *id)?;
+        branch.lease.as_ref().map(|lease| lease.thread_id())
     }
 
     /// Takes part in a shard; a second one is refused.

@@ -2,8 +2,11 @@
 //! waits when the executor is behind, so that a slow data node makes the client slow and nothing
 //! gathers here.
 
+use futures::task::AtomicWaker;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::Poll;
 use tokio::sync::Notify;
 
 /// Bytes that wait for the executor; the reader takes no more from the client then.
@@ -13,8 +16,9 @@ const WAITING_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Upload {
     state: RefCell<State>,
-    /// The executor wants a file.
-    wanted: Notify,
+    /// The reader, to which the executor says that it wants a file. It asks at every statement, so this
+    /// costs less than a `Notify`.
+    wanted: AtomicWaker,
     /// The executor may have something to take.
     ready: Notify,
     /// The reader may have room to put something.
@@ -45,7 +49,7 @@ impl Upload {
     /// The client was asked for a file; its first frame has this number.
     pub fn begin(&self, sequence: u8) {
         *self.state.borrow_mut() = State { phase: Phase::Asked(sequence), ..State::default() };
-        self.wanted.notify_one();
+        self.wanted.wake();
     }
 
     /// The next bytes of the file; `None` at its end, and when none was asked for. Can be dropped
@@ -79,16 +83,16 @@ impl Upload {
 
     /// For the reader: waits until a file is wanted and gives the number of its first frame.
     pub async fn wanted(&self) -> u8 {
-        loop {
-            {
-                let mut state = self.state.borrow_mut();
-                if let Phase::Asked(sequence) = state.phase {
-                    state.phase = Phase::Sending;
-                    return sequence;
-                }
+        poll_fn(|context| {
+            let mut state = self.state.borrow_mut();
+            if let Phase::Asked(sequence) = state.phase {
+                state.phase = Phase::Sending;
+                return Poll::Ready(sequence);
             }
-            self.wanted.notified().await;
-        }
+            self.wanted.register(context.waker());
+            Poll::Pending
+        })
+        .await
     }
 
     /// For the reader: passes bytes on, when there is room for them.

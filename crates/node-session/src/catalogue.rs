@@ -283,8 +283,12 @@ impl Core {
             if !pattern.is_empty() && !like::matches(&pattern, &text(&column.name)) {
                 continue;
             }
+            let extended = self.out.tells_extended();
             self.out.put_with(|out| {
-                column.encode(out);
+                match extended {
+                    true => column.encode_extended(out),
+                    false => column.encode(out),
+                }
                 lenenc::put_int(out, 1);
                 out.push(NULL_FIELD);
             });

@@ -136,16 +136,20 @@ impl Core {
         let mut lease = node.lease(self.exec.found_rows, &self.exec.state).await?;
         let ask = format!("SELECT {} FROM information_schema.{}", needed.list(), table.name);
         let rows = lease.query(ask.as_bytes()).await?.into_rows();
-        let parameters = &self.snapshot.parameters;
+        let global = table.name.starts_with("GLOBAL");
+        let of_status = table.name.ends_with("STATUS");
         Ok(rows
             .iter()
             .map(|row| {
                 let mut row: Row =
                     row.fields().map(|field| field.ok().flatten().map(<[u8]>::to_vec)).collect();
                 let name = of(&row, needed.at("VARIABLE_NAME")).unwrap_or_default();
-                let own = sql_plan::variables::own_value(parameters, &name.to_lowercase());
+                let own = match of_status {
+                    true => self.own_status(&name, global),
+                    false => self.own_variable(&name, global),
+                };
                 if let Some(own) = own {
-                    set(&mut row, needed.at("VARIABLE_VALUE"), own.0);
+                    set(&mut row, needed.at("VARIABLE_VALUE"), &own);
                 }
                 row
             })

@@ -37,12 +37,12 @@ pub enum Kind {
     SchemaPrivileges,
     /// TABLE_PRIVILEGES.
     TablePrivileges,
-    /// GLOBAL_VARIABLES, SESSION_VARIABLES.
+    /// GLOBAL_VARIABLES, SESSION_VARIABLES, GLOBAL_STATUS, SESSION_STATUS.
     Variables,
 }
 
 /// Tables that are the same on every server of one version.
-const IN_PLACE: [&str; 19] = [
+const IN_PLACE: [&str; 17] = [
     "ALL_PLUGINS",
     "APPLICABLE_ROLES",
     "CHARACTER_SETS",
@@ -51,12 +51,10 @@ const IN_PLACE: [&str; 19] = [
     "ENABLED_ROLES",
     "ENGINES",
     "GEOMETRY_COLUMNS",
-    "GLOBAL_STATUS",
     "KEYWORDS",
     "OPTIMIZER_TRACE",
     "PLUGINS",
     "PROFILING",
-    "SESSION_STATUS",
     "SPATIAL_REF_SYS",
     "SQL_FUNCTIONS",
     "ST_SPATIAL_REFERENCE_SYSTEMS",
@@ -113,7 +111,9 @@ pub fn kind_of(name: &str) -> Kind {
         "USER_PRIVILEGES" => Kind::UserPrivileges,
         "SCHEMA_PRIVILEGES" => Kind::SchemaPrivileges,
         "TABLE_PRIVILEGES" => Kind::TablePrivileges,
-        "GLOBAL_VARIABLES" | "SESSION_VARIABLES" => Kind::Variables,
+        "GLOBAL_VARIABLES" | "SESSION_VARIABLES" | "GLOBAL_STATUS" | "SESSION_STATUS" => {
+            Kind::Variables
+        }
         _ if IN_PLACE.contains(&name) => Kind::InPlace,
         _ if name.starts_with("INNODB_") => Kind::Denied,
         _ => Kind::Empty,

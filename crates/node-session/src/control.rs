@@ -61,6 +61,7 @@ impl Core {
         parsed: &Parsed,
         source: Source<'_>,
     ) -> Result<bool, ExecError> {
+        self.check_read_only_session(&parsed.stmt)?;
         match &parsed.stmt {
             Statement::Transaction(transaction) => {
                 self.run_transaction(transaction, source).await?
@@ -81,7 +82,7 @@ impl Core {
             Statement::Kill(kill) => self.run_kill(kill, source).await?,
             Statement::Query(query) => {
                 refuse_file(query, self)?;
-                return Ok(false);
+                return Box::pin(self.run_on_attributes(parsed, source)).await;
             }
             other if self.is_of_temporary(other, source.text) => {
                 self.run_temporary(parsed, source).await?;
@@ -98,6 +99,9 @@ impl Core {
             Statement::Do(_) => self.run_do(source).await?,
             Statement::LockTables(tables) => self.lock_tables(tables, parsed, source).await?,
             Statement::UnlockTables => {
+                if self.kept.locks.is_some() {
+                    self.track_locks(false, false);
+                }
                 self.unlock_tables().await?;
                 self.exec.last.row_count = 0;
                 self.reply_ok_packet(OkPacket::default());
@@ -120,6 +124,7 @@ impl Core {
                     return Err(not_supported("this kind of statement"));
                 }
             }
+            Statement::Empty => self.reply_ok_packet(OkPacket::default()),
             other if Self::is_session_statement(other) => {
                 return Err(not_supported("this kind of statement"));
             }
@@ -141,18 +146,24 @@ impl Core {
                 options.consistent_snapshot = *consistent_snapshot;
                 options.read_only = read_only.unwrap_or(options.read_only);
                 self.begin(options);
+                if *consistent_snapshot {
+                    Box::pin(self.exec().open_snapshot()).await?;
+                }
+                self.track_begin(*consistent_snapshot, *read_only);
             }
             TransactionStmt::Commit { chain, release } => {
-                let options = self.options_now();
+                let options = self.options_of_chain();
                 self.commit().await?;
                 self.after_end(*chain, *release, options);
+                self.track_end(*chain == Some(true));
             }
             TransactionStmt::Rollback { chain, release } => {
-                let options = self.options_now();
+                let options = self.options_of_chain();
                 if let Some(transaction) = self.exec.transaction.take() {
                     transaction.rollback().await;
                 }
                 self.after_end(*chain, *release, options);
+                self.track_end(*chain == Some(true));
             }
             TransactionStmt::Savepoint(name) => {
                 let name = quoted(*name, source.text);
@@ -195,7 +206,17 @@ impl Core {
         self.next_transaction.take().unwrap_or_else(|| self.exec.transaction_options.clone())
     }
 
-    fn begin(&mut self, options: TransactionOptions) {
+    /// How a transaction begins that follows the open one with AND CHAIN: as that one did.
+    fn options_of_chain(&mut self) -> TransactionOptions {
+        let next = self.options_now();
+        match &self.exec.transaction {
+            Some(open) => open.options().clone(),
+            None => next,
+        }
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&mut self, options: TransactionOptions) {
         let distributed = self.exec().is_distributed();
         self.exec.transaction = Some(self.exec.new_transaction(distributed, options));
     }
@@ -234,7 +255,13 @@ impl Core {
         if let (None, Some(condition)) = (&kill.id, kill.target) {
             return self.kill_chosen(condition, what, source).await;
         }
-        let id = kill.id.as_ref().map(|id| text(id.span.of(source.text))).unwrap_or_default();
+        let id = match &kill.id {
+            Some(id) => {
+                let written = crate::user_variables::inlined(source, id.span);
+                Box::pin(self.evaluate(&written)).await?
+            }
+            None => String::new(),
+        };
         let id: u64 = id
             .parse()
             .map_err(|_| sql(sql_error::NO_SUCH_THREAD, format!("Unknown thread id: {id}")))?;
@@ -282,6 +309,7 @@ impl Core {
                 return Err(global_denied());
             }
         }
+        self.track_options(isolation.map(isolation_words), *read_only, *scope == VarScope::Default);
         self.reply_ok_packet(OkPacket::default());
         Ok(())
     }
@@ -311,8 +339,7 @@ fn quoted(name: Ident, source: &[u8]) -> String {
 
 /// SELECT … INTO a file of the server is refused as by a server whose user has no FILE right.
 fn refuse_file(query: &sql_syntax::ast::Query, core: &Core) -> Result<(), ExecError> {
-    let inner = query.as_select().and_then(|select| select.into.as_ref());
-    match query.into.as_ref().or(inner).map(|into| &into.kind) {
+    match query.select_into().map(|into| &into.kind) {
         Some(IntoKind::Outfile | IntoKind::Dumpfile) => Err(sql(
             sql_error::ACCESS_DENIED,
             format!("Access denied for user '{}'@'{}' (using password: YES)", core.user, core.host),

@@ -81,6 +81,7 @@ impl Core {
         let table = qualified(&schema, &name);
         let words = if create.or_replace { "CREATE OR REPLACE TABLE" } else { "CREATE TABLE" };
         self.run_inner(format!("{words} {table} {definition} {clause}").as_bytes(), true).await?;
+        let mut warned = std::mem::take(&mut self.exec.last.warnings);
         let verb = match shape.duplicates {
             Duplicates::Error => "INSERT INTO",
             Duplicates::Ignore => "INSERT IGNORE INTO",
@@ -98,7 +99,7 @@ impl Core {
         let last_id = std::mem::take(&mut self.exec.last.insert_id);
         let filled = self.fill_new(&insert).await;
         self.exec.last.insert_id = last_id;
-        let warned = std::mem::take(&mut self.exec.last.warnings);
+        warned.append(&mut self.exec.last.warnings);
         let affected_rows = match filled {
             Ok(rows) => rows,
             Err(error) => {

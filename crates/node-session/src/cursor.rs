@@ -167,7 +167,10 @@ impl Core {
             return Ok(None);
         }
         let mut reader = Reader::new(&first[FRAME_HEADER_LEN..]);
-        let Ok(columns) = reader.lenenc_int() else { return Ok(None) };
+        let Ok(mut columns) = reader.lenenc_int() else { return Ok(None) };
+        if self.out.tells_metadata() && reader.u8() == Ok(0) {
+            columns = 0;
+        }
         let rows_end = spool.last_message();
         let mut last = Vec::new();
         let (mut at, end) = (rows_end + FRAME_HEADER_LEN as u64, spool.length());

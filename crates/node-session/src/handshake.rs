@@ -3,7 +3,9 @@
 //! form, because the verifier of caching_sha2_password is kept, so no password ever crosses the
 //! wire and no key exchange is needed.
 
+use crate::collations::not_for_clients;
 use crate::compression::Method;
+use crate::encryption::Encryption;
 use crate::reader::{ClientReader, ReadError};
 use crate::shared::Shared;
 use base::sql_error::{self, SqlError};
@@ -72,10 +74,18 @@ pub struct LoggedIn {
     pub collation: u8,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// How it is.
+    pub encryption: Option<Box<Encryption>>,
+    /// What the client said of itself.
+    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The greeting's nonce, where the client's proof was made with it: proofs of another account
+    /// are, later.
+    pub nonce: Option<[u8; NONCE_LEN]>,
 }
 
-/// What the node can do.
-fn capabilities(tls: bool) -> Capabilities {
+/// What the node can do. What MariaDB has of its own is offered where the data nodes are such: it
+/// is told by the absence of LONG_PASSWORD, which clients of MySQL expect.
+fn capabilities(tls: bool, mariadb: bool) -> Capabilities {
     let mut all = Capabilities::LONG_PASSWORD
         | Capabilities::FOUND_ROWS
         | Capabilities::LONG_FLAG
@@ -95,11 +105,20 @@ fn capabilities(tls: bool) -> Capabilities {
         | Capabilities::PLUGIN_AUTH
         | Capabilities::CONNECT_ATTRS
         | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA
+        | Capabilities::SESSION_TRACK
+        | Capabilities::QUERY_ATTRIBUTES
         | Capabilities::DEPRECATE_EOF
         | Capabilities::COMPRESS
         | Capabilities::ZSTD_COMPRESSION;
     if tls {
         all = all | Capabilities::SSL;
+    }
+    if mariadb {
+        all.remove(Capabilities::LONG_PASSWORD);
+        all = all
+            | Capabilities::MARIADB_STMT_BULK
+            | Capabilities::MARIADB_EXTENDED_METADATA
+            | Capabilities::MARIADB_CACHE_METADATA;
     }
     all
 }
@@ -136,14 +155,15 @@ pub async fn login(
     host: &str,
     refuse: Option<SqlError>,
 ) -> Result<LoggedIn, LoginError> {
+    shared.wait_until_open().await;
     if let Some(error) = refuse {
         return Err(refuse_with(&mut ClientWriter::new(Box::new(stream)), error).await);
     }
-    shared.wait_for_snapshot().await;
     let nonce = new_nonce();
-    let offered = capabilities(shared.tls.is_some());
+    let version = server_version(shared.snapshot().as_deref());
+    let offered = capabilities(shared.tls.is_some(), version.contains("MariaDB"));
     let greeting = HandshakeV10 {
-        server_version: server_version(shared.snapshot().as_deref()).into_bytes(),
+        server_version: version.into_bytes(),
         connection_id,
         nonce,
         capabilities: offered,
@@ -161,8 +181,11 @@ pub async fn login(
         }
         (Ok(ClientHello::Ssl(_)), Some(config)) => {
             let accepted = TlsAcceptor::from(config.clone()).accept(stream).await;
-            let (read, write) = tokio::io::split(accepted.map_err(LoginError::Tls)?);
+            let accepted = accepted.map_err(LoginError::Tls)?;
+            let encryption = Encryption::of(accepted.get_ref().1);
+            let (read, write) = tokio::io::split(accepted);
             let mut login = Login::new(Box::new(read), Box::new(write), nonce, host, true, offered);
+            login.encryption = Some(Box::new(encryption));
             let mut payload = Vec::new();
             let sequence =
                 login.reader.next(Some(sequence), || HANDSHAKE_BYTES_MAX, &mut payload).await?;
@@ -221,7 +244,7 @@ async fn read_exactly_one(stream: &mut TcpStream) -> Result<(Vec<u8>, u8), Login
 }
 
 /// Tells the client why it is refused.
-async fn refuse_with(writer: &mut ClientWriter, error: SqlError) -> LoginError {
+pub(crate) async fn refuse_with(writer: &mut ClientWriter, error: SqlError) -> LoginError {
     writer.put_err(&catalogue_packet(error.code, &error.message));
     writer.flush().await.ok();
     writer.shutdown().await;
@@ -234,6 +257,7 @@ struct Login<'a> {
     nonce: [u8; NONCE_LEN],
     host: &'a str,
     tls: bool,
+    encryption: Option<Box<Encryption>>,
     offered: Capabilities,
 }
 
@@ -247,7 +271,7 @@ impl<'a> Login<'a> {
         offered: Capabilities,
     ) -> Self {
         let (reader, writer) = (ClientReader::new(read), ClientWriter::new(write));
-        Self { reader, writer, nonce, host, tls, offered }
+        Self { reader, writer, nonce, host, tls, encryption: None, offered }
     }
 
     async fn authenticate(
@@ -260,11 +284,13 @@ impl<'a> Login<'a> {
         self.writer.capabilities = capabilities;
         self.writer.begin_answer(sequence);
         let user = String::from_utf8_lossy(&response.username).into_owned();
+        let nonce = is_own_plugin(&response.auth_plugin).then_some(self.nonce);
         let asked = Credentials {
             user: user.clone(),
             response: response.auth_response,
             plugin: response.auth_plugin,
             can_switch: capabilities.contains(Capabilities::PLUGIN_AUTH),
+            other: AuthPlugin::NativePassword,
         };
         let checked = check(
             &mut self.reader,
@@ -278,6 +304,12 @@ impl<'a> Login<'a> {
         .await?;
         let wanted = response.database.filter(|name| !name.is_empty());
         let outcome = checked.and_then(|account| {
+            if let Some(name) = not_for_clients(response.collation.into()) {
+                let text = format!(
+                    "Variable 'character_set_client' can't be set to the value of '{name}'"
+                );
+                return Err(SqlError::new(sql_error::WRONG_VALUE_FOR_VARIABLE, text));
+            }
             let snapshot = shared.snapshot();
             let schema = wanted.map(|name| {
                 choose_schema(
@@ -299,10 +331,22 @@ impl<'a> Login<'a> {
                 compression: Method::agreed(capabilities, response.zstd_level),
                 collation: response.collation,
                 tls: self.tls,
+                encryption: self.encryption,
+                attributes: response.connect_attrs,
+                nonce,
             }),
             Err(error) => Err(refuse_with(&mut self.writer, error).await),
         }
     }
+}
+
+/// Whether a client that names this plugin has made its proof with the greeting's nonce.
+fn is_own_plugin(plugin: &[u8]) -> bool {
+    plugin.is_empty()
+        || matches!(
+            AuthPlugin::from_name(plugin),
+            Some(AuthPlugin::NativePassword | AuthPlugin::CachingSha2Password)
+        )
 }
 
 /// What a client offers to prove who it is.
@@ -316,6 +360,8 @@ pub struct Credentials {
     pub plugin: Vec<u8>,
     /// Whether the client can be asked to use another method.
     pub can_switch: bool,
+    /// The method that it is asked to use then.
+    pub other: AuthPlugin,
 }
 
 /// Checks credentials, asking the client for another method where its own is not ours. The outer
@@ -345,16 +391,14 @@ pub async fn check(
         matches!(plugin, Some(AuthPlugin::NativePassword | AuthPlugin::CachingSha2Password));
     if !usable && asked.can_switch {
         nonce = new_nonce();
-        let request = AuthSwitchRequest {
-            plugin: AuthPlugin::NativePassword.name().into(),
-            nonce: nonce.to_vec(),
-        };
+        let request =
+            AuthSwitchRequest { plugin: asked.other.name().into(), nonce: nonce.to_vec() };
         writer.put_with(|out| request.encode(out));
         writer.flush().await.map_err(LoginError::Write)?;
         let sequence =
             reader.next(Some(writer.sequence()), || HANDSHAKE_BYTES_MAX, &mut response).await?;
         writer.begin_answer(sequence);
-        plugin = Some(AuthPlugin::NativePassword);
+        plugin = Some(asked.other);
     }
     let denied = |response: &[u8]| {
         let using = if response.is_empty() { "NO" } else { "YES" };

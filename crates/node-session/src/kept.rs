@@ -51,7 +51,7 @@ impl Core {
             locks.check(planned, &self.kept.temporary)?;
         }
         if planned.uses.named_locks {
-            self.before_named_locks(source).await?;
+            Box::pin(self.before_named_locks(source)).await?;
         }
         Ok(())
     }
@@ -59,6 +59,11 @@ impl Core {
     /// After each statement: connections that nothing needs any longer go back, and a session one of
     /// whose own connections was lost ends, as it would when its server went away.
     pub fn after_statement(&mut self) {
+        self.look_after_own_connections();
+        self.tell_pins();
+    }
+
+    fn look_after_own_connections(&mut self) {
         if self.exec.own.is_empty() {
             return;
         }

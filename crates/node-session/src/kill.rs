@@ -5,6 +5,7 @@ use crate::peers::Heard;
 use crate::processes::Kill;
 use crate::session::Core;
 use base::sql_error;
+use mysql_wire::packet::ErrPacket;
 use node_exec::error::{ExecError, sql};
 use topology::peers::{PeerAnswer, PeerAsk};
 
@@ -15,6 +16,9 @@ impl Core {
         let Ok(connection_id) = u32::try_from(id) else {
             return Err(sql(sql_error::NO_SUCH_THREAD, unknown()));
         };
+        if connection_id == self.handle.id {
+            return Err(self.kill_itself(what));
+        }
         let user = (!self.account()?.administrator).then(|| self.user.clone());
         let ask = PeerAsk::Kill { connection_id, statement_only: what == Kill::Query, user };
         let mut heard = match self.worker.shared.answer_peer(&ask) {
@@ -24,7 +28,7 @@ impl Core {
         heard.answers.retain(|answer| *answer != PeerAnswer::Killed { count: 0 });
         match (heard.answers.first(), heard.missing) {
             (Some(PeerAnswer::Killed { .. }), _) => Ok(()),
-            (Some(_), _) => Err(ExecError::Server(mysql_wire::packet::ErrPacket::new(
+            (Some(_), _) => Err(ExecError::Server(ErrPacket::new(
                 1095,
                 "HY000",
                 format!("You are not owner of thread {id}"),
@@ -34,6 +38,19 @@ impl Core {
                 Err(sql(sql_error::NO_SUCH_THREAD, format!("{} here, and {missing}", unknown())))
             }
         }
+    }
+
+    /// Whoever kills his own session or statement is told so by an error, as on a server.
+    fn kill_itself(&mut self, what: Kill) -> ExecError {
+        if what == Kill::Query {
+            return sql(sql_error::QUERY_INTERRUPTED, "Query execution was interrupted");
+        }
+        self.ending = true;
+        let packet = match self.lex.mariadb {
+            true => ErrPacket::new(1927, "70100", "Connection was killed"),
+            false => ErrPacket::new(1317, "70100", "Query execution was interrupted"),
+        };
+        ExecError::Server(packet)
     }
 
     /// Ends all sessions of an account but this one; how many. Nodes that do not answer are an error.

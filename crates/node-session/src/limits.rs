@@ -28,7 +28,7 @@ pub async fn round(shared: &Shared, backends: &Backends, number: u64) {
 }
 
 async fn ask(node: &BackendNode) -> Result<Option<usize>, ExecError> {
-    let mut lease = node.own_lease().await?;
+    let mut lease = node.own_lease_to_read().await?;
     let result = lease.query(b"SELECT @@GLOBAL.max_connections").await?;
     let QueryResult::Rows(set) = result else { return Ok(None) };
     Ok(set.rows.first().and_then(|row| row.text(0)).and_then(|text| text.parse().ok()))

@@ -25,9 +25,9 @@ use topology::model::{Placement, Schema, Table};
 /// Names of locks that a session is known to hold.
 const NAMED_LOCKS_MAX: usize = 1000;
 
-/// The tables that LOCK TABLES has locked: schema and table in lower case.
+/// The tables that LOCK TABLES has locked: schema and table in lower case, and whether for writing.
 #[derive(Debug, Default)]
-pub struct TableLocks(BTreeSet<(String, String)>);
+pub struct TableLocks(BTreeMap<(String, String), bool>);
 
 /// The named locks that a session may hold.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl TableLocks {
             let (schema, name) = (access.schema.to_lowercase(), table.to_lowercase());
             if schema == "information_schema"
                 || temporary.contains(&schema, &name)
-                || self.0.contains(&(schema, name))
+                || self.0.contains_key(&(schema, name))
             {
                 continue;
             }
@@ -142,6 +142,7 @@ impl Core {
             named.push((one.table.name, alias, one.write));
         }
         self.take_table_locks(&named, source).await?;
+        self.track_locks(true, tables.iter().any(|one| one.write));
         self.exec.last.row_count = 0;
         self.reply_ok_packet(OkPacket::default());
         Ok(())
@@ -152,7 +153,7 @@ impl Core {
         tables: &[(TableName, Option<String>, bool)],
         source: Source<'_>,
     ) -> Result<(), ExecError> {
-        let mut locked = BTreeSet::new();
+        let mut locked: BTreeMap<(String, String), bool> = BTreeMap::new();
         let mut by_node: BTreeMap<DataNodeId, Vec<Vec<u8>>> = BTreeMap::new();
         let mut plan_tables = Vec::new();
         let mut aliases = BTreeSet::new();
@@ -168,7 +169,8 @@ impl Core {
                 let text = format!("Not unique table/alias: '{by}'");
                 return Err(ExecError::Server(ErrPacket::new(1066, "42000", text)));
             }
-            locked.insert((schema.name.to_lowercase(), table.name.to_lowercase()));
+            *locked.entry((schema.name.to_lowercase(), table.name.to_lowercase())).or_default() |=
+                *write;
             plan_tables.push(PlanTable {
                 schema: schema.name.clone(),
                 name: table.name.clone(),
@@ -227,11 +229,15 @@ impl Core {
 
     /// A table is made only where no others are locked than it.
     pub fn check_locked(&self, schema: &str, table: &str) -> Result<(), ExecError> {
-        match &self.kept.locks {
-            Some(locks) if !locks.0.contains(&(schema.to_lowercase(), table.to_lowercase())) => {
-                Err(not_locked(table))
-            }
-            _ => Ok(()),
+        let Some(locks) = &self.kept.locks else { return Ok(()) };
+        match locks.0.get(&(schema.to_lowercase(), table.to_lowercase())) {
+            None => Err(not_locked(table)),
+            Some(false) => Err(ExecError::Server(ErrPacket::new(
+                1099,
+                "HY000",
+                format!("Table '{table}' was locked with a READ lock and can't be updated"),
+            ))),
+            Some(true) => Ok(()),
         }
     }
 
@@ -275,7 +281,7 @@ impl Core {
         let (Some(table), Some(locks)) = (schema.table(&shown), &self.kept.locks) else {
             return Err(not_locked(&shown));
         };
-        if !locks.0.contains(&key) {
+        if !locks.0.contains_key(&key) {
             return Err(not_locked(&shown));
         }
         let mut runs = Vec::new();

@@ -3,24 +3,29 @@
 //! become binary here.
 
 use crate::prepared_text::{not_preparable, too_many};
-use crate::prepared_values::{limit_params, with_limits};
+use crate::prepared_values::{check_list_limits, limit_params, with_limits};
 use crate::query::{self, Source, parse_source, plan_parsed, run_planned};
-use crate::session::Core;
+use crate::session::{Core, malformed};
 use crate::statement::Prepared;
 use crate::user_variables::inlined;
 use base::sql_error;
+use mysql_wire::attributes::execute_params;
 use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
 use mysql_wire::command::StmtExecute;
 use mysql_wire::packet::{EofPacket, OkPacket};
 use mysql_wire::stmt::{PrepareOk, decode_params};
 use mysql_wire::value::Value;
+use node_backend::{BackendError, Connection};
 use node_exec::error::{ExecError, sql};
-use node_exec::exec::PreparedInput;
+use node_exec::exec::{PreparedInput, Warning};
 use node_exec::names::Names;
+use node_exec::relay;
 use sql_plan::plan::{Home, Place, Plan, Planned, RowKind};
 use sql_plan::template::{Fill, Rendered};
 use sql_syntax::{TokenBuf, TokenKind, ast, lex};
+use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use topology::algorithm::{SqlValue, Target};
 
 /// A prepared statement with its parameters and columns, as far as a data node told them.
@@ -37,12 +42,18 @@ pub fn unknown(id: u32, command: &str) -> ExecError {
 impl Core {
     /// COM_STMT_PREPARE.
     pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
+        self.statements.forget_last();
         let (prepared, params, columns) = self.make_prepared(text).await?;
         let count = prepared.param_tokens.len();
         let Some(statement_id) = self.statements.add(prepared) else {
             return Err(too_many());
         };
         self.reply_prepared(statement_id, count, params, &columns);
+        if self.out.tells_metadata()
+            && let Some(statement) = self.statements.get_mut(statement_id)
+        {
+            statement.metadata = self.out.metadata_of(&columns);
+        }
         Ok(())
     }
 
@@ -198,7 +209,7 @@ impl Core {
                 continue;
             }
             for column in list {
-                self.out.put_with(|out| column.encode(out));
+                self.out.put_column(column);
             }
             self.out.put_columns_end(&EofPacket { warnings: 0, status });
         }
@@ -249,6 +260,8 @@ impl Core {
         let described = match held {
             Ok(mut held) => {
                 let described = held.lease.prepare(&rendered.text).await;
+                let told = warnings_of_prepare(&mut held.lease, &described, &rendered.text, names);
+                exec.session.last.warnings.extend(told.await);
                 exec.release(held);
                 Ok(described)
             }
@@ -259,10 +272,7 @@ impl Core {
         let described = described.map_err(|error| node_exec::rows::logical(error.into(), names))?;
         let mut columns = Vec::with_capacity(described.columns.len());
         for column in described.columns.iter() {
-            let (mut before, mut after) = (Vec::new(), Vec::new());
-            column.encode(&mut before);
-            names.rewrite_column(&before, &mut after)?;
-            columns.push(ColumnDefinition::decode(&after)?);
+            columns.push(names.logical_column(column)?);
         }
         Ok((Some(described.params.to_vec()), columns))
     }
@@ -275,14 +285,18 @@ impl Core {
         self.statement_begins(started, 0);
         self.form.binary = true;
         prepared.cursor = None;
+        if self.out.tells_metadata() {
+            self.out.know_metadata(std::mem::take(&mut prepared.metadata));
+        }
         let result = match self.divert_to_cursor(execute.flags) {
             Ok(None) => self.execute_at_last_version(&mut prepared, execute).await,
             Ok(Some(diverted)) => {
                 let result = self.execute_at_last_version(&mut prepared, execute).await;
-                self.open_cursor(diverted, &mut prepared, result).await
+                Box::pin(self.open_cursor(diverted, &mut prepared, result)).await
             }
             Err(error) => Err(error),
         };
+        prepared.metadata = self.out.known_metadata();
         self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
         prepared.long.clear();
         self.statements.put_back(id, prepared);
@@ -322,13 +336,23 @@ impl Core {
             ));
         }
         let count = prepared.param_tokens.len();
-        let values = decode_params(execute.params, count, &mut prepared.types, &prepared.long)
+        let ahead = |param: u16| prepared.long.get(param).is_some();
+        let packed = match self.has_attributes() {
+            true => execute_params(execute.params, execute.flags, count, &prepared.types, ahead)
+                .map_err(|_| malformed())?,
+            false => Cow::Borrowed(execute.params),
+        };
+        let mut values = decode_params(&packed, count, &mut prepared.types, &prepared.long)
             .map_err(|_| {
                 sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to mysqld_stmt_execute")
             })?;
-        let with_types = count == 0 || execute.params.get(count.div_ceil(8)) == Some(&1);
-        let raw = (with_types && prepared.long.is_empty()).then_some(execute.params);
-        let params: Vec<SqlValue> = values.iter().map(sql_value).collect();
+        let with_types = count == 0 || packed.get(count.div_ceil(8)) == Some(&1);
+        let converted = self.exec.state.converts() && {
+            self.show_charset(&prepared.text);
+            self.utf8_values(&mut values).await?
+        };
+        let raw = (with_types && prepared.long.is_empty() && !converted).then_some(packed.as_ref());
+        let params = self.bytes_for_broken_text(values.iter().map(sql_value).collect());
         if let Some(reason) = self.worker.shared.fenced_reason() {
             return Err(sql(
                 sql_error::NODE_FENCED,
@@ -349,14 +373,9 @@ impl Core {
         if let Some((version, planned)) = &prepared.planned
             && (*version != self.definitions() || planned.frozen)
         {
-            self.wait_while_frozen(&planned.access.clone()).await?;
+            Box::pin(self.wait_while_frozen(&planned.access.clone())).await?;
         }
         self.plan_again(prepared)?;
-        let numbers = match prepared.limit_params.is_empty() {
-            true => None,
-            false => with_limits(&prepared.limit_params, params)?,
-        };
-        let params = numbers.as_deref().unwrap_or(params);
         let source = Source {
             text: &prepared.text,
             tokens: &prepared.tokens,
@@ -365,34 +384,64 @@ impl Core {
             params,
             input,
         };
+        let numbers = match prepared.limit_params.is_empty() {
+            true => None,
+            false => {
+                check_list_limits(source, &prepared.limit_params)?;
+                with_limits(&prepared.limit_params, params)?
+            }
+        };
+        let source = Source { params: numbers.as_deref().unwrap_or(params), ..source };
+        self.run_as_prepared(prepared, source).await
+    }
+
+    async fn run_as_prepared(
+        &mut self,
+        prepared: &Prepared,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
+        let before = self.enter_mode(source.mode).await?;
+        let ran = self.run_prepared_source(prepared, source).await;
+        self.leave_mode(before);
+        ran
+    }
+
+    async fn run_prepared_source(
+        &mut self,
+        prepared: &Prepared,
+        source: Source<'_>,
+    ) -> Result<(), ExecError> {
         match &prepared.planned {
             Some((_, planned)) => run_planned(self, planned, source).await,
-            None => {
-                if self.execute_with_sequences(source).await? {
-                    return Ok(());
-                }
-                let parsed = parse_source(source, 0)?;
-                if matches!(parsed.stmt, ast::Statement::Show(_)) && !params.is_empty() {
-                    // What it asks is made of its text.
-                    let text = inlined(source, source.tokens.text_span());
-                    return query::run_made(self, &text, source.mode).await;
-                }
-                if let Some(check) = crate::views::check_option(self, &parsed, source)
-                    && let Some(text) = crate::views::expand(self, &parsed, source)?
-                {
-                    return crate::views::run_expanded(self, &text, Some(check), source).await;
-                }
-                if self.run_with_stand_ins(&parsed, source).await?
-                    || self.run_session_statement(&parsed, source).await?
-                {
-                    return Ok(());
-                }
-                let planned = plan_parsed(self, &parsed, source)?;
-                match planned.plan {
-                    Plan::Session => self.run_catalogue_query(&parsed, source).await,
-                    _ => run_planned(self, &planned, source).await,
-                }
-            }
+            None => Box::pin(self.run_unplanned(source)).await,
+        }
+    }
+
+    /// Runs a prepared statement that is planned at each execution.
+    async fn run_unplanned(&mut self, source: Source<'_>) -> Result<(), ExecError> {
+        if self.execute_with_sequences(source).await? {
+            return Ok(());
+        }
+        let parsed = parse_source(source, 0)?;
+        if matches!(parsed.stmt, ast::Statement::Show(_)) && !source.params.is_empty() {
+            // What it asks is made of its text.
+            let text = inlined(source, source.tokens.text_span());
+            return query::run_made(self, &text, source.mode).await;
+        }
+        if let Some(check) = crate::views::check_option(self, &parsed, source)
+            && let Some(text) = crate::views::expand(self, &parsed, source)?
+        {
+            return crate::views::run_expanded(self, &text, Some(check), source).await;
+        }
+        if self.run_with_stand_ins(&parsed, source).await?
+            || self.run_session_statement(&parsed, source).await?
+        {
+            return Ok(());
+        }
+        let planned = plan_parsed(self, &parsed, source)?;
+        match planned.plan {
+            Plan::Session => self.run_catalogue_query(&parsed, source).await,
+            _ => run_planned(self, &planned, source).await,
         }
     }
 
@@ -402,12 +451,19 @@ impl Core {
         if *version == self.definitions() && !planned.frozen {
             return Ok(());
         }
-        if let Some(written) = &prepared.written {
-            let text = self.with_views(written)?.unwrap_or_else(|| written.to_vec());
+        // A table may be a view by now, or a view a table.
+        let written = prepared.written.clone().unwrap_or_else(|| prepared.text.clone());
+        let now = std::mem::replace(&mut self.lex, prepared.mode);
+        let expanded = self.with_views(&written);
+        self.lex = now;
+        let expanded = expanded?;
+        if expanded.is_some() || prepared.written.is_some() {
+            let text = expanded.unwrap_or_else(|| written.to_vec());
             lex(&text, 0, &prepared.mode, &mut prepared.tokens);
             prepared.param_tokens = params_of(&prepared.tokens);
             prepared.limit_params = limit_params(&text, &prepared.tokens, &prepared.param_tokens);
             prepared.text = text.into();
+            prepared.written = Some(written);
         }
         let source = Source {
             text: &prepared.text,
@@ -451,6 +507,27 @@ fn defines(statement: &ast::Statement) -> bool {
     )
 }
 
+/// What a data node warns of when it prepares a statement, which it says once: it is prepared anew
+/// where it was known.
+pub(crate) async fn warnings_of_prepare(
+    connection: &mut Connection,
+    described: &Result<Arc<node_backend::statement::Prepared>, BackendError>,
+    text: &[u8],
+    names: Names<'_>,
+) -> Vec<Warning> {
+    if !matches!(described, Ok(described) if described.warnings > 0) {
+        return Vec::new();
+    }
+    let again = match connection.forget_statement(text).await {
+        Ok(()) => connection.prepare(text).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    match again {
+        Ok(()) => relay::warnings_of(connection, names).await,
+        Err(_) => Vec::new(),
+    }
+}
+
 /// The tokens that are `?`, in order.
 pub fn params_of(tokens: &TokenBuf) -> Vec<u32> {
     let all = tokens.tokens().iter().enumerate();
@@ -458,7 +535,7 @@ pub fn params_of(tokens: &TokenBuf) -> Vec<u32> {
 }
 
 /// A parameter as routing and literals have it.
-fn sql_value(value: &Value) -> SqlValue {
+pub fn sql_value(value: &Value) -> SqlValue {
     let text = |put: &dyn Fn(&mut Vec<u8>)| {
         let mut out = Vec::new();
         put(&mut out);

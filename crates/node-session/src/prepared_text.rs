@@ -77,6 +77,7 @@ impl Core {
                 let name = statement_name(*name, source);
                 self.kept.statements.0.remove(&name);
                 let body = self.statement_text(from, "PREPARE..FROM", source).await?;
+                let before = std::mem::take(&mut self.exec.last.warnings);
                 let (prepared, _, _) = self.make_prepared(&body).await?;
                 if !prepared.is_described()
                     && let Some(packet) = self.tried(&body).await?
@@ -88,7 +89,13 @@ impl Core {
                 }
                 self.kept.statements.0.insert(name, prepared);
                 self.exec.last.row_count = 0;
-                self.reply_ok_packet(OkPacket::default());
+                let warnings = u16::try_from(self.exec.last.warnings.len()).unwrap_or(u16::MAX);
+                if warnings == 0 {
+                    self.exec.last.warnings = before;
+                }
+                let info = b"Statement prepared".to_vec();
+                self.track_state();
+                self.reply_ok_packet(OkPacket { warnings, info, ..OkPacket::default() });
                 Ok(())
             }
             PreparedStmt::Execute { name, using } => {
@@ -115,7 +122,8 @@ impl Core {
             }
             PreparedStmt::Deallocate(name) => {
                 let shown = text(&name.name(source.text));
-                match self.kept.statements.0.remove(&statement_name(*name, source)) {
+                let name = statement_name(*name, source);
+                match self.kept.statements.0.remove(&name) {
                     Some(_) => {
                         self.exec.last.row_count = 0;
                         self.reply_ok_packet(OkPacket::default());

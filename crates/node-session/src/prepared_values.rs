@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use topology::algorithm::SqlValue;
 
 /// What is given for a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Given {
     /// A value.
     Value,
@@ -42,7 +42,7 @@ impl Given {
 }
 
 /// The error of DEFAULT and IGNORE where no column takes the value.
-fn no_column() -> ExecError {
+pub fn no_column() -> ExecError {
     ExecError::Server(ErrPacket::new(
         4032,
         "HY000",
@@ -86,20 +86,43 @@ pub fn check_expression(expr: &Expr, verb: &str) -> Result<(), ExecError> {
     Ok(())
 }
 
+/// Whether a sub-query is in an expression.
+pub fn has_query(expr: &Expr) -> bool {
+    struct Found(bool);
+    impl Visitor for Found {
+        fn enter_query(&mut self, _query: &Query, _depth: u32) {
+            self.0 = true;
+        }
+    }
+    let mut found = Found(false);
+    walk_expr(expr, &mut found);
+    found.0
+}
+
 /// What a parameter that is a value by itself becomes where it is DEFAULT and where it is IGNORE.
-struct Stead {
-    span: Span,
-    default: Vec<u8>,
-    ignore: Vec<u8>,
+pub struct Stead {
+    /// What it stands for in the text.
+    pub span: Span,
+    /// What is written for DEFAULT.
+    pub default: Vec<u8>,
+    /// What is written for IGNORE.
+    pub ignore: Vec<u8>,
 }
 
 /// The parameters that stand where a column takes a value, by ordinal.
-fn places(statement: &Statement, text: &[u8]) -> BTreeMap<u32, Stead> {
+pub fn places(statement: &Statement, text: &[u8]) -> BTreeMap<u32, Stead> {
     let mut places = BTreeMap::new();
     match statement {
         Statement::Insert(insert) => insert_places(insert, &mut places),
         Statement::Update(update) => changed(&update.assignments, text, &mut places),
         Statement::Query(query) => selected(query, &mut places),
+        Statement::Explain(explain) => {
+            return explain
+                .stmt
+                .as_ref()
+                .map(|inner| self::places(inner, text))
+                .unwrap_or_default();
+        }
         _ => {}
     }
     places
@@ -187,7 +210,15 @@ impl Core {
                 continue;
             }
             let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
-            let stead = places.get(&ordinal).ok_or_else(no_column)?;
+            let Some(stead) = places.get(&ordinal) else {
+                // Tables that are not there are told first.
+                if let Statement::Explain(explain) = &parsed.stmt
+                    && let Some(packet) = self.tried(explain.stmt_span.of(&text)).await?
+                {
+                    return Err(ExecError::Server(packet));
+                }
+                return Err(no_column());
+            };
             let word = if *one == Given::Default { &stead.default } else { &stead.ignore };
             edits.replace(stead.span, word);
         }
@@ -216,6 +247,40 @@ pub fn limit_params(text: &[u8], tokens: &TokenBuf, param_tokens: &[u32]) -> Vec
     };
     let ordinals = param_tokens.iter().enumerate().filter(|(_, token)| is_number(**token));
     ordinals.filter_map(|(ordinal, _)| u32::try_from(ordinal).ok()).collect()
+}
+
+/// The LIMIT of a list that an aggregate makes takes whole numbers alone.
+pub fn check_list_limits(source: Source<'_>, limits: &[u32]) -> Result<(), ExecError> {
+    for ordinal in limits {
+        let at = *ordinal as usize;
+        let whole = matches!(source.params.get(at), Some(SqlValue::Integer(_)) | None);
+        if !whole
+            && source.param_tokens.get(at).is_some_and(|token| is_in_list(source, *token as usize))
+        {
+            let text = "Limit only accepts integer values";
+            return Err(ExecError::Server(ErrPacket::new(4107, "HY000", text)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the bracket around a token is that of an aggregate that makes a list.
+fn is_in_list(source: Source<'_>, token: usize) -> bool {
+    const LISTS: [&[u8]; 2] = [b"GROUP_CONCAT", b"JSON_ARRAYAGG"];
+    let all = source.tokens.tokens();
+    let mut depth = 0;
+    for at in (1..token.min(all.len())).rev() {
+        match all[at].span().of(source.text) {
+            b")" => depth += 1,
+            b"(" if depth == 0 => {
+                let before = all[at - 1].span().of(source.text);
+                return LISTS.iter().any(|list| before.eq_ignore_ascii_case(list));
+            }
+            b"(" => depth -= 1,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// The parameters with those of LIMIT as the whole numbers that a server makes of them; nothing when

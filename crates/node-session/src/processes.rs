@@ -1,11 +1,14 @@
 //! The node's sessions as others see them: SHOW PROCESSLIST, KILL, `max_connections`. Each session
 //! has a small record that it updates itself; a killer sets a mark and wakes it.
 
+use crate::pins::Pins;
+use futures::task::AtomicWaker;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 use std::time::Instant;
-use tokio::sync::Notify;
 use topology::peers::{CONNECTION_ID_BITS, SessionRow};
 
 /// As much of a statement is shown.
@@ -16,6 +19,8 @@ const INFO_BYTES_MAX: usize = 1024;
 pub struct Processes {
     sessions: Mutex<BTreeMap<u32, Arc<SessionHandle>>>,
     last_id: AtomicU32,
+    /// As many there were at once.
+    most: AtomicU32,
     /// The node's number within the instance: ids of all its nodes differ.
     number: AtomicU32,
 }
@@ -41,8 +46,13 @@ pub struct SessionHandle {
     /// Whether it has a transaction: such sessions get time when the node stops.
     pub in_transaction: AtomicBool,
     kill: AtomicU8,
-    wake: Notify,
+    /// The session's task: it alone waits for the mark.
+    wake: AtomicWaker,
     state: Mutex<SessionInfo>,
+    /// What it holds between statements.
+    pub pins: Pins,
+    /// How long it may be idle by its own wish, in seconds; 0 without one.
+    pub idle_seconds: AtomicU64,
 }
 
 /// The columns of SHOW PROCESSLIST.
@@ -60,6 +70,10 @@ pub struct SessionInfo {
     pub since: Instant,
     /// The statement, cut.
     pub info: Vec<u8>,
+    /// How many statements there were.
+    pub statements: u64,
+    /// What the client said of itself.
+    pub attributes: Vec<(String, String)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -82,7 +96,7 @@ impl Processes {
             id,
             in_transaction: AtomicBool::new(false),
             kill: AtomicU8::new(0),
-            wake: Notify::new(),
+            wake: AtomicWaker::new(),
             state: Mutex::new(SessionInfo {
                 user: "unauthenticated user".to_owned(),
                 host,
@@ -90,15 +104,30 @@ impl Processes {
                 running: false,
                 since: Instant::now(),
                 info: Vec::new(),
+                statements: 0,
+                attributes: Vec::new(),
             }),
+            pins: Pins::default(),
+            idle_seconds: AtomicU64::new(0),
         });
         sessions.insert(id, handle.clone());
+        self.most.fetch_max(u32::try_from(sessions.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
         handle
     }
 
     /// Ids of new sessions begin with this number of the node, counted from 1.
     pub fn set_number(&self, number: u32) {
         self.number.store(number.wrapping_sub(1), Ordering::Relaxed);
+    }
+
+    /// How many have come since the start.
+    pub fn entered(&self) -> u32 {
+        self.last_id.load(Ordering::Relaxed)
+    }
+
+    /// How many there were at most at once.
+    pub fn most(&self) -> u32 {
+        self.most.load(Ordering::Relaxed)
     }
 
     /// Removes a session.
@@ -173,12 +202,19 @@ impl SessionHandle {
             schema: info.schema,
             running: info.running,
             milliseconds: u64::try_from(info.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            attributes: info.attributes,
+            pins: self.pins.rows(),
         }
     }
 
     /// The login went well.
     pub fn set_user(&self, user: &str) {
         lock(&self.state).user = user.to_owned();
+    }
+
+    /// The client has said this of itself.
+    pub fn set_attributes(&self, sent: &[(Vec<u8>, Vec<u8>)]) {
+        lock(&self.state).attributes = crate::connect_attributes::kept(sent);
     }
 
     /// The schema was chosen.
@@ -191,6 +227,7 @@ impl SessionHandle {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.running = true;
+        state.statements += 1;
         state.since = now;
         state.info.clear();
         state.info.extend_from_slice(&statement[..statement.len().min(INFO_BYTES_MAX)]);
@@ -204,6 +241,11 @@ impl SessionHandle {
         state.since = Instant::now();
     }
 
+    /// How many statements it has had.
+    pub fn statements(&self) -> u64 {
+        lock(&self.state).statements
+    }
+
     /// Whether a statement runs, and since when it does (or does not).
     pub fn running_since(&self) -> (bool, Instant) {
         let state = lock(&self.state);
@@ -213,7 +255,7 @@ impl SessionHandle {
     /// Marks and wakes the session. A mark is never weakened.
     pub fn kill(&self, what: Kill) {
         self.kill.fetch_max(what as u8, Ordering::AcqRel);
-        self.wake.notify_one();
+        self.wake.wake();
     }
 
     /// What is to be ended.
@@ -243,19 +285,24 @@ impl SessionHandle {
 
     /// As [`Self::wait_for_session_kill`], while a killed statement still runs.
     pub async fn session_kill(&self) {
-        while self.killed() != Kill::Connection {
-            self.wake.notified().await;
-        }
+        self.wait_until(|kill| kill == Kill::Connection).await;
     }
 
     /// Waits for a mark.
     pub async fn wait_for_kill(&self) -> Kill {
-        loop {
+        self.wait_until(|kill| kill != Kill::None).await
+    }
+
+    async fn wait_until(&self, is_wanted: impl Fn(Kill) -> bool) -> Kill {
+        poll_fn(|context| {
+            // Registered before looking, so that none is missed.
+            self.wake.register(context.waker());
             match self.killed() {
-                Kill::None => self.wake.notified().await,
-                kill => return kill,
+                kill if is_wanted(kill) => Poll::Ready(kill),
+                _ => Poll::Pending,
             }
-        }
+        })
+        .await
     }
 }
 

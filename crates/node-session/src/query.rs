@@ -59,7 +59,7 @@ async fn run_statements(
     let mut from = 0;
     loop {
         lex(text, from, &mode, tokens);
-        let rest = tokens.rest();
+        let rest = tokens.rest().or(tokens.comment().filter(|_| core.multi_statements));
         if rest.is_some() && !core.multi_statements {
             return Err(sql(
                 sql_error::SYNTAX_ERROR,
@@ -106,12 +106,11 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
     if shared {
         normalise(source.text, source.tokens, &mut digest);
     }
-    let schema = core.exec.identity.schema.clone();
     let known = match shared {
         true => core.worker.plans.borrow().get(
             core.snapshot.version,
             &digest,
-            schema.as_deref(),
+            core.exec.identity.schema.as_deref(),
             source.mode,
         ),
         false => None,
@@ -121,12 +120,14 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
         core.digest = digest;
         return run_planned(core, &planned, source).await;
     }
-    let outcome = plan_or_run(core, source, from).await;
+    // What follows is rare, and large: idle sessions would keep room for it.
+    let schema = core.exec.identity.schema.clone();
+    let outcome = Box::pin(plan_or_run(core, source, from)).await;
     let result = match outcome {
         Ok(None) => Ok(()),
         Err(error) => {
             let own = source.tokens.text_span().of(source.text);
-            Err(core.told_by_server(error, own).await)
+            Err(Box::pin(core.told_by_server(error, own)).await)
         }
         Ok(Some(planned)) => {
             PLAN_MISSES.increment();
@@ -141,7 +142,7 @@ pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(
             }
             let ran = run_planned(core, &planned, source).await;
             if let (Ok(()), Plan::Placement(change)) = (&ran, &planned.plan) {
-                core.repair_views_of(&change.schema, &change.from.name).await;
+                Box::pin(core.repair_views_of(&change.schema, &change.from.name)).await;
             }
             ran
         }
@@ -228,14 +229,25 @@ pub async fn run_quietly(core: &mut Core, text: &[u8]) -> Result<(), ExecError> 
 pub fn parse_source(source: Source<'_>, _from: u32) -> Result<Parsed, ExecError> {
     let parsed = parse(source.text, source.tokens, source.mode)
         .map_err(|error| sql(sql_error::SYNTAX_ERROR, error.to_string()))?;
-    if parsed.stmt == ast::Statement::Empty {
-        return Err(sql(sql_error::EMPTY_QUERY, "Query was empty"));
+    if parsed.stmt == ast::Statement::Empty && !is_comment(source) {
+        return Err(match source.tokens.rest() {
+            None => sql(sql_error::EMPTY_QUERY, "Query was empty"),
+            Some(_) => sql(
+                sql_error::SYNTAX_ERROR,
+                "You have an error in your SQL syntax; there is nothing before ';'",
+            ),
+        });
     }
     if replaces_if_not_exists(&parsed.stmt) {
         let text = "Incorrect usage of OR REPLACE and IF NOT EXISTS";
         return Err(ExecError::Server(ErrPacket::new(1221, "HY000", text)));
     }
     Ok(parsed)
+}
+
+/// A statement of comments alone does nothing, and is none that is missing.
+fn is_comment(source: Source<'_>) -> bool {
+    !source.tokens.text_span().of(source.text).trim_ascii().is_empty()
 }
 
 fn replaces_if_not_exists(statement: &ast::Statement) -> bool {
@@ -306,8 +318,12 @@ pub async fn run_planned(
     if core.kept.select_limit.is_some() {
         return Box::pin(crate::select_limit::run(core, planned, source)).await;
     }
+    core.check_read_only(planned)?;
     core.before_planned(planned, source).await?;
-    if let Some(options) = core.next_transaction.take()
+    // What reads no tables is no transaction.
+    let once = core.next_transaction.take_if(|_| !planned.access.is_empty());
+    core.track_planned(planned, source, once.as_ref());
+    if let Some(options) = once
         && core.exec.transaction.is_none()
         && !core.exec.autocommit
     {
@@ -318,11 +334,15 @@ pub async fn run_planned(
     let statement = Statement { planned, values, input: source.input };
     let mark = core.out.mark();
     let inside = core.enter_functions(planned);
+    let before = planned.keeps_warnings.then(|| core.exec.last.warnings.clone());
     let outcome = core.exec().run(&statement).await;
     core.leave_functions(inside);
     outcome?;
+    if let Some(before) = before.filter(|_| core.exec.last.warnings.is_empty()) {
+        core.exec.last.warnings = before;
+    }
     if planned.uses.named_locks {
-        core.after_named_locks(source).await?;
+        Box::pin(core.after_named_locks(source)).await?;
     }
     // A read that was stopped may look like one that ended well: SLEEP() just returns 1.
     if planned.read_only && core.handle.killed() == Kill::Timeout && core.out.take_back(mark) {

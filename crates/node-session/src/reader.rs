@@ -3,13 +3,16 @@
 
 use mysql_wire::error::DecodeError;
 use mysql_wire::frame::{FRAME_HEADER_LEN, FrameHeader, MAX_FRAME_PAYLOAD, Message, read_message};
+use node_exec::buffers;
 use node_exec::upload::Upload;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The buffer's size between messages.
-const BUFFER_BYTES: usize = 4 * 1024;
+/// A message that is longer than the buffer is read in bites of at most this size.
+const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// While a statement runs, a client may send so much ahead; then we stop reading, and no longer see
 /// it go away.
@@ -93,8 +96,7 @@ impl ClientReader {
             };
             self.buffer.drain(..self.start);
             self.start = 0;
-            self.buffer.reserve(need.clamp(BUFFER_BYTES, 16 * BUFFER_BYTES));
-            if self.io.read_buf(&mut self.buffer).await? == 0 {
+            if self.read_some(need.min(READ_BYTES_MAX)).await? == 0 {
                 return Err(match self.buffer.is_empty() {
                     true => ReadError::Closed,
                     false => ReadError::Io(io::ErrorKind::UnexpectedEof.into()),
@@ -103,14 +105,28 @@ impl ClientReader {
         }
     }
 
+    /// Reads what there is, with room for so much at least. There is a buffer only while it holds
+    /// something: a client that is waited for keeps none.
+    async fn read_some(&mut self, room: usize) -> io::Result<usize> {
+        poll_fn(|context| {
+            if self.buffer.capacity() == 0 {
+                self.buffer = buffers::take();
+            }
+            self.buffer.reserve(room);
+            let read = pin!(self.io.read_buf(&mut self.buffer)).poll(context);
+            if read.is_pending() && self.buffer.is_empty() {
+                buffers::give(std::mem::take(&mut self.buffer));
+            }
+            read
+        })
+        .await
+    }
+
     fn consume(&mut self, bytes: usize) {
         self.start += bytes;
         if self.start == self.buffer.len() {
-            self.buffer.clear();
             self.start = 0;
-            if self.buffer.capacity() > 2 * BUFFER_BYTES {
-                self.buffer = Vec::new();
-            }
+            buffers::give(std::mem::take(&mut self.buffer));
         }
     }
 
@@ -119,8 +135,7 @@ impl ClientReader {
         loop {
             self.buffer.clear();
             self.start = 0;
-            self.buffer.reserve(BUFFER_BYTES);
-            if !matches!(self.io.read_buf(&mut self.buffer).await, Ok(1..)) {
+            if !matches!(self.read_some(1).await, Ok(1..)) {
                 return;
             }
         }
@@ -177,8 +192,7 @@ impl ClientReader {
         while self.buffer.len() - self.start < wanted {
             self.buffer.drain(..self.start);
             self.start = 0;
-            self.buffer.reserve(FILE_READ_BYTES);
-            let read = tokio::time::timeout(FILE_STALL, self.io.read_buf(&mut self.buffer)).await;
+            let read = tokio::time::timeout(FILE_STALL, self.read_some(FILE_READ_BYTES)).await;
             if read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? == 0 {
                 return Err(ReadError::Io(io::ErrorKind::UnexpectedEof.into()));
             }
@@ -189,7 +203,7 @@ impl ClientReader {
     /// Returns when the client has closed its end or its socket failed.
     pub async fn closed(&mut self) {
         while self.buffer.len() - self.start < AHEAD_BYTES_MAX {
-            match self.io.read_buf(&mut self.buffer).await {
+            match self.read_some(1).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }

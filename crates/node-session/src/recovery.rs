@@ -9,15 +9,27 @@ use std::sync::Arc;
 /// Looks for abandoned branches until the process ends. With one data node there is nothing
 /// distributed to look for.
 pub async fn run(shared: Arc<Shared>) {
-    let backends = Backends::new();
+    let backends = Backends::with_standings(&shared.standings);
+    // A data node that hangs must not hold up the others' recovery.
+    futures::future::join(rounds(shared, &backends), obey(&backends)).await;
+}
+
+async fn obey(backends: &Backends) {
+    let Some(mut news) = backends.news() else { return };
+    while news.changed().await.is_ok() {
+        backends.obey();
+    }
+}
+
+async fn rounds(shared: Arc<Shared>, backends: &Backends) {
     backends.set_connections_max(2);
     let mut recovery = Recovery::new(shared.node_id.clone(), shared.in_flight.clone());
     for number in 0.. {
         if let Some(snapshot) = shared.snapshot() {
             backends.follow(&snapshot);
-            crate::limits::round(&shared, &backends, number).await;
+            crate::limits::round(&shared, backends, number).await;
             if snapshot.data_nodes.len() > 1 {
-                recovery.round(&backends).await;
+                recovery.round(backends).await;
             }
             backends.maintain().await;
         }

@@ -8,7 +8,7 @@ use crate::query::{Fetched, Source, fetch, plan_text, run_planned};
 use crate::session::Core;
 use node_exec::error::ExecError;
 use sql_plan::plan::{Plan, Planned, RowKind};
-use sql_syntax::ast::{Query, Statement};
+use sql_syntax::ast::{Query, SelectInto, Statement};
 use sql_syntax::{Edits, TokenBuf, lex, parse};
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ async fn run_limited(
     };
     let Some(at) = at else { return run_planned(core, planned, source).await };
     let mut edits = Edits::new();
-    edits.insert(at, format!(" LIMIT {limit}").as_bytes());
+    edits.insert(at, format!(" LIMIT {limit} ").as_bytes());
     let mut text = Vec::new();
     edits.apply_within(source.text, source.tokens.text_span(), &mut text);
     let mut tokens = TokenBuf::new();
@@ -93,6 +93,7 @@ fn place_of_limit(query: &Query) -> Option<u32> {
         return Some(order.end);
     }
     let lock = query.locks.iter().map(|lock| lock.span.start).min();
-    let into = query.into.as_ref().map(|into| into.span.start);
+    let at_end = |into: &&SelectInto| into.span.end == query.span.end;
+    let into = query.select_into().filter(at_end).map(|into| into.span.start);
     lock.into_iter().chain(into).min().or(Some(query.span.end))
 }

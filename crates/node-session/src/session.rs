@@ -3,6 +3,7 @@
 //! data nodes.
 
 use crate::compression::{CompressedRead, CompressedWrite, Method, Numbers};
+use crate::encryption::Encryption;
 use crate::handshake::{self, Credentials, LoggedIn};
 use crate::kept::Kept;
 use crate::processes::{Kill, SessionHandle};
@@ -11,16 +12,19 @@ use crate::reader::{ClientReader, ReadError};
 use crate::shared::{STATEMENT_ERRORS, STATEMENTS};
 use crate::slow_log::{Running, SLOW_QUERIES};
 use crate::statement::Statements;
+use crate::tracking::Tracking;
 use crate::variables;
 use crate::worker::Worker;
 use base::sql_error;
-use mysql_wire::auth::NONCE_LEN;
+use mysql_wire::attributes::query_text;
+use mysql_wire::auth::{AuthPlugin, NONCE_LEN};
 use mysql_wire::capability::Capabilities;
 use mysql_wire::command::Command;
 use mysql_wire::error::DecodeError;
 use mysql_wire::handshake::ChangeUser;
-use mysql_wire::packet::{EofPacket, OkPacket};
+use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
 use node_exec::active::Active;
+use node_exec::buffers;
 use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, catalogue_packet, sql};
 use node_exec::exec::{Exec, ExecSession, Identity, Last, ReplyForm};
@@ -32,16 +36,23 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use topology::account::Account;
 use topology::model::Snapshot;
 
 /// A killed statement that is not over within this is killed again: several may have been sent ahead
 /// on one connection, and each is killed by itself.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
+/// A data node that has not taken a KILL for so long does not hear: its statement is given up.
+const KILL_HEARD_WITHIN: Duration = Duration::from_secs(5);
+/// One that hears has so long to end what was killed: it takes back what the statement did.
+const KILL_ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A session that is killed gets so long to be told.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Memory for more tokens is given back after the statement.
+const TOKENS_KEPT: usize = 256;
 
 /// What a client sends of a message that was refused is read away for so long.
 const SKIP_REST: Duration = Duration::from_secs(2);
@@ -74,6 +85,8 @@ pub struct Core {
     pub host: String,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// How it is, if it is.
+    pub encryption: Option<Box<Encryption>>,
     /// What both sides can do.
     pub capabilities: Capabilities,
     /// Several statements in one text.
@@ -100,8 +113,10 @@ pub struct Core {
     pub kept: Kept,
     /// The last value that the session took of each sequence.
     pub last_values: crate::sequence_values::LastValues,
-    /// The nonce of COM_CHANGE_USER's check is the handshake's in old clients; new ones get another.
-    nonce: [u8; NONCE_LEN],
+    /// What changed of the session that the client is to be told.
+    pub tracking: Tracking,
+    /// The nonce with which COM_CHANGE_USER is answered at once; none where the client is asked.
+    nonce: Option<[u8; NONCE_LEN]>,
 }
 
 /// How a command ended.
@@ -125,6 +140,7 @@ impl Session {
             .expect("nobody logs in without a snapshot");
         let in_flight = shared.clone();
         handle.set_user(&client.user);
+        handle.set_attributes(&client.attributes);
         handle.set_schema(client.schema.as_deref());
         let identity = Identity {
             user: client.user.clone(),
@@ -132,15 +148,19 @@ impl Session {
             connection_id: handle.id,
             schema: client.schema,
             version: handshake::data_node_version(Some(&snapshot)).to_owned(),
+            port: worker.port_of(handle.id),
         };
         let exec = ExecSession {
-            state: Arc::new(variables::state_of_collation(&snapshot, client.collation)),
+            state: worker
+                .same_state(variables::state_of_collation(&snapshot, client.collation.into())),
             found_rows: client.capabilities.contains(Capabilities::FOUND_ROWS),
             autocommit: true,
             no_backslash_escapes: false,
+            ansi_quotes: false,
             transaction_options: TransactionOptions::default(),
             transaction: None,
             active: Active::default(),
+            ticket: None,
             last: Last::default(),
             identity,
             gtrids: Rc::new(move || {
@@ -152,6 +172,7 @@ impl Session {
             touched: Touched::default(),
             trace: None,
             reads: Default::default(),
+            own_writes: Default::default(),
             wants_database: false,
             keeps_warnings: false,
             own: Default::default(),
@@ -159,10 +180,12 @@ impl Session {
             read_back: None,
             assigned: Vec::new(),
             upload: Default::default(),
+            idle_timeouts: Default::default(),
+            consistent_reads: None,
+            marks: shared.in_flight.marks().clone(),
         };
-        let mut lex = variables::lex_mode(&snapshot);
-        lex.charset = variables::charset_class(client.collation);
-        let core = Core {
+        let lex = variables::lex_mode(&snapshot);
+        let mut core = Core {
             worker,
             handle,
             out: client.writer,
@@ -171,6 +194,7 @@ impl Session {
             user: client.user,
             host,
             tls: client.tls,
+            encryption: client.encryption,
             capabilities: client.capabilities,
             multi_statements: client.capabilities.contains(Capabilities::MULTI_STATEMENTS),
             lex,
@@ -184,8 +208,12 @@ impl Session {
             running: None,
             kept: Kept::default(),
             last_values: Default::default(),
-            nonce: handshake::new_nonce(),
+            tracking: Tracking::default(),
+            nonce: client.nonce,
         };
+        if core.exec.identity.schema.is_some() {
+            core.track_schema();
+        }
         let (reader, compression) = (client.reader, client.compression);
         Self { reader, core, command: Vec::new(), compression }
     }
@@ -198,10 +226,10 @@ impl Session {
         }
         while let After::Next = self.next_command().await {}
         if let Some(transaction) = self.core.exec.transaction.take() {
-            transaction.rollback().await;
+            Box::pin(transaction.rollback()).await;
         }
-        self.core.forget_kept().await;
-        tokio::time::timeout(GOODBYE, self.core.out.shutdown()).await.ok();
+        Box::pin(self.core.forget_kept()).await;
+        Box::pin(tokio::time::timeout(GOODBYE, self.core.out.shutdown())).await.ok();
     }
 
     /// From the first command on both directions are compressed, if so agreed.
@@ -224,16 +252,18 @@ impl Session {
         };
         match read {
             Ok(sequence) => core.out.begin_answer(sequence),
-            Err(error) => return self.read_failed(error).await,
+            Err(error) => return Box::pin(self.read_failed(error)).await,
         }
         let after = self.run_command().await;
-        let core = &mut self.core;
+        let Self { core, command, .. } = self;
         core.statement_cut_off();
         core.after_statement();
         core.handle.in_transaction.store(core.exec.transaction.is_some(), Ordering::Relaxed);
         let flushed = core.out.flush().await;
         core.handle.end();
         core.handle.clear_query_kill();
+        core.trim();
+        buffers::trim(command);
         if flushed.is_err() || core.ending || core.handle.killed() == Kill::Connection {
             return After::Close;
         }
@@ -268,48 +298,92 @@ impl Session {
     async fn run_command(&mut self) -> After {
         let Self { reader, core, command, .. } = self;
         if command.first() == Some(&(mysql_wire::command::CommandCode::ChangeUser as u8)) {
-            return core.change_user(reader, &command[1..]).await;
+            return Box::pin(core.change_user(reader, &command[1..])).await;
         }
         let handle = core.handle.clone();
         let active = core.exec.active.clone();
         let upload = core.exec.upload.clone();
-        let mut work = pin!(core.dispatch(command));
-        let mut gone = pin!(reader.watch(&upload));
-        let mut told = false;
-        loop {
-            tokio::select! {
-                biased;
-                after = &mut work => return after,
-                kill = handle.wait_for_kill(), if !told => {
-                    active.kill_all().await;
-                    if kill == Kill::Connection {
+        let killed = {
+            let mut work = pin!(core.dispatch(command));
+            let mut gone = pin!(reader.watch(&upload));
+            let mut told: Option<Told> = None;
+            loop {
+                tokio::select! {
+                    biased;
+                    after = &mut work => return after,
+                    kill = handle.wait_for_kill(), if told.is_none() => {
+                        let now = Instant::now();
+                        told = Some(Told { kill, since: now, heard: now });
+                        Box::pin(active.kill_all()).await;
+                        if kill == Kill::Connection {
+                            return After::Close;
+                        }
+                    }
+                    () = a_while(), if told.is_some() => {
+                        let told = told.as_mut().expect("looked at above");
+                        if Box::pin(active.kill_all()).await {
+                            told.heard = Instant::now();
+                        }
+                        if told.is_in_vain() {
+                            break told.kill;
+                        }
+                    }
+                    () = handle.session_kill(), if told.is_some() => {
+                        Box::pin(active.kill_all()).await;
                         return After::Close;
                     }
-                    told = true;
-                }
-                () = tokio::time::sleep(KILL_AGAIN), if told => active.kill_all().await,
-                () = handle.session_kill(), if told => {
-                    active.kill_all().await;
-                    return After::Close;
-                }
-                () = &mut gone => {
-                    active.kill_all().await;
-                    return After::Close;
+                    () = &mut gone => {
+                        Box::pin(active.kill_all()).await;
+                        return After::Close;
+                    }
                 }
             }
-        }
+        };
+        core.give_up(killed);
+        After::Close
     }
 }
 
+/// A packet whose fields do not fit.
+pub fn malformed() -> ExecError {
+    ExecError::Server(ErrPacket::new(1835, "HY000", "Malformed communication packet"))
+}
+
+/// A running statement's KILL, passed on to the data nodes.
+struct Told {
+    kill: Kill,
+    since: Instant,
+    /// When all data nodes took it last.
+    heard: Instant,
+}
+
+impl Told {
+    fn is_in_vain(&self) -> bool {
+        self.heard.elapsed() > KILL_HEARD_WITHIN || self.since.elapsed() > KILL_ENDS_WITHIN
+    }
+}
+
+/// A timer that costs nothing before it is awaited.
+async fn a_while() {
+    tokio::time::sleep(KILL_AGAIN).await;
+}
+
 impl Core {
+    /// What a long statement left in the session's memory goes; that of short ones is used again.
+    fn trim(&mut self) {
+        buffers::trim(&mut self.exec.rendered.text);
+        buffers::trim(&mut self.exec.rendered.params);
+        buffers::trim(&mut self.digest.key);
+        if self.tokens.tokens().len() > TOKENS_KEPT {
+            self.tokens = TokenBuf::new();
+        }
+    }
+
     async fn dispatch(&mut self, command: &[u8]) -> After {
         let parsed = match Command::parse(command) {
             Ok(parsed) => parsed,
             Err(_) => {
-                self.put_error(&sql(
-                    sql_error::PACKETS_OUT_OF_ORDER,
-                    "Malformed communication packet",
-                ));
+                self.put_error(&malformed());
                 return After::Next;
             }
         };
@@ -346,6 +420,16 @@ impl Core {
         error
     }
 
+    /// The data nodes did not end a statement that was killed: its connections are lost with it, and
+    /// what it did is not known, so the session ends too.
+    fn give_up(&mut self, killed: Kill) {
+        let error = match killed {
+            Kill::Timeout => self.timeout_error(),
+            _ => sql(sql_error::QUERY_INTERRUPTED, "Query execution was interrupted"),
+        };
+        self.put_error(&error);
+    }
+
     /// What a client is told of a statement that ran too long.
     pub fn timeout_error(&self) -> ExecError {
         let seconds = self.worker.settings().statement_timeout.as_secs();
@@ -371,16 +455,26 @@ impl Core {
         match command {
             Command::Query(text) => {
                 STATEMENTS.increment();
-                let started = self.handle.begin(text);
-                query::run_text(self, text, started).await
+                let text = match self.has_attributes() {
+                    true => query_text(text).map_err(|_| malformed())?,
+                    false => text,
+                };
+                let text = self.utf8_text(text).await?;
+                let started = self.handle.begin(&text);
+                query::run_text(self, &text, started).await
             }
             Command::StmtPrepare(text) => {
-                self.handle.begin(text);
-                self.prepare(text).await
+                let text = self.utf8_text(text).await?;
+                self.handle.begin(&text);
+                Box::pin(self.prepare(&text)).await
             }
             Command::StmtExecute(execute) => {
                 STATEMENTS.increment();
                 self.execute(execute).await
+            }
+            Command::StmtBulkExecute(bulk) => {
+                STATEMENTS.increment();
+                Box::pin(self.execute_bulk(bulk)).await
             }
             Command::StmtSendLongData { statement_id, param, data } => {
                 self.statements.append_long_data(statement_id, param, data);
@@ -391,13 +485,16 @@ impl Core {
                 Ok(())
             }
             Command::StmtReset(id) => self.reset_statement(id),
-            Command::StmtFetch { statement_id, rows } => self.fetch(statement_id, rows).await,
+            Command::StmtFetch { statement_id, rows } => {
+                Box::pin(self.fetch(statement_id, rows)).await
+            }
             Command::Ping => {
                 self.reply_ok_packet(OkPacket::default());
                 Ok(())
             }
             Command::InitDb(name) => {
-                let name = String::from_utf8_lossy(name).into_owned();
+                let name = self.utf8_text(name).await?;
+                let name = String::from_utf8_lossy(&name).into_owned();
                 self.use_schema(&name)?;
                 self.reply_ok_packet(OkPacket::default());
                 Ok(())
@@ -407,19 +504,21 @@ impl Core {
                 self.out.put(text.as_bytes());
                 Ok(())
             }
-            Command::FieldList { table, wildcard } => self.field_list(table, wildcard).await,
+            Command::FieldList { table, wildcard } => {
+                Box::pin(self.field_list(table, wildcard)).await
+            }
             Command::ResetConnection => {
-                self.reset().await;
+                Box::pin(self.reset()).await;
                 self.reply_ok_packet(OkPacket::default());
                 Ok(())
             }
             Command::SetOption(option) => self.set_option(option),
             Command::ProcessKill(id) => {
-                self.kill(u64::from(id), Kill::Connection).await?;
+                Box::pin(self.kill(u64::from(id), Kill::Connection)).await?;
                 self.reply_ok_packet(OkPacket::default());
                 Ok(())
             }
-            Command::ProcessInfo => self.show_process_list(false).await,
+            Command::ProcessInfo => Box::pin(self.show_process_list(false)).await,
             Command::Quit | Command::ChangeUser(_) => Ok(()),
             Command::Refresh(_) | Command::Shutdown | Command::Debug | Command::Unknown(_) => {
                 Err(sql(sql_error::UNKNOWN_COMMAND, "Unknown command"))
@@ -427,10 +526,16 @@ impl Core {
         }
     }
 
+    /// Whether statements come with query attributes.
+    pub fn has_attributes(&self) -> bool {
+        self.capabilities.contains(Capabilities::QUERY_ATTRIBUTES)
+    }
+
     /// Tells the client an error and keeps it for SHOW WARNINGS.
     pub fn put_error(&mut self, error: &ExecError) {
         STATEMENT_ERRORS.increment();
         let packet = error.packet();
+        self.track_failed();
         self.exec.note_error(&packet);
         self.out.put_err(&packet);
     }
@@ -438,6 +543,7 @@ impl Core {
     /// Answers OK with the session's flags.
     pub fn reply_ok_packet(&mut self, mut ok: OkPacket) {
         ok.status = self.exec.status(self.form.more);
+        ok.session_track = self.take_tracked();
         self.out.put_ok(&ok);
     }
 
@@ -460,6 +566,7 @@ impl Core {
             handshake::choose_schema(Some(&self.snapshot), self.account()?, &self.host, name)?;
         self.handle.set_schema(Some(&schema));
         self.exec.identity.schema = Some(schema);
+        self.track_schema();
         Ok(())
     }
 
@@ -505,16 +612,20 @@ impl Core {
             transaction.rollback().await;
         }
         self.forget_kept().await;
-        self.exec.state = Arc::new(variables::first_state(&self.snapshot));
+        self.exec.state = self.worker.same_state(variables::first_state(&self.snapshot));
         self.exec.autocommit = true;
         self.exec.no_backslash_escapes = false;
+        self.exec.ansi_quotes = false;
         self.exec.transaction_options = TransactionOptions::default();
         self.exec.last = Last::default();
+        self.set_idle_timeouts(Default::default());
+        self.exec.consistent_reads = None;
         self.next_transaction = None;
         self.last_values.clear();
         self.zero_is_a_value = false;
         self.lex = variables::lex_mode(&self.snapshot);
         self.statements = Statements::default();
+        self.tracking = Tracking::default();
     }
 
     async fn change_user(&mut self, reader: &mut ClientReader, body: &[u8]) -> After {
@@ -524,24 +635,21 @@ impl Core {
             return After::Close;
         };
         let user = String::from_utf8_lossy(&change.username).into_owned();
-        // The client answers to the handshake's nonce, which is gone by now: ask it anew.
-        let asked = Credentials {
-            user: user.clone(),
-            response: Vec::new(),
-            plugin: b"ask-again".to_vec(),
-            can_switch: true,
+        // As on a server, the proof is made with the greeting's nonce: some clients make it with
+        // that one even when they are asked anew. One that had to be asked is asked again.
+        let other = match AuthPlugin::from_name(&change.auth_plugin) {
+            Some(AuthPlugin::CachingSha2Password) => AuthPlugin::CachingSha2Password,
+            _ => AuthPlugin::NativePassword,
         };
+        let (nonce, response, plugin) = match self.nonce {
+            Some(nonce) => (nonce, change.auth_response, change.auth_plugin),
+            None => (handshake::new_nonce(), Vec::new(), b"ask-again".to_vec()),
+        };
+        let asked = Credentials { user: user.clone(), response, plugin, can_switch: true, other };
         let shared = self.worker.shared.clone();
-        let checked = handshake::check(
-            reader,
-            &mut self.out,
-            &shared,
-            &self.nonce,
-            asked,
-            self.tls,
-            &self.host,
-        )
-        .await;
+        let checked =
+            handshake::check(reader, &mut self.out, &shared, &nonce, asked, self.tls, &self.host)
+                .await;
         let chosen = match checked {
             Err(_) => return After::Close,
             Ok(Err(error)) => Err(error),
@@ -556,13 +664,15 @@ impl Core {
             Ok((_, schema)) => {
                 self.user.clone_from(&user);
                 self.handle.set_user(&user);
+                self.handle.set_attributes(&change.connect_attrs);
                 self.handle.set_schema(schema.as_deref());
                 self.exec.identity.user = user;
                 self.exec.identity.schema = schema;
-                let collation =
-                    u8::try_from(change.collation).unwrap_or(handshake::DEFAULT_COLLATION);
-                self.exec.state =
-                    Arc::new(variables::state_of_collation(&self.snapshot, collation));
+                if self.exec.identity.schema.is_some() {
+                    self.track_schema();
+                }
+                let state = variables::state_of_collation(&self.snapshot, change.collation);
+                self.exec.state = self.worker.same_state(state);
                 self.reply_ok_packet(OkPacket::default());
                 After::Next
             }

@@ -1,13 +1,34 @@
 //! SET STATEMENT … FOR, and SET ROLE.
 
+use crate::control::text;
 use crate::query::{Source, run_made};
 use crate::session::Core;
 use crate::user_variables::inlined;
 use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_exec::error::{ExecError, sql};
-use sql_syntax::ast::{SetItem, Span};
+use sql_syntax::ast::{SetItem, SetTarget, Span};
 use std::sync::Arc;
+
+/// ER_SET_STATEMENT_NOT_SUPPORTED
+const NOT_FOR_A_STATEMENT: u16 = 1971;
+
+/// Variables that a server takes in SET and not for one statement (MariaDB 10.11 refuses these).
+const OF_SESSIONS_ALONE: [&str; 13] = [
+    "autocommit",
+    "character_set_client",
+    "character_set_connection",
+    "character_set_filesystem",
+    "collation_connection",
+    "interactive_timeout",
+    "profiling",
+    "profiling_history_size",
+    "query_cache_type",
+    "skip_replication",
+    "sql_log_off",
+    "tx_isolation",
+    "wait_timeout",
+];
 
 /// ER_INVALID_ROLE
 const INVALID_ROLE: u16 = 1959;
@@ -21,11 +42,15 @@ impl Core {
         statement: Span,
         source: Source<'_>,
     ) -> Result<(), ExecError> {
+        items.iter().try_for_each(|item| may_be_set_for_a_statement(item, source))?;
         let state = self.exec.state.clone();
         let (lex, zero) = (self.lex, self.zero_is_a_value);
         let autocommit = self.exec.autocommit;
         let no_backslash_escapes = self.exec.no_backslash_escapes;
+        let ansi_quotes = self.exec.ansi_quotes;
         let options = self.exec.transaction_options.clone();
+        let idle_timeouts = self.exec.idle_timeouts;
+        let consistent_reads = self.exec.consistent_reads;
         self.apply_items(items, source).await?;
         let text = inlined(source, statement);
         let mode = *source.mode;
@@ -39,7 +64,10 @@ impl Core {
         self.zero_is_a_value = zero;
         self.exec.autocommit = autocommit;
         self.exec.no_backslash_escapes = no_backslash_escapes;
+        self.exec.ansi_quotes = ansi_quotes;
         self.exec.transaction_options = options;
+        self.set_idle_timeouts(idle_timeouts);
+        self.exec.consistent_reads = consistent_reads;
         self.follow_select_limit();
         ran
     }
@@ -68,4 +96,17 @@ impl Core {
             )),
         }
     }
+}
+
+fn may_be_set_for_a_statement(item: &SetItem, source: Source<'_>) -> Result<(), ExecError> {
+    let SetTarget::System { name, .. } = item.target else { return Ok(()) };
+    let name = text(&name.name(source.text)).to_ascii_lowercase();
+    if !OF_SESSIONS_ALONE.contains(&name.as_str()) {
+        return Ok(());
+    }
+    Err(ExecError::Server(ErrPacket::new(
+        NOT_FOR_A_STATEMENT,
+        "42000",
+        format!("The system variable {name} cannot be set in SET STATEMENT."),
+    )))
 }

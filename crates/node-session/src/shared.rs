@@ -13,12 +13,12 @@ use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use telemetry::metrics::{Counter, Gauge};
 use tokio::sync::{Notify, watch};
 use topology::model::Snapshot;
-use topology::parameters::Settings;
+use topology::parameters::{ConsistentReads, Settings};
 
 /// Statements run since the start.
 pub static STATEMENTS: Counter =
@@ -58,6 +58,8 @@ pub struct SharedOptions {
     pub control: Arc<dyn ControlPlane>,
     /// TLS for MySQL clients.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Sockets at addresses that other nodes serve too; each is opened when there is a snapshot.
+    pub shared_sockets: usize,
 }
 
 /// What all workers share.
@@ -86,8 +88,10 @@ pub struct Shared {
     started_unix: u64,
     snapshot: ArcSwapOption<Snapshot>,
     version: AtomicU64,
-    /// A snapshot is served.
-    served: Notify,
+    /// Sockets at shared addresses that are not open yet.
+    closed_sockets: AtomicUsize,
+    /// A snapshot is served, or a socket was opened.
+    progress: Notify,
     fenced: ArcSwapOption<String>,
     memory_short: AtomicBool,
     transactions: AtomicU64,
@@ -110,8 +114,12 @@ impl Shared {
             &CLIENTS_REFUSED,
             &node_exec::reads::REPLICA_READS,
             &node_exec::reads::REPLICA_FAILURES,
+            &node_exec::own_writes::OWN_WRITE_WAITS,
+            &node_exec::own_writes::OWN_WRITE_MISSES,
         ]);
         telemetry::metrics::register(&node_exec::kinds::ALL);
+        telemetry::metrics::register(&node_exec::pipeline::ALL);
+        telemetry::metrics::register(&node_exec::consistent_reads::ALL);
         let started_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Arc::new(Self {
@@ -128,7 +136,8 @@ impl Shared {
             started_unix,
             snapshot: ArcSwapOption::empty(),
             version: AtomicU64::new(0),
-            served: Notify::new(),
+            closed_sockets: AtomicUsize::new(options.shared_sockets),
+            progress: Notify::new(),
             fenced: ArcSwapOption::empty(),
             memory_short: AtomicBool::new(false),
             transactions: AtomicU64::new(0),
@@ -153,21 +162,36 @@ impl Shared {
             self.processes.set_number(*number);
         }
         self.sequences.follow(&snapshot);
-        self.quotas.follow(&snapshot, &Settings::of(&snapshot.parameters));
+        let settings = Settings::of(&snapshot.parameters);
+        self.quotas.follow(&snapshot, &settings);
+        self.in_flight.marks().want(settings.consistent_reads != ConsistentReads::Off);
         self.snapshot.store(Some(snapshot));
         self.version.store(version, Ordering::Release);
-        self.served.notify_waiters();
+        self.progress.notify_waiters();
         self.fenced.store(None);
     }
 
-    /// Waits for the first snapshot, for a node that has just started: not for ever.
-    pub async fn wait_for_snapshot(&self) {
-        let mut served = pin!(self.served.notified());
-        // Registered before looking, so that none is missed.
-        served.as_mut().enable();
-        if self.version() == 0 {
-            tokio::time::timeout(FIRST_SNAPSHOT_WAIT, served).await.ok();
-        }
+    /// A socket at a shared address is open, or never will be.
+    pub fn socket_opened(&self) {
+        self.closed_sockets.fetch_sub(1, Ordering::Release);
+        self.progress.notify_waiters();
+    }
+
+    /// Waits, for a node that has just started, until it has a snapshot and its shared addresses
+    /// take connections: who is greeted at the node's own address may count on both. Not for ever.
+    pub async fn wait_until_open(&self) {
+        let open = async {
+            loop {
+                let mut progress = pin!(self.progress.notified());
+                // Registered before looking, so that none is missed.
+                progress.as_mut().enable();
+                if self.version() != 0 && self.closed_sockets.load(Ordering::Acquire) == 0 {
+                    break;
+                }
+                progress.await;
+            }
+        };
+        tokio::time::timeout(FIRST_SNAPSHOT_WAIT, open).await.ok();
     }
 
     /// Refuses statements until the next snapshot.

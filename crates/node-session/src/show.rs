@@ -14,7 +14,7 @@ use node_exec::names::Names;
 use node_exec::relay;
 use node_exec::rows::{number_column, reply_rows, text_column};
 use sql_syntax::LiteralValue;
-use sql_syntax::ast::{Expr, Ident, Show, ShowKind};
+use sql_syntax::ast::{Expr, Ident, Show, ShowKind, VarScope};
 use topology::model::Schema;
 
 /// What a server says for the digits of a text that has no fixed length.
@@ -31,6 +31,24 @@ pub fn field(value: impl ToString) -> Option<Vec<u8>> {
 impl Core {
     /// SHOW in all forms.
     pub async fn run_show(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
+        use ShowKind as K;
+        self.track_rows();
+        // As of a server: what reads no tables leaves the warnings of the statement before.
+        let keeps = matches!(show.kind, K::ProcessList | K::Grants | K::CreateDatabase)
+            && show.selection.is_none()
+            && show.like_tok.is_none();
+        if !keeps {
+            return self.run_show_of_kind(show, source).await;
+        }
+        let before = self.exec.last.warnings.clone();
+        self.run_show_of_kind(show, source).await?;
+        if self.exec.last.warnings.is_empty() {
+            self.exec.last.warnings = before;
+        }
+        Ok(())
+    }
+
+    async fn run_show_of_kind(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
         use ShowKind as K;
         match show.kind {
             K::Databases if show.selection.is_some() => {
@@ -57,19 +75,17 @@ impl Core {
             K::Topology => self.show_topology(show, source).await,
             K::DataNode => self.show_data_node().await,
             K::Grants => self.show_grants(show, source).await,
-            K::Variables => self.show_variables(source).await,
-            K::Status
-            | K::Engines
-            | K::Charset
-            | K::Collation
-            | K::Plugins
-            | K::Privileges
-            | K::Profiles => self.pass_to_any(source).await,
+            K::Variables => self.show_with_own(source, show.scope, Core::own_variable).await,
+            K::Status => self.show_with_own(source, show.scope, Core::own_status).await,
+            K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges | K::Profiles => {
+                self.pass_to_any(source).await
+            }
             K::Triggers | K::Events => self.show_triggers_or_events(show, source).await,
             K::ProcedureStatus | K::FunctionStatus | K::PackageStatus | K::PackageBodyStatus => {
                 self.show_routines(show, source).await
             }
             K::OpenTables => self.show_open_tables(show, source).await,
+            K::DdmSessions => self.show_ddm_sessions(show, source).await,
             K::PhysicalProcessList => self.show_physical_processes(show).await,
             K::DbStatus => self.show_db_status(show, source).await,
             K::InnodbStatus => self.show_innodb_status().await,
@@ -97,8 +113,14 @@ impl Core {
             .await
     }
 
-    /// A data node's variables, with the instance's own values where it has its own.
-    async fn show_variables(&mut self, source: Source<'_>) -> Result<(), ExecError> {
+    /// A data node's names and values, with our own values where they are ours.
+    async fn show_with_own(
+        &mut self,
+        source: Source<'_>,
+        scope: VarScope,
+        own: fn(&Self, &str, bool) -> Option<String>,
+    ) -> Result<(), ExecError> {
+        let global = scope == VarScope::Global;
         let span = source.tokens.text_span();
         let node = self.worker.backends.any()?;
         let mut exec = self.exec();
@@ -110,14 +132,12 @@ impl Core {
         let QueryResult::Rows(set) = result? else {
             return Err(sql(sql_error::UNKNOWN_ERROR, "a data node answered SHOW without rows"));
         };
-        let parameters = &self.snapshot.parameters;
         let rows: Vec<Row> = set
             .rows
             .iter()
             .map(|row| {
                 let name = row.text(0).unwrap_or_default();
-                let own = sql_plan::variables::own_value(parameters, &name.to_lowercase());
-                let value = own.map(|own| own.0.as_bytes().to_vec());
+                let value = own(self, &name, global).map(String::into_bytes);
                 vec![field(name), value.or_else(|| row.get(1).map(<[u8]>::to_vec))]
             })
             .collect();
@@ -197,7 +217,7 @@ impl Core {
             (Some(pattern), Some(_)) => format!("Database ({pattern})"),
             _ => "Database".to_owned(),
         };
-        self.reply(&[catalogue_column(&title, "SCHEMATA")], &rows).await
+        self.reply(&[catalogue_column(&title, "SCHEMATA", "SCHEMA_NAME", 256)], &rows).await
     }
 
     async fn show_tables(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {
@@ -207,9 +227,9 @@ impl Core {
         if let (Some(pattern), Some(_)) = (&pattern, show.like_tok) {
             title = format!("{title} ({pattern})");
         }
-        let mut columns = vec![catalogue_column(&title, "TABLE_NAMES")];
+        let mut columns = vec![catalogue_column(&title, "TABLE_NAMES", "TABLE_NAME", 292)];
         if show.full {
-            columns.push(catalogue_column("Table_type", "TABLE_NAMES"));
+            columns.push(catalogue_column("Table_type", "TABLE_NAMES", "TABLE_TYPE", 256));
         }
         let account = self.account()?;
         let mut rows: Vec<Row> = schema
@@ -299,25 +319,38 @@ impl Core {
 }
 
 /// A text column that says it is of a table of information_schema, as one server's SHOW does.
-fn catalogue_column(name: &str, table: &str) -> ColumnDefinition {
+fn catalogue_column(name: &str, table: &str, own: &str, bytes: u32) -> ColumnDefinition {
     let mut column = text_column(name);
     column.schema = sql_plan::catalogue::INFORMATION_SCHEMA.as_bytes().to_vec();
     column.table = table.as_bytes().to_vec();
     column.org_table = table.as_bytes().to_vec();
+    column.org_name = own.as_bytes().to_vec();
+    column.length = bytes;
+    column.flags = ColumnFlags::NOT_NULL | ColumnFlags::NO_DEFAULT_VALUE;
     column
 }
 
 /// The columns of SHOW WARNINGS, as a server describes them.
 fn warning_columns() -> [ColumnDefinition; 3] {
-    let word = |name: &str| ColumnDefinition { decimals: TEXT_DECIMALS, ..text_column(name) };
-    let mut code = ColumnDefinition { column_type: ColumnType::Long, ..number_column("Code") };
-    code.flags.insert(ColumnFlags::UNSIGNED);
-    [word("Level"), code, word("Message")]
+    let word = |name: &str, bytes: u32| ColumnDefinition {
+        decimals: TEXT_DECIMALS,
+        length: bytes,
+        flags: ColumnFlags::NOT_NULL,
+        ..text_column(name)
+    };
+    let code = ColumnDefinition {
+        column_type: ColumnType::Long,
+        length: 4,
+        flags: ColumnFlags::NOT_NULL | ColumnFlags::UNSIGNED | ColumnFlags::BINARY,
+        ..number_column("Code")
+    };
+    [word("Level", 28), code, word("Message", 2048)]
 }
 
 /// A column of numbers without sign.
 fn unsigned(mut column: ColumnDefinition) -> ColumnDefinition {
     column.flags.insert(ColumnFlags::UNSIGNED);
+    column.flags.insert(ColumnFlags::BINARY);
     column
 }
 

@@ -42,6 +42,12 @@ impl Core {
             text_column("Info"),
         ];
         self.reply(&columns, &rows).await?;
+        self.warn_of_missing(missing);
+        Ok(())
+    }
+
+    /// The only warning of a list of sessions: which nodes did not answer.
+    pub(crate) fn warn_of_missing(&mut self, missing: Option<String>) {
         self.exec.last.warnings = missing
             .map(|missing| Warning {
                 level: "Warning".to_owned(),
@@ -50,6 +56,5 @@ impl Core {
             })
             .into_iter()
             .collect();
-        Ok(())
     }
 }

@@ -42,6 +42,8 @@ pub struct Prepared {
     pub long_failed: bool,
     /// Rows of the last execution that wait to be fetched.
     pub cursor: Option<Cursor>,
+    /// The columns as the client was told them last, if it keeps them.
+    pub metadata: Vec<u8>,
 }
 
 /// A session's prepared statements.
@@ -49,7 +51,13 @@ pub struct Prepared {
 pub struct Statements {
     all: HashMap<u32, Prepared>,
     last_id: u32,
+    /// The one that [`LAST_PREPARED`] names.
+    last_prepared: Option<u32>,
 }
+
+/// The number by which MariaDB's drivers name the statement that was prepared last: they send its
+/// execution without waiting for the answer that tells its own number.
+const LAST_PREPARED: u32 = u32::MAX;
 
 impl Prepared {
     /// A statement that was just prepared.
@@ -75,6 +83,7 @@ impl Prepared {
             long: LongData::new(LONG_DATA_BYTES_MAX),
             long_failed: false,
             cursor: None,
+            metadata: Vec::new(),
         }
     }
 }
@@ -96,27 +105,41 @@ impl Statements {
         }
         loop {
             self.last_id = self.last_id.wrapping_add(1);
-            if self.last_id != 0 && !self.all.contains_key(&self.last_id) {
+            if !matches!(self.last_id, 0 | LAST_PREPARED) && !self.all.contains_key(&self.last_id) {
                 break;
             }
         }
         self.all.insert(self.last_id, prepared);
+        self.last_prepared = Some(self.last_id);
         Some(self.last_id)
+    }
+
+    /// No statement is the last one any longer: another is being prepared.
+    pub fn forget_last(&mut self) {
+        self.last_prepared = None;
+    }
+
+    /// The number under which a statement is kept.
+    fn own(&self, id: u32) -> u32 {
+        match id {
+            LAST_PREPARED => self.last_prepared.unwrap_or(id),
+            _ => id,
+        }
     }
 
     /// A statement, taken out for its execution.
     pub fn take(&mut self, id: u32) -> Option<Prepared> {
-        self.all.remove(&id)
+        self.all.remove(&self.own(id))
     }
 
     /// Puts it back.
     pub fn put_back(&mut self, id: u32, prepared: Prepared) {
-        self.all.insert(id, prepared);
+        self.all.insert(self.own(id), prepared);
     }
 
     /// A statement.
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Prepared> {
-        self.all.get_mut(&id)
+        self.all.get_mut(&self.own(id))
     }
 
     /// How many have an open cursor.
@@ -126,12 +149,14 @@ impl Statements {
 
     /// Forgets a statement.
     pub fn close(&mut self, id: u32) {
+        let id = self.own(id);
         self.all.remove(&id);
+        self.last_prepared = self.last_prepared.filter(|last| *last != id);
     }
 
     /// Data for a parameter. There is no answer, so an error waits for the execution.
     pub fn append_long_data(&mut self, id: u32, param: u16, data: &[u8]) {
-        if let Some(statement) = self.all.get_mut(&id)
+        if let Some(statement) = self.get_mut(id)
             && statement.long.append(param, data).is_err()
         {
             statement.long_failed = true;

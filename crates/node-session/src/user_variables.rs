@@ -8,10 +8,11 @@ use crate::session::Core;
 use base::sql_error;
 use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_exec::error::{ExecError, sql};
+use node_exec::exec::Warning;
 use node_exec::insert::value_of;
-use sql_plan::value::write_literal;
+use sql_plan::value::write_typed_literal;
 use sql_syntax::ast::Span;
-use sql_syntax::{Edits, TokenKind};
+use sql_syntax::{Edits, Keyword, TokenKind};
 use topology::algorithm::SqlValue;
 
 /// Errors of values that DO swallows: a sub-query that gives more than one row.
@@ -24,7 +25,10 @@ pub fn inlined(source: Source<'_>, span: Span) -> Vec<u8> {
         let at = source.tokens.span(*token);
         if at.start >= span.start && at.end <= span.end {
             let mut literal = Vec::new();
-            write_literal(source.params.get(ordinal).unwrap_or(&SqlValue::Null), &mut literal);
+            write_typed_literal(
+                source.params.get(ordinal).unwrap_or(&SqlValue::Null),
+                &mut literal,
+            );
             edits.replace(at, &literal);
         }
     }
@@ -60,14 +64,24 @@ impl Core {
         let after_do = first.map_or(whole.start, |token| token.span().end);
         let span = Span::new(after_do, whole.end);
         let text = [b"SELECT ".as_slice(), &inlined(source, span)].concat();
-        self.exec.last.warnings.clear();
+        let before = std::mem::take(&mut self.exec.last.warnings);
         match fetch(self, &text).await {
             Ok(_) => {}
-            Err(error) if error.server_number().is_some_and(|one| DO_SWALLOWS.contains(&one)) => {}
+            Err(error) if error.server_number().is_some_and(|one| DO_SWALLOWS.contains(&one)) => {
+                let packet = error.packet();
+                let (level, code) = ("Error".to_owned(), packet.number);
+                let message = packet.message;
+                self.exec.last.warnings.push(Warning { level, code, message });
+            }
             Err(error) => return Err(error),
         }
         self.exec.last.row_count = 0;
         let warnings = u16::try_from(self.exec.last.warnings.len()).unwrap_or(u16::MAX);
+        let names_tables = source.tokens.tokens().iter().any(|one| one.keyword == Keyword::From);
+        // As of a server: what reads no tables leaves the warnings of the statement before.
+        if warnings == 0 && !names_tables {
+            self.exec.last.warnings = before;
+        }
         self.reply_ok_packet(OkPacket { warnings, ..OkPacket::default() });
         Ok(())
     }

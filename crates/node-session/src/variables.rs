@@ -2,10 +2,14 @@
 //! session's state and replayed on whatever connection a statement gets; whether a value is allowed,
 //! and what it comes to, is a data node's own answer.
 
+use crate::collations::names_of;
 use crate::control::{global_denied, text};
+use crate::idle_timeouts;
+use crate::prepared_values::has_query;
 use crate::query::Source;
 use crate::select_limit::fetch_unlimited;
 use crate::session::Core;
+use crate::tracking::{plain_value, shown_value};
 use crate::user_variables::inlined;
 use base::sql_error;
 use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
@@ -13,13 +17,16 @@ use mysql_wire::packet::{ErrPacket, OkPacket};
 use node_backend::connection::Connection;
 use node_backend::session_state::SessionState;
 use node_exec::error::{ExecError, sql};
+use node_exec::exec::IdleTimeouts;
 use node_exec::names::Names;
 use node_exec::read_back::with_user_variable;
+use sql_plan::variables::CONSISTENT_READS;
+use sql_syntax::LexMode;
 use sql_syntax::ast::{ExprKind, SetItem, SetStmt, SetTarget, VarScope};
 use sql_syntax::text::user_var_name;
-use sql_syntax::{CharsetClass, LexMode};
 use std::sync::Arc;
 use topology::model::Snapshot;
+use topology::parameters::ConsistentReads;
 
 /// Warnings of one SET that are kept.
 const WARNINGS_MAX: usize = 64;
@@ -36,14 +43,7 @@ const NAMES_VARIABLES: [&str; 4] = [
 ];
 
 /// Variables about the client's connection, which is ours, not a data node's: taken and not replayed.
-const OWN_CONNECTION: [&str; 6] = [
-    "wait_timeout",
-    "interactive_timeout",
-    "net_read_timeout",
-    "net_write_timeout",
-    "net_buffer_length",
-    "profiling",
-];
+const OWN_CONNECTION: [&str; 1] = ["profiling"];
 
 /// Variables that would harm other sessions or the data nodes' replication.
 const REFUSED: [&str; 7] = [
@@ -83,31 +83,12 @@ fn default_of(snapshot: &Snapshot, variable: &str) -> Option<String> {
 }
 
 /// The same with the settings that a client's collation number stands for.
-pub fn state_of_collation(snapshot: &Snapshot, collation: u8) -> SessionState {
+pub fn state_of_collation(snapshot: &Snapshot, collation: u16) -> SessionState {
     let state = first_state(snapshot);
-    match charset_of_collation(collation) {
-        "utf8mb4" => match collation {
-            46 => state.with("names", "utf8mb4 COLLATE utf8mb4_bin"),
-            224 => state.with("names", "utf8mb4 COLLATE utf8mb4_unicode_ci"),
-            _ => state,
-        },
-        charset => state.with("names", charset),
+    match names_of(collation, lex_mode(snapshot).mariadb) {
+        Some(names) => state.with("names", names),
+        None => state,
     }
-}
-
-fn charset_of_collation(collation: u8) -> &'static str {
-    match collation {
-        5 | 8 | 15 | 31 | 47 | 48 | 49 | 94 => "latin1",
-        11 | 65 => "ascii",
-        33 | 83 | 192..=215 | 223 => "utf8",
-        63 => "binary",
-        _ => "utf8mb4",
-    }
-}
-
-/// How the text of a client of this collation is lexed.
-pub fn charset_class(collation: u8) -> CharsetClass {
-    CharsetClass::of_charset(charset_of_collation(collation).as_bytes())
 }
 
 /// How text is lexed for the data nodes of this instance, with their default modes.
@@ -167,6 +148,10 @@ struct Pending {
     insert_id: u64,
     read_only: bool,
     isolation: Option<&'static str>,
+    /// What the client is told of, as it is shown.
+    tracked: Vec<(String, Vec<u8>)>,
+    idle_timeouts: IdleTimeouts,
+    consistent_reads: Option<bool>,
 }
 
 impl Core {
@@ -213,6 +198,9 @@ impl Core {
             insert_id: self.exec.last.insert_id,
             read_only: self.exec.transaction_options.read_only,
             isolation: self.exec.transaction_options.isolation,
+            tracked: Vec::new(),
+            idle_timeouts: self.exec.idle_timeouts,
+            consistent_reads: self.exec.consistent_reads,
         };
         for item in items {
             self.set_item(item, source, &mut pending).await?;
@@ -229,12 +217,20 @@ impl Core {
         self.exec.state = Arc::new(pending.state);
         self.exec.autocommit = pending.autocommit;
         self.exec.no_backslash_escapes = pending.lex.no_backslash_escapes;
+        self.exec.ansi_quotes = pending.lex.mariadb && pending.lex.ansi_quotes;
         self.exec.last.insert_id = pending.insert_id;
         self.exec.transaction_options.read_only = pending.read_only;
         self.exec.transaction_options.isolation = pending.isolation;
+        self.track_state();
+        for (name, value) in std::mem::take(&mut pending.tracked) {
+            self.track_variable(&name, value);
+        }
+        self.set_idle_timeouts(pending.idle_timeouts);
+        self.exec.consistent_reads = pending.consistent_reads;
         self.lex = pending.lex;
         self.zero_is_a_value = pending.zero_is_a_value;
         self.follow_select_limit();
+        self.follow_transaction_tracking();
         Ok(())
     }
 
@@ -263,7 +259,7 @@ impl Core {
                 let collation = collation.map(|name| text(name.raw(source.text)));
                 self.set_names(value, collation, pending).await?;
             }
-            SetTarget::CharacterSet => self.set_names(value, None, pending).await?,
+            SetTarget::CharacterSet => self.set_character_set(value, pending).await?,
             SetTarget::System { scope, base, name } => {
                 if matches!(scope, VarScope::Global | VarScope::Persist | VarScope::PersistOnly) {
                     return Err(global_denied());
@@ -273,6 +269,12 @@ impl Core {
                     full = format!("{}.{full}", text(&base.name(source.text)).to_ascii_lowercase());
                 }
                 let is_default = matches!(item.value.unparen().kind, ExprKind::Default(None));
+                // Its tables are not those of the data node that is asked about the variable.
+                let known = match has_query(&item.value) {
+                    true => Some(self.evaluate(value).await?),
+                    false => None,
+                };
+                let value = known.as_deref().map_or(value, str::as_bytes);
                 self.set_system(&full, value, is_default, pending).await?;
             }
         }
@@ -287,7 +289,11 @@ impl Core {
         pending: &mut Pending,
     ) -> Result<(), ExecError> {
         match name {
-            "autocommit" => pending.autocommit = is_default || boolean(name, value)?,
+            "autocommit" => {
+                pending.autocommit = is_default || boolean(name, value)?;
+                let shown = if pending.autocommit { "ON" } else { "OFF" };
+                pending.tracked.push((name.to_owned(), shown.into()));
+            }
             "last_insert_id" | "identity" => {
                 let number = self.evaluate(value).await?;
                 pending.insert_id = number.parse().unwrap_or(0);
@@ -303,11 +309,24 @@ impl Core {
                     .clone()
                     .with(isolation_variable(&self.lex), format!("'{}'", words.replace(' ', "-")));
             }
+            "wait_timeout" | "interactive_timeout" => {
+                self.set_idle_timeout(name, value, is_default, pending).await?;
+            }
+            CONSISTENT_READS => {
+                pending.consistent_reads = match is_default {
+                    true => None,
+                    false => Some(boolean(name, value)?),
+                };
+                self.check_consistent_reads(pending.consistent_reads)?;
+            }
             _ if REFUSED.contains(&name) => return Err(global_denied()),
-            _ if OWN_CONNECTION.contains(&name) => {}
+            _ if OWN_CONNECTION.contains(&name) => {
+                pending.tracked.push((name.to_owned(), word(value).into_bytes()));
+            }
             _ if !is_name(name) => return Err(unknown_variable(name)),
             _ if is_default => {
-                self.read_back(name, b"DEFAULT", &pending.state).await?;
+                let tracked = &mut pending.tracked;
+                self.read_back(name, b"DEFAULT", &pending.state, tracked).await?;
                 let state = pending.state.clone();
                 pending.state = match default_of(&self.snapshot, name) {
                     Some(value) => state.with(name, value),
@@ -315,7 +334,8 @@ impl Core {
                 };
             }
             _ => {
-                let value = self.read_back(name, value, &pending.state).await?;
+                let tracked = &mut pending.tracked;
+                let value = self.read_back(name, value, &pending.state, tracked).await?;
                 if name == "sql_auto_is_null" && value.trim_matches('\'') != "0" {
                     return Err(no_auto_is_null());
                 }
@@ -328,13 +348,55 @@ impl Core {
         Ok(())
     }
 
+    /// Reads cannot be consistent while commits leave no marks, or where replicas are read.
+    fn check_consistent_reads(&self, wanted: Option<bool>) -> Result<(), ExecError> {
+        if wanted != Some(true) {
+            return Ok(());
+        }
+        if self.worker.backends.is_read_only() {
+            return Err(sql(
+                sql_error::NOT_SUPPORTED,
+                "ddm_consistent_reads=ON is not supported on a node of a read-only group: replicas lag \
+                 each by its own; use a node that reads the data nodes themselves",
+            ));
+        }
+        match self.worker.settings().consistent_reads {
+            ConsistentReads::Off => Err(node_exec::consistent_reads::switched_off()),
+            ConsistentReads::Session | ConsistentReads::On => Ok(()),
+        }
+    }
+
     /// Sets a variable on a data node's connection and reads what it came to. The connection is reset
     /// before its next use.
+    async fn set_idle_timeout(
+        &mut self,
+        name: &str,
+        value: &[u8],
+        is_default: bool,
+        pending: &mut Pending,
+    ) -> Result<(), ExecError> {
+        let Some(which) = idle_timeouts::of_name(name) else { return Ok(()) };
+        let seconds = match idle_timeouts::plain(value) {
+            _ if is_default => None,
+            Some(seconds) => {
+                pending.tracked.push((name.to_owned(), seconds.to_string().into_bytes()));
+                Some(seconds)
+            }
+            None => {
+                let tracked = &mut pending.tracked;
+                self.read_back(name, value, &pending.state, tracked).await?.parse().ok()
+            }
+        };
+        pending.idle_timeouts = pending.idle_timeouts.with(which, seconds);
+        Ok(())
+    }
+
     async fn read_back(
         &mut self,
         name: &str,
         value: &[u8],
         state: &SessionState,
+        tracked: &mut Vec<(String, Vec<u8>)>,
     ) -> Result<String, ExecError> {
         let node = self.worker.backends.any()?;
         let mut lease = node.lease(self.exec.found_rows, &Arc::new(state.clone())).await?;
@@ -346,7 +408,19 @@ impl Core {
             let told = node_exec::relay::warnings_of(&mut lease, Names::of(&[])).await;
             self.kept.set_warnings.extend(told);
         }
-        read_variable(&mut lease, name).await
+        let value = read_variable(&mut lease, name).await?;
+        if name.starts_with("character_set_") || name == "time_zone" {
+            tracked.push((name.to_owned(), plain_value(&value)));
+        } else if name == "session_track_system_variables" || self.tracks_variable(name) {
+            tracked.push((name.to_owned(), shown_value(&mut lease, name).await?));
+        }
+        Ok(value)
+    }
+
+    /// The sql_mode of a session that has set none, as a literal.
+    pub async fn default_mode(&mut self) -> Result<String, ExecError> {
+        let state = self.exec.state.clone();
+        self.read_back("sql_mode", b"DEFAULT", &state, &mut Vec::new()).await
     }
 
     async fn set_names(
@@ -381,12 +455,39 @@ impl Core {
             state = state.without(variable);
         }
         pending.state = state.with("names", names);
-        pending.lex.charset = CharsetClass::of_charset(charset.as_bytes());
+        for variable in &NAMES_VARIABLES[..3] {
+            pending.tracked.push(((*variable).to_owned(), charset.clone().into_bytes()));
+        }
+        Ok(())
+    }
+
+    /// SET CHARACTER SET: the connection's is that of the schema.
+    async fn set_character_set(
+        &mut self,
+        value: &[u8],
+        pending: &mut Pending,
+    ) -> Result<(), ExecError> {
+        self.set_names(value, None, pending).await?;
+        let schema = self.exec.identity.schema.as_ref();
+        let Some(schema) = schema.and_then(|name| self.snapshot.schemas.get(name)) else {
+            return Ok(());
+        };
+        let (charset, collation) = (schema.character_set.clone(), schema.collation.clone());
+        pending.state = pending
+            .state
+            .clone()
+            .with("character_set_connection", format!("'{charset}'"))
+            .with("collation_connection", format!("'{collation}'"));
+        for (name, value) in &mut pending.tracked {
+            if name == "character_set_connection" {
+                *value = charset.clone().into_bytes();
+            }
+        }
         Ok(())
     }
 
     /// An expression's value as a literal.
-    async fn evaluate(&mut self, expression: &[u8]) -> Result<String, ExecError> {
+    pub(crate) async fn evaluate(&mut self, expression: &[u8]) -> Result<String, ExecError> {
         if !expression.is_empty()
             && expression.len() < 19
             && expression.iter().all(u8::is_ascii_digit)
@@ -439,9 +540,6 @@ fn follow_lexing(lex: &mut LexMode, zero_is_a_value: &mut bool, state: &SessionS
     lex.follow_sql_mode(mode);
     *zero_is_a_value =
         mode.split(',').any(|one| one.trim().eq_ignore_ascii_case("NO_AUTO_VALUE_ON_ZERO"));
-    if let Some(charset) = state.get("character_set_client") {
-        lex.charset = CharsetClass::of_charset(charset.trim_matches('\'').as_bytes());
-    }
 }
 
 fn is_name(name: &str) -> bool {

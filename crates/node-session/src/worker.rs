@@ -8,6 +8,7 @@ use crate::session::Session;
 use crate::shared::{CLIENTS_REFUSED, CONNECTIONS, LOGINS_FAILED, SESSION_PANICS, Shared};
 use base::id::NodeId;
 use base::sql_error::{self, SqlError};
+use node_backend::session_state::SessionState;
 use node_exec::backends::Backends;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -28,6 +29,13 @@ const STATEMENT_GRACE: Duration = Duration::from_secs(1);
 /// stops the node waits beyond the time of transactions.
 const GONE_WITHIN: Duration = Duration::from_millis(700);
 
+/// So many states that sessions begin with are kept: there are a few collations and time zones.
+const STATES_MAX: usize = 32;
+
+/// So many connections beyond `max_connections` an administrator may have, as on a server: to look
+/// what the others do.
+const ADMINISTRATORS_EXTRA: u64 = 1;
+
 /// One worker thread's state.
 #[derive(Debug)]
 pub struct Worker {
@@ -46,6 +54,8 @@ pub struct Worker {
     clients: RefCell<HashMap<u32, (IpAddr, u16)>>,
     /// The snapshot's version whose access rules all sessions were checked by.
     access_version: Cell<u64>,
+    /// States that sessions begin with.
+    states: RefCell<Vec<Arc<SessionState>>>,
 }
 
 impl Worker {
@@ -62,7 +72,23 @@ impl Worker {
             sessions: RefCell::default(),
             clients: RefCell::default(),
             access_version: Cell::new(0),
+            states: RefCell::default(),
         }
+    }
+
+    /// The one state that all sessions with these settings have: connections are then compared with
+    /// it by address, and idle sessions do not keep copies.
+    pub fn same_state(&self, state: SessionState) -> Arc<SessionState> {
+        let mut states = self.states.borrow_mut();
+        if let Some(known) = states.iter().find(|known| ***known == state) {
+            return known.clone();
+        }
+        if states.len() >= STATES_MAX {
+            states.clear();
+        }
+        let state = Arc::new(state);
+        states.push(state.clone());
+        state
     }
 
     /// The snapshot served now. Costs one atomic load while it stays the same.
@@ -111,9 +137,16 @@ impl Worker {
         self.clients.borrow_mut().insert(handle.id, client);
         let host = client.0.to_string();
         let refuse = self.refuse_client(client).or_else(|| self.refuse_now());
+        let extra = self.over_limit() > 0;
         let login = handshake::login(stream, &self.shared, handle.id, &host, refuse);
-        match tokio::time::timeout(HANDSHAKE_TIMEOUT, login).await {
-            Ok(Ok(client)) => Session::new(self.clone(), handle, client, host).run().await,
+        match Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, login)).await {
+            Ok(Ok(mut client)) => match self.refuse_user(&client.user, extra) {
+                None => Session::new(self.clone(), handle, client, host).run().await,
+                Some(error) => {
+                    LOGINS_FAILED.increment();
+                    Box::pin(handshake::refuse_with(&mut client.writer, error)).await;
+                }
+            },
             Ok(Err(LoginError::Read(crate::reader::ReadError::Closed))) => {}
             Ok(Err(error)) => {
                 LOGINS_FAILED.increment();
@@ -124,6 +157,11 @@ impl Worker {
                 tracing::debug!(%peer, "login took too long");
             }
         }
+    }
+
+    /// The port that a client came to.
+    pub fn port_of(&self, connection_id: u32) -> u16 {
+        self.clients.borrow().get(&connection_id).map_or(0, |client| client.1)
     }
 
     /// Why a client is turned away, if no rule of the security group lets it in.
@@ -160,10 +198,25 @@ impl Worker {
             return Some(SqlError::new(sql_error::SERVER_SHUTDOWN, "Server shutdown in progress"));
         }
         self.snapshot();
-        let max = self.settings().connections_max;
-        let full = u64::try_from(self.shared.processes.len()).unwrap_or(u64::MAX) > max;
-        (full || self.shared.memory_short())
-            .then(|| SqlError::new(sql_error::TOO_MANY_CONNECTIONS, "Too many connections"))
+        let full = self.over_limit() > ADMINISTRATORS_EXTRA;
+        (full || self.shared.memory_short()).then(too_many_connections)
+    }
+
+    /// How many connections there are beyond `max_connections`.
+    fn over_limit(&self) -> u64 {
+        let open = u64::try_from(self.shared.processes.len()).unwrap_or(u64::MAX);
+        open.saturating_sub(self.settings().connections_max)
+    }
+
+    /// Why an account that has just logged in is refused, if it is: a connection that was beyond the
+    /// limit when it came is for administrators.
+    fn refuse_user(&self, user: &str, extra: bool) -> Option<SqlError> {
+        if !extra {
+            return None;
+        }
+        let snapshot = self.snapshot()?;
+        let administrator = snapshot.accounts.get(user).is_some_and(|one| one.administrator);
+        (!administrator).then(too_many_connections)
     }
 
     /// Once a second: clients that may no longer come, idle sessions, statements that run too long,
@@ -184,10 +237,13 @@ impl Worker {
 
     /// Ends idle sessions and statements that run too long.
     fn end_overdue(&self, settings: &Settings) {
-        let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
-        for session in sessions {
+        let now = Instant::now();
+        for session in self.sessions.borrow().values() {
             let (running, since) = session.running_since();
-            if let Some(kill) = overdue(running, since.elapsed(), settings) {
+            let own = session.idle_seconds.load(Ordering::Relaxed);
+            let idle = if own == 0 { settings.idle_timeout } else { Duration::from_secs(own) };
+            let since = now.saturating_duration_since(since);
+            if let Some(kill) = overdue(running, since, idle, settings) {
                 session.kill(kill);
             }
         }
@@ -228,6 +284,10 @@ impl Worker {
     }
 }
 
+fn too_many_connections() -> SqlError {
+    SqlError::new(sql_error::TOO_MANY_CONNECTIONS, "Too many connections")
+}
+
 /// Whether the rules and the node's list let a client come to a port; without any everybody may.
 fn is_let_in(snapshot: &Snapshot, node: &NodeId, client: IpAddr, port: u16) -> bool {
     let rules = snapshot.client_access.as_ref();
@@ -236,10 +296,15 @@ fn is_let_in(snapshot: &Snapshot, node: &NodeId, client: IpAddr, port: u16) -> b
 }
 
 /// What is to be ended of a session that has run a statement, or been idle, for so long.
-fn overdue(running: bool, since: Duration, settings: &Settings) -> Option<Kill> {
+fn overdue(
+    running: bool,
+    since: Duration,
+    idle_timeout: Duration,
+    settings: &Settings,
+) -> Option<Kill> {
     match running {
         true => (since > settings.statement_timeout).then_some(Kill::Timeout),
-        false => (since > settings.idle_timeout).then_some(Kill::Connection),
+        false => (since > idle_timeout).then_some(Kill::Connection),
     }
 }
 
@@ -277,6 +342,19 @@ impl Drop for Listed {
 mod tests {
     use super::*;
 
+    /// What a session's task may take, waiting or not: of what a statement may wait for, all but the
+    /// one-shard road is in boxes.
+    const SESSION_BYTES_MAX: usize = 12 * 1024;
+
+    #[test]
+    fn a_session_that_waits_is_small() {
+        fn size<F: Future>(_: impl Fn(Rc<Worker>, TcpStream, SocketAddr) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(Worker::serve);
+        assert!(bytes <= SESSION_BYTES_MAX, "{bytes} bytes");
+    }
+
     #[test]
     fn sessions_end_by_the_clock() {
         let settings = Settings {
@@ -291,7 +369,10 @@ mod tests {
             (false, 61, Some(Kill::Connection)),
             (true, 61, None),
         ] {
-            assert_eq!(overdue(running, Duration::from_secs(seconds), &settings), wanted);
+            assert_eq!(
+                overdue(running, Duration::from_secs(seconds), settings.idle_timeout, &settings),
+                wanted
+            );
         }
     }
 }

@@ -209,7 +209,8 @@ fn shared_options(
         (Some(cert), Some(key)) => Some(tls::mysql_server(cert, key)?),
         _ => None,
     };
-    Ok(SharedOptions { node_id: config.node_id.clone(), control, tls })
+    let shared_sockets = config.shared_listen.len() * config.threads();
+    Ok(SharedOptions { node_id: config.node_id.clone(), control, tls, shared_sockets })
 }
 
 /// The thread of what is not a client's: the admin endpoint and the recovery of transactions whose
@@ -230,7 +231,7 @@ fn start_background(
                     Err(error) => tracing::error!(%error, "the admin endpoint cannot be served"),
                 }
             }
-            tokio::task::spawn_local(node_session::replicas::run(shared.clone()));
+            tokio::task::spawn_local(node_session::watch::run(shared.clone()));
             node_session::recovery::run(shared).await;
         });
     })?;

@@ -63,9 +63,11 @@ async fn serve(listeners: Vec<Bound>, shared: Arc<Shared>, closing: watch::Recei
         .collect();
     let mut tick = tokio::time::interval(TICK);
     let mut drain = shared.drain_signal();
+    let mut news = shared.standings.subscribe();
     loop {
         tokio::select! {
             _ = tick.tick() => worker.tick(),
+            Ok(()) = news.changed() => worker.backends.obey(),
             () = worker.backends.pressed() => worker.backends.shed(),
             _ = drain.wait_for(|draining| *draining) => break,
         }
@@ -77,7 +79,11 @@ async fn serve(listeners: Vec<Bound>, shared: Arc<Shared>, closing: watch::Recei
 }
 
 async fn accept(bound: Bound, worker: Rc<Worker>, mut closing: watch::Receiver<bool>) {
+    let shared = bound.shared;
     let opened = open(bound, &worker, &mut closing).await;
+    if shared {
+        worker.shared.socket_opened();
+    }
     let listener = match opened {
         Ok(Some(listener)) => listener,
         Ok(None) => return,

@@ -37,6 +37,8 @@ const AT_OTHER: [(&str, bool, bool); 5] = [
 
 const LIST_AGE: Duration = Duration::from_millis(150);
 
+const STEP_COMES: Duration = Duration::from_secs(60);
+
 struct Test {
     system: System,
     relays: Vec<Relay>,
@@ -48,16 +50,7 @@ impl Test {
     async fn start() -> Self {
         let servers = (0..2).map(|_| Server::make_with(&DURABLE)).collect();
         let system = System::start_on(servers, 4, |_| {}).await;
-        let mut relays = Vec::new();
-        for server in &system.servers {
-            relays.push(Relay::start(server.port).await);
-        }
-        let ports: Vec<u16> = relays.iter().map(|relay| relay.port).collect();
-        system.control.change(|snapshot| {
-            for (node, port) in snapshot.data_nodes.values_mut().zip(ports) {
-                node.port = port;
-            }
-        });
+        let relays = Relay::before_all(&system).await;
         let directs = vec![system.direct(0).await, system.direct(1).await];
         let mut app = system.client().await;
         app.ok("CREATE TABLE t (id INT PRIMARY KEY) DBPARTITION BY MOD_HASH(id)").await;
@@ -112,9 +105,15 @@ impl Test {
         let what = format!("{step} on {node}, {victim} killed");
         let rows = self.rows();
         let mut app = self.system.client().await;
+        // One that was killed before is refused at once until a probe has found it again.
+        wait_for(&format!("{what}: both data nodes serve"), async || {
+            app.run("SELECT COUNT(*) FROM t").await.is_ok()
+        })
+        .await;
         let mut met = self.relays[node].trap(step, Fault::Stop);
         let running = tokio::spawn(async move { write(&mut app, rows, false).await });
-        let go_on = met.recv().await.expect("the step comes");
+        let comes = tokio::time::timeout(STEP_COMES, met.recv()).await;
+        let Ok(Some(go_on)) = comes else { panic!("{what}: the step was not there") };
         self.system.servers[victim].crash();
         go_on.send(()).ok();
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -4,9 +4,13 @@
 mod support;
 
 use mysql_wire::value::Value;
+use node::RunningNode;
 use node_backend::{BackendError, Connection, StreamHead};
+use std::io::Read;
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
-use support::System;
+use support::{System, TestControl};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_table_on_two_data_nodes() {
@@ -276,6 +280,12 @@ async fn permissions(system: &System) {
         account.authorities.insert(topology::account::Authority::Delete);
     });
     app.ok("DELETE FROM part WHERE id = 1").await;
+    // A file would be one of the data node's machine.
+    for query in ["SELECT 1", "SELECT 1 UNION SELECT 2", "SELECT 1 UNION (SELECT 2)"] {
+        for into in ["OUTFILE", "DUMPFILE"] {
+            app.fails(&format!("{query} INTO {into} '/tmp/never-written'"), 1045).await;
+        }
+    }
     let mut wrong = system.options("app");
     wrong.password = base::secret::Secret::new("wrong");
     let error = Connection::connect(&wrong).await.unwrap_err();
@@ -332,4 +342,27 @@ async fn ends_of_statements_sessions_and_the_node() {
     tokio::task::spawn_blocking(move || node.stop().unwrap()).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(8));
     assert!(other.0.query(b"SELECT 1").await.is_err());
+}
+
+/// Who replaces a node asks at its own address whether it serves, and then gives it the shared one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_greets_has_opened_its_shared_addresses() {
+    let system = System::start(1, 2).await;
+    let snapshot = system.node.as_ref().unwrap().shared.snapshot().unwrap();
+    for _ in 0..10 {
+        let mut config = system.config.clone();
+        config.shared_listen = config.listen.clone();
+        let control = Arc::new(TestControl::default());
+        let node = RunningNode::start(&config, control, None).unwrap();
+        let [own, shared] = node.addresses[..] else { panic!("two addresses") };
+        let client = tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(own).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            TcpStream::connect(shared).map(drop)
+        });
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        node.shared.serve_snapshot(snapshot.clone());
+        client.await.unwrap().expect("the shared address is open");
+        tokio::task::spawn_blocking(move || node.stop().unwrap()).await.unwrap();
+    }
 }

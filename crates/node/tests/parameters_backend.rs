@@ -174,6 +174,15 @@ async fn metadata_locks(system: &System, app: &mut Client) {
     let started = Instant::now();
     app.fails(&alter("b"), 3111).await;
     assert!((1_000..4_000).contains(&started.elapsed().as_millis()));
+    // A statement or a session that says how long to wait is told what a server tells.
+    system.set("ddl_precheck_mdl_threshold_time", "60");
+    let started = Instant::now();
+    app.fails("ALTER TABLE t NOWAIT ADD COLUMN d INT", 1205).await;
+    app.fails("TRUNCATE TABLE t WAIT 1", 1205).await;
+    app.ok("SET lock_wait_timeout = 1").await;
+    app.fails(&alter("d"), 1205).await;
+    app.ok("SET lock_wait_timeout = DEFAULT").await;
+    assert!((2_000..20_000).contains(&started.elapsed().as_millis()));
     direct.ok("ROLLBACK").await;
     direct.ok("BEGIN").await;
     direct.ok("SELECT * FROM shop_0001.t").await;

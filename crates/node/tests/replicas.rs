@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use support::{Client, DN_PASSWORD, DN_USER, Server, System, number, wait_for};
+use support::{Client, Server, System, number, wait_for};
 use topology::model::Replica;
 
 const SELECTS: &str = "SHOW GLOBAL STATUS LIKE 'Com_select'";
@@ -67,14 +67,7 @@ impl World {
         for (replica, primary) in replicas.iter().zip([0, 0, 1]) {
             let port = primaries[primary].port;
             let mut direct = Client(replica.ready().await);
-            direct
-                .ok(&format!(
-                    "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, \
-                     MASTER_USER = '{DN_USER}', MASTER_PASSWORD = '{DN_PASSWORD}', \
-                     MASTER_CONNECT_RETRY = 1, MASTER_USE_GTID = slave_pos"
-                ))
-                .await;
-            direct.ok("START SLAVE").await;
+            direct.replicate(port).await;
         }
         let system = System::start_on(primaries, 4, |_| {}).await;
         let world = Self { system, replicas };
@@ -183,6 +176,7 @@ async fn reads_go_where_they_may() {
     hints(&world).await;
     transactions(&world).await;
     lag(&world).await;
+    own_writes(&world).await;
     definitions_lag(&world).await;
     read_only_node(&world).await;
     moved(&world).await;
@@ -435,6 +429,61 @@ async fn lag(world: &World) {
     world.system.reset("seconds_behind_master");
 }
 
+/// Where a parameter says so a session's reads wait for what it has written; the replica is late by
+/// five seconds, or stands still for a moment.
+async fn own_writes(world: &World) {
+    let mut replica = world.replica(0).await;
+    world.settles(0, "r0").await;
+    let mut app = world.system.client().await;
+    let value = "SELECT v FROM t WHERE id = 0";
+    let behind = async |app: &mut Client, v: u32| {
+        app.ok(&format!("UPDATE t SET v = {v} WHERE id = 0")).await;
+        app.ok(value).await
+    };
+    assert_ne!(behind(&mut app, 501).await, ["501"], "nobody waits by default");
+    world.system.set("read_own_writes", "ON");
+    assert_eq!(behind(&mut app, 502).await, ["502"]);
+    assert_eq!(app.ok("SELECT id, v FROM t WHERE id < 2 ORDER BY id").await[0], "0|502");
+    assert_eq!(
+        app.ok("SELECT MAX(a.v) FROM t a JOIN t b ON a.id + 0 = b.id + 0 WHERE a.id = 0").await,
+        ["502"]
+    );
+    assert_eq!(
+        prepared(&mut app, "SELECT name FROM who WHERE id = ?", &[Value::Int(0)]).await,
+        "p"
+    );
+    // A session that has written nothing does not wait.
+    let mut other = world.system.client().await;
+    assert_eq!(other.ok(&who(0)).await, ["r0"]);
+    // One that follows closely is read as soon as it has the write, in and after transactions.
+    for sql in ["STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 0", "START SLAVE"] {
+        replica.ok(sql).await;
+    }
+    wait_for("it has caught up", async || {
+        replica.ok("SELECT v FROM shop_0000.t WHERE id = 0").await == ["502"]
+    })
+    .await;
+    world.settles(0, "r0").await;
+    for v in 600..700 {
+        assert_eq!(behind(&mut app, v).await, [v.to_string()]);
+        app.ok("BEGIN").await;
+        app.ok("UPDATE t SET v = v + 1000 WHERE id IN (0, 3)").await;
+        app.ok("COMMIT").await;
+        assert_eq!(app.ok(value).await, [(v + 1000).to_string()]);
+        assert_eq!(app.ok(&who(0)).await, ["r0"], "the replica is read, not the primary");
+    }
+    world.system.set("pipelining_threshold", "1");
+    for v in 700..720 {
+        assert_eq!(behind(&mut app, v).await, [v.to_string()]);
+    }
+    world.system.reset("pipelining_threshold");
+    world.system.reset("read_own_writes");
+    for sql in ["STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 5", "START SLAVE"] {
+        replica.ok(sql).await;
+    }
+    world.settles(0, "r0").await;
+}
+
 /// What a replica does not know yet is read on the primary.
 async fn definitions_lag(world: &World) {
     let mut app = world.system.client().await;
@@ -513,12 +562,11 @@ async fn moved(world: &World) {
     world.settles(0, "r1").await;
     world.settles(2, "r2").await;
     let port = world.replicas[0].port;
-    // Where nobody is known to be in order, nobody reads.
+    // The server at that port is known to be in order.
     world.system.control.change(|snapshot| {
         snapshot.data_nodes.values_mut().next().unwrap().replicas[1].port = port;
     });
     let mut app = world.system.client().await;
-    assert_eq!(app.ok(&who(0)).await, ["p"]);
     world.settles(0, "r0").await;
     world.system.control.change(|snapshot| {
         snapshot.data_nodes.values_mut().next().unwrap().replicas.clear();

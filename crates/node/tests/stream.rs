@@ -130,6 +130,7 @@ async fn snapshots_questions_and_reconnects() {
         node_id: node_id.clone(),
         control: Arc::new(NoControlPlane),
         tls: None,
+        shared_sockets: 0,
     });
     let (control, receiver) = questions();
     let client =

@@ -38,6 +38,8 @@ pub struct InsertPlan {
     /// `SELECT expr, …` of expressions that must be known before the rows can be placed, or must be
     /// the same in all copies. Rendered without tables.
     pub evaluation: Option<Template>,
+    /// Which of these are for a DATE, DATETIME or TIMESTAMP: a TIME becomes one of today.
+    pub evaluated_dates: Vec<u32>,
     /// The rows.
     pub rows: Vec<InsertRowPlan>,
     /// The column that takes generated ids.

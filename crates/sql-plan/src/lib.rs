@@ -17,6 +17,7 @@ pub mod merge;
 mod names;
 pub mod plan;
 mod planner;
+pub mod point;
 mod query;
 pub mod read_back;
 pub mod reads;

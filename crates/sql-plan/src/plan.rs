@@ -7,6 +7,7 @@ use crate::ddl::placement::PlacementPlan;
 use crate::insert::{InsertPlan, InsertSelectPlan};
 use crate::load::LoadPlan;
 use crate::merge::Merge;
+use crate::point::Cost;
 use crate::read_back::ReadBack;
 use crate::reads::Reads;
 use crate::route::Route;
@@ -34,6 +35,8 @@ pub struct Planned {
     pub read_only: bool,
     /// Takes row locks although it reads (FOR UPDATE, FOR SHARE).
     pub locking: bool,
+    /// For how many seconds a change of definitions may wait for locks, if the statement says it.
+    pub lock_wait: Option<u64>,
     /// What binds the statement to its session.
     pub uses: Uses,
     /// Which servers of a data node it may read.
@@ -42,6 +45,10 @@ pub struct Planned {
     pub frozen: bool,
     /// What it changes of its session where it runs; such a statement runs at one place.
     pub read_back: Option<Arc<ReadBack>>,
+    /// The warnings of the statement before stay where it has none: it has no tables.
+    pub keeps_warnings: bool,
+    /// It reads one row by a unique key; what that has cost so far.
+    pub point: Option<Arc<Cost>>,
 }
 
 /// A table that the statement touches, with what it does there.
@@ -228,16 +235,20 @@ pub enum TablePlace {
 }
 
 impl PlanTable {
-    /// The physical database at a target.
-    pub fn physical_database(&self, target: Target) -> String {
-        let shard = match &self.place {
+    /// The shard in which it is read for a target.
+    pub fn shard_at(&self, target: Target) -> u32 {
+        match &self.place {
             TablePlace::Fixed { shard } => *shard,
             TablePlace::BroadcastOf { shards } => {
                 shards.get(target.shard as usize).copied().unwrap_or_default()
             }
             TablePlace::Broadcast | TablePlace::Sharded { .. } => target.shard,
-        };
-        topology::model::physical_database(&self.schema, shard)
+        }
+    }
+
+    /// The physical database at a target.
+    pub fn physical_database(&self, target: Target) -> String {
+        topology::model::physical_database(&self.schema, self.shard_at(target))
     }
 
     /// The physical table's name at a target.

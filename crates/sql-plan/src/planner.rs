@@ -6,7 +6,7 @@ use crate::view::check::CheckOption;
 use crate::{access, ddl, insert, query, write};
 use base::sql_error::{NOT_SUPPORTED, SqlError};
 use sql_syntax::ast::{Parsed, Statement};
-use sql_syntax::{LexMode, TokenBuf};
+use sql_syntax::{Keyword, LexMode, TokenBuf, TokenKind};
 use topology::model::Snapshot;
 
 /// What a plan depends on besides the statement and the snapshot.
@@ -123,17 +123,42 @@ pub fn plan(
     let (made, hinted) = crate::hint::apply(&subject, made)?;
     let access = [access::access(&parsed.stmt, text, context.current_schema), hinted].concat();
     let frozen = access.iter().any(|access| is_frozen(snapshot, access));
+    let point = match read_back.is_none() && !frozen {
+        true => crate::point::of(&made, &parsed.stmt, &access, snapshot, text),
+        false => None,
+    };
+    let keeps_warnings = keeps_warnings(&parsed.stmt, &access, tokens);
     Ok(Planned {
+        keeps_warnings,
         reads,
         read_back,
+        point,
         plan: made.plan,
         cacheable: made.cacheable && !frozen,
         access,
         frozen,
         read_only: made.read_only,
         locking: made.locking,
+        lock_wait: parsed.lock_wait,
         uses: made.uses,
     })
+}
+
+/// Whether a statement leaves the warnings of the one before, as servers do: a query without tables,
+/// derived ones too.
+fn keeps_warnings(
+    statement: &Statement,
+    access: &[crate::plan::Access],
+    tokens: &TokenBuf,
+) -> bool {
+    let all = tokens.tokens();
+    let derives = || {
+        all.windows(2).any(|pair| match pair[0].keyword {
+            Keyword::From => pair[1].kind == TokenKind::LParen,
+            keyword => keyword == Keyword::With,
+        })
+    };
+    matches!(statement, Statement::Query(_)) && access.is_empty() && !derives()
 }
 
 /// Whether statements on a table wait for a later definition ([`topology::model::Table::frozen`]).

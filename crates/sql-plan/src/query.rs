@@ -235,9 +235,7 @@ fn counts_found(query: &Query) -> bool {
 }
 
 fn into_of(query: &Query) -> Option<&IntoKind> {
-    let own = query.into.as_ref();
-    let inner = query.as_select().and_then(|select| select.into.as_ref());
-    own.or(inner).map(|into| &into.kind)
+    query.select_into().map(|into| &into.kind)
 }
 
 fn refuse_into(query: &Query) -> Result<(), SqlError> {

@@ -37,9 +37,7 @@ pub(crate) fn of(
 
 /// INTO of a query, wherever it stands, names variables.
 pub(crate) fn into_variables(query: &Query) -> bool {
-    let inner = query.as_select().and_then(|select| select.into.as_ref());
-    let into = query.into.as_ref().or(inner);
-    into.is_some_and(|into| matches!(into.kind, IntoKind::Vars(_)))
+    query.select_into().is_some_and(|into| matches!(into.kind, IntoKind::Vars(_)))
 }
 
 /// The user variables that a statement assigns.
@@ -55,13 +53,10 @@ fn assigned(statement: &Statement, src: &[u8], tokens: &TokenBuf) -> Vec<String>
             names.insert(name(at as u32));
         }
     }
-    if let Statement::Query(query) = statement {
-        let inner = query.as_select().and_then(|select| select.into.as_ref());
-        for into in query.into.iter().chain(inner) {
-            if let IntoKind::Vars(targets) = &into.kind {
-                names.extend(targets.iter().map(|token| name(*token)));
-            }
-        }
+    if let Statement::Query(query) = statement
+        && let Some(IntoKind::Vars(targets)) = query.select_into().map(|into| &into.kind)
+    {
+        names.extend(targets.iter().map(|token| name(*token)));
     }
     names.into_iter().collect()
 }

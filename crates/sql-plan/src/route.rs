@@ -132,6 +132,11 @@ impl Router {
         self.columns.iter().position(|key| key.name.eq_ignore_ascii_case(column))
     }
 
+    /// Whether there is one physical table.
+    fn has_one_place(&self) -> bool {
+        self.shards * self.rule.tables_per_shard == 1
+    }
+
     /// Whether tables of both routers keep equal keys in equal targets.
     pub fn is_alike(&self, other: &Router) -> bool {
         let alike = |left: &Column, right: &Column| {
@@ -334,11 +339,15 @@ pub(crate) fn common_target(
     {
         return Ok(Some(target));
     }
+    // Whatever the values are, there is one place to look.
+    if routes.iter().all(|route| route.router.has_one_place()) {
+        return Ok(Some(Target { shard: 0, suffix: 0 }));
+    }
     let mut common = None;
     for route in routes {
         let targets = match route.router.set(&route.condition, values) {
             // One physical table: "anywhere" is there.
-            TargetSet::All if route.router.shards * route.router.rule.tables_per_shard == 1 => {
+            TargetSet::All if route.router.has_one_place() => {
                 BTreeSet::from([Target { shard: 0, suffix: 0 }])
             }
             TargetSet::All => return Ok(None),

@@ -125,10 +125,33 @@ pub enum SessionValue {
     FoundRows,
     /// VERSION()
     Version,
+    /// @@port
+    Port,
     /// @@warning_count
     WarningCount,
     /// @@error_count
     ErrorCount,
+    /// @@wait_timeout, @@interactive_timeout
+    IdleTimeout {
+        /// Whose.
+        which: IdleTimeout,
+        /// The instance's, in seconds.
+        instance: u32,
+    },
+    /// @@ddm_consistent_reads
+    ConsistentReads {
+        /// Whether the instance has them in all sessions.
+        instance: bool,
+    },
+}
+
+/// How long a client may be idle before its session ends: two variables for one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IdleTimeout {
+    /// wait_timeout, which is in force
+    Wait,
+    /// interactive_timeout, what wait_timeout would begin with
+    Interactive,
 }
 
 /// Temporary tables have numbers below this; above it are reductions.
@@ -271,7 +294,16 @@ impl Template {
         temporary: &dyn Fn(u32, &mut Vec<u8>),
     ) -> String {
         let session = |value: SessionValue, out: &mut Vec<u8>| {
-            out.extend_from_slice(format!("{value:?}()").as_bytes());
+            let shown = match value {
+                SessionValue::IdleTimeout { instance, .. } => {
+                    format!("({instance}|0)")
+                }
+                SessionValue::ConsistentReads { instance } => {
+                    format!("({}|0)", u8::from(instance))
+                }
+                other => format!("{other:?}()"),
+            };
+            out.extend_from_slice(shown.as_bytes());
         };
         let fill = Fill { values, tables, session: &session, temporary, inline_params: false };
         let mut out = Rendered::default();
@@ -321,12 +353,31 @@ pub(crate) struct RowFill {
 
 /// Writes a name in backquotes.
 pub fn push_quoted(name: &[u8], out: &mut Vec<u8>) {
+    push_quoted_numbered(name, None, out);
+}
+
+/// Writes a name in backquotes; with a number, `_` and the number in so many digits at least behind
+/// it. On the road of each statement: it allocates nothing of its own.
+pub(crate) fn push_quoted_numbered(name: &[u8], number: Option<(u32, usize)>, out: &mut Vec<u8>) {
     out.push(b'`');
-    for byte in name {
-        if *byte == b'`' {
-            out.push(b'`');
+    match name.contains(&b'`') {
+        false => out.extend_from_slice(name),
+        true => name.iter().for_each(|byte| match byte {
+            b'`' => out.extend_from_slice(b"``"),
+            byte => out.push(*byte),
+        }),
+    }
+    if let Some((number, width)) = number {
+        let mut digits = [b'0'; 10];
+        let mut at = digits.len();
+        let mut left = number;
+        while left > 0 {
+            at -= 1;
+            digits[at] = b'0' + u8::try_from(left % 10).expect("a digit");
+            left /= 10;
         }
-        out.push(*byte);
+        out.push(b'_');
+        out.extend_from_slice(&digits[at.min(digits.len() - width.clamp(1, digits.len()))..]);
     }
     out.push(b'`');
 }

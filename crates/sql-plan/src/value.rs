@@ -170,6 +170,63 @@ pub fn write_literal(value: &SqlValue, out: &mut Vec<u8>) {
     }
 }
 
+/// The same, with the type's word before a date or a time: its text alone would be read as a text,
+/// which numbers, character sets and comparisons take otherwise.
+pub fn write_typed_literal(value: &SqlValue, out: &mut Vec<u8>) {
+    if let SqlValue::Temporal(text) = value {
+        out.extend_from_slice(temporal_word(text).unwrap_or_default());
+    }
+    write_literal(value, out);
+}
+
+/// `DATE`, `TIMESTAMP` or `TIME` before a text that a server wrote of such a value; nothing before any
+/// other text, nor before days that no calendar has.
+fn temporal_word(text: &[u8]) -> Option<&'static [u8]> {
+    match text {
+        [day @ .., b'T' | b' ', _, _, b':', _, _, b':', _, _] if day.len() == 10 => {
+            is_day(day).then_some(b"TIMESTAMP")
+        }
+        [day @ .., _] if day.len() == 9 && text.get(4) == Some(&b'-') => {
+            is_day(text).then_some(b"DATE")
+        }
+        _ => match text.iter().position(|byte| *byte == b'.') {
+            Some(point) if is_digits(&text[point + 1..]) => temporal_word(&text[..point]),
+            Some(_) => None,
+            None => is_time(text).then_some(b"TIME"),
+        },
+    }
+}
+
+fn is_digits(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+}
+
+fn is_time(text: &[u8]) -> bool {
+    let mut parts = text.strip_prefix(b"-").unwrap_or(text).split(|byte| *byte == b':');
+    let hours = parts.next().is_some_and(|hours| is_digits(hours) && hours.len() <= 3);
+    let rest: Vec<&[u8]> = parts.collect();
+    hours && rest.len() == 2 && rest.iter().all(|part| is_digits(part) && part.len() == 2)
+}
+
+/// Whether a text is a day of the calendar, `yyyy-mm-dd`.
+fn is_day(text: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = text.split(|byte| *byte == b'-').collect();
+    let number = |at: usize| -> u32 {
+        let digits = parts.get(at).copied().filter(|part| is_digits(part));
+        let digits = digits.and_then(|part| std::str::from_utf8(part).ok());
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    };
+    let (year, month) = (number(0), number(1));
+    let leaps = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        2 => 28 + u32::from(leaps),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    parts.len() == 3 && year > 0 && (1..=days).contains(&number(2))
+}
+
 /// A quoted string, or its bytes in hexadecimal where a backslash or a byte outside of ASCII could
 /// be read in more than one way.
 fn write_text(text: &[u8], out: &mut Vec<u8>) {
@@ -218,5 +275,26 @@ mod tests {
         assert_eq!(written(SqlValue::Text("é".into())), "_utf8mb4 x'C3A9'");
         assert_eq!(written(SqlValue::Binary(vec![0, 255])), "x'00FF'");
         assert_eq!(written(SqlValue::Temporal(b"2024-01-01".to_vec())), "'2024-01-01'");
+    }
+
+    #[test]
+    fn dates_and_times_get_their_words() {
+        for (text, wanted) in [
+            ("2024-02-29", "DATE'2024-02-29'"),
+            ("2023-02-29", "'2023-02-29'"),
+            ("0000-00-00", "'0000-00-00'"),
+            ("2024-01-01 10:20:30", "TIMESTAMP'2024-01-01 10:20:30'"),
+            ("2024-01-01 10:20:30.5", "TIMESTAMP'2024-01-01 10:20:30.5'"),
+            ("-838:59:59", "TIME'-838:59:59'"),
+            ("10:20:30.000001", "TIME'10:20:30.000001'"),
+            ("10:20", "'10:20'"),
+            ("20240101", "'20240101'"),
+            ("24/1/1", "'24/1/1'"),
+            ("", "''"),
+        ] {
+            let mut out = Vec::new();
+            write_typed_literal(&SqlValue::Temporal(text.as_bytes().to_vec()), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted);
+        }
     }
 }

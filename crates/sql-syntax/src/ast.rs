@@ -177,6 +177,8 @@ pub struct Parsed {
     pub text: Span,
     /// Token index of each `?`, in order: the ordinal of a parameter is its place here.
     pub params: Vec<u32>,
+    /// For how many seconds it may wait for locks on tables: WAIT n, or NOWAIT as 0.
+    pub lock_wait: Option<u64>,
     /// Offset after the closing `;` (or the end of the text) when another statement follows there.
     pub rest: Option<u32>,
 }

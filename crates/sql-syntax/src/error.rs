@@ -45,16 +45,12 @@ impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let near = String::from_utf8_lossy(&self.near);
         let what = match self.kind {
-            SyntaxErrorKind::Unexpected => "the statement cannot be read as SQL of this server",
+            SyntaxErrorKind::Unexpected => {
+                "check the manual of this server for the right syntax to use"
+            }
             SyntaxErrorKind::TooDeep => "expressions or sub-queries are nested too deeply",
         };
         let line = self.line;
         write!(f, "You have an error in your SQL syntax; {what} near '{near}' at line {line}")
-    }
-}
-
-impl From<SyntaxError> for base::sql_error::SqlError {
-    fn from(error: SyntaxError) -> Self {
-        Self::new(base::sql_error::SYNTAX_ERROR, error.to_string())
     }
 }

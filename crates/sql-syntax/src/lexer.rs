@@ -262,6 +262,7 @@ pub struct TokenBuf {
     pub(crate) hints: Vec<Hint>,
     pub(crate) text: Span,
     pub(crate) rest: Option<u32>,
+    pub(crate) comment: Option<u32>,
 }
 
 impl TokenBuf {
@@ -293,6 +294,13 @@ impl TokenBuf {
     #[must_use]
     pub fn rest(&self) -> Option<u32> {
         self.rest
+    }
+
+    /// Offset of the text after `;` when nothing but comments stand there: to a client of several
+    /// statements they are one of their own.
+    #[must_use]
+    pub fn comment(&self) -> Option<u32> {
+        self.comment
     }
 
     /// Where a token stands; the empty range for an index that is not there.

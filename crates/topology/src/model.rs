@@ -130,9 +130,12 @@ pub struct Shard {
     pub data_node: DataNodeId,
 }
 
+/// Digits behind the name of a physical database, at least.
+pub const DATABASE_DIGITS: usize = 4;
+
 /// The name of a schema's physical database number `index`.
 pub fn physical_database(schema: &str, index: u32) -> String {
-    format!("{schema}_{index:04}")
+    format!("{schema}_{index:0DATABASE_DIGITS$}")
 }
 
 /// A logical table.

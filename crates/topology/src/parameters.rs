@@ -6,7 +6,7 @@ mod definitions;
 mod settings;
 
 pub use definitions::DEFINITIONS;
-pub use settings::{ExecutionLevel, Settings, TransactionPolicy};
+pub use settings::{ConsistentReads, ExecutionLevel, Settings, TransactionPolicy};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -329,7 +329,7 @@ mod tests {
         }
         let names: HashSet<_> = DEFINITIONS.iter().map(|definition| definition.name).collect();
         assert_eq!(names.len(), DEFINITIONS.len());
-        assert_eq!(DEFINITIONS.iter().filter(|definition| definition.editable).count(), 21);
+        assert_eq!(DEFINITIONS.iter().filter(|definition| definition.editable).count(), 24);
     }
 
     #[test]

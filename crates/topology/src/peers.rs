@@ -73,4 +73,23 @@ pub struct SessionRow {
     pub milliseconds: u64,
     /// The statement that runs, cut, without passwords.
     pub statement: Option<String>,
+    /// What the client said of itself when it logged in.
+    #[serde(default)]
+    pub attributes: Vec<(String, String)>,
+    /// The connections to data nodes that it holds between statements.
+    #[serde(default)]
+    pub pins: Vec<PinRow>,
+}
+
+/// A connection that a session holds, as SHOW DDM SESSIONS shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRow {
+    /// The data node's or replica's name.
+    pub server: String,
+    /// The connection's id there; none when it was lost.
+    pub connection_id: Option<u32>,
+    /// Why, in words, several with commas.
+    pub reasons: String,
+    /// Since when, in milliseconds.
+    pub milliseconds: u64,
 }

@@ -3,13 +3,16 @@
 //! them answer: whether there are transactions at all, how old the oldest is, and whether the tables
 //! can be locked. While they cannot the statement waits, with nothing touched and in nobody's way,
 //! until a transaction is too old. A lock that is taken still later is met by the statement's own
-//! waiting, which ends after the same time.
+//! waiting, which ends after the same time. A statement or a session that says how long to wait
+//! (NOWAIT, WAIT n, lock_wait_timeout) waits no longer than that, and is told what a server tells.
 
+use super::patience::MOMENT;
 use crate::backends::BackendNode;
 use crate::error::{ExecError, sql};
-use crate::exec::Exec;
+use crate::exec::{Exec, Statement};
 use base::id::DataNodeId;
 use base::sql_error;
+use mysql_wire::packet::ErrPacket;
 use node_backend::connection::Connection;
 use node_backend::error::BackendError;
 use node_backend::query::QueryResult;
@@ -25,8 +28,41 @@ pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
 /// Tables that cannot be locked are tried again after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long a statement waits for metadata locks.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// A lock that is older is an error (`ddl_precheck_mdl_threshold_time`).
+    held_max: Duration,
+    /// What the statement or its session asks for.
+    asked: Option<Duration>,
+}
+
+impl Patience {
+    fn of(exec: &Exec<'_>, statement: &Statement<'_>) -> Self {
+        let said = statement.planned.lock_wait;
+        let set = || exec.session.state.get("lock_wait_timeout")?.parse().ok();
+        let asked = said.or_else(set).map(Duration::from_secs);
+        Self { held_max: exec.settings.lock_held_max, asked }
+    }
+
+    /// The error of a statement that has waited so long for a lock, if that is long enough.
+    fn ends(self, waited: Duration, place: &str) -> Option<ExecError> {
+        if waited > self.held_max {
+            return Some(too_old(place, self.held_max));
+        }
+        self.asked.filter(|asked| waited > (*asked).max(MOMENT)).map(|_| {
+            let text = "Lock wait timeout exceeded; try restarting transaction";
+            ExecError::Server(ErrPacket::new(LOCK_WAIT_TIMEOUT, "HY000", text))
+        })
+    }
+}
+
 /// Refuses the statement when a metadata lock on a physical table of it is too old.
-pub async fn check(exec: &Exec<'_>, plan: &DdlPlan) -> Result<(), ExecError> {
+pub async fn check(
+    exec: &Exec<'_>,
+    plan: &DdlPlan,
+    statement: &Statement<'_>,
+) -> Result<(), ExecError> {
     // Nobody can have a lock on a table that is not there yet.
     if plan.changes.iter().all(|change| matches!(change, TableChange::Create { .. })) {
         return Ok(());
@@ -43,9 +79,9 @@ pub async fn check(exec: &Exec<'_>, plan: &DdlPlan) -> Result<(), ExecError> {
                 .push([&database[..], b".", &name[..]].concat());
         }
     }
-    let held_max = exec.settings.lock_held_max;
+    let patience = Patience::of(exec, statement);
     let checks = by_node.into_iter().map(|(id, tables)| async move {
-        check_node(&*exec.backends.node(&id)?, tables, held_max).await
+        check_node(&*exec.backends.node(&id)?, tables, patience).await
     });
     futures::future::join_all(checks).await.into_iter().collect()
 }
@@ -60,7 +96,7 @@ fn changes_view(plan: &DdlPlan) -> bool {
 async fn check_node(
     node: &BackendNode,
     mut tables: Vec<Vec<u8>>,
-    held_max: Duration,
+    patience: Patience,
 ) -> Result<(), ExecError> {
     tables.sort_unstable();
     tables.dedup();
@@ -77,12 +113,13 @@ async fn check_node(
         if can_lock(&mut lease, &lock).await? {
             return Ok(());
         }
-        let is_old = oldest > held_max;
+        let is_old = oldest > patience.held_max;
+        let name = &node.definition.name;
+        let place = format!("on data node {name} for up to {} seconds", oldest.as_secs());
         // Looked at twice: the server may answer from what it gathered a moment ago.
-        if (is_old && was_old) || started.elapsed() > held_max {
-            let name = &node.definition.name;
-            let place = format!("on data node {name} for up to {} seconds", oldest.as_secs());
-            return Err(too_old(&place, held_max));
+        let waited = if is_old && was_old { oldest } else { started.elapsed() };
+        if let Some(error) = patience.ends(waited, &place) {
+            return Err(error);
         }
         was_old = is_old;
         tokio::time::sleep(LOOK_AGAIN).await;

@@ -358,10 +358,7 @@ impl Bench {
             StreamHead::Rows(columns) => {
                 let mut logical = Vec::with_capacity(columns.len());
                 for column in columns.iter() {
-                    let (mut before, mut after) = (Vec::new(), Vec::new());
-                    column.encode(&mut before);
-                    names.rewrite_column(&before, &mut after)?;
-                    logical.push(ColumnDefinition::decode(&after)?);
+                    logical.push(names.logical_column(column)?);
                 }
                 let mut rows = Vec::new();
                 while let Some(row) = self.held.lease.next_row().await? {

@@ -504,11 +504,19 @@ impl Writer<'_> {
             let comes = Difference { added: vec![(*to, new.clone())], ..Difference::default() };
             let goes = Difference { gone: vec![(*from, old.clone())], ..Difference::default() };
             let insert = self.inserts(exec, &comes)?;
-            if run_if_allowed(exec, tables, &insert).await? {
-                let delete = self.deletes(exec, &goes)?;
-                run(exec, tables, &delete, self.exact(1)).await?;
-            } else {
+            if !run_if_allowed(exec, tables, &insert).await? {
                 left += 1;
+                continue;
+            }
+            let delete = self.deletes(exec, &goes)?;
+            match run(exec, tables, &delete, self.exact(1)).await {
+                // What refers to the row keeps it: the other one goes again.
+                Err(error) if is_foreign_key(&error) => {
+                    let back = Difference { gone: comes.added, ..Difference::default() };
+                    run(exec, tables, &self.deletes(exec, &back)?, self.exact(1)).await?;
+                    left += 1;
+                }
+                done => done?,
             }
         }
         Ok(left)

@@ -2,13 +2,16 @@
 //! the decision as a row of its own transaction; then the home commits, in one phase, and that is the
 //! moment: with it the decision is there, or neither is. Then the others commit. Whoever has to know
 //! the outcome later writes `rollback` into the same row (see `decision`): the row's key lets only
-//! one of the two be, and makes him wait while the home's commit may still come.
+//! one of the two be, and makes him wait while the home's commit may still come. For consistent reads
+//! each branch writes a mark before that (see `commit_marks`).
 
 use super::open::HOME_SAVEPOINT;
 use super::{Branch, Transaction, lost, run_all};
 use crate::backends::BackendNode;
+use crate::commit_marks::{self, CommitMark};
 use crate::decision::{self, Verdict};
 use crate::error::{ExecError, sql};
+use crate::in_flight::InFlightGuard;
 use base::sql_error;
 use futures::future::{join, join_all};
 use node_backend::error::BackendError;
@@ -34,6 +37,11 @@ impl Transaction {
         self.readers.end();
         if let Some(lost_branch) = self.branches.iter().find(|branch| branch.lease.is_none()) {
             let error = lost(&lost_branch.node);
+            self.rollback().await;
+            return Err(error);
+        }
+        let writers = || self.branches.iter().filter(|branch| branch.wrote);
+        if let Some(error) = writers().find_map(|branch| branch.node.check_write().err()) {
             self.rollback().await;
             return Err(error);
         }
@@ -100,11 +108,23 @@ impl Transaction {
 
     async fn commit_two_phases(mut self) -> Result<(), ExecError> {
         let gtrid = self.gtrid.clone().expect("two phases are XA's");
+        let mark = match self.mark().await {
+            Ok(mark) => mark,
+            Err(error) => {
+                self.rollback().await;
+                return Err(error);
+            }
+        };
+        let marking = mark.as_ref().map(|mark| mark.statement(&gtrid));
+        let marking = marking.as_deref();
         let (first, others) = self.branches.split_first_mut().expect("two branches wrote");
         let home = first.node.clone();
-        let decided = write_decision(first, &gtrid);
-        let (decided, prepared) = join(decided, join_all(others.iter_mut().map(prepare))).await;
+        let decided = write_decision(first, &gtrid, marking);
+        let others = others.iter_mut().map(|branch| prepare(branch, marking));
+        let (decided, prepared) = join(decided, join_all(others)).await;
         if let Some(error) = std::iter::once(decided).chain(prepared).find_map(Result::err) {
+            // Their table may be what is missing.
+            self.branches.iter().for_each(|branch| branch.node.has_marks.set(false));
             self.rollback().await;
             return Err(error);
         }
@@ -119,8 +139,26 @@ impl Transaction {
                 }
             }
         }
-        self.commit_others(&home, gtrid).await;
+        if self.commit_others(&home, gtrid).await
+            && let Some(mark) = mark
+        {
+            mark.finished();
+        }
         Ok(())
+    }
+
+    /// What the commit leaves on each data node that takes part, where reads ask for it.
+    async fn mark(&self) -> Result<Option<CommitMark>, ExecError> {
+        let marks = self.in_flight.as_ref().map(InFlightGuard::marks);
+        let Some(marks) = marks.filter(|marks| marks.are_wanted()) else { return Ok(None) };
+        // The home has the decision, whether it wrote or not.
+        let (home, others) = self.branches.split_first().expect("two branches wrote");
+        let parts = others.iter().filter(|branch| branch.wrote).chain([home]);
+        let nodes: Vec<&Rc<BackendNode>> = parts.map(|branch| &branch.node).collect();
+        for node in &nodes {
+            commit_marks::ensure_table(node).await?;
+        }
+        Ok(Some(marks.mark(nodes.iter().map(|node| &node.definition.id))))
     }
 
     /// The moment of the decision. After an error it is not known what became of it, and the
@@ -135,17 +173,19 @@ impl Transaction {
     }
 
     /// The second phase. A branch that cannot be told now is finished by recovery, which needs the
-    /// decision then.
-    async fn commit_others(mut self, home: &Rc<BackendNode>, gtrid: String) {
+    /// decision then. Says whether all of them are done.
+    async fn commit_others(mut self, home: &Rc<BackendNode>, gtrid: String) -> bool {
         let others = self.branches.iter_mut().skip(1).map(|branch| async move {
             let Some(lease) = &mut branch.lease else { return false };
             let verb = if branch.wrote { "COMMIT" } else { "ROLLBACK" };
             let outcome = run_all(lease, &[format!("XA {verb} {}", branch.xid)]).await;
             finish(branch, outcome).is_ok()
         });
-        if join_all(others).await.into_iter().all(|done| done) {
+        let all = join_all(others).await.into_iter().all(|done| done);
+        if all {
             home.forget_decision(gtrid);
         }
+        all
     }
 
     /// Rolls back everywhere. A branch that cannot be told is rolled back by its data node when the
@@ -174,11 +214,16 @@ impl Transaction {
 
 /// The decision becomes a part of the home's transaction. Its savepoint is asked for first: without
 /// it the work is not there, and the decision must not be alone.
-async fn write_decision(home: &mut Branch, gtrid: &str) -> Result<(), ExecError> {
+async fn write_decision(
+    home: &mut Branch,
+    gtrid: &str,
+    marking: Option<&str>,
+) -> Result<(), ExecError> {
     let node = home.node.clone();
     let Some(lease) = &mut home.lease else { return Err(lost(&node)) };
     let whole = [format!("RELEASE SAVEPOINT {HOME_SAVEPOINT}")];
-    let row = [decision::commit_row(gtrid)];
+    let row: Vec<String> =
+        marking.map(str::to_owned).into_iter().chain([decision::commit_row(gtrid)]).collect();
     let both = [&whole[..], &row[..]].concat();
     let outcome = match run_all(lease, &both).await {
         Err(error) if decision::is_missing(&error) => {
@@ -213,9 +258,11 @@ async fn settle(home: &BackendNode, gtrid: &str) -> Result<Verdict, ExecError> {
 }
 
 /// END and PREPARE of a branch that wrote; one that only read just ends.
-async fn prepare(branch: &mut Branch) -> Result<(), ExecError> {
+async fn prepare(branch: &mut Branch, marking: Option<&str>) -> Result<(), ExecError> {
     let Some(lease) = &mut branch.lease else { return Err(lost(&branch.node)) };
-    let mut statements = vec![format!("XA END {}", branch.xid)];
+    let marking = marking.filter(|_| branch.wrote).map(str::to_owned);
+    let mut statements: Vec<String> = marking.into_iter().collect();
+    statements.push(format!("XA END {}", branch.xid));
     if branch.wrote {
         statements.push(format!("XA PREPARE {}", branch.xid));
     }

@@ -21,10 +21,10 @@ pub(super) const HOME_SAVEPOINT: &str = "`_ddm_home`";
 pub(crate) type Wanted = (Rc<BackendNode>, Option<Seat>);
 
 /// What begins a branch.
-struct Start {
-    statements: Vec<String>,
-    xid: String,
-    stays_open: bool,
+pub(super) struct Start {
+    pub statements: Vec<String>,
+    pub xid: String,
+    pub stays_open: bool,
 }
 
 impl Transaction {
@@ -45,14 +45,7 @@ impl Transaction {
         for (number, (node, seat)) in (before..).zip(fresh) {
             match self.lease(node, seat.clone(), state).await {
                 Ok(lease) => {
-                    let branch = Branch {
-                        node: node.clone(),
-                        lease: Some(lease),
-                        xid: String::new(),
-                        wrote: false,
-                        stays_open: false,
-                        seat: seat.clone(),
-                    };
+                    let branch = Branch::new(node, lease, seat);
                     leased.push((branch, self.start(&home, number)));
                 }
                 Err(error) => {
@@ -83,7 +76,7 @@ impl Transaction {
     }
 
     /// The statements of a branch of this number.
-    fn start(&self, home: &base::id::DataNodeId, number: usize) -> Start {
+    pub(super) fn start(&self, home: &base::id::DataNodeId, number: usize) -> Start {
         let is_home = number == 0;
         let xid = match &self.gtrid {
             Some(gtrid) if !is_home => decision::xid(gtrid, home, number),
@@ -112,7 +105,7 @@ impl Transaction {
         Start { statements, xid, stays_open }
     }
 
-    async fn lease(
+    pub(super) async fn lease(
         &self,
         node: &Rc<BackendNode>,
         seat: Option<Seat>,
@@ -140,7 +133,7 @@ impl Transaction {
 }
 
 /// Nothing was said on it yet.
-fn give_back(mut branch: Branch) {
+pub(super) fn give_back(mut branch: Branch) {
     match (branch.lease.take(), &branch.seat) {
         (Some(lease), Some(seat)) => seat.put_back(lease),
         (lease, _) => drop(lease),
@@ -162,7 +155,7 @@ async fn begin(mut branch: Branch, start: Start) -> Result<Branch, ExecError> {
 
 /// Takes back what began of a branch. A connection that the session keeps stays when it is certain
 /// that nothing is left on it; any other is closed.
-async fn take_back(mut branch: Branch) {
+pub(super) async fn take_back(mut branch: Branch) {
     let Some(mut lease) = branch.lease.take() else { return };
     match &branch.seat {
         Some(seat) if undo_start(&mut lease, &branch.xid, branch.stays_open).await => {

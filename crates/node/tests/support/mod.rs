@@ -107,6 +107,35 @@ impl Server {
         }
     }
 
+    /// Makes it hang, until it is let go on: it takes connections, and says nothing.
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+        // Each of its threads stops when it comes to look at the signal.
+        let pid = self.child.as_ref().expect("it runs").id();
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(task.unwrap().path().join("stat"))
+                .map_or(true, |stat| stat.rsplit_once(')').unwrap().1.starts_with(" T"))
+        };
+        while !std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(is_stopped) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Starts it again after a crash.
+    pub fn run_again(&mut self) {
+        self.run(rustix::process::geteuid().is_root());
+    }
+
     pub async fn ready(&self) -> Connection {
         let started = Instant::now();
         loop {
@@ -199,6 +228,7 @@ pub struct System {
     pub control: Arc<TestControl>,
     pub node: Option<RunningNode>,
     pub port: u16,
+    pub config: NodeConfig,
     dir: PathBuf,
 }
 
@@ -322,7 +352,7 @@ impl System {
         let node = RunningNode::start(&config, control.clone(), Some(snapshot)).unwrap();
         control.shared.set(Arc::downgrade(&node.shared)).unwrap();
         let port = node.addresses[0].port();
-        Self { servers, control, node: Some(node), port, dir }
+        Self { servers, control, node: Some(node), port, config, dir }
     }
 
     pub fn options(&self, user: &str) -> ConnectOptions {
@@ -390,7 +420,7 @@ impl System {
 pub async fn wait_for(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !holds().await {
-        assert!(started.elapsed() < Duration::from_secs(15), "{what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -435,6 +465,17 @@ impl Client {
             }
             Err(other) => panic!("{sql}: {other:?}"),
         }
+    }
+
+    /// Makes its server a replica of the one at this port.
+    pub async fn replicate(&mut self, from: u16) {
+        self.ok(&format!(
+            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {from}, \
+             MASTER_USER = '{DN_USER}', MASTER_PASSWORD = '{DN_PASSWORD}', \
+             MASTER_CONNECT_RETRY = 1, MASTER_USE_GTID = slave_pos"
+        ))
+        .await;
+        self.ok("START SLAVE").await;
     }
 
     /// A statement that goes well.

@@ -1,5 +1,7 @@
 //! A relay before a data node that looks at the statements on their way, and at the one that a test
 //! waits for cuts the connection, or keeps it from its sender, or stops.
+// Each test has its own faults.
+#![allow(dead_code)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +26,27 @@ pub enum Fault {
     Abandon,
     /// The statement waits until the test goes on: the data node can be killed meanwhile.
     Stop,
+    /// The statement never arrives; its sender gets these bytes for an answer.
+    Lie(&'static Lie),
+}
+
+/// An answer that no data node gave.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lie {
+    /// Packets or anything else.
+    pub bytes: Vec<u8>,
+    pub then: Then,
+}
+
+/// What comes behind a lie.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The connection ends.
+    Close,
+    /// Nothing, until the other side goes; who connects meanwhile hears nothing either.
+    Silence,
+    /// These bytes, again and again, as long as the other side takes them.
+    Endless(Vec<u8>),
 }
 
 /// A statement of this beginning is met, once.
@@ -42,6 +65,8 @@ struct State {
     trap: Option<Trap>,
     /// Connections that the data node shall not know to be cut.
     abandoned: Vec<TcpStream>,
+    /// Nobody is listened to.
+    silent: bool,
 }
 
 /// A relay.
@@ -51,6 +76,21 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// One before each data node, which the system's node then takes for the data node.
+    pub async fn before_all(system: &crate::support::System) -> Vec<Self> {
+        let mut relays = Vec::new();
+        for server in &system.servers {
+            relays.push(Self::start(server.port).await);
+        }
+        let ports: Vec<u16> = relays.iter().map(|relay| relay.port).collect();
+        system.control.change(|snapshot| {
+            for (node, port) in snapshot.data_nodes.values_mut().zip(ports) {
+                node.port = port;
+            }
+        });
+        relays
+    }
+
     pub async fn start(to: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -60,6 +100,9 @@ impl Relay {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = own.clone();
                 tokio::spawn(async move {
+                    while shared.0.lock().unwrap().silent {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
                     if let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await {
                         shared.pass(client, server).await;
                     }
@@ -125,12 +168,31 @@ impl Shared {
                         Fault::Stop => {
                             gone_on.await.ok();
                         }
+                        Fault::Lie(lie) => {
+                            self.0.lock().unwrap().silent = lie.then == Then::Silence;
+                            lie.tell(&mut client).await;
+                            self.0.lock().unwrap().silent = false;
+                            return;
+                        }
                     }
                 }
                 if server.write_all(&frame).await.is_err() {
                     return;
                 }
             }
+        }
+    }
+}
+
+impl Lie {
+    async fn tell(&self, client: &mut TcpStream) {
+        if client.write_all(&self.bytes).await.is_err() {
+            return;
+        }
+        match &self.then {
+            Then::Close => {}
+            Then::Silence => while client.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {},
+            Then::Endless(again) => while client.write_all(again).await.is_ok() {},
         }
     }
 }

@@ -4,12 +4,12 @@ use super::resolve::ident_text;
 use super::{Block, Bound, Conjunct, Facts, Named, NamedUse, Qualified, Reference, Source, What};
 use crate::expr::{self, Part, ROW_NUMBER, conjuncts, for_each_part, function_name};
 use crate::route::Router;
-use crate::template::{SessionValue, TokenRange};
+use crate::template::{IdleTimeout, SessionValue, TokenRange};
 use base::sql_error::{NO_DB_SELECTED, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlError, UNKNOWN_DB};
 use sql_syntax::TokenBuf;
 use sql_syntax::ast::{
     ColumnRef, Expr, ExprKind, Ident, IntoKind, Join, JoinKind, Query, Select, SelectInto,
-    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef, With,
+    SelectItem, SetExpr, Span, TableExpr, TableName, TableRef, VarScope, With,
 };
 use std::collections::HashMap;
 use topology::model::{Placement, Schema, ShardMode, Snapshot};
@@ -541,10 +541,18 @@ impl<'s> Binder<'s> {
     fn note_variable(&mut self, span: Span, variable: &sql_syntax::ast::SysVar) {
         let name =
             String::from_utf8_lossy(&variable.name.name(self.bound.src)).to_ascii_lowercase();
+        let global = variable.scope == VarScope::Global;
         let session = match name.as_str() {
+            "wait_timeout" if !global => self.idle_timeout(IdleTimeout::Wait, &name),
+            "interactive_timeout" if !global => self.idle_timeout(IdleTimeout::Interactive, &name),
             "last_insert_id" | "identity" => Some(SessionValue::LastInsertId),
             "warning_count" => Some(SessionValue::WarningCount),
             "error_count" => Some(SessionValue::ErrorCount),
+            crate::variables::CONSISTENT_READS if !global => {
+                let parameter = self.bound.snapshot.parameters.get("consistent_reads");
+                Some(SessionValue::ConsistentReads { instance: parameter == "ON" })
+            }
+            "port" => Some(SessionValue::Port),
             _ => None,
         };
         if let Some(value) = session.filter(|_| variable.base.is_none()) {
@@ -553,14 +561,27 @@ impl<'s> Binder<'s> {
             return;
         }
         let own = if variable.base.is_none() {
-            crate::variables::own_value(&self.bound.snapshot.parameters, &name)
+            let of_schema = crate::variables::of_schema(
+                self.bound.snapshot,
+                self.bound.current_schema.filter(|_| !global),
+                &name,
+            );
+            let own = crate::variables::own_value(&self.bound.snapshot.parameters, &name);
+            of_schema
+                .map(|value| format!("'{value}'").into_bytes())
+                .or_else(|| own.map(|own| own.as_sql()))
         } else {
             None
         };
         if let Some(value) = own {
             let range: TokenRange = self.bound.range(span);
-            self.bound.own_variables.push((range, value.as_sql()));
+            self.bound.own_variables.push((range, value));
         }
+    }
+
+    fn idle_timeout(&self, which: IdleTimeout, name: &str) -> Option<SessionValue> {
+        let own = crate::variables::own_value(&self.bound.snapshot.parameters, name)?;
+        Some(SessionValue::IdleTimeout { which, instance: own.0.parse().ok()? })
     }
 
     /// A stored function of a schema of mode single, by its full name: it is in the one database.

@@ -179,7 +179,10 @@ impl Maker<'_, '_> {
                         Some(value) if super::make::is_default(value) && !generated => {
                             return Ok(Some(DEFAULT));
                         }
-                        Some(value) if expr::has_column(value) => return Ok(Some(COMPUTED)),
+                        // A sub-query may read columns of the row.
+                        Some(value) if expr::has_column(value) || expr::has_query(value) => {
+                            return Ok(Some(COMPUTED));
+                        }
                         Some(value) if is_date(key) && expr::is_time(value, self.bound.src) => {
                             return Ok(Some(COMPUTED));
                         }

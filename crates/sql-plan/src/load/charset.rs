@@ -71,7 +71,8 @@ impl Charset {
     }
 }
 
-fn latin1_to_utf8(text: &[u8]) -> Vec<u8> {
+/// A text in MySQL's latin1, which is Windows' code page, as UTF-8.
+pub fn latin1_to_utf8(text: &[u8]) -> Vec<u8> {
     let decoded = text.iter().map(|byte| match byte {
         0x80..=0x9f => LATIN1_HIGH[usize::from(byte - 0x80)],
         other => char::from(*other),

@@ -237,7 +237,14 @@ impl Finder<'_, '_> {
             return false;
         };
         let at = self.bound.range(select.span);
-        let around = (b"SELECT * FROM ".to_vec(), Vec::new());
+        // Not `*`, which a server takes for a constant in EXISTS.
+        let mut head = b"SELECT ".to_vec();
+        for (place, name) in planned.names.iter().enumerate() {
+            head.extend_from_slice(if place == 0 { b"" } else { b", " });
+            push_quoted(name, &mut head);
+        }
+        head.extend_from_slice(b" FROM ");
+        let around = (head, Vec::new());
         let uses = vec![Use { at, token: 0, around }];
         self.found.push(planned.with(at, uses));
         true
@@ -280,6 +287,9 @@ impl Finder<'_, '_> {
         }
         let names = own.column_names(query)?;
         let numbers = types::numbers(&own, query, standing == Standing::Value)?;
+        if standing == Standing::Operand && types::has_wider_column(&own, query) {
+            return None;
+        }
         let (names, aliases) = match standing {
             Standing::Value => numbered(&own, query)?,
             _ if are_good(&names) => (names, Vec::new()),

@@ -1,6 +1,8 @@
 //! The writer: the source's text between edits, the edits' pieces in their places.
 
-use super::{Edit, Fill, How, Piece, REDUCTIONS_FROM, Rendered, RowFill, TokenRange, push_quoted};
+use super::{Edit, Fill, How, Piece, REDUCTIONS_FROM, Rendered, RowFill, TokenRange};
+use super::{push_quoted, push_quoted_numbered};
+use crate::plan::TablePlace;
 use crate::value::ValueRef;
 use sql_syntax::{Hint, HintKind};
 use topology::algorithm::Target;
@@ -119,7 +121,7 @@ impl Writer<'_, '_> {
             self.out.text.extend_from_slice(b"<value>");
             return;
         }
-        crate::value::write_literal(&value.resolve(self.fill.values), &mut self.out.text);
+        crate::value::write_typed_literal(&value.resolve(self.fill.values), &mut self.out.text);
     }
 
     pub fn pieces(&mut self, pieces: &[Piece]) {
@@ -153,8 +155,8 @@ impl Writer<'_, '_> {
                 push_quoted(name.as_bytes(), &mut self.out.text)
             }
             Piece::Suffixed(name) => {
-                let name = format!("{name}_{}", self.target.suffix);
-                push_quoted(name.as_bytes(), &mut self.out.text);
+                let number = Some((self.target.suffix, 1));
+                push_quoted_numbered(name.as_bytes(), number, &mut self.out.text);
             }
             Piece::ByShard { shown, .. } if self.explain => self.out.text.extend_from_slice(shown),
             Piece::ByShard { texts, .. } => {
@@ -191,13 +193,18 @@ impl Writer<'_, '_> {
 
     fn database(&mut self, index: u32) {
         if let Some(table) = self.fill.tables.get(index as usize) {
-            push_quoted(table.physical_database(self.target).as_bytes(), &mut self.out.text);
+            let number = (table.shard_at(self.target), topology::model::DATABASE_DIGITS);
+            push_quoted_numbered(table.schema.as_bytes(), Some(number), &mut self.out.text);
         }
     }
 
     fn table_name(&mut self, index: u32) {
         if let Some(table) = self.fill.tables.get(index as usize) {
-            push_quoted(table.physical_name(self.target).as_bytes(), &mut self.out.text);
+            let number = match table.place {
+                TablePlace::Sharded { suffixed: true } => Some((self.target.suffix, 1)),
+                _ => None,
+            };
+            push_quoted_numbered(table.physical_base().as_bytes(), number, &mut self.out.text);
         }
     }
 }

@@ -89,7 +89,9 @@ pub enum ShowKind {
     DbStatus,
     /// SHOW FULL INNODB STATUS
     InnodbStatus,
-    /// SHOW DDM …
+    /// SHOW DDM SESSIONS
+    DdmSessions,
+    /// SHOW DDM and anything else
     Ddm,
     /// Any other word
     Other,

@@ -33,6 +33,12 @@ impl Query {
             _ => None,
         }
     }
+
+    /// INTO of the whole, which may be written behind the last SELECT of a set operation.
+    #[must_use]
+    pub fn select_into(&self) -> Option<&SelectInto> {
+        self.into.as_ref().or_else(|| self.body.select_into())
+    }
 }
 
 /// WITH.
@@ -82,6 +88,15 @@ impl SetExpr {
             SetExpr::Select(select) => select.span,
             SetExpr::Paren(_, span) | SetExpr::Values(_, span) | SetExpr::Table(_, span) => *span,
             SetExpr::SetOp(chain) => chain.span,
+        }
+    }
+
+    fn select_into(&self) -> Option<&SelectInto> {
+        match self {
+            SetExpr::Select(select) => select.into.as_ref(),
+            SetExpr::Paren(query, _) => query.select_into(),
+            SetExpr::SetOp(chain) => chain.rest.last()?.operand.select_into(),
+            SetExpr::Values(..) | SetExpr::Table(..) => None,
         }
     }
 }

@@ -24,6 +24,7 @@ pub fn lex(src: &[u8], from: u32, mode: &LexMode, buf: &mut TokenBuf) {
     buf.tokens.clear();
     buf.hints.clear();
     buf.rest = None;
+    buf.comment = None;
     let src = &src[..src.len().min(u32::MAX as usize - 1)];
     let mut scanner = Scanner {
         src,
@@ -36,7 +37,9 @@ pub fn lex(src: &[u8], from: u32, mode: &LexMode, buf: &mut TokenBuf) {
     };
     let end = scanner.run();
     let rest = scanner.following(end);
+    let comment = rest.is_none() && scanner.has_more(end);
     buf.rest = rest;
+    buf.comment = comment.then_some((end + 1) as u32);
     buf.text = Span::new(from.min(end as u32), end as u32);
     let end = end as u32;
     buf.tokens.push(Token { kind: TokenKind::Eof, keyword: Keyword::None, start: end, end });
@@ -151,6 +154,12 @@ impl Scanner<'_> {
                 _ => return Some(after as u32),
             }
         }
+    }
+
+    /// Whether more than spaces and `;` follows the `;` at `end`.
+    fn has_more(&self, end: usize) -> bool {
+        let after = self.src.get(end + 1..).unwrap_or_default();
+        self.at(end) == b';' && !after.iter().all(|&b| b == b';' || b.is_ascii_whitespace())
     }
 
     fn dashes(&self) -> bool {

@@ -192,10 +192,7 @@ impl Parser<'_> {
             };
             Ok(LockTable { table, write })
         })?;
-        if self.eat("WAIT") {
-            self.number()?;
-        }
-        self.eat("NOWAIT");
+        self.lock_wait()?;
         Ok(Statement::LockTables(tables))
     }
 

@@ -15,10 +15,7 @@ impl Parser<'_> {
         self.expect("TABLE")?;
         let if_exists = self.eat_words(&["IF", "EXISTS"]);
         let name = self.table_name()?;
-        if self.eat("WAIT") {
-            self.number()?;
-        }
-        self.eat("NOWAIT");
+        self.lock_wait()?;
         let mut actions = Vec::new();
         while !self.at_end() {
             let start = self.start();
@@ -169,6 +166,10 @@ impl Parser<'_> {
             self.expect("FOR")?;
             self.ident()?;
             return Ok(AlterKind::Other);
+        }
+        if self.at("CONSTRAINT") && self.is_at(1, "PRIMARY") && self.is_at(2, "KEY") {
+            self.pos += 3;
+            return Ok(AlterKind::DropPrimaryKey);
         }
         let index = self.eat_any(&["INDEX", "KEY"]);
         let constraint = !index

@@ -136,7 +136,10 @@ impl Parser<'_> {
                 ty.unsigned = true;
             } else if self.eat("ZEROFILL") {
                 (ty.unsigned, ty.zerofill) = (true, true);
-            } else if self.at("CHARSET") || self.at_words(&["CHARACTER", "SET"]) {
+            } else if self.at("CHARSET")
+                || self.at_words(&["CHARACTER", "SET"])
+                || self.at_words(&["CHAR", "SET"])
+            {
                 ty.charset = Some(self.charset_words()?);
             } else if self.eat("COLLATE") {
                 ty.collation = Some(self.collation()?);
@@ -178,10 +181,12 @@ impl Parser<'_> {
         self.number()
     }
 
-    /// CHARSET or CHARACTER SET, `=` and the name.
+    /// CHARSET, CHAR SET or CHARACTER SET, `=` and the name.
     pub(super) fn charset_words(&mut self) -> Result<Ident> {
         if !self.eat("CHARSET") {
-            self.expect("CHARACTER")?;
+            if !self.eat("CHAR") {
+                self.expect("CHARACTER")?;
+            }
             self.expect("SET")?;
         }
         self.eat_kind(T::Eq);

@@ -248,19 +248,17 @@ impl Parser<'_> {
     fn drop_names(&mut self, temporary: bool) -> Result<DropTable> {
         let if_exists = self.eat_words(&["IF", "EXISTS"]);
         let names = self.comma_list(|p| p.table_name())?;
-        if self.eat("WAIT") {
-            self.number()?;
-        }
-        self.eat_any(&["RESTRICT", "CASCADE", "NOWAIT"]);
+        self.lock_wait()?;
+        self.eat_any(&["RESTRICT", "CASCADE"]);
         Ok(DropTable { temporary, if_exists, names })
     }
 
     /// `WAIT n` or NOWAIT.
     pub(super) fn lock_wait(&mut self) -> Result<()> {
         if self.eat("WAIT") {
-            self.number()?;
-        } else {
-            self.eat("NOWAIT");
+            self.lock_wait = Some(self.number()?);
+        } else if self.eat("NOWAIT") {
+            self.lock_wait = Some(0);
         }
         Ok(())
     }
@@ -288,10 +286,7 @@ impl Parser<'_> {
         self.expect("TRUNCATE")?;
         self.eat("TABLE");
         let name = self.table_name()?;
-        if self.eat("WAIT") {
-            self.number()?;
-        }
-        self.eat("NOWAIT");
+        self.lock_wait()?;
         Ok(Statement::Truncate(name))
     }
 

@@ -48,7 +48,14 @@ pub fn parse(src: &[u8], buf: &TokenBuf, mode: &LexMode) -> Result<Parsed> {
     }
     let first = parser.tokens.first().map_or(0, |token| token.start);
     let span = Span::new(first, parser.end().max(first));
-    Ok(Parsed { stmt, span, text: buf.text_span(), params: parser.params, rest: buf.rest() })
+    Ok(Parsed {
+        stmt,
+        span,
+        text: buf.text_span(),
+        params: parser.params,
+        lock_wait: parser.lock_wait,
+        rest: buf.rest(),
+    })
 }
 
 /// Lexes and parses the statement that begins at `from`.
@@ -70,12 +77,14 @@ pub(crate) struct Parser<'a> {
     /// How many sub-queries, derived tables and operands in parentheses this place lies in.
     inside: u32,
     params: Vec<u32>,
+    lock_wait: Option<u64>,
 }
 
 impl<'a> Parser<'a> {
     fn new(src: &'a [u8], buf: &'a TokenBuf, mode: &'a LexMode) -> Self {
         let (tokens, params) = (buf.tokens(), Vec::new());
-        Parser { src, buf, tokens, mode, pos: 0, depth: 0, height: 0, inside: 0, params }
+        let lock_wait = None;
+        Parser { src, buf, tokens, mode, pos: 0, depth: 0, height: 0, inside: 0, params, lock_wait }
     }
 
     // ---- looking ----

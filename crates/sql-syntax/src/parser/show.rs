@@ -61,6 +61,7 @@ const FORMS: &[(&[&str], ShowKind)] = &[
     (&["MIGRATE", "STATUS"], ShowKind::MigrateStatus),
     (&["DB", "STATUS"], ShowKind::DbStatus),
     (&["RECYCLEBIN"], ShowKind::RecycleBin),
+    (&["DDM", "SESSIONS"], ShowKind::DdmSessions),
     (&["DDM"], ShowKind::Ddm),
 ];
 

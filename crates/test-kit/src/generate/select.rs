@@ -88,6 +88,7 @@ impl Generator {
         let keys = 1 + self.choice.below(2).min(sorts.len() - 1);
         let (mut items, mut columns, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         let (mut nearly, mut constant) = (false, false);
+        let joined = source.node.text().contains(" JOIN ");
         for (at, sort) in sorts.iter().enumerate() {
             if at < keys {
                 let value = if self.choice.chance(65) {
@@ -97,6 +98,7 @@ impl Generator {
                 };
                 let text = value.node.text();
                 constant |= !local.here.iter().any(|column| text.contains(&column.name));
+                constant |= joined && matches!(sort, Sort::Text(_));
                 // The group's representative must be spelled in one way.
                 let (item, column) = self.item(value.node, *sort, value.single, true);
                 let by_name = self.aliases && self.choice.chance(60);
@@ -110,7 +112,8 @@ impl Generator {
                 columns.push(column);
             }
         }
-        // How long a constant is said to be under ROLLUP depends on a server's plan.
+        // How long a constant is said to be under ROLLUP depends on a server's plan, and so does
+        // whether a text of a join is CHAR, VARCHAR or TEXT there.
         let rollup = self.choice.chance(20) && !constant;
         let end = if rollup { " WITH ROLLUP" } else { "" };
         let groups = groups.join(", ");

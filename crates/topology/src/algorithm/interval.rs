@@ -1,9 +1,10 @@
 //! Conditions such as BETWEEN on a key: which targets can hold a value of an interval. A short
 //! interval is counted through; RANGE is asked for its overlapping ranges; else every target can.
 
-use super::{Date, KeyValue, Target};
+use super::{KeyValue, Target};
 use crate::model::{Algorithm, ShardingRule};
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 /// An interval with more keys than this is not counted through.
 pub const INTERVAL_KEYS_MAX: u32 = 1_024;
@@ -18,22 +19,24 @@ pub struct KeyInterval {
 }
 
 impl KeyInterval {
-    /// Its keys, if they are few.
-    fn keys(&self) -> Option<Vec<KeyValue>> {
+    /// Calls `each` with its keys while that wants more, if they are few; `None` when they are not.
+    fn each_key(&self, mut each: impl FnMut(&KeyValue) -> ControlFlow<()>) -> Option<()> {
         match (&self.low, &self.high) {
             (Some(KeyValue::Integer(low)), Some(KeyValue::Integer(high))) => {
-                if high < low {
-                    return Some(Vec::new());
+                if *high >= *low && high - low >= i128::from(INTERVAL_KEYS_MAX) {
+                    return None;
                 }
-                (high - low < i128::from(INTERVAL_KEYS_MAX))
-                    .then(|| (*low..=*high).map(KeyValue::Integer).collect())
+                let _ = (*low..=*high).try_for_each(|key| each(&KeyValue::Integer(key)));
+                Some(())
             }
             (Some(KeyValue::Date(low)), Some(KeyValue::Date(high))) => {
-                if high < low {
-                    return Some(Vec::new());
+                if *high >= *low && high.day_number() - low.day_number() >= INTERVAL_KEYS_MAX {
+                    return None;
                 }
-                (high.day_number() - low.day_number() < INTERVAL_KEYS_MAX)
-                    .then(|| days(*low, *high))
+                let _ = std::iter::successors(Some(*low), |day| day.next())
+                    .take_while(|day| day <= high)
+                    .try_for_each(|day| each(&KeyValue::Date(day)));
+                Some(())
             }
             _ => None,
         }
@@ -48,13 +51,6 @@ impl KeyInterval {
         };
         Some((bound(&self.low, i128::MIN)?, bound(&self.high, i128::MAX)?))
     }
-}
-
-fn days(low: Date, high: Date) -> Vec<KeyValue> {
-    std::iter::successors(Some(low), |day| day.next())
-        .take_while(|day| *day <= high)
-        .map(KeyValue::Date)
-        .collect()
 }
 
 impl ShardingRule {
@@ -77,16 +73,21 @@ impl ShardingRule {
                 .chain(*default);
             return Some(self.with_all_suffixes(overlapping.collect()));
         }
+        let every = shards as usize * self.tables_per_shard.max(1) as usize;
         let mut targets = BTreeSet::new();
-        for key in interval.keys()? {
+        interval.each_key(|key| {
             let located = if of_database {
-                self.locate_database(shards, &key)
+                self.locate_database(shards, key)
             } else {
-                self.locate_table(shards, &key)
+                self.locate_table(shards, key)
             };
             // A value that no range lists cannot be stored either.
             targets.extend(located.unwrap_or_default());
-        }
+            match targets.len() < every {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
         Some(targets)
     }
 

@@ -247,4 +247,25 @@ pub const DEFINITIONS: &[ParameterDef] = &[
         "Whether each statement commits by itself.",
         "是否自动提交。",
     ),
+    editable(
+        "pipelining_threshold",
+        "0",
+        integer(0, 100_000),
+        "Reads of one row at once on a worker and data node from which on they share connections; 0: never.",
+        "同一工作线程和数据节点上并发的单行读达到该数量后共享连接，0表示不共享。",
+    ),
+    editable(
+        "read_own_writes",
+        "OFF",
+        Boolean,
+        "Whether reads on replicas wait until these have what their session has written.",
+        "只读实例上的读是否等待本会话的写入同步完成。",
+    ),
+    editable(
+        "consistent_reads",
+        "OFF",
+        List(&["OFF", "SESSION", "ON"]),
+        "Whether a read over several data nodes never sees half of a distributed commit: never, in sessions with ddm_consistent_reads=ON, always.",
+        "跨数据节点的读是否保证不会看到分布式事务的一半：不保证、会话设置ddm_consistent_reads=ON时保证、始终保证。",
+    ),
 ];

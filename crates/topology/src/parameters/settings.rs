@@ -38,6 +38,24 @@ pub struct Settings {
     pub replica_lag_max: Duration,
     /// `force_read_master_in_transaction`
     pub transactions_read_primary: bool,
+    /// `pipelining_threshold`: so many reads of one row at once on a worker and data node share
+    /// connections; 0: none does.
+    pub pipelining_from: usize,
+    /// `read_own_writes`: reads of replicas wait for what their session has written.
+    pub reads_own_writes: bool,
+    /// `consistent_reads`
+    pub consistent_reads: ConsistentReads,
+}
+
+/// Which reads over several data nodes never see half of a distributed commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsistentReads {
+    /// None; commits leave no marks.
+    Off,
+    /// Those of sessions that ask for it.
+    Session,
+    /// Those of all sessions that do not refuse it.
+    On,
 }
 
 /// What of a scan runs in parallel on one data node; data nodes always do.
@@ -93,6 +111,13 @@ impl Settings {
             },
             replica_lag_max: seconds("seconds_behind_master"),
             transactions_read_primary: parameters.get("force_read_master_in_transaction") == "ON",
+            pipelining_from: count("pipelining_threshold"),
+            reads_own_writes: parameters.get("read_own_writes") == "ON",
+            consistent_reads: match parameters.get("consistent_reads") {
+                "SESSION" => ConsistentReads::Session,
+                "ON" => ConsistentReads::On,
+                _ => ConsistentReads::Off,
+            },
         }
     }
 }
@@ -141,6 +166,10 @@ mod tests {
             }),
             ("seconds_behind_master", "7", |s| s.replica_lag_max.as_secs() == 7),
             ("force_read_master_in_transaction", "ON", |s| s.transactions_read_primary),
+            ("pipelining_threshold", "7", |s| s.pipelining_from == 7),
+            ("read_own_writes", "ON", |s| s.reads_own_writes),
+            ("consistent_reads", "SESSION", |s| s.consistent_reads == ConsistentReads::Session),
+            ("consistent_reads", "ON", |s| s.consistent_reads == ConsistentReads::On),
         ] {
             let mut parameters = Parameters::default();
             parameters.set(name, value).unwrap();

@@ -13,7 +13,7 @@ use crate::value::ValueRef;
 use base::sql_error::SqlError;
 use sql_syntax::ast::{Expr, ExprKind, InsertSource, LiteralKind};
 use std::sync::Arc;
-use topology::model::Column;
+use topology::model::{Column, ColumnClass};
 
 /// Listed rows while they are planned.
 pub(super) struct Listed<'l, 'm, 's> {
@@ -26,6 +26,8 @@ pub(super) struct Listed<'l, 'm, 's> {
     edits: Vec<Edit>,
     /// Expressions that a data node evaluates first.
     evaluated: Vec<TokenRange>,
+    /// Those of them that are stored in a column of a date.
+    evaluated_dates: Vec<u32>,
 }
 
 /// A key column.
@@ -35,6 +37,8 @@ struct KeyPlace {
     at: Option<usize>,
     /// It is the sequence's column.
     is_sequence: bool,
+    /// It is a DATE, DATETIME or TIMESTAMP.
+    is_date: bool,
 }
 
 impl<'l, 'm, 's> Listed<'l, 'm, 's> {
@@ -57,6 +61,10 @@ impl<'l, 'm, 's> Listed<'l, 'm, 's> {
                         name: key.name.clone(),
                         at: place(&key.name),
                         is_sequence: is_sequence(&key.name),
+                        is_date: matches!(
+                            maker.target().table.column(&key.name).map(|(_, of)| of.class),
+                            Some(ColumnClass::Date | ColumnClass::DateTime)
+                        ),
                     })
                     .collect(),
             ),
@@ -64,7 +72,8 @@ impl<'l, 'm, 's> Listed<'l, 'm, 's> {
         };
         let sequence_at = sequence.as_ref().and_then(|of| place(&of.column));
         let edits = name_edits(maker.bound, NameMode::TargetPlain);
-        Listed { maker, keys, sequence, sequence_at, edits, evaluated: Vec::new() }
+        let (evaluated, evaluated_dates) = (Vec::new(), Vec::new());
+        Listed { maker, keys, sequence, sequence_at, edits, evaluated, evaluated_dates }
     }
 
     pub fn row(&mut self, row: &RowOf<'_>) -> Result<InsertRowPlan, SqlError> {
@@ -162,6 +171,9 @@ impl<'l, 'm, 's> Listed<'l, 'm, 's> {
             // What was placed must be what is stored.
             let at = self.maker.bound.range(given.span);
             self.edits.push(Edit::replace(at, vec![Piece::Value(value.clone())]));
+            if let (true, ValueRef::Evaluated { index }) = (place.is_date, &value) {
+                self.evaluated_dates.push(*index);
+            }
         }
         Ok(InsertValue::Given(value))
     }
@@ -243,6 +255,7 @@ impl<'l, 'm, 's> Listed<'l, 'm, 's> {
             schema: target.schema.name.clone(),
             home,
             evaluation,
+            evaluated_dates: self.evaluated_dates,
             rows,
             sequence: self.sequence,
             text: Template::edited(maker.subject.whole(), self.edits),

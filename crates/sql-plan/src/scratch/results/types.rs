@@ -63,6 +63,23 @@ pub(super) fn numbers(bound: &Bound<'_>, query: &Query, is_value: bool) -> Optio
     Some(if starred { Vec::new() } else { numbers })
 }
 
+/// Whether a column of a table of the query's result is wider than the same column of a set operation:
+/// that of the least or greatest number of an expression is BIGINT, whatever the expression is.
+pub(super) fn has_wider_column(bound: &Bound<'_>, query: &Query) -> bool {
+    let Some(select) = query.as_select() else { return false };
+    select.items.iter().any(|item| match item {
+        SelectItem::Expr { expr, .. } => match &expr.unparen().kind {
+            ExprKind::Func(call) => {
+                let name = function_name(call, bound.src);
+                let of_column = call.args.iter().all(|argument| argument.as_column().is_some());
+                matches!(name.as_str(), "MIN" | "MAX") && !of_column
+            }
+            _ => false,
+        },
+        SelectItem::Star { .. } => false,
+    })
+}
+
 /// Whether a statement has a word with JSON in it, such as a function that writes it.
 pub(in crate::scratch) fn writes_json(src: &[u8]) -> bool {
     src.windows(4).any(|four| four.eq_ignore_ascii_case(b"json"))

@@ -1,0 +1,44 @@
+//! An answer in pieces: as it comes on a connection, or whole in memory.
+
+use mysql_wire::response::{ResponseKind, ResponseScanner, Scan};
+use node_backend::connection::{Connection, Piece};
+use node_backend::error::BackendError;
+
+/// Where the pieces of an answer come from.
+pub(crate) trait Pieces {
+    /// The next piece; the bytes are gone at the next call.
+    async fn next_piece(&mut self) -> Result<Piece<'_>, BackendError>;
+}
+
+impl Pieces for Connection {
+    async fn next_piece(&mut self) -> Result<Piece<'_>, BackendError> {
+        Connection::next_piece(self).await
+    }
+}
+
+/// An answer that is in memory, whole.
+#[derive(Debug)]
+pub(crate) struct Buffered<'a> {
+    rest: &'a [u8],
+    scanner: ResponseScanner,
+}
+
+impl<'a> Buffered<'a> {
+    /// The frames of an answer.
+    pub fn new(frames: &'a [u8], kind: ResponseKind, deprecates_eof: bool) -> Self {
+        Self { rest: frames, scanner: ResponseScanner::new(kind, deprecates_eof) }
+    }
+}
+
+impl Pieces for Buffered<'_> {
+    async fn next_piece(&mut self) -> Result<Piece<'_>, BackendError> {
+        match self.scanner.scan(self.rest).map_err(BackendError::Protocol)? {
+            Scan::Piece { len, event, last } => {
+                let (frames, rest) = self.rest.split_at(len);
+                self.rest = rest;
+                Ok(Piece { event, frames, last })
+            }
+            Scan::NeedMore { .. } => Err(BackendError::Unexpected("an answer that is not whole")),
+        }
+    }
+}

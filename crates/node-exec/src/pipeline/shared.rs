@@ -1,0 +1,112 @@
+//! A session's side of a shared connection: which statements may go there, and what is done with
+//! the answer.
+
+use super::answer::Buffered;
+use super::ticket::Outcome;
+use super::{Counted, Pipes};
+use crate::error::ExecError;
+use crate::exec::{Exec, Statement};
+use crate::members::Member;
+use crate::names::Names;
+use crate::relay::{packed_params, relay_answer};
+use base::sql_error::QUERY_INTERRUPTED;
+use mysql_wire::packet::ErrPacket;
+use mysql_wire::response::ResponseKind;
+use sql_plan::plan::PlanTable;
+use sql_plan::point::Cost;
+use sql_plan::template::Rendered;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A plan that took so long lately, in microseconds, goes alone.
+pub(super) const SLOW: u32 = 2_000;
+
+/// A statement that goes alone has not been slow when it took less than this: it may have waited
+/// for a processor more than for its data.
+pub(super) const SLOW_ALONE: Duration = Duration::from_millis(20);
+
+/// A longer statement goes alone.
+const STATEMENT_BYTES_MAX: usize = 4096;
+
+/// A statement that goes alone has taken so long.
+pub(crate) fn note_alone(cost: &Cost, took: Duration) {
+    let took = if took < SLOW_ALONE { Duration::ZERO } else { took };
+    cost.note(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+}
+
+/// Runs a read on a shared connection, if it may and if enough others are under way; `None`: it has
+/// to go alone. It counts as under way while the first half of what is given back lives.
+pub(crate) async fn run(
+    exec: &mut Exec<'_>,
+    member: &Rc<Member>,
+    rendered: &Rendered,
+    statement: &Statement<'_>,
+    prepared: bool,
+    tables: &[PlanTable],
+) -> (Counted, Option<Result<(), ExecError>>) {
+    let (counted, running) = Pipes::enter(member);
+    let enough = running >= exec.settings.pipelining_from;
+    let result = match enough && may_share(exec, rendered, statement) {
+        true => share(exec, member, rendered, statement, prepared, tables).await,
+        false => None,
+    };
+    (counted, result)
+}
+
+fn may_share(exec: &Exec<'_>, rendered: &Rendered, statement: &Statement<'_>) -> bool {
+    let session = &exec.session;
+    session.autocommit
+        && session.transaction.is_none()
+        && session.own.is_empty()
+        && session.read_back.is_none()
+        && session.trace.is_none()
+        && !session.tables_locked
+        && !session.keeps_warnings
+        && !session.wants_database
+        && rendered.text.len() <= STATEMENT_BYTES_MAX
+        && statement.planned.point.as_ref().is_some_and(|cost| cost.microseconds() < SLOW)
+}
+
+async fn share(
+    exec: &mut Exec<'_>,
+    member: &Rc<Member>,
+    rendered: &Rendered,
+    statement: &Statement<'_>,
+    prepared: bool,
+    tables: &[PlanTable],
+) -> Option<Result<(), ExecError>> {
+    let cost = statement.planned.point.as_ref()?;
+    let params = if prepared { Some(packed_params(rendered, statement)) } else { None };
+    if params.as_ref().is_some_and(|params| params.len() > STATEMENT_BYTES_MAX) {
+        return None;
+    }
+    // One that was dropped in the middle does not come back: its line may still know it.
+    let ticket = exec.session.ticket.take().unwrap_or_default();
+    ticket.begin(&rendered.text, params.as_deref(), cost);
+    let submitted = Pipes::submit(member, exec.session.found_rows, &exec.session.state, &ticket)?;
+    let active = exec.session.active.enter_shared(&submitted.group, &ticket);
+    let outcome = ticket.wait().await;
+    drop((active, submitted));
+    let result = match outcome {
+        Outcome::Answered => {
+            let frames = ticket.answer.take();
+            let kind = if prepared { ResponseKind::Execute } else { ResponseKind::Query };
+            let mut answer = Buffered::new(&frames, kind, ticket.deprecates_eof());
+            let relayed = relay_answer(exec, &mut answer, Names::of(tables)).await;
+            ticket.answer.replace(frames);
+            Some(relayed.map(|head| {
+                exec.session.last.warnings.clear();
+                exec.session.last.told_id = head.last_insert_id;
+            }))
+        }
+        Outcome::Killed => Some(Err(ExecError::Server(ErrPacket::new(
+            QUERY_INTERRUPTED.number,
+            "70100",
+            "Query execution was interrupted",
+        )))),
+        Outcome::Again | Outcome::Pending => None,
+    };
+    ticket.rest();
+    exec.session.ticket = Some(ticket);
+    result
+}
