@@ -74,6 +74,23 @@ def test_columns_that_are_known_are_left_out(sides, kind, eof):
     assert seen[1][1][0] == b"\x02\x00"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_are_told_as_they_are_now(sides, kind):
+    """Also where a connection to a data node has the same text prepared from before a change of the table."""
+    make(sides, kind)
+    seen = []
+    for ends in sides:
+        session = Raw(ends)
+        got = []
+        for change in ("MODIFY t VARCHAR(100)", "MODIFY t INT", "MODIFY t TEXT"):
+            got += [told(prepare(session, b"SELECT t FROM m WHERE id > 0")[1]) for _ in range(10)]
+            assert ask(session, "DELETE FROM m WHERE t = 'x'")[0][0] == 0
+            assert ask(session, f"ALTER TABLE m {change}")[0][0] == 0
+        got += [told(prepare(session, b"SELECT t FROM m WHERE id > 0")[1]) for _ in range(10)]
+        seen.append(got)
+    assert seen[1] == seen[0]
+
+
 def test_a_cursor_knows_its_columns_too(sides):
     make(sides, KINDS[0])
     seen = []

@@ -27,6 +27,8 @@ pub struct Prepared {
     pub columns: Arc<[ColumnDefinition]>,
     /// Warnings of preparing.
     pub warnings: u16,
+    /// The version of the definitions that the columns are of, where that was asked.
+    described_at: Option<u64>,
 }
 
 /// Statements by their text.
@@ -67,11 +69,36 @@ impl Connection {
     /// Prepares a text, or finds it prepared. A statement is closed when many others were used
     /// since, so ask again for each execution.
     pub async fn prepare(&mut self, sql: &[u8]) -> Result<Arc<Prepared>, BackendError> {
-        if let Some(prepared) = self.statements.get(sql) {
-            return Ok(prepared);
+        match self.statements.get(sql) {
+            Some(prepared) => Ok(prepared),
+            None => self.prepare_anew(sql, None).await,
         }
+    }
+
+    /// As [`Connection::prepare`], with columns that are of this version of the definitions: those
+    /// of a statement that was prepared at another one may have changed since.
+    pub async fn describe(
+        &mut self,
+        sql: &[u8],
+        definitions: u64,
+    ) -> Result<Arc<Prepared>, BackendError> {
+        match self.statements.get(sql) {
+            Some(prepared) if prepared.described_at == Some(definitions) => Ok(prepared),
+            _ => {
+                self.forget_statement(sql).await?;
+                self.prepare_anew(sql, Some(definitions)).await
+            }
+        }
+    }
+
+    async fn prepare_anew(
+        &mut self,
+        sql: &[u8],
+        described_at: Option<u64>,
+    ) -> Result<Arc<Prepared>, BackendError> {
         self.queue(ResponseKind::Prepare, &[&[CommandCode::StmtPrepare as u8], sql]);
-        let prepared = Arc::new(self.read_prepared().await?);
+        let prepared = Prepared { described_at, ..self.read_prepared().await? };
+        let prepared = Arc::new(prepared);
         if let Some(gone) = self.statements.insert(sql, prepared.clone()) {
             // It goes out with the next command.
             let mut payload = Vec::new();
@@ -126,6 +153,7 @@ impl Connection {
                     params,
                     columns,
                     warnings: ok.warnings,
+                    described_at: None,
                 });
             }
         }
@@ -173,7 +201,8 @@ mod tests {
     use super::*;
 
     fn prepared(statement_id: u32) -> Arc<Prepared> {
-        Arc::new(Prepared { statement_id, params: [].into(), columns: [].into(), warnings: 0 })
+        let (params, columns) = ([].into(), [].into());
+        Arc::new(Prepared { statement_id, params, columns, warnings: 0, described_at: None })
     }
 
     #[test]

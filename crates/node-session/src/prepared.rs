@@ -254,12 +254,13 @@ impl Core {
         };
         routed.forward.render(&fill, target, &mut rendered);
         let names = Names::of(&routed.tables);
+        let definitions = self.definitions();
         let inside = self.enter_functions(planned);
         let mut exec = self.exec();
         let held = exec.acquire_to_describe(&node).await;
         let described = match held {
             Ok(mut held) => {
-                let described = held.lease.prepare(&rendered.text).await;
+                let described = held.lease.describe(&rendered.text, definitions).await;
                 let told = warnings_of_prepare(&mut held.lease, &described, &rendered.text, names);
                 exec.session.last.warnings.extend(told.await);
                 exec.release(held);

@@ -135,10 +135,11 @@ impl Core {
             let (node, _) = exec.resolve(Place::Target(&found.schema, target))?;
             (rendered, node)
         };
+        let definitions = self.definitions();
         let mut exec = self.exec();
         let names = Names::of(&found.tables);
         let mut held = exec.acquire_to_describe(&node).await?;
-        let prepared = held.lease.prepare(&rendered.text).await;
+        let prepared = held.lease.describe(&rendered.text, definitions).await;
         let told = warnings_of_prepare(&mut held.lease, &prepared, &rendered.text, names);
         exec.session.last.warnings.extend(told.await);
         exec.release(held);
