@@ -21,6 +21,8 @@ DELAY = 0.15
 PAUSE_SECONDS = (0.5, 2.0)
 # All nodes serve writes to all data nodes again within this after a fault is over.
 RECOVERY_SECONDS = 60
+# A MariaDB server that found its disk full looks again after 60 s.
+RECOVERY_FROM_FULL_SECONDS = 150
 
 
 class Session:
@@ -47,10 +49,12 @@ class Session:
 
 
 class Faults:
-    """The faults of one system with a demo: its nodes, its data nodes, and a relay before each data node."""
+    """The faults of one system with a demo: its nodes, its data nodes, a relay before each data node, and the disk of all
+    of it, if it has one of its own."""
 
-    def __init__(self, system, schema, seed=1):
+    def __init__(self, system, schema, seed=1, disk=None):
         self.system = system
+        self.disk = disk
         self.schema = schema
         self.random = random.Random(seed)
         self.hosts = hosts(system)
@@ -83,9 +87,9 @@ class Faults:
 
     # The kinds. Each begins a fault and gives what ends it.
 
-    @staticmethod
-    def kinds():
-        return ["kill_node", "stop_node", "kill_data_node", "stop_data_node", "cut", "delay"]
+    def kinds(self):
+        kinds = ["kill_node", "stop_node", "kill_data_node", "stop_data_node", "cut", "delay", "partition"]
+        return kinds + ["full_disk"] * (self.disk is not None)
 
     def kill_node(self):
         host = self.random.choice(self.hosts)
@@ -116,6 +120,27 @@ class Faults:
         def end():
             time.sleep(DELAYED_SECONDS)
             relay.delay(0)
+
+        return end
+
+    def partition(self):
+        """Nothing passes between the nodes and one data node, and nothing is closed."""
+        relay = self.random.choice(self.relays)
+        relay.hold()
+
+        def end():
+            time.sleep(self.random.uniform(*STOPPED_SECONDS))
+            relay.let_go()
+
+        return end
+
+    def full_disk(self):
+        """Nobody can write: no node, no data node, not the control plane."""
+        self.disk.fill()
+
+        def end():
+            time.sleep(self.random.uniform(*STOPPED_SECONDS))
+            self.disk.free()
 
         return end
 
@@ -202,9 +227,11 @@ class Faults:
         end = getattr(self, kind)()
         end()
         began = time.monotonic()
-        eventually(f"all serve after {kind}", self.all_serve, RECOVERY_SECONDS)
+        limit = RECOVERY_FROM_FULL_SECONDS if kind == "full_disk" else RECOVERY_SECONDS
+        eventually(f"all serve after {kind}", self.all_serve, limit)
         took = time.monotonic() - began
-        if took > self.longest:
+        # How long a server waits with a full disk is not ours.
+        if kind != "full_disk" and took > self.longest:
             self.longest, self.longest_after = took, kind
         self.counts[kind] += 1
 
@@ -228,6 +255,8 @@ class Faults:
 
 
 UNREACHABLE = 1429
+SERVED = "CREATE TABLE served (id INT PRIMARY KEY, n INT NOT NULL) DBPARTITION BY MOD_HASH(id)"
+FILL_SERVED = "INSERT INTO served VALUES " + ", ".join(f"({id}, 0)" for id in range(16))
 SHARDED = "DBPARTITION BY MOD_HASH(id)"
 ACCOUNTS = 64
 BALANCE = 1000
@@ -244,9 +273,9 @@ class Transfers:
             f"CREATE TABLE accounts (id INT PRIMARY KEY, balance BIGINT NOT NULL) {SHARDED}",
             f"CREATE TABLE moved (id BIGINT NOT NULL, source INT NOT NULL, target INT NOT NULL, amount INT NOT NULL, KEY (id)) {SHARDED}",
             f"CREATE TABLE single (id BIGINT NOT NULL, KEY (id)) {SHARDED}",
-            f"CREATE TABLE served (id INT PRIMARY KEY, n INT NOT NULL) {SHARDED}",
+            SERVED,
             "INSERT INTO accounts VALUES " + ", ".join(f"({id}, {BALANCE})" for id in range(ACCOUNTS)),
-            "INSERT INTO served VALUES " + ", ".join(f"({id}, 0)" for id in range(16)),
+            FILL_SERVED,
         ]:
             rows(session, sql)
         self.lock = threading.Lock()
@@ -316,4 +345,90 @@ class Transfers:
                 figures["done_though_failed"] += what == "failed" and number in counts
         found = dict(rows(session, "SELECT id, balance FROM accounts"))
         figures["wrong_balances"] = sum(found[id] != balance for id, balance in balances.items())
+        return figures
+
+
+class Definitions:
+    """Some sessions change the tables that others write to. Whatever breaks, a table is wholly what it was or wholly what
+    it was to become, in all its parts, and its rows are there once."""
+
+    sessions = 12
+    changing = 4
+
+    def __init__(self, session):
+        for sql in [SERVED, FILL_SERVED, *(self.definition(number) for number in range(self.changing))]:
+            rows(session, sql)
+        self.lock = threading.Lock()
+        self.next = 0
+        self.told = [{} for _ in range(self.changing)]
+        self.changes = {"acknowledged": 0, "failed": 0}
+
+    @staticmethod
+    def definition(number):
+        kind = [SHARDED, "BROADCAST", "", f"{SHARDED} TBPARTITION BY MOD_HASH(id) TBPARTITIONS 2"][number % 4]
+        return f"CREATE TABLE changed{number} (id BIGINT NOT NULL, KEY (id)) {kind}"
+
+    def work(self, session):
+        try:
+            if session.number < self.changing:
+                self.change(session)
+            else:
+                self.insert(session)
+        except Exception:
+            session.lose()
+
+    def change(self, session):
+        table = f"changed{session.number}"
+        name = f"c{session.random.randrange(3)}"
+        sql = session.random.choice([
+            f"ALTER TABLE {table} ADD COLUMN {name} INT NOT NULL DEFAULT 7", f"ALTER TABLE {table} DROP COLUMN {name}",
+            f"CREATE INDEX i_{name} ON {table} ({name})", f"CREATE TABLE extra{session.number} (id INT PRIMARY KEY) {SHARDED}",
+            f"DROP TABLE extra{session.number}"])
+        what = "failed"
+        try:
+            rows(session.connection, sql)
+            what = "acknowledged"
+        except pymysql.MySQLError as error:
+            if not error.args or error.args[0] in (0, 2006, 2013):
+                raise
+        finally:
+            with self.lock:
+                self.changes[what] += 1
+
+    def insert(self, session):
+        with self.lock:
+            self.next += 1
+            number = self.next
+        table = number % self.changing
+        self.told[table][number] = "in doubt"
+        try:
+            rows(session.connection, f"INSERT INTO changed{table} (id) VALUES ({number})")
+            self.told[table][number] = "acknowledged"
+        except pymysql.MySQLError as error:
+            if not error.args or error.args[0] in (0, 2006, 2013):
+                raise
+
+    @staticmethod
+    def whole(faults):
+        for host in faults.hosts:
+            with faults.log_in(host) as session:
+                wrong = [row for row in rows(session, "CHECK TABLE") if row[4] != "Y"]
+                assert not wrong, wrong
+        return True
+
+    def verdict(self, faults):
+        session = faults.log_in(faults.hosts[0])
+        figures = {"acknowledged": 0, "lost": 0, "duplicated": 0, "in_doubt": 0, "changes": self.changes}
+        for table, told in enumerate(self.told):
+            counts = dict(rows(session, f"SELECT id, COUNT(*) FROM changed{table} GROUP BY id"))
+            figures["duplicated"] += sum(count > 1 for count in counts.values())
+            for number, what in told.items():
+                figures["acknowledged"] += what == "acknowledged"
+                figures["lost"] += what == "acknowledged" and number not in counts
+                figures["in_doubt"] += what == "in doubt"
+        # What was interrupted is finished or undone by itself.
+        eventually("all parts of each table are alike", lambda: self.whole(faults), RECOVERY_SECONDS)
+        for number in range(self.changing):
+            for sql in [f"ALTER TABLE changed{number} ADD COLUMN last INT", f"INSERT INTO changed{number} (id, last) VALUES (-1, 1)"]:
+                rows(session, sql)
         return figures

@@ -1,4 +1,4 @@
-"""A TCP relay whose connections can be cut in the middle of a packet and delayed, in a thread of its own."""
+"""A TCP relay whose connections can be cut in the middle of a packet, delayed and held, in a thread of its own."""
 
 import asyncio
 import threading
@@ -14,6 +14,7 @@ class Relay:
         self.port = None
         self._links = set()
         self._delay = 0.0
+        self._open = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
@@ -24,6 +25,7 @@ class Relay:
         asyncio.set_event_loop(self._loop)
 
         async def listen():
+            self._open.set()
             server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
             self.port = server.sockets[0].getsockname()[1]
 
@@ -32,6 +34,7 @@ class Relay:
         self._loop.run_forever()
 
     async def _serve(self, reader, writer):
+        await self._open.wait()
         try:
             there = await asyncio.open_connection(*self.target)
         except OSError:
@@ -51,6 +54,7 @@ class Relay:
         while data := await reader.read(CHUNK):
             if self._delay:
                 await asyncio.sleep(self._delay)
+            await self._open.wait()
             if link.cut:
                 # Half of what is under way arrives.
                 writer.write(data[: len(data) // 2])
@@ -71,6 +75,14 @@ class Relay:
     def delay(self, seconds):
         """Everything takes so much longer from now on."""
         self._ask(lambda: setattr(self, "_delay", seconds))
+
+    def hold(self):
+        """Nothing passes any more, and nothing is closed."""
+        self._ask(self._open.clear)
+
+    def let_go(self):
+        """All passes again, also what was held."""
+        self._ask(self._open.set)
 
     def close(self):
         async def end():

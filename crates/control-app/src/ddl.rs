@@ -80,6 +80,7 @@ pub async fn answer(
         Ask::DdlEnd { ddl_id } | Ask::DdlAbort { ddl_id } => {
             abort(app, instance, node, &ddl_id).await
         }
+        Ask::DdlAbandon { ddl_id } => abandon(app, instance, node, &ddl_id).await,
     };
     let (code, message) = match result {
         Ok(answer) => return answer,
@@ -374,6 +375,23 @@ async fn abort(
         let mut change = app.change(instance).await?;
         forget(app, &mut change, &ddl).await?;
         if change.commit().await?.is_some() {
+            return Ok(Answer::Aborted);
+        }
+        tries.again()?;
+    }
+}
+
+/// Leaves a change to [`orphans`].
+async fn abandon(
+    app: &App,
+    instance: &InstanceId,
+    node: &NodeId,
+    ddl_id: &str,
+) -> Result<Answer, Refusal> {
+    let mut tries = Tries::default();
+    loop {
+        let ddl = begun_by(app, instance, node, ddl_id).await?;
+        if orphans::claim(app, &ddl).await?.is_some() {
             return Ok(Answer::Aborted);
         }
         tries.again()?;

@@ -2,6 +2,7 @@
 //! physical tables, each data node in parallel, published before the client gets its OK. What fails
 //! half-way is undone where that is possible, and told where it is not.
 
+pub(crate) mod ending;
 mod number;
 mod patience;
 pub mod precheck;
@@ -17,6 +18,7 @@ use crate::names::Names;
 use crate::rows::logical;
 use base::id::DataNodeId;
 use base::sql_error::{self, SqlErrorCode};
+use ending::{Stopped, is_in_doubt};
 use futures::future::join_all;
 use mysql_wire::packet::OkPacket;
 use node_backend::error::BackendError;
@@ -94,29 +96,25 @@ async fn change(
         other => return Err(unexpected(&other)),
     };
     if let Err(error) = precheck::check(exec, plan, statement).await {
-        abort(exec, ddl_id).await;
+        ending::abort(exec, ddl_id).await;
         return Err(error);
     }
     let numbering = match number::of(exec, plan).await {
         Ok(numbering) => numbering,
         Err(error) => {
-            abort(exec, ddl_id).await;
+            ending::abort(exec, ddl_id).await;
             return Err(error);
         }
     };
     let copied = match run_statements(exec, plan, statement, (numbering, before)).await {
         Ok(copied) => copied,
-        Err(error) => {
-            abort(exec, ddl_id).await;
-            return Err(error);
-        }
+        Err(stopped) => return Err(ending::stop(exec, ddl_id, stopped).await),
     };
     let changes = match finish_changes(exec, plan).await {
         Ok(changes) => changes,
         Err(error) => {
-            undo_all(exec, plan, statement).await;
-            abort(exec, ddl_id).await;
-            return Err(error);
+            let half = is_in_doubt(&error) || !undo_all(exec, plan, statement).await;
+            return Err(ending::stop(exec, ddl_id, Stopped { error, half }).await);
         }
     };
     if let Err(error) = follow_sequences(exec, plan, statement).await {
@@ -126,11 +124,9 @@ async fn change(
         Ok(Answer::Published { .. }) => {}
         Ok(other) => return Err(unexpected(&other)),
         Err(error) => {
-            if is_definition_refused(&error) {
-                undo_all(exec, plan, statement).await;
-                abort(exec, ddl_id).await;
-            }
-            return Err(error);
+            // One that is stored all the same is no longer there to be given up.
+            let half = !is_definition_refused(&error) || !undo_all(exec, plan, statement).await;
+            return Err(ending::stop(exec, ddl_id, Stopped { error, half }).await);
         }
     }
     for one in &plan.afterwards {
@@ -178,13 +174,6 @@ pub(crate) fn unexpected(answer: &Answer) -> ExecError {
     )
 }
 
-/// Tells the control plane that a change was given up.
-pub(crate) async fn abort(exec: &Exec<'_>, ddl_id: String) {
-    if let Err(error) = exec.control.ask(Ask::DdlAbort { ddl_id }).await {
-        tracing::warn!(%error, "the control plane could not be told that a change was given up");
-    }
-}
-
 /// What came of one statement's targets.
 #[derive(Default)]
 struct Outcome {
@@ -204,12 +193,15 @@ async fn run_statements(
     plan: &DdlPlan,
     statement: &Statement<'_>,
     (numbering, definition): (Option<Numbering>, Option<String>),
-) -> Result<Copied, ExecError> {
+) -> Result<Copied, Stopped> {
     let mut copied = Copied::default();
     let mut before: Vec<(&DdlStatement, Vec<Target>)> = Vec::new();
     for one in &plan.statements {
+        let began = before.iter().any(|(_, done)| !done.is_empty());
         let outcome =
-            run_everywhere(exec, plan, one, &one.text, &one.targets, statement, numbering).await?;
+            run_everywhere(exec, plan, one, &one.text, &one.targets, statement, numbering)
+                .await
+                .map_err(|error| Stopped { error, half: began })?;
         let failed_on = outcome.failed.len();
         let changed = outcome.done.len();
         let copies = if counts_one_copy(plan) { 1 } else { outcome.affected.len() };
@@ -223,39 +215,39 @@ async fn run_statements(
             message: names.rewrite_message(&warning.message),
             ..warning
         }));
-        before.push((one, outcome.done));
-        let Some((_, error)) = outcome.failed.into_iter().next() else { continue };
+        let (unknown, refused): (Vec<_>, Vec<_>) =
+            outcome.failed.into_iter().partition(|(_, error)| is_in_doubt(error));
+        let mut touched = outcome.done;
+        touched.extend(unknown.iter().map(|(target, _)| *target));
+        before.push((one, touched));
+        let Some((_, error)) = refused.into_iter().next() else {
+            let Some((_, lost)) = unknown.first() else { continue };
+            // No data node refused it, so it can be finished.
+            return Err(Stopped { error: interrupted(lost), half: true });
+        };
         let error = logical(error, Names::of(&one.tables));
         let undoable = before.iter().all(|(one, done)| done.is_empty() || one.undo.is_some());
         let untouched = before.iter().all(|(_, done)| done.is_empty());
         if untouched {
-            return Err(error);
+            return Err(error.into());
         }
-        if let ([(one, done)], Some(definition)) = (before.as_slice(), &definition)
-            && restore::restore(exec, plan, one, done, definition).await?
-        {
-            return Err(error);
+        if let ([(one, done)], Some(definition)) = (before.as_slice(), &definition) {
+            match restore::restore(exec, plan, one, done, definition).await {
+                Ok(true) => return Err(error.into()),
+                Ok(false) => {}
+                Err(lost) => return Err(Stopped { error: interrupted(&lost), half: true }),
+            }
         }
         if undoable {
-            for (one, done) in before.iter().rev() {
-                if let Some(undo) = &one.undo {
-                    let undone =
-                        run_everywhere(exec, plan, one, undo, done, statement, None).await?;
-                    if let Some((target, error)) = undone.failed.first() {
-                        tracing::warn!(%error, ?target, "a physical table could not be undone");
-                    }
-                }
-            }
-            return Err(error);
+            let half = !undo(exec, plan, &before, statement).await;
+            return Err(Stopped { error, half });
         }
-        return Err(sql(
-            sql_error::DDL_INCOMPLETE,
-            format!(
-                "the statement ran on {changed} of {} physical tables and failed on {failed_on}; \
-                 the first error was: {error}. Remove its cause and bring the tables in line with further statements",
-                one.targets.len(),
-            ),
-        ));
+        let text = format!(
+            "the statement ran on {changed} of {} physical tables and failed on {failed_on}; \
+             the first error was: {error}. Remove its cause and bring the tables in line with further statements",
+            one.targets.len(),
+        );
+        return Err(sql(sql_error::DDL_INCOMPLETE, text).into());
     }
     Ok(copied)
 }
@@ -287,15 +279,46 @@ async fn warnings(lease: &mut node_backend::pool::Lease) -> Vec<Warning> {
     rows.iter().take(crate::exec::WARNINGS_MAX).map(warning).collect()
 }
 
-async fn undo_all(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) {
-    for one in plan.statements.iter().rev() {
-        if let Some(undo) = &one.undo
-            && let Err(error) =
-                run_everywhere(exec, plan, one, undo, &one.targets, statement, None).await
-        {
-            tracing::warn!(%error, "a change of definitions could not be undone");
+/// Undoes statements where they ran or may have; false when that is not known of all.
+async fn undo(
+    exec: &mut Exec<'_>,
+    plan: &DdlPlan,
+    before: &[(&DdlStatement, Vec<Target>)],
+    statement: &Statement<'_>,
+) -> bool {
+    let mut all = true;
+    for (one, targets) in before.iter().rev() {
+        let Some(text) = &one.undo else { continue };
+        match run_everywhere(exec, plan, one, text, targets, statement, None).await {
+            Ok(undone) => {
+                for (target, error) in &undone.failed {
+                    tracing::warn!(%error, ?target, "a physical table could not be undone");
+                }
+                all &= undone.failed.is_empty();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a change of definitions could not be undone");
+                all = false;
+            }
         }
     }
+    all
+}
+
+async fn undo_all(exec: &mut Exec<'_>, plan: &DdlPlan, statement: &Statement<'_>) -> bool {
+    let all: Vec<_> = plan.statements.iter().map(|one| (one, one.targets.clone())).collect();
+    undo(exec, plan, &all, statement).await
+}
+
+/// What the client is told of a change whose data node went away under it.
+fn interrupted(error: &ExecError) -> ExecError {
+    sql(
+        sql_error::DDL_INCOMPLETE,
+        format!(
+            "a data node was lost while the statement ran there: {error}. The statement is finished, \
+             or undone, as soon as the data node answers; SHOW CREATE TABLE says then which"
+        ),
+    )
 }
 
 /// One text on all targets; each data node works on its own, all in parallel.

@@ -206,7 +206,7 @@ pub struct Exec<'a> {
     /// Generated values.
     pub sequences: &'a Sequences,
     /// Who records changes of definitions.
-    pub control: &'a dyn ControlPlane,
+    pub control: &'a Arc<dyn ControlPlane>,
     /// The session's lasting part.
     pub session: &'a mut ExecSession,
     /// The client.

@@ -10,7 +10,8 @@ mod create_text;
 mod cutover;
 mod places;
 
-use crate::ddl::{abort, ask, unexpected};
+use crate::ddl::ending::{abandon, abort, tell};
+use crate::ddl::{ask, unexpected};
 use crate::error::ExecError;
 use crate::exec::{Exec, Statement};
 use mysql_wire::packet::OkPacket;
@@ -54,23 +55,23 @@ async fn change(exec: &mut Exec<'_>, plan: &PlacementPlan) -> Result<(), ExecErr
     };
     match cut {
         Ok(()) => {
-            // What is left of the old tables is dropped by the control plane if this is not heard.
-            if let Err(error) = ask(exec, Ask::DdlEnd { ddl_id }).await {
-                tracing::warn!(%error, "the control plane could not be told that a change of placement is over");
-            }
+            tell(exec, Ask::DdlEnd { ddl_id }).await;
             Ok(())
         }
         Err(cutover::Failed::Before(error)) => {
             match places.undo(exec).await {
                 Ok(()) => abort(exec, ddl_id).await,
-                // The record stays, and with it whoever clears up.
                 Err(error) => {
                     tracing::warn!(%error, "a change of placement could not be undone now");
+                    abandon(exec, ddl_id).await;
                 }
             }
             Err(error)
         }
-        Err(cutover::Failed::Unknown(error)) => Err(error),
+        Err(cutover::Failed::Unknown(error)) => {
+            abandon(exec, ddl_id).await;
+            Err(error)
+        }
     }
 }
 

@@ -577,7 +577,7 @@ impl Core {
             snapshot: &self.snapshot,
             settings: self.worker.settings(),
             sequences: &self.worker.shared.sequences,
-            control: &*self.worker.shared.control,
+            control: &self.worker.shared.control,
             session: &mut self.exec,
             out: &mut self.out,
             form: self.form,

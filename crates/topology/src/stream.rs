@@ -155,6 +155,11 @@ pub enum Ask {
         /// From [`Answer::DdlBegun`].
         ddl_id: String,
     },
+    /// What was changed is not known, or could not be undone; somebody else finishes it or undoes it.
+    DdlAbandon {
+        /// From [`Answer::DdlBegun`].
+        ddl_id: String,
+    },
     /// Ask all other nodes of the instance; changes no definition. Answered by [`Answer::Peers`].
     Peers {
         /// What.

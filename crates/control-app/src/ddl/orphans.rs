@@ -1,4 +1,4 @@
-//! Changes of definitions whose node died: a CREATE that was not committed is taken back; a DROP or
+//! Changes of definitions whose node died, or gave them up because it lost a data node: a CREATE that was not committed is taken back; a DROP or
 //! RENAME is finished; an ALTER is finished on the physical tables that it did not reach (see
 //! [`super::unfinished`]) and its definition read back. So no lock outlives its node, and a table is
 //! wholly old or wholly new as far as its statement can be finished.
@@ -66,7 +66,7 @@ fn is_orphan(ddl: &DdlRecord, live: &dyn SnapshotPublisher, now_ms: i64) -> bool
 }
 
 /// Takes the change away from its node; nothing when the change has ended, or moved on, meanwhile.
-async fn claim(
+pub(super) async fn claim(
     app: &App,
     ddl: &Versioned<DdlRecord>,
 ) -> Result<Option<Versioned<DdlRecord>>, AppError> {
