@@ -17,6 +17,7 @@ mod compression;
 mod connect_attributes;
 mod control;
 mod create_from;
+mod counts;
 mod cursor;
 mod diagnostics;
 mod encryption;

@@ -70,6 +70,7 @@ async fn run_statements(
         let source =
             Source { text, tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
         core.statement_begins(started, from);
+        core.count_question();
         let result = run_once_or_again(core, source, from).await;
         started = core.statement_ends(source.text, source.tokens, result.is_err());
         result?;
@@ -178,6 +179,7 @@ async fn plan_or_run(
         }
     }
     let parsed = parse_source(source, from)?;
+    core.count_parsed(&parsed.stmt, parsed.span.of(source.text));
     if core.run_with_stand_ins(&parsed, source).await? {
         return Ok(None);
     }
@@ -313,6 +315,7 @@ pub async fn run_planned(
     planned: &Planned,
     source: Source<'_>,
 ) -> Result<(), ExecError> {
+    core.count_planned(planned.counted);
     permission::check(core.account()?, &core.host, &planned.access)?;
     check_ready(core, planned)?;
     if core.kept.select_limit.is_some() {

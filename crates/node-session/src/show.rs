@@ -77,9 +77,8 @@ impl Core {
             K::Grants => self.show_grants(show, source).await,
             K::Variables => self.show_with_own(source, show.scope, Core::own_variable).await,
             K::Status => self.show_with_own(source, show.scope, Core::own_status).await,
-            K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges | K::Profiles => {
-                self.pass_to_any(source).await
-            }
+            K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges | K::Profiles
+            | K::Thanks => self.pass_to_any(source).await,
             K::Triggers | K::Events => self.show_triggers_or_events(show, source).await,
             K::ProcedureStatus | K::FunctionStatus | K::PackageStatus | K::PackageBodyStatus => {
                 self.show_routines(show, source).await
