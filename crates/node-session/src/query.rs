@@ -12,6 +12,7 @@ use base::sql_error;
 use mysql_wire::packet::ErrPacket;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::{PreparedInput, Statement};
+use sql_plan::number_tables::planned_over;
 use sql_plan::plan::{Plan, Planned};
 use sql_plan::reads::Reads;
 use sql_plan::value::Values;
@@ -305,7 +306,10 @@ pub fn plan_checked(
         | ast::Statement::RenameTable(_) => core.base_snapshot(),
         _ => &core.snapshot,
     };
-    Ok(plan(parsed, source.text, source.tokens, snapshot, &context)?)
+    let planned = planned_over(snapshot, &access, source.mode, |snapshot| {
+        plan(parsed, source.text, source.tokens, snapshot, &context)
+    });
+    Ok(planned?)
 }
 
 /// Runs a plan with the values at hand. Permission is checked each time: the plan may be older than

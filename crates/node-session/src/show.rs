@@ -101,7 +101,7 @@ impl Core {
     }
 
     /// Sends the text as it is to any data node.
-    async fn pass_to_any(&mut self, source: Source<'_>) -> Result<(), ExecError> {
+    pub(crate) async fn pass_to_any(&mut self, source: Source<'_>) -> Result<(), ExecError> {
         let span = source.tokens.text_span();
         if self.form.binary {
             // The data node answers text with text.
