@@ -1,8 +1,8 @@
 //! SHOW STATUS with the node's own values where they are the node's: clients' connections, what they
 //! asked, since when it runs, how the connection is encrypted and compressed. The rest is a data node's.
 
-use crate::session::Core;
 use crate::compression::Method;
+use crate::session::Core;
 use crate::shared::LOGINS_FAILED;
 use crate::slow_log::SLOW_QUERIES;
 use std::sync::atomic::Ordering;

@@ -3,13 +3,13 @@
 //! data nodes.
 
 use crate::compression::{CompressedRead, CompressedWrite, Method, Numbers};
+use crate::counts::SessionCounts;
 use crate::encryption::Encryption;
 use crate::handshake::{self, Credentials, LoggedIn};
 use crate::kept::Kept;
 use crate::processes::{Kill, SessionHandle};
 use crate::query;
 use crate::reader::{ClientReader, ReadError};
-use crate::counts::SessionCounts;
 use crate::shared::STATEMENT_ERRORS;
 use crate::slow_log::{Running, SLOW_QUERIES};
 use crate::statement::Statements;

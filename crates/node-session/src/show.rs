@@ -77,7 +77,12 @@ impl Core {
             K::Grants => self.show_grants(show, source).await,
             K::Variables => self.show_with_own(source, show.scope, Core::own_variable).await,
             K::Status => self.show_with_own(source, show.scope, Core::own_status).await,
-            K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges | K::Profiles
+            K::Engines
+            | K::Charset
+            | K::Collation
+            | K::Plugins
+            | K::Privileges
+            | K::Profiles
             | K::Thanks => self.pass_to_any(source).await,
             K::Triggers | K::Events => self.show_triggers_or_events(show, source).await,
             K::ProcedureStatus | K::FunctionStatus | K::PackageStatus | K::PackageBodyStatus => {
@@ -273,7 +278,13 @@ impl Core {
             schema.name, schema.character_set, schema.collation
         );
         let row = vec![field(&schema.name), field(create)];
-        self.reply(&[text_column("Database"), text_column("Create Database")], &[row]).await
+        let column = |name: &str, length| ColumnDefinition {
+            decimals: TEXT_DECIMALS,
+            length,
+            flags: ColumnFlags::NOT_NULL,
+            ..text_column(name)
+        };
+        self.reply(&[column("Database", 256), column("Create Database", 4096)], &[row]).await
     }
 
     async fn show_warnings(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {

@@ -3,9 +3,9 @@
 use crate::session::Core;
 use crate::show::{Row, field};
 use base::sql_error;
+use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnFlags, ColumnType};
 use node_exec::error::ExecError;
 use node_exec::exec::Warning;
-use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnFlags, ColumnType};
 use node_exec::rows::{number_column, text_column};
 
 /// What a server says of the longest statement.

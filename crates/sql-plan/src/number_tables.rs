@@ -48,7 +48,8 @@ pub fn planned_over<T>(
 fn with_number_tables(snapshot: &Snapshot, named: &[Access]) -> Option<Snapshot> {
     let names_in = |schema: &str| {
         let of_schema = move |access: &&Access| access.schema.eq_ignore_ascii_case(schema);
-        let tables = named.iter().filter(of_schema.clone()).filter_map(|access| access.table.as_ref());
+        let tables =
+            named.iter().filter(of_schema.clone()).filter_map(|access| access.table.as_ref());
         tables.collect::<Vec<_>>()
     };
     let mut found = false;
@@ -138,8 +139,14 @@ mod tests {
             assert!(is_number_table(name), "{name}");
         }
         for name in [
-            "seq", "seq_1_to_", "seq_1_to_10_step_0", "seq_1_to_10_step_", "seq_-1_to_2",
-            "seq_1_to_10x", "xseq_1_to_10", "seq_1_to_99999999999999999999",
+            "seq",
+            "seq_1_to_",
+            "seq_1_to_10_step_0",
+            "seq_1_to_10_step_",
+            "seq_-1_to_2",
+            "seq_1_to_10x",
+            "xseq_1_to_10",
+            "seq_1_to_99999999999999999999",
         ] {
             assert!(!is_number_table(name), "{name}");
         }
