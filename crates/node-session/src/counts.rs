@@ -160,7 +160,7 @@ impl Core {
 
     /// How many prepared statements there are, for others to see.
     pub fn tell_prepared(&self) {
-        let count = self.statements.len() + self.kept.statements.len();
+        let count = self.statements.count() + self.kept.statements.count();
         self.handle.prepared.store(count as u64, Ordering::Relaxed);
     }
 

@@ -24,7 +24,7 @@ pub struct NamedStatements(HashMap<String, Prepared>);
 
 impl NamedStatements {
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 }

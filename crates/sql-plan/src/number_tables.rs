@@ -48,8 +48,7 @@ pub fn planned_over<T>(
 fn with_number_tables(snapshot: &Snapshot, named: &[Access]) -> Option<Snapshot> {
     let names_in = |schema: &str| {
         let of_schema = move |access: &&Access| access.schema.eq_ignore_ascii_case(schema);
-        let tables =
-            named.iter().filter(of_schema.clone()).filter_map(|access| access.table.as_ref());
+        let tables = named.iter().filter(of_schema).filter_map(|access| access.table.as_ref());
         tables.collect::<Vec<_>>()
     };
     let mut found = false;
