@@ -115,3 +115,17 @@ def test_a_cursor_knows_its_columns_too(sides):
             got.append([len(rows), rows[0]])
         seen.append(got)
     assert seen[1] == seen[0]
+
+
+@pytest.mark.parametrize("eof", [0, DEPRECATE_EOF])
+def test_the_nodes_own_answers_have_a_servers_columns(sides, eof):
+    texts = ["SHOW PROCESSLIST", "SHOW FULL PROCESSLIST", f"SHOW CREATE DATABASE {sides[0]['schema']}", "SHOW WARNINGS",
+             "SHOW DATABASES", "SHOW TABLES", "SHOW FULL TABLES"]
+    seen = []
+    for ends in sides:
+        session = Raw(ends, eof)
+        # The count of columns, and each of them.
+        answers = [ask(session, text) for text in texts]
+        seen.append([packets[:1 + packets[0][0]] for packets in answers])
+    for text, plain, ddm in zip(texts, *seen):
+        assert ddm == plain, text

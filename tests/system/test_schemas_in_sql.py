@@ -29,9 +29,21 @@ def test_what_changes_nothing_is_a_note(session, sql, warning):
     assert rows(session, "SHOW DATABASES LIKE 'shop'") == [("shop",)]
 
 
+def test_what_is_so_already_can_be_altered(session):
+    (charset, collation), = rows(session, "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA "
+                                          "WHERE SCHEMA_NAME = 'shop'")
+    assert charset == "utf8mb4"
+    rows(session, f"ALTER DATABASE shop CHARACTER SET utf8mb4 COLLATE = {collation}")
+    # A character set alone leaves the collation as it is.
+    rows(session, "USE shop")
+    rows(session, "ALTER DATABASE CHARACTER SET utf8mb4")
+    assert rows(session, "SELECT @@collation_database, ROW_COUNT()")[0][0] == collation
+
+
 @pytest.mark.parametrize("sql", [
     "CREATE DATABASE nosuch", "CREATE DATABASE IF NOT EXISTS nosuch", "CREATE OR REPLACE DATABASE shop", "DROP DATABASE shop",
     "DROP DATABASE IF EXISTS shop", "ALTER DATABASE shop CHARACTER SET latin1",
+    "ALTER DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "ALTER DATABASE shop COMMENT 'x'",
 ])
 def test_changes_are_the_apis(session, sql):
     number, text = error_of(session, sql)

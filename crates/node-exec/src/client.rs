@@ -25,6 +25,8 @@ pub struct ClientWriter {
     relay: Relay,
     /// How often something was written out.
     writes: u64,
+    /// Bytes written since they were asked for last.
+    written: u64,
     metadata: Metadata,
     /// Changes of the session that the next end of an answer tells.
     tail: Vec<u8>,
@@ -82,6 +84,7 @@ impl ClientWriter {
             capabilities: Capabilities(0),
             relay: Relay::default(),
             writes: 0,
+            written: 0,
             metadata: Metadata::default(),
             tail: Vec::new(),
         }
@@ -357,9 +360,15 @@ impl ClientWriter {
 
     async fn write_out(&mut self) -> Result<(), ExecError> {
         self.writes += 1;
+        self.written += self.out.len() as u64;
         self.io.write_all(&self.out).await.map_err(ExecError::Client)?;
         self.out.clear();
         Ok(())
+    }
+
+    /// How many bytes were written since this was asked last, before compression.
+    pub fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
     }
 
     /// Writes the buffer out.

@@ -6,6 +6,7 @@ use crate::control::text;
 use crate::session::Core;
 use crate::view_repair::BROKEN_VIEW;
 use mysql_wire::packet::ErrPacket;
+use sql_plan::number_tables::is_number_table;
 use sql_plan::template::quoted;
 use sql_syntax::ast::{Span, Statement};
 use sql_syntax::visit::for_each_table;
@@ -47,7 +48,7 @@ impl Core {
     /// Whether a table of a view is not there.
     fn lacks_table(&self, schema: &str, name: &str, depth: usize) -> bool {
         let known = self.snapshot.schemas.get(schema).and_then(|one| one.table(name));
-        let Some(table) = known else { return true };
+        let Some(table) = known else { return !(self.lex.mariadb && is_number_table(name)) };
         let Some(view) = table.view.as_ref().filter(|_| depth < NESTED_MAX) else { return false };
         let query = view.query.as_bytes();
         let mode = LexMode { ansi_quotes: false, no_backslash_escapes: false, ..self.lex };

@@ -119,6 +119,9 @@ impl Core {
             Statement::Other(other) if other.kind == OtherKind::Diagnostics => {
                 self.run_diagnostics(source).await?;
             }
+            Statement::Other(other) if other.kind == OtherKind::Help => {
+                self.pass_to_any(source).await?;
+            }
             Statement::Other(other) => {
                 if !self.run_object(other.kind, source).await? {
                     return Err(not_supported("this kind of statement"));

@@ -14,6 +14,7 @@ use node_exec::client::ClientWriter;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::Warning;
 use sql_plan::PlanContext;
+use sql_plan::number_tables::{NUMBERS, is_number_table, planned_over};
 use sql_plan::plan::PlanTable;
 use sql_plan::shape::{Duplicates, Shape};
 use sql_plan::template::{Fill, Rendered, Template, quoted};
@@ -56,14 +57,10 @@ impl Core {
             plain_names: false,
             check: None,
         };
-        let shape = sql_plan::shape::shape(
-            parsed,
-            create,
-            source.text,
-            source.tokens,
-            &self.snapshot,
-            &context,
-        )?;
+        let shape = planned_over(&self.snapshot, &access, source.mode, |snapshot| {
+            let (text, tokens) = (source.text, source.tokens);
+            sql_plan::shape::shape(parsed, create, text, tokens, snapshot, &context)
+        })?;
         let Some(shape) = shape else { return Err(sql(sql_error::SYNTAX_ERROR, "no query")) };
         self.check_not_hidden(&schema, &name)?;
         if known && sql_plan::shape::reads(&shape.tables, &schema, &name, &self.snapshot) {
@@ -360,6 +357,9 @@ impl Core {
         if let Some(view) = known.filter(|known| known.view.is_some()) {
             let columns: Vec<String> = view.columns.iter().map(column_text).collect();
             return Ok(format!("CREATE TEMPORARY TABLE {name} ({})", columns.join(", ")));
+        }
+        if known.is_none() && is_number_table(&table.name) {
+            return Ok(format!("CREATE TEMPORARY TABLE {name} {NUMBERS}"));
         }
         let ask = [
             b"SHOW CREATE TABLE ".as_slice(),

@@ -61,6 +61,7 @@ impl Core {
     pub fn after_statement(&mut self) {
         self.look_after_own_connections();
         self.tell_pins();
+        self.tell_prepared();
     }
 
     fn look_after_own_connections(&mut self) {

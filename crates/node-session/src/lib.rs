@@ -16,6 +16,7 @@ mod collations;
 mod compression;
 mod connect_attributes;
 mod control;
+mod counts;
 mod create_from;
 mod cursor;
 mod diagnostics;

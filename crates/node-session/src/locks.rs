@@ -323,6 +323,9 @@ impl Core {
             return Err(reload_denied());
         }
         self.commit().await?;
+        if has("STATUS") {
+            self.flush_status();
+        }
         if flush.with_lock {
             self.unlock_tables().await?;
             let named: Vec<_> = flush.tables.iter().map(|name| (*name, None, false)).collect();

@@ -424,6 +424,7 @@ impl Core {
             return Ok(());
         }
         let parsed = parse_source(source, 0)?;
+        self.count_parsed(&parsed.stmt, parsed.span.of(source.text));
         if matches!(parsed.stmt, ast::Statement::Show(_)) && !source.params.is_empty() {
             // What it asks is made of its text.
             let text = inlined(source, source.tokens.text_span());

@@ -22,6 +22,13 @@ const UNKNOWN_FUNCTION: u16 = 1305;
 #[derive(Debug, Default)]
 pub struct NamedStatements(HashMap<String, Prepared>);
 
+impl NamedStatements {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// The error of preparing a statement that can only be sent as text by itself.
 pub fn not_preparable(statement: &PreparedStmt) -> ExecError {
     if let Err(error) = check_expressions(statement) {
@@ -109,6 +116,7 @@ impl Core {
                 let Some(mut prepared) = self.kept.statements.0.remove(&name) else {
                     return Err(unknown(&shown, "EXECUTE"));
                 };
+                self.counts.begin();
                 let ran = self.run_using(&mut prepared, using, &params, source).await;
                 self.kept.statements.0.insert(name, prepared);
                 ran
@@ -118,6 +126,7 @@ impl Core {
                 let (mut prepared, _, _) = self.make_prepared(&body).await?;
                 let count = prepared.param_tokens.len();
                 let params = self.using_values(using, count, source).await?;
+                self.counts.begin();
                 self.run_using(&mut prepared, using, &params, source).await
             }
             PreparedStmt::Deallocate(name) => {

@@ -51,6 +51,8 @@ pub struct SessionHandle {
     state: Mutex<SessionInfo>,
     /// What it holds between statements.
     pub pins: Pins,
+    /// How many prepared statements it has.
+    pub prepared: AtomicU64,
     /// How long it may be idle by its own wish, in seconds; 0 without one.
     pub idle_seconds: AtomicU64,
 }
@@ -70,8 +72,6 @@ pub struct SessionInfo {
     pub since: Instant,
     /// The statement, cut.
     pub info: Vec<u8>,
-    /// How many statements there were.
-    pub statements: u64,
     /// What the client said of itself.
     pub attributes: Vec<(String, String)>,
 }
@@ -104,10 +104,10 @@ impl Processes {
                 running: false,
                 since: Instant::now(),
                 info: Vec::new(),
-                statements: 0,
                 attributes: Vec::new(),
             }),
             pins: Pins::default(),
+            prepared: AtomicU64::new(0),
             idle_seconds: AtomicU64::new(0),
         });
         sessions.insert(id, handle.clone());
@@ -128,6 +128,12 @@ impl Processes {
     /// How many there were at most at once.
     pub fn most(&self) -> u32 {
         self.most.load(Ordering::Relaxed)
+    }
+
+    /// How many there were at once is counted anew.
+    pub fn flush_most(&self) {
+        let now = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        self.most.store(now, Ordering::Relaxed);
     }
 
     /// Removes a session.
@@ -227,7 +233,6 @@ impl SessionHandle {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.running = true;
-        state.statements += 1;
         state.since = now;
         state.info.clear();
         state.info.extend_from_slice(&statement[..statement.len().min(INFO_BYTES_MAX)]);
@@ -239,11 +244,6 @@ impl SessionHandle {
         let mut state = lock(&self.state);
         state.running = false;
         state.since = Instant::now();
-    }
-
-    /// How many statements it has had.
-    pub fn statements(&self) -> u64 {
-        lock(&self.state).statements
     }
 
     /// Whether a statement runs, and since when it does (or does not).

@@ -12,6 +12,7 @@ use base::sql_error;
 use mysql_wire::packet::ErrPacket;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::{PreparedInput, Statement};
+use sql_plan::number_tables::planned_over;
 use sql_plan::plan::{Plan, Planned};
 use sql_plan::reads::Reads;
 use sql_plan::value::Values;
@@ -70,6 +71,7 @@ async fn run_statements(
         let source =
             Source { text, tokens, mode: &mode, param_tokens: &[], params: &[], input: None };
         core.statement_begins(started, from);
+        core.count_question();
         let result = run_once_or_again(core, source, from).await;
         started = core.statement_ends(source.text, source.tokens, result.is_err());
         result?;
@@ -178,6 +180,7 @@ async fn plan_or_run(
         }
     }
     let parsed = parse_source(source, from)?;
+    core.count_parsed(&parsed.stmt, parsed.span.of(source.text));
     if core.run_with_stand_ins(&parsed, source).await? {
         return Ok(None);
     }
@@ -303,7 +306,10 @@ pub fn plan_checked(
         | ast::Statement::RenameTable(_) => core.base_snapshot(),
         _ => &core.snapshot,
     };
-    Ok(plan(parsed, source.text, source.tokens, snapshot, &context)?)
+    let planned = planned_over(snapshot, &access, source.mode, |snapshot| {
+        plan(parsed, source.text, source.tokens, snapshot, &context)
+    });
+    Ok(planned?)
 }
 
 /// Runs a plan with the values at hand. Permission is checked each time: the plan may be older than
@@ -313,6 +319,7 @@ pub async fn run_planned(
     planned: &Planned,
     source: Source<'_>,
 ) -> Result<(), ExecError> {
+    core.count_planned(planned.counted);
     permission::check(core.account()?, &core.host, &planned.access)?;
     check_ready(core, planned)?;
     if core.kept.select_limit.is_some() {

@@ -10,7 +10,7 @@ use base::sql_error::{self, SqlErrorCode};
 use mysql_wire::packet::OkPacket;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::Warning;
-use sql_syntax::ast::{DatabaseStmt, DdlAction};
+use sql_syntax::ast::{DatabaseStmt, DdlAction, OptionKind};
 
 impl Core {
     /// Answers where nothing is to be changed, refuses the others.
@@ -22,6 +22,7 @@ impl Core {
         let name = statement
             .name
             .map(|name| text(&name.name(source.text)).to_lowercase())
+            .or_else(|| self.exec.identity.schema.clone())
             .unwrap_or_default();
         let exists = match handshake::choose_schema(
             Some(&self.snapshot),
@@ -33,6 +34,9 @@ impl Core {
             Err(error) if error.code == sql_error::UNKNOWN_DB => false,
             Err(error) => return Err(error.into()),
         };
+        if statement.action == DdlAction::Alter && exists && self.is_so(statement, &name, source) {
+            return self.altered_nothing();
+        }
         let (code, message): (SqlErrorCode, String) = match (statement.action, exists) {
             (DdlAction::Create, true) if !statement.or_replace => (
                 sql_error::SCHEMA_EXISTS,
@@ -56,6 +60,29 @@ impl Core {
         self.exec.last.warnings = vec![note];
         self.exec.last.row_count = 0;
         self.reply_ok_packet(OkPacket { warnings: 1, ..OkPacket::default() });
+        Ok(())
+    }
+
+    /// Whether the schema's defaults are already what ALTER DATABASE asks for. A character set alone
+    /// asks for no collation of it: frameworks send that before they make their tables.
+    fn is_so(&self, statement: &DatabaseStmt, name: &str, source: Source<'_>) -> bool {
+        let Some(schema) = self.snapshot.schemas.get(name) else { return false };
+        let options = &statement.options;
+        !options.is_empty()
+            && options.iter().all(|option| {
+                let value = text(option.value.of(source.text));
+                let value = value.trim_matches(['\'', '"', '`']).to_lowercase();
+                match option.kind {
+                    OptionKind::Charset => value == schema.character_set,
+                    OptionKind::Collate => value == schema.collation,
+                    _ => false,
+                }
+            })
+    }
+
+    fn altered_nothing(&mut self) -> Result<(), ExecError> {
+        self.exec.last.row_count = 1;
+        self.reply_ok_packet(OkPacket { affected_rows: 1, ..OkPacket::default() });
         Ok(())
     }
 }

@@ -3,13 +3,14 @@
 //! data nodes.
 
 use crate::compression::{CompressedRead, CompressedWrite, Method, Numbers};
+use crate::counts::SessionCounts;
 use crate::encryption::Encryption;
 use crate::handshake::{self, Credentials, LoggedIn};
 use crate::kept::Kept;
 use crate::processes::{Kill, SessionHandle};
 use crate::query;
 use crate::reader::{ClientReader, ReadError};
-use crate::shared::{STATEMENT_ERRORS, STATEMENTS};
+use crate::shared::STATEMENT_ERRORS;
 use crate::slow_log::{Running, SLOW_QUERIES};
 use crate::statement::Statements;
 use crate::tracking::Tracking;
@@ -113,6 +114,8 @@ pub struct Core {
     pub kept: Kept,
     /// The last value that the session took of each sequence.
     pub last_values: crate::sequence_values::LastValues,
+    /// What SHOW STATUS counts.
+    pub counts: SessionCounts,
     /// What changed of the session that the client is to be told.
     pub tracking: Tracking,
     /// The nonce with which COM_CHANGE_USER is answered at once; none where the client is asked.
@@ -208,6 +211,7 @@ impl Session {
             running: None,
             kept: Kept::default(),
             last_values: Default::default(),
+            counts: SessionCounts::default(),
             tracking: Tracking::default(),
             nonce: client.nonce,
         };
@@ -260,6 +264,7 @@ impl Session {
         core.after_statement();
         core.handle.in_transaction.store(core.exec.transaction.is_some(), Ordering::Relaxed);
         let flushed = core.out.flush().await;
+        core.count_bytes(command.len());
         core.handle.end();
         core.handle.clear_query_kill();
         core.trim();
@@ -452,9 +457,9 @@ impl Core {
     }
 
     async fn run_parsed(&mut self, command: Command<'_>) -> Result<(), ExecError> {
+        self.count_command(&command);
         match command {
             Command::Query(text) => {
-                STATEMENTS.increment();
                 let text = match self.has_attributes() {
                     true => query_text(text).map_err(|_| malformed())?,
                     false => text,
@@ -468,14 +473,8 @@ impl Core {
                 self.handle.begin(&text);
                 Box::pin(self.prepare(&text)).await
             }
-            Command::StmtExecute(execute) => {
-                STATEMENTS.increment();
-                self.execute(execute).await
-            }
-            Command::StmtBulkExecute(bulk) => {
-                STATEMENTS.increment();
-                Box::pin(self.execute_bulk(bulk)).await
-            }
+            Command::StmtExecute(execute) => self.execute(execute).await,
+            Command::StmtBulkExecute(bulk) => Box::pin(self.execute_bulk(bulk)).await,
             Command::StmtSendLongData { statement_id, param, data } => {
                 self.statements.append_long_data(statement_id, param, data);
                 Ok(())
@@ -626,6 +625,7 @@ impl Core {
         self.lex = variables::lex_mode(&self.snapshot);
         self.statements = Statements::default();
         self.tracking = Tracking::default();
+        self.counts.clear();
     }
 
     async fn change_user(&mut self, reader: &mut ClientReader, body: &[u8]) -> After {

@@ -2,6 +2,7 @@
 //! the control plane, and the state of the node's life (fenced, short of memory, draining). Workers
 //! look at a version number for each statement and touch the rest only when it changed.
 
+use crate::counts::WorkerCounts;
 use crate::processes::Processes;
 use crate::slow_log::{SLOW_QUERIES, SLOW_QUERIES_DROPPED, SlowLog};
 use arc_swap::ArcSwapOption;
@@ -12,8 +13,8 @@ use node_exec::in_flight::InFlight;
 use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use telemetry::metrics::{Counter, Gauge};
 use tokio::sync::{Notify, watch};
@@ -86,6 +87,10 @@ pub struct Shared {
     /// When the process started.
     pub started: Instant,
     started_unix: u64,
+    /// Seconds from the start to the last FLUSH STATUS.
+    flushed_after: AtomicU64,
+    /// One for each worker.
+    counts: Mutex<Vec<Arc<WorkerCounts>>>,
     snapshot: ArcSwapOption<Snapshot>,
     version: AtomicU64,
     /// Sockets at shared addresses that are not open yet.
@@ -134,6 +139,8 @@ impl Shared {
             standings: Arc::default(),
             started: Instant::now(),
             started_unix,
+            flushed_after: AtomicU64::new(0),
+            counts: Mutex::default(),
             snapshot: ArcSwapOption::empty(),
             version: AtomicU64::new(0),
             closed_sockets: AtomicUsize::new(options.shared_sockets),
@@ -218,6 +225,34 @@ impl Shared {
     /// Client connections now and statements since the start.
     pub fn load(&self) -> (u64, u64) {
         (u64::try_from(CONNECTIONS.get()).unwrap_or(0), STATEMENTS.get())
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Vec<Arc<WorkerCounts>>> {
+        self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The counts of a new worker.
+    pub fn new_counts(&self) -> Arc<WorkerCounts> {
+        let counts = Arc::<WorkerCounts>::default();
+        self.counts().push(counts.clone());
+        counts
+    }
+
+    /// A number of all workers.
+    pub fn counts_of_workers(&self, of: impl Fn(&WorkerCounts) -> u64) -> u64 {
+        self.counts().iter().map(|worker| of(worker)).sum()
+    }
+
+    /// FLUSH STATUS: what is counted since then is counted from now.
+    pub fn status_flushed(&self) {
+        self.flushed_after.store(self.started.elapsed().as_secs(), Ordering::Relaxed);
+        self.processes.flush_most();
+    }
+
+    /// Seconds since the last FLUSH STATUS, or since the start.
+    pub fn seconds_since_flush(&self) -> u64 {
+        let flushed = self.flushed_after.load(Ordering::Relaxed);
+        self.started.elapsed().as_secs().saturating_sub(flushed)
     }
 
     /// New connections are refused while this is set.

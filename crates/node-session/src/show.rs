@@ -77,9 +77,13 @@ impl Core {
             K::Grants => self.show_grants(show, source).await,
             K::Variables => self.show_with_own(source, show.scope, Core::own_variable).await,
             K::Status => self.show_with_own(source, show.scope, Core::own_status).await,
-            K::Engines | K::Charset | K::Collation | K::Plugins | K::Privileges | K::Profiles => {
-                self.pass_to_any(source).await
-            }
+            K::Engines
+            | K::Charset
+            | K::Collation
+            | K::Plugins
+            | K::Privileges
+            | K::Profiles
+            | K::Thanks => self.pass_to_any(source).await,
             K::Triggers | K::Events => self.show_triggers_or_events(show, source).await,
             K::ProcedureStatus | K::FunctionStatus | K::PackageStatus | K::PackageBodyStatus => {
                 self.show_routines(show, source).await
@@ -102,7 +106,7 @@ impl Core {
     }
 
     /// Sends the text as it is to any data node.
-    async fn pass_to_any(&mut self, source: Source<'_>) -> Result<(), ExecError> {
+    pub(crate) async fn pass_to_any(&mut self, source: Source<'_>) -> Result<(), ExecError> {
         let span = source.tokens.text_span();
         if self.form.binary {
             // The data node answers text with text.
@@ -274,7 +278,13 @@ impl Core {
             schema.name, schema.character_set, schema.collation
         );
         let row = vec![field(&schema.name), field(create)];
-        self.reply(&[text_column("Database"), text_column("Create Database")], &[row]).await
+        let column = |name: &str, length| ColumnDefinition {
+            decimals: TEXT_DECIMALS,
+            length,
+            flags: ColumnFlags::NOT_NULL,
+            ..text_column(name)
+        };
+        self.reply(&[column("Database", 256), column("Create Database", 4096)], &[row]).await
     }
 
     async fn show_warnings(&mut self, show: &Show, source: Source<'_>) -> Result<(), ExecError> {

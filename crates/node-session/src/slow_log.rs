@@ -97,6 +97,7 @@ impl Core {
     /// A statement of the client begins, at `from` in its text.
     pub fn statement_begins(&mut self, started: Instant, from: u32) {
         self.running = Some(Running { started, from });
+        self.counts.begin();
         self.exec.touched.begin();
     }
 

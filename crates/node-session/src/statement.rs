@@ -142,6 +142,11 @@ impl Statements {
         self.all.get_mut(&self.own(id))
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// How many have an open cursor.
     pub fn cursors(&self) -> usize {
         self.all.values().filter(|statement| statement.cursor.is_some()).count()

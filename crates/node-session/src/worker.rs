@@ -1,6 +1,7 @@
 //! What one worker thread keeps for its sessions: the snapshot as it last looked, the pools, the
 //! plans, and the sessions themselves for limits and for the drain.
 
+use crate::counts::WorkerCounts;
 use crate::handshake::{self, HANDSHAKE_TIMEOUT, LoginError};
 use crate::plan_cache::PlanCache;
 use crate::processes::{Kill, SessionHandle};
@@ -45,6 +46,8 @@ pub struct Worker {
     pub backends: Rc<Backends>,
     /// Plans of statements seen.
     pub plans: RefCell<PlanCache>,
+    /// What SHOW STATUS counts of this thread's sessions.
+    pub counts: Arc<WorkerCounts>,
     snapshot: RefCell<Option<Arc<Snapshot>>>,
     version: Cell<u64>,
     settings: Cell<Settings>,
@@ -63,6 +66,7 @@ impl Worker {
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
             backends: Rc::new(Backends::with_quotas(&shared.quotas, &shared.standings)),
+            counts: shared.new_counts(),
             shared,
             plans: RefCell::default(),
             snapshot: RefCell::default(),

@@ -15,6 +15,7 @@ mod keys;
 pub mod load;
 pub mod merge;
 mod names;
+pub mod number_tables;
 pub mod plan;
 mod planner;
 pub mod point;

@@ -42,7 +42,7 @@ impl NameMode {
     }
 }
 
-/// Names longer than this are not given as an alias (the servers' limit).
+/// A column's name is not longer: servers cut it.
 const ALIAS_BYTES_MAX: usize = 255;
 
 /// The name of a column that is kept is not longer.
@@ -233,8 +233,7 @@ fn keep_value_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> 
     let opens = tokens.get(range.first as usize + 1).is_some_and(|t| t.kind == TokenKind::LParen);
     let is_changed = |expr: &&Expr| {
         let range = bound.range(expr.span);
-        bound.text(expr.span).len() <= ALIAS_BYTES_MAX
-            && edits.iter().any(|edit| edit.at.first >= range.first && edit.at.last <= range.last)
+        edits.iter().any(|edit| edit.at.first >= range.first && edit.at.last <= range.last)
     };
     let changed: Vec<&Expr> = row.iter().filter(is_changed).collect();
     if !opens || changed.is_empty() {
@@ -245,11 +244,21 @@ fn keep_value_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> 
     edits.push(Edit::replace(TokenRange { first: range.last, last: range.last }, Vec::new()));
     for expr in changed {
         let mut alias = b" AS ".to_vec();
-        push_quoted(bound.text(expr.span), &mut alias);
+        push_quoted(cut_name(bound.text(expr.span)), &mut alias);
         edits.push(Edit::after(bound.range(expr.span).last, vec![Piece::Text(alias)]));
     }
     let inside = tokens.get(range.first as usize..=range.last as usize).unwrap_or_default();
     !inside.iter().any(|token| token.kind.is_literal())
+}
+
+/// An expression's text as servers name a column by it: cut in front of a character.
+fn cut_name(text: &[u8]) -> &[u8] {
+    let is_inside = |at: usize| text.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let mut end = text.len().min(ALIAS_BYTES_MAX);
+    while end > 0 && is_inside(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The same for the items of a select list, or of RETURNING.
@@ -273,10 +282,10 @@ pub(crate) fn keep_item_names(
         // A parameter may be written out as a literal, while the column is named by its `?`.
         let changed = any_token(|kind| kind == TokenKind::Param)
             || edits.iter().any(|edit| edit.at.first >= range.first && edit.at.last <= range.last);
-        let text = bound.text(expr.span);
-        if !changed || text.len() > ALIAS_BYTES_MAX {
+        if !changed {
             continue;
         }
+        let text = cut_name(bound.text(expr.span));
         same_for_all &= !any_token(TokenKind::is_literal);
         let mut alias = b" AS ".to_vec();
         push_quoted(text, &mut alias);

@@ -15,7 +15,9 @@ use crate::scratch_write::{ScratchInsertPlan, ScratchWritePlan};
 use crate::template::Template;
 use crate::value::{ValueRef, Values};
 use base::sql_error::SqlError;
+use sql_syntax::Counted;
 use std::sync::Arc;
+
 use topology::account::Authority;
 use topology::algorithm::Target;
 use topology::model::Table;
@@ -47,6 +49,8 @@ pub struct Planned {
     pub read_back: Option<Arc<ReadBack>>,
     /// The warnings of the statement before stay where it has none: it has no tables.
     pub keeps_warnings: bool,
+    /// What SHOW STATUS counts it as.
+    pub counted: Option<Counted>,
     /// It reads one row by a unique key; what that has cost so far.
     pub point: Option<Arc<Cost>>,
 }

@@ -6,7 +6,7 @@ use crate::view::check::CheckOption;
 use crate::{access, ddl, insert, query, write};
 use base::sql_error::{NOT_SUPPORTED, SqlError};
 use sql_syntax::ast::{Parsed, Statement};
-use sql_syntax::{Keyword, LexMode, TokenBuf, TokenKind};
+use sql_syntax::{Keyword, LexMode, TokenBuf, TokenKind, counted};
 use topology::model::Snapshot;
 
 /// What a plan depends on besides the statement and the snapshot.
@@ -133,6 +133,7 @@ pub fn plan(
         reads,
         read_back,
         point,
+        counted: counted(&parsed.stmt, parsed.span.of(text)),
         plan: made.plan,
         cacheable: made.cacheable && !frozen,
         access,

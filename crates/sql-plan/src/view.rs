@@ -9,6 +9,7 @@ mod merge;
 mod simple;
 
 use crate::bind::walk::{no_such_table, schema_of};
+use crate::number_tables::is_number_table;
 use crate::planner::refused;
 use base::sql_error::{SqlError, VIEW_INVALID, VIEW_RECURSIVE};
 use sql_syntax::ast::{Ident, Parsed, SelectItem, Span, Statement, TableExpr, TableName};
@@ -278,7 +279,9 @@ fn check_valid(
     let mut valid = true;
     if let Ok(parsed) = parse(text, &tokens, scene.mode) {
         for_each_table(&parsed.stmt, text, |site| {
-            valid &= site.is_cte || own.table(site.name).is_some();
+            valid &= site.is_cte
+                || own.table(site.name).is_some()
+                || own.mode.mariadb && is_number_table(&own.text(site.name.name));
         });
     }
     if valid {

@@ -8,6 +8,7 @@
 //! replacing byte ranges, so nothing that this crate does not understand is lost.
 
 pub mod ast;
+pub mod counted;
 pub mod digest;
 pub mod edit;
 pub mod error;
@@ -18,6 +19,7 @@ mod parser;
 pub mod text;
 pub mod visit;
 
+pub use counted::{Counted, counted};
 pub use digest::{Digest, normalise};
 pub use edit::{Edits, Place, TokenEdit};
 pub use error::{SyntaxError, SyntaxErrorKind};

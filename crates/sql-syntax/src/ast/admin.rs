@@ -93,7 +93,9 @@ pub enum ShowKind {
     DdmSessions,
     /// SHOW DDM and anything else
     Ddm,
-    /// Any other word
+    /// SHOW AUTHORS, SHOW CONTRIBUTORS
+    Thanks,
+    /// A form that servers have and that is not supported
     Other,
 }
 

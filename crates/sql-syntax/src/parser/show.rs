@@ -63,6 +63,17 @@ const FORMS: &[(&[&str], ShowKind)] = &[
     (&["RECYCLEBIN"], ShowKind::RecycleBin),
     (&["DDM", "SESSIONS"], ShowKind::DdmSessions),
     (&["DDM"], ShowKind::Ddm),
+    (&["AUTHORS"], ShowKind::Thanks),
+    (&["CONTRIBUTORS"], ShowKind::Thanks),
+    (&["PROCEDURE", "CODE"], ShowKind::Other),
+    (&["FUNCTION", "CODE"], ShowKind::Other),
+    (&["PACKAGE", "BODY", "CODE"], ShowKind::Other),
+    (&["EXPLAIN"], ShowKind::Other),
+    (&["ANALYZE"], ShowKind::Other),
+    (&["CLIENT_STATISTICS"], ShowKind::Other),
+    (&["INDEX_STATISTICS"], ShowKind::Other),
+    (&["TABLE_STATISTICS"], ShowKind::Other),
+    (&["USER_STATISTICS"], ShowKind::Other),
 ];
 
 impl Parser<'_> {
@@ -79,10 +90,6 @@ impl Parser<'_> {
         }
         let kind = match FORMS.iter().find(|(words, _)| self.eat_words(words)) {
             Some((_, kind)) => *kind,
-            None if matches!(self.kind(), T::Ident | T::Keyword) => {
-                self.bump();
-                ShowKind::Other
-            }
             None => return self.unexpected(),
         };
         let mut show = Show {

@@ -1,0 +1,211 @@
+//! What SHOW STATUS counts of clients: statements by their kind, questions, bytes. A session has its
+//! own counts, a worker thread those of all its sessions; a thread alone adds to its own, so that
+//! nothing is shared on a statement's road, and whoever asks adds the threads' up.
+
+use crate::session::Core;
+use crate::shared::STATEMENTS;
+use mysql_wire::command::Command;
+use mysql_wire::frame::FRAME_HEADER_LEN;
+use sql_syntax::ast::{PreparedStmt, Statement};
+use sql_syntax::{Counted, counted};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Before the kinds come the numbers that are none.
+const QUESTIONS: usize = 0;
+const BYTES_RECEIVED: usize = 1;
+const BYTES_SENT: usize = 2;
+const KINDS: usize = 3;
+
+/// A worker's counts since the start.
+#[derive(Debug)]
+pub struct WorkerCounts(Vec<AtomicU64>);
+
+impl Default for WorkerCounts {
+    fn default() -> Self {
+        Self((0..KINDS + Counted::ALL.len()).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl WorkerCounts {
+    /// Only the worker's own thread calls it: nothing is lost between the two.
+    fn add(&self, at: usize, amount: u64) {
+        let place = &self.0[at];
+        place.store(place.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    fn get(&self, at: usize) -> u64 {
+        self.0[at].load(Ordering::Relaxed)
+    }
+}
+
+/// A session's counts since it began, was reset, or said FLUSH STATUS. It uses few of the kinds.
+#[derive(Debug, Default)]
+pub struct SessionCounts {
+    by_place: Vec<(usize, u64)>,
+    /// The client's present statement is not counted by its kind yet.
+    uncounted: bool,
+}
+
+impl SessionCounts {
+    fn add(&mut self, at: usize, amount: u64) {
+        match self.by_place.iter_mut().find(|(place, _)| *place == at) {
+            Some((_, count)) => *count = count.wrapping_add(amount),
+            None => self.by_place.push((at, amount)),
+        }
+    }
+
+    fn get(&self, at: usize) -> u64 {
+        self.by_place.iter().find(|(place, _)| *place == at).map_or(0, |(_, count)| *count)
+    }
+
+    /// A statement of the client begins: the first that knows its kind counts it.
+    pub fn begin(&mut self) {
+        self.uncounted = true;
+    }
+
+    /// All are 0 again.
+    pub fn clear(&mut self) {
+        self.by_place.clear();
+    }
+}
+
+impl Core {
+    fn count(&mut self, at: usize, amount: u64) {
+        self.counts.add(at, amount);
+        self.worker.counts.add(at, amount);
+    }
+
+    fn count_kind(&mut self, kind: Counted) {
+        self.count(KINDS + kind as usize, 1);
+    }
+
+    /// A statement of a text, or a command that counts as one.
+    pub fn count_question(&mut self) {
+        self.count(QUESTIONS, 1);
+    }
+
+    /// A command but COM_QUERY, whose statements are counted one by one.
+    pub fn count_command(&mut self, command: &Command<'_>) {
+        let (kind, is_question) = match command {
+            Command::Query(_) => {
+                STATEMENTS.increment();
+                return;
+            }
+            Command::StmtExecute(_) | Command::StmtBulkExecute(_) => {
+                STATEMENTS.increment();
+                (Counted::StmtExecute, true)
+            }
+            Command::StmtPrepare(_) => (Counted::StmtPrepare, false),
+            Command::StmtSendLongData { .. } => (Counted::StmtSendLongData, true),
+            Command::StmtClose(_) => (Counted::StmtClose, false),
+            Command::StmtReset(_) => (Counted::StmtReset, false),
+            Command::StmtFetch { .. } => (Counted::StmtFetch, true),
+            Command::InitDb(_) => (Counted::ChangeDb, true),
+            Command::FieldList { .. } => (Counted::ShowFields, true),
+            Command::SetOption(_) => (Counted::SetOption, true),
+            Command::ProcessKill(_) => (Counted::Kill, true),
+            Command::ProcessInfo => (Counted::ShowProcessList, true),
+            Command::Ping => (Counted::AdminCommands, false),
+            Command::ResetConnection
+            | Command::Refresh(_)
+            | Command::Shutdown
+            | Command::Debug
+            | Command::Unknown(_) => (Counted::AdminCommands, true),
+            Command::Statistics => (Counted::ShowStatus, false),
+            Command::Quit | Command::ChangeUser(_) => return,
+        };
+        self.count_kind(kind);
+        if is_question {
+            self.count_question();
+        }
+    }
+
+    /// The client's statement, where it is planned or comes from the cache.
+    pub fn count_planned(&mut self, kind: Option<Counted>) {
+        if std::mem::take(&mut self.counts.uncounted)
+            && let Some(kind) = kind
+        {
+            self.count_kind(kind);
+        }
+    }
+
+    /// The client's statement, where it was parsed. One that executes another counts for both.
+    pub fn count_parsed(&mut self, statement: &Statement, text: &[u8]) {
+        if !std::mem::take(&mut self.counts.uncounted) {
+            return;
+        }
+        if let Some(kind) = counted(statement, text) {
+            self.count_kind(kind);
+        }
+        let Statement::Prepared(prepared) = statement else { return };
+        let steps: &[Counted] = match prepared {
+            PreparedStmt::Prepare { .. } => &[Counted::StmtPrepare],
+            PreparedStmt::Execute { .. } => &[Counted::StmtExecute],
+            PreparedStmt::ExecuteImmediate { .. } => {
+                &[Counted::StmtPrepare, Counted::StmtExecute, Counted::StmtClose]
+            }
+            PreparedStmt::Deallocate(_) => &[Counted::StmtClose],
+        };
+        for step in steps {
+            self.count_kind(*step);
+        }
+    }
+
+    /// What a command and its answer were in bytes.
+    pub fn count_bytes(&mut self, command: usize) {
+        let sent = self.out.take_written();
+        self.count(BYTES_RECEIVED, (FRAME_HEADER_LEN + command) as u64);
+        self.count(BYTES_SENT, sent);
+    }
+
+    /// How many prepared statements there are, for others to see.
+    pub fn tell_prepared(&self) {
+        let count = self.statements.count() + self.kept.statements.count();
+        self.handle.prepared.store(count as u64, Ordering::Relaxed);
+    }
+
+    /// FLUSH STATUS.
+    pub fn flush_status(&mut self) {
+        self.counts.clear();
+        self.worker.shared.status_flushed();
+    }
+
+    /// The value of a status variable that is one of these counts, named in lower case.
+    pub fn counted_status(&self, name: &str, global: bool) -> Option<u64> {
+        let (at, global) = match name.strip_prefix("com_") {
+            // What cannot be told apart here never ran.
+            Some(kind) => match Counted::ALL.iter().find(|one| one.name() == kind) {
+                Some(kind) => (KINDS + *kind as usize, global),
+                None => return Some(0),
+            },
+            None => match name {
+                "questions" => (QUESTIONS, global),
+                "queries" => (QUESTIONS, true),
+                "bytes_received" => (BYTES_RECEIVED, global),
+                "bytes_sent" => (BYTES_SENT, global),
+                _ => return None,
+            },
+        };
+        Some(match global {
+            true => self.worker.shared.counts_of_workers(|worker| worker.get(at)),
+            false => self.counts.get(at),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_begins_anew_and_its_thread_goes_on() {
+        let (mut session, worker) = (SessionCounts::default(), WorkerCounts::default());
+        for at in [KINDS, QUESTIONS, KINDS] {
+            session.add(at, 1);
+            worker.add(at, 1);
+        }
+        assert_eq!((session.get(KINDS), session.get(QUESTIONS)), (2, 1));
+        session.clear();
+        assert_eq!((session.get(KINDS), worker.get(KINDS)), (0, 2));
+    }
+}
