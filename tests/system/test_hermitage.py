@@ -25,7 +25,7 @@ PLAYED_LEVELS = LEVELS if LONG else LEVELS[1:]
 
 FIRST_READ = ("a transaction's snapshot of a data node is taken when it reads it first; WITH CONSISTENT SNAPSHOT with consistent "
               "reads takes all at once")
-DEADLOCK = "a deadlock over two data nodes ends by innodb_lock_wait_timeout (1205), not at once (1213)"
+DEADLOCK = "a deadlock over two data nodes is found after a second, not at once, and the youngest transaction gives way"
 
 # What is done on two data nodes otherwise, and why.
 DIFFERENT = {

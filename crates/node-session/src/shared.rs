@@ -2,6 +2,7 @@
 //! the control plane, and the state of the node's life (fenced, short of memory, draining). Workers
 //! look at a version number for each statement and touch the rest only when it changed.
 
+use crate::deadlocks::{DEADLOCKS, LOOKS};
 use crate::processes::Processes;
 use crate::slow_log::{SLOW_QUERIES, SLOW_QUERIES_DROPPED, SlowLog};
 use arc_swap::ArcSwapOption;
@@ -11,6 +12,7 @@ use node_exec::ask::ControlPlane;
 use node_exec::in_flight::InFlight;
 use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
+use node_exec::spread::Spread;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -75,6 +77,8 @@ pub struct Shared {
     pub processes: Processes,
     /// Distributed transactions of this node.
     pub in_flight: InFlight,
+    /// Those that may be in deadlocks over several data nodes.
+    pub spread: Spread,
     /// Blocks of generated values.
     pub sequences: Sequences,
     /// Slow statements that no control plane has yet.
@@ -116,6 +120,8 @@ impl Shared {
             &node_exec::reads::REPLICA_FAILURES,
             &node_exec::own_writes::OWN_WRITE_WAITS,
             &node_exec::own_writes::OWN_WRITE_MISSES,
+            &DEADLOCKS,
+            &LOOKS,
         ]);
         telemetry::metrics::register(&node_exec::kinds::ALL);
         telemetry::metrics::register(&node_exec::pipeline::ALL);
@@ -123,6 +129,7 @@ impl Shared {
         let started_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Arc::new(Self {
+            spread: Spread::new(options.node_id.clone()),
             node_id: options.node_id,
             control: options.control,
             tls: options.tls,
