@@ -63,6 +63,11 @@ impl Spread {
         SpreadGuard { list: self.clone(), number, width }
     }
 
+    /// Whose they are.
+    pub fn sessions(&self) -> Vec<u32> {
+        self.lock().values().map(|listed| listed.session).collect()
+    }
+
     /// All of them.
     pub fn all(&self) -> Vec<Listed> {
         self.lock().values().cloned().collect()

@@ -75,8 +75,8 @@ struct Search<'s> {
 impl Search<'_> {
     /// Whether a statement that may wait for a lock of another data node takes long.
     fn somebody_waits(&self) -> bool {
-        self.shared.spread.all().iter().any(|listed| {
-            let session = self.shared.processes.get(listed.session);
+        self.shared.spread.sessions().into_iter().any(|session| {
+            let session = self.shared.processes.get(session);
             let running = session.and_then(|session| session.running_statement());
             running.is_some_and(|(_, since)| since.elapsed() >= LONG)
         })

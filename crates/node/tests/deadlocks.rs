@@ -1,7 +1,7 @@
 //! Deadlocks over several data nodes: found in a second or two, through one node and through two; one
 //! transaction gives way, on all data nodes, and its client is told what a server tells. Deadlocks of one
 //! data node, and waits that are too long, beside them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 
