@@ -25,16 +25,20 @@ PLAYED_LEVELS = LEVELS if LONG else LEVELS[1:]
 
 FIRST_READ = ("a transaction's snapshot of a data node is taken when it reads it first; WITH CONSISTENT SNAPSHOT with consistent "
               "reads takes all at once")
-DEADLOCK = "a deadlock over two data nodes ends by innodb_lock_wait_timeout (1205), not at once (1213)"
 
 # What is done on two data nodes otherwise, and why.
 DIFFERENT = {
     ("G-single, a read skew", "REPEATABLE READ"): FIRST_READ,
     ("G-single, with a write", "REPEATABLE READ"): FIRST_READ,
-    ("G1c, a circle of reads", "SERIALIZABLE"): DEADLOCK,
-    ("G-single, with a write between", "SERIALIZABLE"): DEADLOCK,
-    ("G2, a write skew", "SERIALIZABLE"): DEADLOCK,
-    ("G2, by predicates", "SERIALIZABLE"): DEADLOCK,
+}
+
+# Over two data nodes a deadlock is found after a second, and the youngest transaction gives way; or, as MariaDB does not name
+# those who lock for sharing when several do so beside each other, as the cases do here, the lock wait timeout ends it.
+DEADLOCKS = {
+    ("G1c, a circle of reads", "SERIALIZABLE"),
+    ("G-single, with a write between", "SERIALIZABLE"),
+    ("G2, a write skew", "SERIALIZABLE"),
+    ("G2, by predicates", "SERIALIZABLE"),
 }
 
 
@@ -96,7 +100,10 @@ def opener(shop, nodes, wants):
 @pytest.mark.parametrize("place", PLAYED)
 def test_as_the_server(played, place, case, level):
     done, known = played[place, case, BEGIN, level]
-    if place != "one shard" and (case, level) in DIFFERENT:
+    if place != "one shard" and (case, level) in DEADLOCKS:
+        assert {"error 1213", "error 1205"} & {told for _, _, told in done if isinstance(told, str)}
+        assert "error 1213" in [told for _, _, told in known]
+    elif place != "one shard" and (case, level) in DIFFERENT:
         assert done != known, "it is listed as different and is not"
     else:
         assert done == known

@@ -148,6 +148,8 @@ catalogue! {
     WRONG_VALUE_FOR_VARIABLE = 1231, b"42000", User;
     /// A right that the account lacks for the whole statement.
     SPECIFIC_ACCESS_DENIED = 1227, b"42000", User;
+    /// The transaction waited in a circle with others and was rolled back.
+    DEADLOCK = 1213, b"40001", Conflict;
     /// A kind of statement that is not supported; the text says which and why.
     NOT_SUPPORTED = 1235, b"42000", User;
     /// A prepared statement that is not there.

@@ -112,3 +112,37 @@ async fn a_commit_and_the_clearing_up_do_not_mix() {
     })
     .await;
 }
+
+/// The node lives, and answers; only a data node was away from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_live_node_gives_up_is_cleared_up() {
+    on_servers(1, 0, |nodes| async move {
+        let world = world_with(Jobs::Run, &nodes).await;
+        let id = world.running_instance(1).await;
+        make_schema(&world, &id, &nodes[0]).await;
+        let instance = InstanceId::parse(&id).unwrap();
+        let (admin, login) = (SqlDataNodeAdmin::new(), nodes[0].login());
+        let (alive, node) = (Process(1), NodeId::random());
+        let ask = async |ask| {
+            control_app::ddl::answer(&world.app, &alive, &instance, &node, ask).await
+        };
+        let resolve = async || control_app::ddl::orphans::resolve(&world.app, &alive).await.unwrap();
+        let changes = vec![TableChange::Create { table: table("t") }];
+        let schema = "shop".to_owned();
+        let begin = Ask::DdlBegin { schema, changes: changes.clone(), work: Default::default() };
+        let Answer::DdlBegun { ddl_id } = ask(begin.clone()).await else { panic!("not begun") };
+        admin.execute(&login, "CREATE TABLE shop_0000.t (a INT)").await.unwrap();
+        assert_eq!(resolve().await, 0, "its node goes on with it");
+        let abandon = Ask::DdlAbandon { ddl_id: ddl_id.clone() };
+        assert_eq!(ask(abandon.clone()).await, Answer::Aborted);
+        let late = ask(Ask::DdlCommit { ddl_id, changes }).await;
+        assert!(matches!(late, Answer::Refused { .. }), "{late:?}");
+        assert!(matches!(ask(begin.clone()).await, Answer::Refused { .. }), "the table is locked yet");
+        assert_eq!(resolve().await, 1);
+        let there = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop_0000' AND TABLE_NAME = 't'";
+        assert_eq!(admin.query(&login, there).await.unwrap().rows[0][0].as_deref(), Some("0"));
+        assert!(matches!(ask(abandon).await, Answer::Refused { .. }), "it has ended");
+        assert!(matches!(ask(begin).await, Answer::DdlBegun { .. }), "the table is free");
+    })
+    .await;
+}

@@ -242,6 +242,7 @@ impl Exec<'_> {
         match (self.level(&mut opening).await, &mut self.session.transaction) {
             (Ok(()), Some(transaction)) => {
                 transaction.adopt_view(opening);
+                transaction.tell_spread(&self.session.spread, self.session.identity.connection_id);
                 Ok(())
             }
             (Ok(()), None) => Ok(()),

@@ -46,6 +46,12 @@ pub fn sql(code: SqlErrorCode, message: impl Into<String>) -> ExecError {
     ExecError::Sql(SqlError::new(code, message))
 }
 
+/// What a server says to the session whose transaction it has rolled back for a deadlock.
+pub fn deadlock() -> ExecError {
+    let text = "Deadlock found when trying to get lock; try restarting transaction";
+    ExecError::Server(catalogue_packet(sql_error::DEADLOCK, text))
+}
+
 impl ExecError {
     /// The packet for the client.
     pub fn packet(&self) -> ErrPacket {

@@ -12,6 +12,7 @@ use crate::own_connection::{Need, OwnConnections};
 use crate::read_back::ReadBack;
 use crate::reads::StatementReads;
 use crate::sequence::Sequences;
+use crate::spread::Spread;
 use crate::touched::Touched;
 use crate::transaction::{Held, Transaction, TransactionOptions};
 use crate::upload::Upload;
@@ -62,6 +63,8 @@ pub struct ExecSession {
     pub last: Last,
     /// Who the session is, for functions that ask.
     pub identity: Identity,
+    /// Where transactions over several data nodes are seen by others.
+    pub spread: Spread,
     /// Ids for distributed transactions.
     pub gtrids: Rc<dyn Fn() -> (String, InFlightGuard)>,
     /// Memory for the text that is sent.
@@ -583,7 +586,9 @@ impl Exec<'_> {
         let mut held = match &mut self.session.transaction {
             Some(transaction) => {
                 let seat = self.session.own.seat(&node.definition.id);
-                Box::pin(transaction.take(node, &state, writes, seat)).await?
+                let held = Box::pin(transaction.take(node, &state, writes, seat)).await?;
+                transaction.tell_spread(&self.session.spread, self.session.identity.connection_id);
+                held
             }
             None => match self.take_own(node).await? {
                 Some(held) => held,
@@ -610,7 +615,9 @@ impl Exec<'_> {
         let own = &self.session.own;
         let wanted: Vec<_> =
             nodes.iter().map(|node| (node.clone(), own.seat(&node.definition.id))).collect();
-        transaction.open_all(&wanted, &state).await
+        transaction.open_all(&wanted, &state).await?;
+        transaction.tell_spread(&self.session.spread, self.session.identity.connection_id);
+        Ok(())
     }
 
     /// Gives a connection back.

@@ -15,6 +15,7 @@ use crate::members::Member;
 use crate::own_connection::Seat;
 use crate::pins::{Pin, PinReason};
 use crate::readers::Readers;
+use crate::spread::{Spread, SpreadGuard};
 use base::id::DataNodeId;
 use base::sql_error;
 use futures::future::join_all;
@@ -26,6 +27,7 @@ use node_backend::query::StreamHead;
 use node_backend::session_state::SessionState;
 use std::rc::Rc;
 use std::sync::Arc;
+use topology::peers::DataNodeConnection;
 
 /// Errors after which the data node has rolled the whole branch back: deadlock, and XA's own words
 /// for a branch that can only be rolled back.
@@ -70,6 +72,8 @@ pub struct Transaction {
     is_of_read: bool,
     /// Takes the id off the list of transactions in flight when the transaction goes.
     in_flight: Option<InFlightGuard>,
+    /// Where others see its connections, from the second data node on.
+    spread: Option<SpreadGuard>,
 }
 
 #[derive(Debug)]
@@ -77,6 +81,8 @@ struct Branch {
     node: Rc<BackendNode>,
     /// None while a statement uses it; still None afterwards when the connection was lost.
     lease: Option<Lease>,
+    /// The connection's id, also meanwhile.
+    connection_id: u32,
     /// Empty where it is a plain transaction.
     xid: String,
     wrote: bool,
@@ -90,8 +96,9 @@ impl Branch {
     /// One that has not begun.
     fn new(node: &Rc<BackendNode>, lease: Lease, seat: &Option<Seat>) -> Self {
         let (node, seat) = (node.clone(), seat.clone());
-        let xid = String::new();
-        Self { node, lease: Some(lease), xid, wrote: false, stays_open: false, seat }
+        let (xid, connection_id) = (String::new(), lease.thread_id());
+        let lease = Some(lease);
+        Self { node, lease, connection_id, xid, wrote: false, stays_open: false, seat }
     }
 }
 
@@ -210,6 +217,7 @@ impl Transaction {
             stay_open: false,
             is_of_read: false,
             in_flight: guard,
+            spread: None,
         }
     }
 
@@ -322,6 +330,24 @@ impl Transaction {
     pub(crate) fn connection_of(&self, id: &DataNodeId) -> Option<u32> {
         let branch = self.branches.iter().find(|branch| branch.node.definition.id == *id)?;
         branch.lease.as_ref().map(|lease| lease.thread_id())
+    }
+
+    /// Lets others see its connections, from the second data node on: who waits for it on one of them
+    /// may be what it waits for on another. A read's own transaction locks nothing.
+    pub(crate) fn tell_spread(&mut self, spread: &Spread, session: u32) {
+        let told = self.spread.as_ref().map_or(1, SpreadGuard::width);
+        if self.branches.len() <= told || self.is_of_read {
+            return;
+        }
+        let connection = |branch: &Branch| DataNodeConnection {
+            data_node: branch.node.definition.id.clone(),
+            id: branch.connection_id,
+        };
+        let connections = self.branches.iter().map(connection).collect();
+        match &mut self.spread {
+            Some(known) => known.widen(connections),
+            None => self.spread = Some(spread.enter(session, connections)),
+        }
     }
 
     /// Takes part in a shard; a second one is refused.

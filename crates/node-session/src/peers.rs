@@ -45,17 +45,18 @@ impl Shared {
             PeerAsk::KillUser { user } => {
                 PeerAnswer::Killed { count: self.processes.kill_all_of(user, None) }
             }
+            PeerAsk::Owners { connections } => {
+                PeerAnswer::Owners { transactions: self.spread.owners(connections) }
+            }
         }
     }
-}
 
-impl Core {
     /// Asks all other nodes of the instance.
     pub async fn ask_peers(&self, ask: PeerAsk) -> Heard {
-        if self.snapshot.node_numbers.len() < 2 {
+        if self.snapshot().is_none_or(|snapshot| snapshot.node_numbers.len() < 2) {
             return Heard::default();
         }
-        let asked = self.worker.shared.control.ask(Ask::Peers { ask });
+        let asked = self.control.ask(Ask::Peers { ask });
         let asked = tokio::time::timeout(PEERS_TIMEOUT, asked).await;
         match asked.unwrap_or(Err(AskError::Lost)) {
             Ok(Answer::Peers { answers, silent }) => {
@@ -71,6 +72,13 @@ impl Core {
                 Heard { answers: Vec::new(), missing: Some(missing.to_owned()) }
             }
         }
+    }
+}
+
+impl Core {
+    /// Asks all other nodes of the instance.
+    pub async fn ask_peers(&self, ask: PeerAsk) -> Heard {
+        self.worker.shared.ask_peers(ask).await
     }
 
     /// The sessions of all nodes that this account may see, by id, and what is missing.

@@ -34,8 +34,10 @@ pub enum Kill {
     Query = 1,
     /// The statement that runs, for it ran longer than allowed.
     Timeout = 2,
+    /// The statement that runs, and its transaction, which is in a deadlock.
+    Deadlock = 3,
     /// The session.
-    Connection = 3,
+    Connection = 4,
 }
 
 /// One session as others see it.
@@ -252,6 +254,23 @@ impl SessionHandle {
         (state.running, state.since)
     }
 
+    /// The number of the statement that runs, and since when it does.
+    pub fn running_statement(&self) -> Option<(u64, Instant)> {
+        let state = lock(&self.state);
+        state.running.then_some((state.statements, state.since))
+    }
+
+    /// The same as [`Self::kill`] while the statement of this number runs; whether it does.
+    pub fn kill_statement(&self, number: u64, what: Kill) -> bool {
+        // Locked, so that it does not end meanwhile and the mark meets the next one.
+        let state = lock(&self.state);
+        let runs = state.running && state.statements == number;
+        if runs {
+            self.kill(what);
+        }
+        runs
+    }
+
     /// Marks and wakes the session. A mark is never weakened.
     pub fn kill(&self, what: Kill) {
         self.kill.fetch_max(what as u8, Ordering::AcqRel);
@@ -264,13 +283,14 @@ impl SessionHandle {
             0 => Kill::None,
             1 => Kill::Query,
             2 => Kill::Timeout,
+            3 => Kill::Deadlock,
             _ => Kill::Connection,
         }
     }
 
     /// Takes the mark of a killed statement off; that of a killed session stays.
     pub fn clear_query_kill(&self) {
-        for mark in [Kill::Query, Kill::Timeout] {
+        for mark in [Kill::Query, Kill::Timeout, Kill::Deadlock] {
             self.kill.compare_exchange(mark as u8, 0, Ordering::AcqRel, Ordering::Relaxed).ok();
         }
     }
@@ -325,6 +345,21 @@ mod tests {
         assert_eq!(one.killed(), Kill::Connection);
         processes.leave(one.id);
         assert!(processes.get(one.id).is_none() && processes.is_empty());
+    }
+
+    #[test]
+    fn a_statement_is_killed_by_its_number() {
+        let processes = Processes::default();
+        let one = processes.enter("h".into());
+        one.begin(b"first");
+        let (first, _) = one.running_statement().unwrap();
+        assert!(one.kill_statement(first, Kill::Deadlock) && one.killed() == Kill::Deadlock);
+        one.end();
+        one.clear_query_kill();
+        assert!(!one.kill_statement(first, Kill::Deadlock), "it is over");
+        one.begin(b"second");
+        assert!(!one.kill_statement(first, Kill::Deadlock), "another one runs");
+        assert_eq!(one.killed(), Kill::None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What is done for the whole node on its background thread: the recovery of distributed
-//! transactions, and the questions how much data nodes allow.
+//! transactions, the questions how much data nodes allow, and the search for deadlocks.
 
 use crate::shared::Shared;
 use node_exec::backends::Backends;
@@ -11,7 +11,8 @@ use std::sync::Arc;
 pub async fn run(shared: Arc<Shared>) {
     let backends = Backends::with_standings(&shared.standings);
     // A data node that hangs must not hold up the others' recovery.
-    futures::future::join(rounds(shared, &backends), obey(&backends)).await;
+    let searching = crate::deadlocks::run(&shared, &backends);
+    futures::future::join3(rounds(shared.clone(), &backends), obey(&backends), searching).await;
 }
 
 async fn obey(backends: &Backends) {
@@ -22,7 +23,7 @@ async fn obey(backends: &Backends) {
 }
 
 async fn rounds(shared: Arc<Shared>, backends: &Backends) {
-    backends.set_connections_max(2);
+    backends.set_connections_max(3);
     let mut recovery = Recovery::new(shared.node_id.clone(), shared.in_flight.clone());
     for number in 0.. {
         if let Some(snapshot) = shared.snapshot() {

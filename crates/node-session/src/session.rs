@@ -166,6 +166,7 @@ impl Session {
             ticket: None,
             last: Last::default(),
             identity,
+            spread: shared.spread.clone(),
             gtrids: Rc::new(move || {
                 let gtrid = in_flight.new_gtrid();
                 let guard = in_flight.in_flight.enter(&gtrid);
@@ -410,41 +411,11 @@ impl Core {
                 After::Close
             }
             Err(error) => {
-                self.put_error(&self.timed_out(error));
+                let error = self.told_of_end(error).await;
+                self.put_error(&error);
                 After::Next
             }
         }
-    }
-
-    /// A statement that was stopped for its time says so, not that somebody killed it.
-    fn timed_out(&self, error: ExecError) -> ExecError {
-        let interrupted = error.server_number() == Some(sql_error::QUERY_INTERRUPTED.number);
-        if interrupted && self.handle.killed() == Kill::Timeout {
-            return self.timeout_error();
-        }
-        error
-    }
-
-    /// The data nodes did not end a statement that was killed: its connections are lost with it, and
-    /// what it did is not known, so the session ends too.
-    fn give_up(&mut self, killed: Kill) {
-        let error = match killed {
-            Kill::Timeout => self.timeout_error(),
-            _ => sql(sql_error::QUERY_INTERRUPTED, "Query execution was interrupted"),
-        };
-        self.put_error(&error);
-    }
-
-    /// What a client is told of a statement that ran too long.
-    pub fn timeout_error(&self) -> ExecError {
-        let seconds = self.worker.settings().statement_timeout.as_secs();
-        sql(
-            sql_error::QUERY_TIMEOUT,
-            format!(
-                "Query execution was interrupted, maximum statement execution time exceeded \
-                 (sql_execute_timeout is {seconds} seconds)"
-            ),
-        )
     }
 
     /// Looks whether there is a newer snapshot; costs one atomic load when there is none.

@@ -3,6 +3,7 @@
 //! look at a version number for each statement and touch the rest only when it changed.
 
 use crate::counts::WorkerCounts;
+use crate::deadlocks::{DEADLOCKS, LOOKS};
 use crate::processes::Processes;
 use crate::slow_log::{SLOW_QUERIES, SLOW_QUERIES_DROPPED, SlowLog};
 use arc_swap::ArcSwapOption;
@@ -12,6 +13,7 @@ use node_exec::ask::ControlPlane;
 use node_exec::in_flight::InFlight;
 use node_exec::quotas::Quotas;
 use node_exec::sequence::Sequences;
+use node_exec::spread::Spread;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -76,6 +78,8 @@ pub struct Shared {
     pub processes: Processes,
     /// Distributed transactions of this node.
     pub in_flight: InFlight,
+    /// Those that may be in deadlocks over several data nodes.
+    pub spread: Spread,
     /// Blocks of generated values.
     pub sequences: Sequences,
     /// Slow statements that no control plane has yet.
@@ -121,6 +125,8 @@ impl Shared {
             &node_exec::reads::REPLICA_FAILURES,
             &node_exec::own_writes::OWN_WRITE_WAITS,
             &node_exec::own_writes::OWN_WRITE_MISSES,
+            &DEADLOCKS,
+            &LOOKS,
         ]);
         telemetry::metrics::register(&node_exec::kinds::ALL);
         telemetry::metrics::register(&node_exec::pipeline::ALL);
@@ -128,6 +134,7 @@ impl Shared {
         let started_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Arc::new(Self {
+            spread: Spread::new(options.node_id.clone()),
             node_id: options.node_id,
             control: options.control,
             tls: options.tls,

@@ -1,6 +1,7 @@
 //! What the nodes of an instance ask each other, by way of the control plane: a client of one node sees
 //! and ends the sessions of all.
 
+use base::id::{DataNodeId, NodeId};
 use serde::{Deserialize, Serialize};
 
 /// Connection ids of a node begin with its number, so no two nodes give the same one: so many low bits
@@ -12,6 +13,9 @@ pub const SESSIONS_MAX: usize = 10_000;
 
 /// A node that has not answered within this is told of as silent.
 pub const PEER_TIMEOUT_MS: u64 = 2_000;
+
+/// A node is asked for the owners of so many connections at once.
+pub const OWNERS_MAX: usize = 1_000;
 
 /// What one node asks another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +40,11 @@ pub enum PeerAsk {
         /// The account.
         user: String,
     },
+    /// Whose are these connections to data nodes?
+    Owners {
+        /// At most [`OWNERS_MAX`].
+        connections: Vec<DataNodeConnection>,
+    },
 }
 
 /// What a node answers another.
@@ -54,6 +63,40 @@ pub enum PeerAnswer {
     },
     /// The session is another account's.
     NotOwner,
+    /// Those of the asked connections' transactions that have connections to several data nodes.
+    Owners {
+        /// Each with all its connections.
+        transactions: Vec<SpreadTransaction>,
+    },
+}
+
+/// A connection to a data node, as that one calls it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DataNodeConnection {
+    /// The data node.
+    pub data_node: DataNodeId,
+    /// The connection's id there.
+    pub id: u32,
+}
+
+/// A transaction with connections to several data nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpreadTransaction {
+    /// Which.
+    pub key: SpreadKey,
+    /// One for each data node.
+    pub connections: Vec<DataNodeConnection>,
+}
+
+/// Names a [`SpreadTransaction`] among those of all nodes; the greatest is the youngest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SpreadKey {
+    /// When it came to its second data node, by its node's clock: microseconds since 1970.
+    pub since_us: u64,
+    /// Its node.
+    pub node: NodeId,
+    /// Its number there.
+    pub number: u64,
 }
 
 /// A session as SHOW PROCESSLIST shows it.

@@ -4,13 +4,12 @@
 
 use super::bench::{Originals, quote, store_state, stored, values};
 use super::referred::referred;
-use crate::error::{ExecError, sql};
+use crate::error::{ExecError, deadlock, sql};
 use crate::exec::Exec;
 use crate::streams::Job;
 use crate::write::{self, Count};
 use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
-use mysql_wire::packet::ErrPacket;
 use node_backend::query::Row;
 use sql_plan::insert::{InsertHome, as_id};
 use sql_plan::plan::PlanTable;
@@ -345,11 +344,7 @@ async fn give_up(exec: &mut Exec<'_>, told: Option<ExecError>) -> ExecError {
     if let Some(transaction) = exec.session.transaction.take() {
         transaction.rollback().await;
     }
-    ExecError::Server(ErrPacket::new(
-        1213,
-        "40001",
-        "Deadlock found when trying to get lock; try restarting transaction",
-    ))
+    deadlock()
 }
 
 async fn run(

@@ -167,6 +167,8 @@ impl Drop for Server {
 #[derive(Debug, Default)]
 pub struct TestControl {
     shared: OnceLock<Weak<Shared>>,
+    /// Another node of the instance.
+    pub peer: OnceLock<Weak<Shared>>,
     pub asked: Mutex<Vec<Ask>>,
 }
 
@@ -189,7 +191,12 @@ impl TestControl {
             Ask::DdlAbort { .. } | Ask::DdlEnd { .. } => Answer::Aborted,
             Ask::DdlFreeze { .. } => Answer::Published { version: self.change(|_| {}) },
             Ask::Account { .. } => Answer::Published { version: 0 },
-            Ask::Peers { .. } => Answer::Peers { answers: Vec::new(), silent: Vec::new() },
+            Ask::Peers { ask } => {
+                let peer = self.peer.get().and_then(Weak::upgrade);
+                let answers = peer.map(|peer| peer.answer_peer(&over_the_wire(&ask)));
+                let answers = answers.iter().map(over_the_wire).collect();
+                Answer::Peers { answers, silent: Vec::new() }
+            }
             Ask::DdlCommit { ddl_id, changes } => {
                 let version = self.change(|snapshot| {
                     let schema = snapshot.schemas.get_mut(&schema_of(&ddl_id)).unwrap();
@@ -214,6 +221,11 @@ impl TestControl {
             }
         }
     }
+}
+
+/// As it comes out of a stream.
+fn over_the_wire<T: serde::Serialize + serde::de::DeserializeOwned>(one: &T) -> T {
+    serde_json::from_slice(&serde_json::to_vec(one).unwrap()).unwrap()
 }
 
 impl ControlPlane for TestControl {
