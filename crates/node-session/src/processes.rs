@@ -70,6 +70,8 @@ pub struct SessionInfo {
     pub schema: Option<String>,
     /// Whether a statement runs.
     pub running: bool,
+    /// The number of the statement that runs, or ran last, counted from the login.
+    pub statement: u64,
     /// When that last changed.
     pub since: Instant,
     /// The statement, cut.
@@ -104,6 +106,7 @@ impl Processes {
                 host,
                 schema: None,
                 running: false,
+                statement: 0,
                 since: Instant::now(),
                 info: Vec::new(),
                 attributes: Vec::new(),
@@ -235,6 +238,7 @@ impl SessionHandle {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.running = true;
+        state.statement += 1;
         state.since = now;
         state.info.clear();
         state.info.extend_from_slice(&statement[..statement.len().min(INFO_BYTES_MAX)]);
@@ -257,14 +261,14 @@ impl SessionHandle {
     /// The number of the statement that runs, and since when it does.
     pub fn running_statement(&self) -> Option<(u64, Instant)> {
         let state = lock(&self.state);
-        state.running.then_some((state.statements, state.since))
+        state.running.then_some((state.statement, state.since))
     }
 
     /// The same as [`Self::kill`] while the statement of this number runs; whether it does.
     pub fn kill_statement(&self, number: u64, what: Kill) -> bool {
         // Locked, so that it does not end meanwhile and the mark meets the next one.
         let state = lock(&self.state);
-        let runs = state.running && state.statements == number;
+        let runs = state.running && state.statement == number;
         if runs {
             self.kill(what);
         }
