@@ -12,7 +12,8 @@ use base::sql_error;
 use node_backend::error::BackendError;
 use node_backend::pool::Lease;
 use node_backend::query::QueryResult;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Our own database on data nodes.
 pub const OWN_DATABASE: &str = "_ddm";
@@ -41,9 +42,10 @@ pub enum Verdict {
     Rollback,
 }
 
-/// A global transaction id: whose, when the process started, which.
-pub fn gtrid(node_id: &NodeId, started_unix: u64, number: u64) -> String {
-    format!("{PREFIX}{node_id}-{started_unix:x}-{number:x}")
+/// A global transaction id: whose, when the process started (to the millisecond, lest one that is
+/// started again at once has ids of the one before), which.
+pub fn gtrid(node_id: &NodeId, started_unix_ms: u64, number: u64) -> String {
+    format!("{PREFIX}{node_id}-{started_unix_ms:x}-{number:x}")
 }
 
 /// The id of a branch as XA statements have it. The second part names the data node that holds the
@@ -211,7 +213,7 @@ mod tests {
     fn ids_fit_xa_and_come_back() {
         let node = NodeId::from_random([0xee; 16]);
         let home = DataNodeId::from_random([0xdd; 16]);
-        let gtrid = gtrid(&node, 0xFFFF_FFFF, 0xFFFF_FFFF);
+        let gtrid = gtrid(&node, 0xFFF_FFFF_FFFF, 0xFFFF_FFFF);
         assert!(gtrid.len() <= 64, "{}", gtrid.len());
         let bqual = format!("{home}-255");
         assert!(bqual.len() <= 64);

@@ -12,7 +12,8 @@ use base::id::NodeId;
 use node_backend::query::QueryResult;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the lists are read.
 pub const LOOK_EVERY: Duration = Duration::from_secs(3);

@@ -62,7 +62,9 @@ impl Worker {
     /// A worker without sessions.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
-            backends: Rc::new(Backends::with_quotas(&shared.quotas, &shared.standings)),
+            backends: Rc::new(
+                Backends::with_quotas(&shared.quotas, &shared.standings).dialling(&shared.dialler),
+            ),
             shared,
             plans: RefCell::default(),
             snapshot: RefCell::default(),
