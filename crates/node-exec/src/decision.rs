@@ -49,9 +49,10 @@ pub fn gtrid(node_id: &NodeId, started_unix_ms: u64, number: u64) -> String {
 }
 
 /// The id of a branch as XA statements have it. The second part names the data node that holds the
-/// decision.
-pub fn xid(gtrid: &str, home: &DataNodeId, branch: usize) -> String {
-    format!("'{gtrid}','{home}-{branch}',1")
+/// decision; the third, a number without a meaning to data nodes, is the connection's on which the
+/// branch began, which is to be closed when nobody can reach it any more.
+pub fn xid(gtrid: &str, home: &DataNodeId, branch: usize, connection: u32) -> String {
+    format!("'{gtrid}','{home}-{branch}',{connection}")
 }
 
 /// A branch of ours in a data node's list of prepared ones.
@@ -61,13 +62,20 @@ pub struct Prepared {
     pub gtrid: String,
     /// Where its decision is.
     pub home: DataNodeId,
+    /// The connection on which it began.
+    pub connection: u32,
     /// The whole id, for XA statements.
     pub xid: String,
 }
 
 impl Prepared {
     /// Reads a row of XA RECOVER: format, lengths, and both parts in one text.
-    pub fn parse(gtrid_length: usize, bqual_length: usize, data: &[u8]) -> Option<Self> {
+    pub fn parse(
+        format: u32,
+        gtrid_length: usize,
+        bqual_length: usize,
+        data: &[u8],
+    ) -> Option<Self> {
         let text = std::str::from_utf8(data).ok()?;
         if text.len() != gtrid_length + bqual_length || !text.is_char_boundary(gtrid_length) {
             return None;
@@ -78,7 +86,8 @@ impl Prepared {
         }
         let (home, _) = bqual.rsplit_once('-')?;
         let home = DataNodeId::parse(home)?;
-        Some(Self { gtrid: gtrid.to_owned(), home, xid: format!("'{gtrid}','{bqual}',1") })
+        let xid = format!("'{gtrid}','{bqual}',{format}");
+        Some(Self { gtrid: gtrid.to_owned(), home, connection: format, xid })
     }
 
     /// Whether a process of this node began it.
@@ -218,11 +227,11 @@ mod tests {
         let bqual = format!("{home}-255");
         assert!(bqual.len() <= 64);
         let data = format!("{gtrid}{bqual}");
-        let found = Prepared::parse(gtrid.len(), bqual.len(), data.as_bytes()).unwrap();
+        let found = Prepared::parse(77, gtrid.len(), bqual.len(), data.as_bytes()).unwrap();
         assert_eq!(found.home, home);
-        assert_eq!(found.xid, xid(&gtrid, &home, 255));
+        assert_eq!((&found.xid, found.connection), (&xid(&gtrid, &home, 255, 77), 77));
         assert!(found.is_of(&node) && !found.is_of(&NodeId::from_random([1; 16])));
-        assert_eq!(Prepared::parse(1, 1, b"xy"), None);
-        assert_eq!(Prepared::parse(9, 1, data.as_bytes()), None);
+        assert_eq!(Prepared::parse(1, 1, 1, b"xy"), None);
+        assert_eq!(Prepared::parse(1, 9, 1, data.as_bytes()), None);
     }
 }

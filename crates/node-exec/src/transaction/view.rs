@@ -75,8 +75,8 @@ impl Transaction {
         for (number, (node, seat)) in wanted.iter().enumerate() {
             match self.lease(node, seat.clone(), state).await {
                 Ok(lease) => opening.parts.push(Part {
+                    start: self.start(&home, number, lease.thread_id()),
                     branch: Branch::new(node, lease, seat),
-                    start: self.start(&home, number),
                     view: View::new(),
                     taken: Instant::now(),
                     begun: false,
