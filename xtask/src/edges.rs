@@ -44,6 +44,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("fuzz", &["mysql-wire", "sql-syntax"]),
+    (
+        "simulation",
+        &["base", "mysql-wire", "node-backend", "node-exec", "node-session", "topology"],
+    ),
     ("control-api", &["base"]),
     ("job-engine", &["base", "telemetry"]),
     ("control-store", &["base", "topology", "job-engine"]),

@@ -93,7 +93,7 @@ impl Connection {
     }
 
     async fn connect_unbounded(options: &ConnectOptions) -> Result<Self, BackendError> {
-        let mut link = Link::connect(&options.host, options.port, options.address()).await?;
+        let mut link = Link::connect(options).await?;
         let welcome = login::log_in(&mut link, options).await?;
         link.set_read_idle(options.read_idle_timeout);
         let mut connection = Self {

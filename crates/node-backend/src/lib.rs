@@ -7,6 +7,7 @@
 //! between threads.
 
 pub mod connection;
+pub mod dial;
 pub mod error;
 pub mod gtid;
 pub mod health;
@@ -26,6 +27,7 @@ pub mod session_state;
 pub mod statement;
 
 pub use connection::{Connection, Piece};
+pub use dial::{Dial, Dialler};
 pub use error::BackendError;
 pub use health::{MemberHealth, probe};
 pub use kill::{KillTarget, kill};

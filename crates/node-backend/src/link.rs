@@ -2,9 +2,11 @@
 //! written, what arrives is read, so that a peer that answers early cannot block both sides.
 //! Every step leaves its state here, so that a dropped future loses nothing and tears nothing.
 
+use crate::dial;
 use crate::error::BackendError;
+use crate::options::ConnectOptions;
 use bytes::{BufMut, BytesMut};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
@@ -23,8 +25,6 @@ const KEEP_BUFFER: usize = 32 * 1024;
 const READ_AHEAD_MAX: usize = 16 << 20;
 /// A peer that takes no bytes for this long is lost.
 const WRITE_STALL: Duration = Duration::from_secs(60);
-/// A peer that says nothing is asked whether it lives after this long.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A connected socket with buffers.
 #[derive(Debug)]
@@ -45,16 +45,14 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects, without any bound of its own.
-    pub(crate) async fn connect(
-        host: &str,
-        port: u16,
-        address: String,
-    ) -> Result<Self, BackendError> {
-        let unreachable = |source| BackendError::Unreachable { address: address.clone(), source };
-        let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-        SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(unreachable)?;
+    pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self, BackendError> {
+        let address = options.address();
+        let opened = match &options.dialler {
+            None => dial::tcp(&options.host, options.port).await,
+            Some(dialler) => dialler.dial(&options.host, options.port).await,
+        };
+        let stream = opened
+            .map_err(|source| BackendError::Unreachable { address: address.clone(), source })?;
         Ok(Self {
             stream: Arc::new(stream),
             address,
@@ -118,6 +116,7 @@ impl Link {
                 return self.stream.writable().await;
             }
             tokio::select! {
+                biased;
                 ready = self.stream.writable() => ready,
                 ready = self.stream.readable() => {
                     ready?;

@@ -1,5 +1,6 @@
 //! Where and how to connect.
 
+use crate::dial::Dialler;
 use crate::session_state::SessionState;
 use base::secret::Secret;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct ConnectOptions {
     pub max_packet: usize,
     /// Session state that each fresh connection gets.
     pub session: Arc<SessionState>,
+    /// Who opens its streams.
+    pub dialler: Dialler,
 }
 
 impl ConnectOptions {
@@ -69,6 +72,7 @@ impl ConnectOptions {
             read_idle_timeout: None,
             max_packet: MAX_PACKET_BYTES,
             session: Arc::default(),
+            dialler: None,
         }
     }
 

@@ -417,6 +417,7 @@ impl Pool {
         let probe = self.0.state.borrow().down.probing;
         let mut attempt = Attempt { shared: &self.0, reached: None, probe };
         let connected = tokio::select! {
+            biased;
             connected = Connection::connect(&self.0.connect) => connected,
             () = self.0.given_up.notified() => {
                 let reason = self.0.state.borrow().down.reason.clone();

@@ -10,6 +10,7 @@ use crate::quotas::{Quotas, Seat};
 use base::id::DataNodeId;
 use base::sql_error;
 use futures::future::join_all;
+use node_backend::dial::Dialler;
 use node_backend::members::{Rotation, Standings};
 use node_backend::pool::{Lease, Pool, PoolOptions};
 use node_backend::session_state::SessionState;
@@ -39,6 +40,8 @@ pub struct Backends {
     standings: Option<Arc<Standings>>,
     /// The node is of a read-only group.
     read_only: Cell<bool>,
+    /// Who opens streams to servers.
+    dialler: Dialler,
 }
 
 /// One data node, as a worker sees it.
@@ -82,7 +85,13 @@ impl Backends {
             seat: None,
             standings: None,
             read_only: Cell::new(false),
+            dialler: None,
         }
+    }
+
+    /// The same, whose streams are opened so.
+    pub fn dialling(self, dialler: &Dialler) -> Self {
+        Self { dialler: dialler.clone(), ..self }
     }
 
     /// No data nodes yet; connections are bounded together with those of the node's other workers,
@@ -218,7 +227,7 @@ impl Backends {
             PoolOptions { max_connections: self.connections_max.get(), ..PoolOptions::default() };
         let quota = self.seat.as_ref().map(|seat| seat.quotas.of(login.id()));
         let standing = self.standings.as_ref().map(|all| login.standing(all, data_node));
-        Rc::new(Member::new(login, limits, quota.as_ref(), is_replica, standing))
+        Rc::new(Member::new(login, limits, quota.as_ref(), is_replica, standing, &self.dialler))
     }
 
     /// How many connections each pool may have from now on.

@@ -15,7 +15,7 @@ use node_backend::query::QueryResult;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Free slots that are kept for later commits; of more, each commit has one of its own.
 const FREE_SLOTS_MAX: usize = 4_096;

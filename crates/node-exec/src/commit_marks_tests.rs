@@ -75,10 +75,10 @@ fn a_slot_is_used_again_only_by_a_commit_that_is_finished() {
 #[test]
 fn statements_name_the_process_and_fit() {
     let node = base::id::NodeId::from_random([0xee; 16]);
-    let gtrid = crate::decision::gtrid(&node, u64::from(u32::MAX), u64::from(u32::MAX));
+    let gtrid = crate::decision::gtrid(&node, 0xFFF_FFFF_FFFF, u64::from(u32::MAX));
     let marks = CommitMarks::default();
     let statement = marks.mark([&id(2), &id(1)].into_iter()).statement(&gtrid);
-    let slot = format!("ddm-{node}-ffffffff-0");
+    let slot = format!("ddm-{node}-fffffffffff-0");
     assert!(
         slot.len() <= 64 && statement.contains(&format!("('{slot}', 1, '{gtrid}', ")),
         "{statement}"

@@ -18,8 +18,9 @@ use base::sql_error;
 use sql_plan::plan::{Action, LoadSource, Place, RoutedPlan, ScratchPlan};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use telemetry::metrics::{Counter, Metric};
+use tokio::time::Instant;
 use topology::parameters::ConsistentReads;
 
 /// Reads that took snapshots of several data nodes.

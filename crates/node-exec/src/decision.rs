@@ -12,7 +12,8 @@ use base::sql_error;
 use node_backend::error::BackendError;
 use node_backend::pool::Lease;
 use node_backend::query::QueryResult;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Our own database on data nodes.
 pub const OWN_DATABASE: &str = "_ddm";
@@ -41,15 +42,17 @@ pub enum Verdict {
     Rollback,
 }
 
-/// A global transaction id: whose, when the process started, which.
-pub fn gtrid(node_id: &NodeId, started_unix: u64, number: u64) -> String {
-    format!("{PREFIX}{node_id}-{started_unix:x}-{number:x}")
+/// A global transaction id: whose, when the process started (to the millisecond, lest one that is
+/// started again at once has ids of the one before), which.
+pub fn gtrid(node_id: &NodeId, started_unix_ms: u64, number: u64) -> String {
+    format!("{PREFIX}{node_id}-{started_unix_ms:x}-{number:x}")
 }
 
 /// The id of a branch as XA statements have it. The second part names the data node that holds the
-/// decision.
-pub fn xid(gtrid: &str, home: &DataNodeId, branch: usize) -> String {
-    format!("'{gtrid}','{home}-{branch}',1")
+/// decision; the third, a number without a meaning to data nodes, is the connection's on which the
+/// branch began, which is to be closed when nobody can reach it any more.
+pub fn xid(gtrid: &str, home: &DataNodeId, branch: usize, connection: u32) -> String {
+    format!("'{gtrid}','{home}-{branch}',{connection}")
 }
 
 /// A branch of ours in a data node's list of prepared ones.
@@ -59,13 +62,20 @@ pub struct Prepared {
     pub gtrid: String,
     /// Where its decision is.
     pub home: DataNodeId,
+    /// The connection on which it began.
+    pub connection: u32,
     /// The whole id, for XA statements.
     pub xid: String,
 }
 
 impl Prepared {
     /// Reads a row of XA RECOVER: format, lengths, and both parts in one text.
-    pub fn parse(gtrid_length: usize, bqual_length: usize, data: &[u8]) -> Option<Self> {
+    pub fn parse(
+        format: u32,
+        gtrid_length: usize,
+        bqual_length: usize,
+        data: &[u8],
+    ) -> Option<Self> {
         let text = std::str::from_utf8(data).ok()?;
         if text.len() != gtrid_length + bqual_length || !text.is_char_boundary(gtrid_length) {
             return None;
@@ -76,7 +86,8 @@ impl Prepared {
         }
         let (home, _) = bqual.rsplit_once('-')?;
         let home = DataNodeId::parse(home)?;
-        Some(Self { gtrid: gtrid.to_owned(), home, xid: format!("'{gtrid}','{bqual}',1") })
+        let xid = format!("'{gtrid}','{bqual}',{format}");
+        Some(Self { gtrid: gtrid.to_owned(), home, connection: format, xid })
     }
 
     /// Whether a process of this node began it.
@@ -211,16 +222,16 @@ mod tests {
     fn ids_fit_xa_and_come_back() {
         let node = NodeId::from_random([0xee; 16]);
         let home = DataNodeId::from_random([0xdd; 16]);
-        let gtrid = gtrid(&node, 0xFFFF_FFFF, 0xFFFF_FFFF);
+        let gtrid = gtrid(&node, 0xFFF_FFFF_FFFF, 0xFFFF_FFFF);
         assert!(gtrid.len() <= 64, "{}", gtrid.len());
         let bqual = format!("{home}-255");
         assert!(bqual.len() <= 64);
         let data = format!("{gtrid}{bqual}");
-        let found = Prepared::parse(gtrid.len(), bqual.len(), data.as_bytes()).unwrap();
+        let found = Prepared::parse(77, gtrid.len(), bqual.len(), data.as_bytes()).unwrap();
         assert_eq!(found.home, home);
-        assert_eq!(found.xid, xid(&gtrid, &home, 255));
+        assert_eq!((&found.xid, found.connection), (&xid(&gtrid, &home, 255, 77), 77));
         assert!(found.is_of(&node) && !found.is_of(&NodeId::from_random([1; 16])));
-        assert_eq!(Prepared::parse(1, 1, b"xy"), None);
-        assert_eq!(Prepared::parse(9, 1, data.as_bytes()), None);
+        assert_eq!(Prepared::parse(1, 1, 1, b"xy"), None);
+        assert_eq!(Prepared::parse(1, 9, 1, data.as_bytes()), None);
     }
 }

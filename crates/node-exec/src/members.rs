@@ -6,6 +6,7 @@ use crate::error::ExecError;
 use crate::pipeline::Pipes;
 use base::id::DataNodeId;
 use base::secret::Secret;
+use node_backend::dial::Dialler;
 use node_backend::error::BackendError;
 use node_backend::members::{Standing, Standings};
 use node_backend::options::ConnectOptions;
@@ -109,9 +110,11 @@ impl Member {
         quota: Option<&Arc<Quota>>,
         is_replica: bool,
         standing: Option<Arc<Standing>>,
+        dialler: &Dialler,
     ) -> Self {
         let pool = |found_rows: bool| {
-            let options = Arc::new(ConnectOptions { found_rows, ..login.options() });
+            let dialler = dialler.clone();
+            let options = Arc::new(ConnectOptions { found_rows, dialler, ..login.options() });
             match quota {
                 Some(quota) => Pool::with_quota(options, limits, quota.clone()),
                 None => Pool::new(options, limits),

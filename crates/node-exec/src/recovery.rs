@@ -6,13 +6,16 @@
 use crate::backends::{BackendNode, Backends};
 use crate::decision::{self, Prepared, Verdict};
 use crate::decision_cleanup;
-use crate::error::ExecError;
+use crate::error::{ExecError, sql};
 use crate::in_flight::InFlight;
 use base::id::NodeId;
-use node_backend::query::QueryResult;
+use base::sql_error;
+use node_backend::error::BackendError;
+use node_backend::query::{QueryResult, Row};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the lists are read.
 pub const LOOK_EVERY: Duration = Duration::from_secs(3);
@@ -20,6 +23,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// Another node's branch that stays prepared so long has lost its coordinator. A coordinator that
 /// was only slow finds the `rollback` decision and obeys it.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
+
+/// XAER_NOTA: a branch that is not prepared, or that another connection has.
+const UNKNOWN_XID: u16 = 1397;
 
 /// How often old decisions are removed, in rounds of looking.
 const SWEEP_EVERY_ROUNDS: u64 = 100;
@@ -93,13 +99,30 @@ impl Recovery {
 pub(crate) async fn prepared_on(node: &Rc<BackendNode>) -> Result<Vec<Prepared>, ExecError> {
     let mut lease = node.own_lease_to_read().await?;
     let QueryResult::Rows(set) = lease.query(b"XA RECOVER").await? else { return Ok(Vec::new()) };
-    let number =
-        |text: Option<&[u8]>| -> Option<usize> { std::str::from_utf8(text?).ok()?.parse().ok() };
-    Ok(set
-        .rows
-        .iter()
-        .filter_map(|row| Prepared::parse(number(row.get(1))?, number(row.get(2))?, row.get(3)?))
-        .collect())
+    let parse = |row: &Row| {
+        let format = row.text(0)?.parse().ok()?;
+        let lengths = (row.text(1)?.parse().ok()?, row.text(2)?.parse().ok()?);
+        Prepared::parse(format, lengths.0, lengths.1, row.get(3)?)
+    };
+    Ok(set.rows.iter().filter_map(parse).collect())
+}
+
+/// A branch that is prepared and unknown is still tied to the connection on which it began: whoever
+/// had that is away, and the data node was not told, which may last for hours. The connection is
+/// closed, and a later round finds the branch free. Where it was finished in this moment there is
+/// nothing to do.
+async fn free(node: &Rc<BackendNode>, branch: &Prepared) -> Result<(), ExecError> {
+    if !prepared_on(node).await?.contains(branch) {
+        return Ok(());
+    }
+    let (thread, data_node) = (branch.connection, &node.definition.name);
+    tracing::warn!(thread, %data_node, xid = branch.xid, "closing a connection that has a prepared branch");
+    let kill = format!("KILL CONNECTION {thread}");
+    node.own_lease().await?.execute_sql(kill.as_bytes()).await?;
+    Err(sql(
+        sql_error::UNKNOWN_ERROR,
+        format!("it was tied to connection {thread}, which is closed now"),
+    ))
 }
 
 async fn finish(
@@ -114,7 +137,13 @@ async fn finish(
         Verdict::Rollback => "ROLLBACK",
     };
     let mut lease = node.own_lease().await?;
-    lease.execute_sql(format!("XA {verb} {}", branch.xid).as_bytes()).await?;
+    match lease.execute_sql(format!("XA {verb} {}", branch.xid).as_bytes()).await {
+        Err(BackendError::Server(error)) if error.number == UNKNOWN_XID => {
+            drop(lease);
+            return free(node, branch).await;
+        }
+        ended => ended?,
+    };
     tracing::info!(xid = branch.xid, verb, data_node = %node.definition.name, "finished an abandoned branch");
     Ok(())
 }

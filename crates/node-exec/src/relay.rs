@@ -18,7 +18,7 @@ use sql_plan::insert::Told;
 use sql_plan::plan::{Place, PlanTable, RoutedPlan};
 use sql_plan::template::{Fill, Rendered, Template};
 use std::rc::Rc;
-use std::time::Instant;
+use tokio::time::Instant;
 use topology::algorithm::Target;
 
 /// Flags that are the session's own, not the data node's connection's.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Looks for abandoned branches until the process ends. With one data node there is nothing
 /// distributed to look for.
 pub async fn run(shared: Arc<Shared>) {
-    let backends = Backends::with_standings(&shared.standings);
+    let backends = Backends::with_standings(&shared.standings).dialling(&shared.dialler);
     // A data node that hangs must not hold up the others' recovery.
     let searching = crate::deadlocks::run(&shared, &backends);
     futures::future::join3(rounds(shared.clone(), &backends), obey(&backends), searching).await;

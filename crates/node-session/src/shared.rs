@@ -8,6 +8,7 @@ use crate::processes::Processes;
 use crate::slow_log::{SLOW_QUERIES, SLOW_QUERIES_DROPPED, SlowLog};
 use arc_swap::ArcSwapOption;
 use base::id::NodeId;
+use node_backend::dial::Dialler;
 use node_backend::members::Standings;
 use node_exec::ask::ControlPlane;
 use node_exec::in_flight::InFlight;
@@ -63,6 +64,10 @@ pub struct SharedOptions {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Sockets at addresses that other nodes serve too; each is opened when there is a snapshot.
     pub shared_sockets: usize,
+    /// Who opens streams to data nodes.
+    pub dialler: Dialler,
+    /// The time of day: ids of transactions begin with it, so that no process has those of one before.
+    pub clock: SystemTime,
 }
 
 /// What all workers share.
@@ -90,11 +95,13 @@ pub struct Shared {
     pub standings: Arc<Standings>,
     /// When the process started.
     pub started: Instant,
-    started_unix: u64,
     /// Seconds from the start to the last FLUSH STATUS.
     flushed_after: AtomicU64,
     /// One for each worker.
     counts: Mutex<Vec<Arc<WorkerCounts>>>,
+    /// Who opens streams to data nodes.
+    pub dialler: Dialler,
+    started_unix_ms: u64,
     snapshot: ArcSwapOption<Snapshot>,
     version: AtomicU64,
     /// Sockets at shared addresses that are not open yet.
@@ -131,8 +138,10 @@ impl Shared {
         telemetry::metrics::register(&node_exec::kinds::ALL);
         telemetry::metrics::register(&node_exec::pipeline::ALL);
         telemetry::metrics::register(&node_exec::consistent_reads::ALL);
-        let started_unix =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let started_unix_ms = options
+            .clock
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
         Arc::new(Self {
             spread: Spread::new(options.node_id.clone()),
             node_id: options.node_id,
@@ -145,9 +154,10 @@ impl Shared {
             quotas: Arc::default(),
             standings: Arc::default(),
             started: Instant::now(),
-            started_unix,
             flushed_after: AtomicU64::new(0),
             counts: Mutex::default(),
+            dialler: options.dialler,
+            started_unix_ms,
             snapshot: ArcSwapOption::empty(),
             version: AtomicU64::new(0),
             closed_sockets: AtomicUsize::new(options.shared_sockets),
@@ -275,7 +285,7 @@ impl Shared {
     /// The id of a new distributed transaction.
     pub fn new_gtrid(&self) -> String {
         let number = self.transactions.fetch_add(1, Ordering::Relaxed);
-        node_exec::decision::gtrid(&self.node_id, self.started_unix, number)
+        node_exec::decision::gtrid(&self.node_id, self.started_unix_ms, number)
     }
 
     /// Becomes true when the node is to stop.

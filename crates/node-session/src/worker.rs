@@ -65,8 +65,10 @@ impl Worker {
     /// A worker without sessions.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
-            backends: Rc::new(Backends::with_quotas(&shared.quotas, &shared.standings)),
             counts: shared.new_counts(),
+            backends: Rc::new(
+                Backends::with_quotas(&shared.quotas, &shared.standings).dialling(&shared.dialler),
+            ),
             shared,
             plans: RefCell::default(),
             snapshot: RefCell::default(),

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use topology::model::Snapshot;
@@ -210,7 +210,14 @@ fn shared_options(
         _ => None,
     };
     let shared_sockets = config.shared_listen.len() * config.threads();
-    Ok(SharedOptions { node_id: config.node_id.clone(), control, tls, shared_sockets })
+    Ok(SharedOptions {
+        node_id: config.node_id.clone(),
+        control,
+        tls,
+        shared_sockets,
+        dialler: None,
+        clock: SystemTime::now(),
+    })
 }
 
 /// The thread of what is not a client's: the admin endpoint and the recovery of transactions whose

@@ -156,6 +156,8 @@ async fn connections_are_lost_at_every_step() {
     }
     // The data node does not know that nobody will come: whoever settles the matter ends it.
     assert!(!test.meet(0, "COMMIT", Fault::Abandon, false).await);
+    // A prepared branch is still tied to the connection that nobody can reach.
+    assert!(test.meet(1, "XA COMMIT", Fault::Abandon, false).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,7 +186,7 @@ async fn coordinators_die() {
     for (number, step) in (1..).zip(["prepared", "decision written", "committed"]) {
         let rows = test.rows();
         let gtrid = node_exec::decision::gtrid(&own, 5, number);
-        let xid = node_exec::decision::xid(&gtrid, &home, 1);
+        let xid = node_exec::decision::xid(&gtrid, &home, 1, 1);
         let mut at_home = test.system.direct(0).await;
         at_home.ok("START TRANSACTION").await;
         at_home.ok(&format!("INSERT INTO shop_0000.t VALUES ({})", rows.0)).await;

@@ -235,7 +235,7 @@ async fn recovery(system: &System) {
     let home = DataNodeId::from_random([1; 16]);
     for (number, row) in [(1, 0), (2, 4)] {
         let gtrid = node_exec::decision::gtrid(&own, 5, number);
-        let xid = node_exec::decision::xid(&gtrid, &home, 0);
+        let xid = node_exec::decision::xid(&gtrid, &home, 0, 1);
         let mut direct = system.direct(0).await;
         direct.ok(&format!("XA START {xid}")).await;
         direct.ok(&format!("INSERT INTO shop_0000.r VALUES ({row})")).await;

@@ -131,6 +131,8 @@ async fn snapshots_questions_and_reconnects() {
         control: Arc::new(NoControlPlane),
         tls: None,
         shared_sockets: 0,
+        dialler: None,
+        clock: std::time::SystemTime::now(),
     });
     let (control, receiver) = questions();
     let client =

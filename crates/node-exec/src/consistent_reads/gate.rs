@@ -13,8 +13,9 @@ use node_backend::pool::Lease;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// The locks must be granted within this; else the read goes on without.
 const CLOSE_MAX: Duration = Duration::from_millis(1_500);

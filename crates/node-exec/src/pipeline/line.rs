@@ -242,6 +242,7 @@ impl Line {
         let wake = self.wake.clone();
         while !group.queue.borrow().is_deserted(self.id) {
             tokio::select! {
+                biased;
                 read = self.read(&mut lease) => read?,
                 () = wake.notified() => {}
                 () = slow.as_mut(), if !slow.is_elapsed() => {

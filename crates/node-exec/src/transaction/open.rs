@@ -45,8 +45,8 @@ impl Transaction {
         for (number, (node, seat)) in (before..).zip(fresh) {
             match self.lease(node, seat.clone(), state).await {
                 Ok(lease) => {
-                    let branch = Branch::new(node, lease, seat);
-                    leased.push((branch, self.start(&home, number)));
+                    let start = self.start(&home, number, lease.thread_id());
+                    leased.push((Branch::new(node, lease, seat), start));
                 }
                 Err(error) => {
                     leased.into_iter().for_each(|(branch, _)| give_back(branch));
@@ -75,11 +75,16 @@ impl Transaction {
         Ok(())
     }
 
-    /// The statements of a branch of this number.
-    pub(super) fn start(&self, home: &base::id::DataNodeId, number: usize) -> Start {
+    /// The statements of a branch of this number, on this connection.
+    pub(super) fn start(
+        &self,
+        home: &base::id::DataNodeId,
+        number: usize,
+        connection: u32,
+    ) -> Start {
         let is_home = number == 0;
         let xid = match &self.gtrid {
-            Some(gtrid) if !is_home => decision::xid(gtrid, home, number),
+            Some(gtrid) if !is_home => decision::xid(gtrid, home, number, connection),
             _ => String::new(),
         };
         let stays_open = self.stay_open && xid.is_empty() && self.under_locks.is_none();

@@ -14,7 +14,8 @@ use node_backend::query::StreamHead;
 use node_backend::session_state::SessionState;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A part's last word must be answered within this; else its connection is closed.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,8 +75,8 @@ impl Transaction {
         for (number, (node, seat)) in wanted.iter().enumerate() {
             match self.lease(node, seat.clone(), state).await {
                 Ok(lease) => opening.parts.push(Part {
+                    start: self.start(&home, number, lease.thread_id()),
                     branch: Branch::new(node, lease, seat),
-                    start: self.start(&home, number),
                     view: View::new(),
                     taken: Instant::now(),
                     begun: false,

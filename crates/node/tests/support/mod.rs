@@ -188,7 +188,7 @@ impl TestControl {
         let schema_of = |id: &str| id.split('/').next().unwrap().to_owned();
         match ask {
             Ask::DdlBegin { schema, .. } => Answer::DdlBegun { ddl_id: format!("{schema}/1") },
-            Ask::DdlAbort { .. } | Ask::DdlEnd { .. } => Answer::Aborted,
+            Ask::DdlAbort { .. } | Ask::DdlAbandon { .. } | Ask::DdlEnd { .. } => Answer::Aborted,
             Ask::DdlFreeze { .. } => Answer::Published { version: self.change(|_| {}) },
             Ask::Account { .. } => Answer::Published { version: 0 },
             Ask::Peers { ask } => {
