@@ -153,7 +153,7 @@ def test_physical_sessions(shop, admin, client):
 
 
 def test_process_list_and_kill(shop, admin, client):
-    assert columns(client, "SHOW PROCESSLIST") == ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"]
+    assert columns(client, "SHOW PROCESSLIST") == ["Id", "User", "Host", "db", "Command", "Time", "State", "Info", "Progress"]
     user = shop.ends["user"]
     assert {row[1] for row in rows(client, "SHOW PROCESSLIST")} == {user}
     assert {user, ADMIN} <= {row[1] for row in rows(admin, "SHOW PROCESSLIST")}
