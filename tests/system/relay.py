@@ -12,6 +12,7 @@ class Relay:
     def __init__(self, host, port):
         self.target = (host, port)
         self.port = None
+        self._server = None
         self._links = set()
         self._delay = 0.0
         self._open = asyncio.Event()
@@ -26,8 +27,8 @@ class Relay:
 
         async def listen():
             self._open.set()
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-            self.port = server.sockets[0].getsockname()[1]
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            self.port = self._server.sockets[0].getsockname()[1]
 
         self._loop.run_until_complete(listen())
         started.set()
@@ -86,6 +87,7 @@ class Relay:
 
     def close(self):
         async def end():
+            self._server.close()
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             for task in others:
                 task.cancel()
