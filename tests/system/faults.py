@@ -429,6 +429,7 @@ class Definitions:
         # What was interrupted is finished or undone by itself.
         eventually("all parts of each table are alike", lambda: self.whole(faults), RECOVERY_SECONDS)
         for number in range(self.changing):
-            for sql in [f"ALTER TABLE changed{number} ADD COLUMN last INT", f"INSERT INTO changed{number} (id, last) VALUES (-1, 1)"]:
-                rows(session, sql)
+            alter = f"ALTER TABLE changed{number} ADD COLUMN last INT"
+            eventually("the next change", lambda alter=alter: rows(session, alter) == [], RECOVERY_SECONDS)
+            rows(session, f"INSERT INTO changed{number} (id, last) VALUES (-1, 1)")
         return figures
