@@ -2,6 +2,7 @@
 
 import pytest
 from shop import Shop
+from sides import two_sides
 from system import UNTHROTTLED, System
 
 
@@ -28,6 +29,12 @@ def replicated():
 def shop():
     with Shop() as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def sides():
+    with two_sides() as both:
+        yield both
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 from raw import Raw
-from sides import ask, two_sides
+from sides import ask
 
 KINDS = ["DBPARTITION BY MOD_HASH(id)", "DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS 2", "BROADCAST", ""]
 STATEMENTS = """
@@ -68,12 +68,6 @@ DROP TABLE IF EXISTS nosuch
 SHOW STATUS LIKE 'Compression'
 USE {schema}
 """
-
-
-@pytest.fixture(scope="module")
-def sides():
-    with two_sides() as both:
-        yield both
 
 
 @pytest.mark.parametrize("kind", KINDS)

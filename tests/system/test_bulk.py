@@ -5,18 +5,12 @@ import struct
 
 import pytest
 from raw import BULK, Raw
-from sides import answer, ask, lenenc, prepare, told, two_sides
+from sides import answer, ask, lenenc, prepare, told
 
 DEFAULT, IGNORE = object(), object()
 SEND_TYPES = 128
 LONG, STRING = 3, 253
 KINDS = ["DBPARTITION BY MOD_HASH(id)", "DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS 2", "BROADCAST", ""]
-
-
-@pytest.fixture(scope="module")
-def sides():
-    with two_sides() as both:
-        yield both
 
 
 def packed(value, kind):

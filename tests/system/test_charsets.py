@@ -5,7 +5,7 @@ import struct
 
 import pytest
 from raw import Raw
-from sides import answer, ask, execute, lenenc, prepare, told, two_sides
+from sides import answer, ask, execute, lenenc, prepare, told
 
 # Character set, Python's name of it, words whose bytes matter: in gbk, big5 and sjis some end in a backslash.
 CHARSETS = [
@@ -16,12 +16,6 @@ CHARSETS = [
     ("ujis", "euc-jp", ["漢字", "ソ表十"]), ("euckr", "euc-kr", ["한국"]), ("cp850", "cp850", ["été", "Grüße"]),
 ]
 KINDS = ["DBPARTITION BY HASH(k)", ""]
-
-
-@pytest.fixture(scope="module")
-def sides():
-    with two_sides() as both:
-        yield both
 
 
 def make(sides, kind):

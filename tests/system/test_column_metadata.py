@@ -4,17 +4,11 @@ import struct
 
 import pytest
 from raw import CACHE_METADATA, DEPRECATE_EOF, EXTENDED_METADATA, Raw
-from sides import ask, execute, prepare, told, two_sides
+from sides import ask, execute, prepare, told
 
 KINDS = ["DBPARTITION BY MOD_HASH(id)", "BROADCAST", ""]
 COLUMNS = "id INT NOT NULL PRIMARY KEY, j JSON, u UUID, six INET6, four INET4, g POINT, m MULTIPOINT, t TEXT"
 INTEGER, TEXT = b"\0\1\3\0" + struct.pack("<i", 5), b"\0\1\xfd\0\2hi"
-
-
-@pytest.fixture(scope="module")
-def sides():
-    with two_sides() as both:
-        yield both
 
 
 def make(sides, kind):

@@ -408,7 +408,7 @@ async fn begun_by(
     let ddl = pending(app, instance, ddl_id).await?;
     let text = match (ddl.value.node_id == *node, ddl.value.abandoned) {
         (true, false) => return Ok(ddl),
-        (true, true) => "the node was not heard, and the change of the definition is cleared up",
+        (true, true) => "the change of the definition was given up, and is cleared up",
         (false, _) => "another node began the change of the definition",
     };
     Err(Refusal::Sql(DDL_CONFLICT, text.to_owned()))

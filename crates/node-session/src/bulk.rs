@@ -118,12 +118,7 @@ impl Core {
         if rows.is_empty() || prepared.types.len() != count {
             return Err(wrong_arguments());
         }
-        if let Some(reason) = self.worker.shared.fenced_reason() {
-            return Err(sql(
-                sql_error::NODE_FENCED,
-                format!("this node does not serve now: {reason}"),
-            ));
-        }
+        crate::query::check_not_fenced(self)?;
         let text = prepared.written.as_ref().unwrap_or(&prepared.text).clone();
         let (mut tokens, mode) = (TokenBuf::new(), prepared.mode);
         lex(&text, 0, &mode, &mut tokens);

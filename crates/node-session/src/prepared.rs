@@ -354,12 +354,7 @@ impl Core {
         };
         let raw = (with_types && prepared.long.is_empty() && !converted).then_some(packed.as_ref());
         let params = self.bytes_for_broken_text(values.iter().map(sql_value).collect());
-        if let Some(reason) = self.worker.shared.fenced_reason() {
-            return Err(sql(
-                sql_error::NODE_FENCED,
-                format!("this node does not serve now: {reason}"),
-            ));
-        }
+        crate::query::check_not_fenced(self)?;
         let input = PreparedInput { raw, values: &values };
         self.run_prepared(prepared, &params, Some(input)).await
     }

@@ -98,11 +98,19 @@ async fn run_once_or_again(
     }
 }
 
+/// Refuses a statement while the node is fenced.
+pub fn check_not_fenced(core: &Core) -> Result<(), ExecError> {
+    match core.worker.shared.fenced_reason() {
+        None => Ok(()),
+        Some(reason) => {
+            Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")))
+        }
+    }
+}
+
 /// Runs one statement of a text.
 pub async fn run_one(core: &mut Core, source: Source<'_>, from: u32) -> Result<(), ExecError> {
-    if let Some(reason) = core.worker.shared.fenced_reason() {
-        return Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")));
-    }
+    check_not_fenced(core)?;
     let mut digest = std::mem::take(&mut core.digest);
     let shared = !core.kept.plans_alone() && source.tokens.tokens().len() <= TOKENS_MAX;
     if shared {
