@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -121,7 +122,7 @@ impl Link {
                 ready = self.stream.readable() => {
                     ready?;
                     self.inbox.reserve(READ_CHUNK);
-                    match self.stream.try_read_buf(&mut self.inbox) {
+                    match read_now(&self.stream, &mut self.inbox) {
                         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
                         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
                         _ => Ok(()),
@@ -146,7 +147,7 @@ impl Link {
         let room = need.clamp(self.chunk, self.chunk_max);
         self.inbox.reserve(room);
         let mut target = (&mut self.inbox).limit(room);
-        let read = match self.stream.try_read_buf(&mut target) {
+        let read = match read_now(&self.stream, &mut target) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.read_idle {
                 None => read_some(&self.stream, &mut target).await,
                 Some(limit) => match timeout(limit, read_some(&self.stream, &mut target)).await {
@@ -221,10 +222,25 @@ impl Link {
     }
 }
 
+/// Reads what there is. A read that leaves room has taken everything: the socket counts as empty from
+/// then on, so that the next statement waits for its answer instead of asking the system in vain first.
+fn read_now(stream: &TcpStream, target: &mut impl BufMut) -> io::Result<usize> {
+    let mut read = 0;
+    let looked = stream.try_io(Interest::READABLE, || {
+        read = stream.try_read_buf(target)?;
+        let is_empty = read > 0 && target.has_remaining_mut();
+        if is_empty { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match looked {
+        Err(error) if read == 0 => Err(error),
+        _ => Ok(read),
+    }
+}
+
 async fn read_some(stream: &TcpStream, target: &mut impl BufMut) -> io::Result<usize> {
     loop {
         stream.readable().await?;
-        match stream.try_read_buf(target) {
+        match read_now(stream, target) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             read => return read,
         }
