@@ -27,6 +27,7 @@ pub struct SessionState {
     settings: BTreeMap<String, String>,
     database: Option<String>,
     fingerprint: u64,
+    meaning: u64,
     /// The client's character set is another than UTF-8: texts are converted before they are sent.
     converts: bool,
     /// It is told to data nodes all the same.
@@ -39,6 +40,7 @@ impl Default for SessionState {
             settings: BTreeMap::new(),
             database: None,
             fingerprint: 0,
+            meaning: 0,
             converts: false,
             raw_client: false,
         }
@@ -117,6 +119,12 @@ impl SessionState {
         self.fingerprint
     }
 
+    /// A number that is the same where a text means the same: a prepared statement keeps what was set when
+    /// it was prepared (`sql_mode`, character sets), but for the user variables.
+    pub fn meaning(&self) -> u64 {
+        self.meaning
+    }
+
     /// Whether both have the same settings, whatever the database; different fingerprints decide
     /// without looking further.
     pub fn same_settings(&self, other: &SessionState) -> bool {
@@ -164,6 +172,13 @@ impl SessionState {
         self.settings.hash(&mut hasher);
         (self.converts && self.raw_client).hash(&mut hasher);
         self.fingerprint = hasher.finish();
+        let mut hasher = DefaultHasher::new();
+        let is_read_later = |name: &str| name.starts_with('@') && !name.starts_with("@@");
+        for (name, value) in self.settings.iter().filter(|(name, _)| !is_read_later(name)) {
+            (name, value).hash(&mut hasher);
+        }
+        (self.converts && self.raw_client).hash(&mut hasher);
+        self.meaning = hasher.finish();
         self
     }
 }
@@ -253,6 +268,9 @@ mod tests {
         assert!(one.same_settings(&two) && one.fingerprint() == two.fingerprint());
         assert!(!one.same_settings(&two.clone().with("a", "2")));
         assert!(one.same_settings(&two.clone().with_database(Some("d".to_owned()))));
+        let variable = one.clone().with("@a", "1");
+        assert!(variable.meaning() == one.meaning() && !variable.same_settings(&one));
+        assert_ne!(one.clone().with("sql_mode", "'ANSI'").meaning(), one.meaning());
         let nothing = two.without("a").without("b");
         assert!(nothing.same_settings(&SessionState::default()));
     }

@@ -1,5 +1,5 @@
 //! Prepared statements of a connection, remembered by their text so that the next user of the
-//! connection need not prepare the same text again.
+//! connection need not prepare the same text again; one whose settings read the text otherwise must.
 
 use crate::connection::Connection;
 use crate::error::BackendError;
@@ -29,6 +29,8 @@ pub struct Prepared {
     pub warnings: u16,
     /// The version of the definitions that the columns are of, where that was asked.
     described_at: Option<u64>,
+    /// What the text meant, see [`crate::session_state::SessionState::meaning`].
+    meaning: u64,
 }
 
 /// Statements by their text.
@@ -39,37 +41,38 @@ pub(crate) struct StatementCache {
 }
 
 impl StatementCache {
-    fn get(&mut self, sql: &[u8]) -> Option<Arc<Prepared>> {
+    fn get(&mut self, sql: &[u8], meaning: u64) -> Option<Arc<Prepared>> {
         self.clock += 1;
         let (prepared, used) = self.by_text.get_mut(sql)?;
+        if prepared.meaning != meaning {
+            return None;
+        }
         *used = self.clock;
         Some(prepared.clone())
     }
 
     /// Keeps a statement; gives the one that had to go for it.
     fn insert(&mut self, sql: &[u8], prepared: Arc<Prepared>) -> Option<Arc<Prepared>> {
-        let mut gone = None;
-        if self.by_text.len() >= STATEMENTS_MAX {
-            let oldest = self.by_text.iter().min_by_key(|(_, (_, used))| *used);
-            let oldest = oldest.map(|(text, _)| text.clone());
-            gone = oldest.and_then(|text| self.by_text.remove(&text)).map(|(prepared, _)| prepared);
-        }
         self.clock += 1;
-        self.by_text.insert(sql.into(), (prepared, self.clock));
-        gone
+        let full = self.by_text.len() >= STATEMENTS_MAX && !self.by_text.contains_key(sql);
+        let oldest = || self.by_text.iter().min_by_key(|(_, (_, used))| *used);
+        let oldest = full.then(oldest).flatten().map(|(text, _)| text.clone());
+        let gone = oldest.and_then(|text| self.by_text.remove(&text));
+        let replaced = self.by_text.insert(sql.into(), (prepared, self.clock));
+        gone.or(replaced).map(|(prepared, _)| prepared)
     }
 }
 
 impl Connection {
     /// The statement of this text, if this connection has prepared it.
     pub fn cached_statement(&mut self, sql: &[u8]) -> Option<Arc<Prepared>> {
-        self.statements.get(sql)
+        self.statements.get(sql, self.applied_session().meaning())
     }
 
     /// Prepares a text, or finds it prepared. A statement is closed when many others were used
     /// since, so ask again for each execution.
     pub async fn prepare(&mut self, sql: &[u8]) -> Result<Arc<Prepared>, BackendError> {
-        match self.statements.get(sql) {
+        match self.statements.get(sql, self.applied_session().meaning()) {
             Some(prepared) => Ok(prepared),
             None => self.prepare_anew(sql, None).await,
         }
@@ -82,7 +85,7 @@ impl Connection {
         sql: &[u8],
         definitions: u64,
     ) -> Result<Arc<Prepared>, BackendError> {
-        match self.statements.get(sql) {
+        match self.statements.get(sql, self.applied_session().meaning()) {
             Some(prepared) if prepared.described_at == Some(definitions) => Ok(prepared),
             _ => {
                 self.forget_statement(sql).await?;
@@ -97,7 +100,8 @@ impl Connection {
         described_at: Option<u64>,
     ) -> Result<Arc<Prepared>, BackendError> {
         self.queue(ResponseKind::Prepare, &[&[CommandCode::StmtPrepare as u8], sql]);
-        let prepared = Prepared { described_at, ..self.read_prepared().await? };
+        let meaning = self.applied_session().meaning();
+        let prepared = Prepared { described_at, meaning, ..self.read_prepared().await? };
         let prepared = Arc::new(prepared);
         if let Some(gone) = self.statements.insert(sql, prepared.clone()) {
             // It goes out with the next command.
@@ -154,6 +158,7 @@ impl Connection {
                     columns,
                     warnings: ok.warnings,
                     described_at: None,
+                    meaning: 0,
                 });
             }
         }
@@ -200,20 +205,36 @@ impl Connection {
 mod tests {
     use super::*;
 
-    fn prepared(statement_id: u32) -> Arc<Prepared> {
+    fn prepared(statement_id: u32, meaning: u64) -> Arc<Prepared> {
         let (params, columns) = ([].into(), [].into());
-        Arc::new(Prepared { statement_id, params, columns, warnings: 0, described_at: None })
+        Arc::new(Prepared {
+            statement_id,
+            params,
+            columns,
+            warnings: 0,
+            described_at: None,
+            meaning,
+        })
     }
 
     #[test]
     fn the_least_used_goes_first() {
         let mut cache = StatementCache::default();
         for id in 0..STATEMENTS_MAX as u32 {
-            assert!(cache.insert(&id.to_le_bytes(), prepared(id)).is_none());
+            assert!(cache.insert(&id.to_le_bytes(), prepared(id, 0)).is_none());
         }
-        assert!(cache.get(&0u32.to_le_bytes()).is_some());
-        let gone = cache.insert(b"new", prepared(9999)).map(|gone| gone.statement_id);
+        assert!(cache.get(&0u32.to_le_bytes(), 0).is_some());
+        let gone = cache.insert(b"new", prepared(9999, 0)).map(|gone| gone.statement_id);
         assert_eq!(gone, Some(1));
-        assert!(cache.get(&1u32.to_le_bytes()).is_none() && cache.get(b"new").is_some());
+        assert!(cache.get(&1u32.to_le_bytes(), 0).is_none() && cache.get(b"new", 0).is_some());
+    }
+    #[test]
+    fn one_that_is_read_otherwise_takes_its_place() {
+        let mut cache = StatementCache::default();
+        assert!(cache.insert(b"text", prepared(1, 5)).is_none());
+        assert!(cache.get(b"text", 6).is_none() && cache.get(b"text", 5).is_some());
+        let gone = cache.insert(b"text", prepared(2, 6)).map(|gone| gone.statement_id);
+        assert_eq!(gone, Some(1));
+        assert!(cache.get(b"text", 5).is_none() && cache.get(b"text", 6).is_some());
     }
 }
