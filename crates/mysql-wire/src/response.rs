@@ -189,6 +189,21 @@ impl ResponseScanner {
         self.rows
     }
 
+    /// The head of a result, the count of its columns to the last frame before its rows, is known to be
+    /// at the front of the read buffer, in so many frames, and is taken off unlooked at. False where no
+    /// such head can be.
+    pub fn skip_head(&mut self, frames: u8) -> bool {
+        let begins = matches!(self.kind, ResponseKind::Query | ResponseKind::Execute)
+            && self.phase == Phase::Start
+            && self.sequence == 1;
+        if begins {
+            self.sequence = 1 + frames;
+            self.rows = 0;
+            self.phase = Phase::Rows;
+        }
+        begins
+    }
+
     /// Looks at the front of a read buffer. The caller must take a piece off its buffer before it
     /// calls again.
     pub fn scan(&mut self, buf: &[u8]) -> Result<Scan, DecodeError> {

@@ -223,6 +223,29 @@ impl Connection {
         Ok(Piece { event, frames: &self.link.inbox[..self.given], last })
     }
 
+    /// What has come of the oldest answer that is due and was not given out; waits until that is
+    /// something.
+    pub async fn front(&mut self) -> Result<&[u8], BackendError> {
+        if !self.link.is_flushed() {
+            self.link.flush().await?;
+        }
+        self.take_given();
+        if self.link.inbox.is_empty() {
+            self.link.fill(1).await?;
+        }
+        Ok(&self.link.inbox)
+    }
+
+    /// Takes a result's head of so many bytes and frames off [`Connection::front`], which is known to
+    /// be one; false: it stays.
+    pub fn skip_head(&mut self, bytes: usize, frames: u8) -> bool {
+        let skipped = self.expected.front_mut().is_some_and(|scanner| scanner.skip_head(frames));
+        if skipped {
+            self.given = bytes;
+        }
+        skipped
+    }
+
     /// As [`Connection::next_piece`], but only what is in the buffer already.
     pub fn try_next_piece(&mut self) -> Result<Option<Piece<'_>>, BackendError> {
         match self.scan()? {

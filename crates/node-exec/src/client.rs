@@ -111,6 +111,26 @@ impl ClientWriter {
         Mark { writes: self.writes, length: self.out.len(), sequence: self.sequence }
     }
 
+    /// Whether the next packet is an answer's first, and what is put is sent as it is put.
+    pub fn begins_plainly(&self) -> bool {
+        self.sequence == 1 && self.relay.aligned && !self.tells_metadata()
+    }
+
+    /// The frames that were put after a mark, and how many they are; none when some have been written
+    /// out.
+    pub fn put_after(&self, mark: Mark) -> Option<(&[u8], u8)> {
+        let frames = self.sequence.wrapping_sub(mark.sequence);
+        (self.writes == mark.writes).then(|| (&self.out[mark.length..], frames))
+    }
+
+    /// Appends frames that [`Self::put_after`] gave of another answer with the same number at its
+    /// beginning.
+    pub fn put_again(&mut self, frames: &[u8], count: u8) {
+        self.ready();
+        self.out.extend_from_slice(frames);
+        self.sequence = self.sequence.wrapping_add(count);
+    }
+
     /// Forgets what was put after a mark; false when some of it has been written out already.
     pub fn take_back(&mut self, mark: Mark) -> bool {
         let can = self.writes == mark.writes;

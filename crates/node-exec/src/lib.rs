@@ -20,6 +20,7 @@ mod default_database;
 pub mod definition;
 pub mod error;
 pub mod exec;
+mod heads;
 pub mod in_flight;
 pub mod insert;
 pub mod insert_counts;

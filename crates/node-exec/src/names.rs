@@ -32,6 +32,11 @@ impl<'a> Names<'a> {
         Self { tables, scratch: Some(prefix) }
     }
 
+    /// The plan's tables, when names follow from them alone.
+    pub fn plain_tables(&self) -> Option<&'a [PlanTable]> {
+        self.scratch.is_none().then_some(self.tables)
+    }
+
     fn schema(&self, physical: &[u8]) -> Option<&'a str> {
         if self.scratch.is_some() && physical == OWN_DATABASE.as_bytes() {
             return Some("");

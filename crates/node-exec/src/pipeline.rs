@@ -13,6 +13,8 @@ pub mod queue;
 mod shared;
 pub mod ticket;
 
+#[cfg(test)]
+pub(crate) use answer::Buffered;
 pub(crate) use answer::Pieces;
 pub(crate) use shared::{note_alone, run};
 

@@ -4,6 +4,7 @@
 
 use crate::error::ExecError;
 use crate::exec::{Exec, PreparedInput, Statement, WARNINGS_MAX, Warning};
+use crate::heads;
 use crate::names::Names;
 use crate::pipeline::Pieces;
 use crate::transaction::Held;
@@ -400,8 +401,12 @@ pub(crate) async fn relay_answer(
 ) -> Result<OkHead, ExecError> {
     let wanted = exec.session.status(exec.form.more);
     let deprecates_eof = exec.out.capabilities.contains(Capabilities::DEPRECATE_EOF);
-    let mut rows_before = false;
     let mut found = 0;
+    let mut learning = None;
+    let mut rows_before = match names.plain_tables().filter(|_| exec.out.begins_plainly()) {
+        Some(tables) => heads::repeat(exec.out, answer, tables, wanted, &mut learning).await?,
+        None => false,
+    };
     loop {
         let piece = match answer.next_piece().await {
             Ok(piece) => piece,
@@ -409,6 +414,15 @@ pub(crate) async fn relay_answer(
             Err(error) => return Err(error.into()),
         };
         let last = piece.last;
+        if let Some(head) = &mut learning {
+            match piece.event {
+                Event::ColumnCount(_) | Event::Column | Event::ColumnsEof(_) => {
+                    head.add(piece.frames)
+                }
+                Event::Rows | Event::ResultEnd(_) => heads::keep(learning.take(), exec.out),
+                _ => learning = None,
+            }
+        }
         match piece.event {
             Event::Rows => {
                 found += exec.out.relay_rows(piece.frames);

@@ -8,11 +8,25 @@ use node_backend::error::BackendError;
 pub(crate) trait Pieces {
     /// The next piece; the bytes are gone at the next call.
     async fn next_piece(&mut self) -> Result<Piece<'_>, BackendError>;
+
+    /// What there is of the answer, at its beginning; waits until that is something.
+    async fn front(&mut self) -> Result<&[u8], BackendError>;
+
+    /// Takes a result's head of so many bytes and frames off the front; false: it stays.
+    fn skip_head(&mut self, bytes: usize, frames: u8) -> bool;
 }
 
 impl Pieces for Connection {
     async fn next_piece(&mut self) -> Result<Piece<'_>, BackendError> {
         Connection::next_piece(self).await
+    }
+
+    async fn front(&mut self) -> Result<&[u8], BackendError> {
+        Connection::front(self).await
+    }
+
+    fn skip_head(&mut self, bytes: usize, frames: u8) -> bool {
+        Connection::skip_head(self, bytes, frames)
     }
 }
 
@@ -40,5 +54,17 @@ impl Pieces for Buffered<'_> {
             }
             Scan::NeedMore { .. } => Err(BackendError::Unexpected("an answer that is not whole")),
         }
+    }
+
+    async fn front(&mut self) -> Result<&[u8], BackendError> {
+        Ok(self.rest)
+    }
+
+    fn skip_head(&mut self, bytes: usize, frames: u8) -> bool {
+        let skipped = self.scanner.skip_head(frames);
+        if skipped {
+            self.rest = &self.rest[bytes..];
+        }
+        skipped
     }
 }
