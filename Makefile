@@ -1,5 +1,5 @@
 # Thin: the logic is in xtask.
-.PHONY: run test test-long test-api bench bench-scale bench-speed instructions bench-api fuzz test-faults lint bless
+.PHONY: run test test-long test-api bench bench-mixed bench-scale bench-speed instructions bench-api fuzz test-faults lint bless
 
 run: ## the whole system on this machine, with a demo schema
 	@xtask/install.sh run
@@ -24,6 +24,10 @@ test-faults: ## nodes and data nodes killed and stopped, connections cut, under 
 bench: ## ratios against direct access and a TCP relay
 	@xtask/install.sh bench
 	cargo run --quiet -p xtask -- bench $(ARGS)
+
+bench-mixed: ## the part of bench about short statements among long ones alone
+	@xtask/install.sh bench
+	cargo run --quiet -p xtask -- bench-mixed $(ARGS)
 
 bench-scale: ## the part of bench about many connections alone
 	@xtask/install.sh bench

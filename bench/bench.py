@@ -200,12 +200,16 @@ def start_ddm(binary, root, data_nodes=1):
     process = subprocess.Popen([binary, "up", "--demo", "--http", "--data-nodes", str(data_nodes), "--data-dir", str(root / "data"),
                                 "--api-listen", "127.0.0.1:0", "--node-subnet", "127.99.0.0/16"], stdout=log, stderr=log)
     deadline = time.monotonic() + START_SECONDS
-    endpoints = root / "data" / "endpoints.json"
-    while not endpoints.exists():
+    while not (root / "data" / "endpoints.json").exists():
         if process.poll() is not None or time.monotonic() > deadline:
             sys.exit("ddm up did not start:\n" + (root / "up.log").read_text())
         time.sleep(0.2)
-    return process, json.loads(endpoints.read_text())
+    return process, endpoints(root)
+
+
+def endpoints(root):
+    """Where the system that was started in a directory is."""
+    return json.loads((root / "data" / "endpoints.json").read_text())
 
 
 def main():
