@@ -2,14 +2,15 @@
 server, packet by packet. The columns of an answer that comes again are put again as they were put before."""
 
 import pytest
-from raw import DEPRECATE_EOF, EXTENDED_METADATA, Raw
+from raw import CACHE_METADATA, DEPRECATE_EOF, EXTENDED_METADATA, Raw
 from sides import ask, execute, prepare, told
 
 TIMES = 4
 # The upper byte of the flags.
 METADATA_CHANGED = 0x0400 >> 8
 KINDS = ["DBPARTITION BY MOD_HASH(id)", "DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS 2", "BROADCAST", ""]
-CLIENTS = [dict(), dict(capabilities=DEPRECATE_EOF), dict(extended=EXTENDED_METADATA)]
+CLIENTS = [dict(), dict(capabilities=DEPRECATE_EOF), dict(extended=EXTENDED_METADATA),
+           dict(extended=CACHE_METADATA), dict(capabilities=DEPRECATE_EOF, extended=CACHE_METADATA | EXTENDED_METADATA)]
 QUERIES = [
     "SELECT * FROM a WHERE id = 1",
     "SELECT * FROM a WHERE id = 2",

@@ -246,14 +246,27 @@ impl Connection {
         skipped
     }
 
-    /// As [`Connection::next_piece`], but only what is in the buffer already.
-    pub fn try_next_piece(&mut self) -> Result<Option<Piece<'_>>, BackendError> {
-        match self.scan()? {
-            Scan::Piece { event, last, .. } => {
-                Ok(Some(Piece { event, frames: &self.link.inbox[..self.given], last }))
+    /// What is in the buffer already of the oldest answer that is due, in one piece: up to the first
+    /// packet that is not `plain`, or to the answer's end. The piece's event is its last packet's.
+    pub fn try_next_pieces(
+        &mut self,
+        plain: impl Fn(Event) -> bool,
+    ) -> Result<Option<Piece<'_>>, BackendError> {
+        let mut piece = self.scan()?;
+        let mut taken = 0;
+        let (event, last) = loop {
+            let Scan::Piece { len, event, last } = piece else { return Ok(None) };
+            taken += len;
+            if last || !plain(event) {
+                break (event, last);
             }
-            Scan::NeedMore { .. } => Ok(None),
-        }
+            piece = self.scan_behind(taken)?;
+            if let Scan::NeedMore { .. } = piece {
+                break (event, false);
+            }
+        };
+        self.given = taken;
+        Ok(Some(Piece { event, frames: &self.link.inbox[..taken], last }))
     }
 
     /// Takes off the piece that was given out last.
@@ -264,12 +277,17 @@ impl Connection {
 
     fn scan(&mut self) -> Result<Scan, BackendError> {
         self.take_given();
+        self.scan_behind(0)
+    }
+
+    /// Looks at what is behind so many bytes, which are given out with it.
+    fn scan_behind(&mut self, bytes: usize) -> Result<Scan, BackendError> {
         let scanner =
             self.expected.front_mut().ok_or(BackendError::Unexpected("no answer is due"))?;
         if scanner.needs_file() {
             return Err(BackendError::Unexpected("the server waits for a file"));
         }
-        let scan = match scanner.scan(&self.link.inbox) {
+        let scan = match scanner.scan(&self.link.inbox[bytes..]) {
             Ok(scan) => scan,
             Err(error) => return Err(self.garbled(error)),
         };

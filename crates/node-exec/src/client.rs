@@ -45,6 +45,43 @@ struct Metadata {
     begin: Option<(usize, u8)>,
 }
 
+/// The head of a result as it was put for a client: the count of its columns and their definitions.
+#[derive(Debug)]
+pub struct Head {
+    /// The frames of both.
+    frames: Vec<u8>,
+    /// How many they are.
+    number: u8,
+    /// The definitions as [`Metadata::known`] has them.
+    told: Vec<u8>,
+    /// The packet behind them, for a client that is told where they end.
+    end: Option<Vec<u8>>,
+}
+
+impl Head {
+    /// A head of these frames.
+    pub fn new(frames: &[u8], number: u8, end: Option<Vec<u8>>) -> Self {
+        let told = without_numbers(&frames[first_end(frames)..]);
+        Self { frames: frames.to_vec(), number, told, end }
+    }
+
+    /// The payload of the first frame.
+    fn count(&self) -> &[u8] {
+        &self.frames[FRAME_HEADER_LEN..first_end(&self.frames)]
+    }
+
+    /// The length of its columns' frames.
+    pub fn bytes(&self) -> usize {
+        self.frames.len()
+    }
+}
+
+/// Where the first of some frames ends.
+fn first_end(frames: &[u8]) -> usize {
+    let head = frames.first_chunk().map(|head| FrameHeader::parse(*head).payload_len);
+    head.map_or(0, |payload| FRAME_HEADER_LEN + payload).min(frames.len())
+}
+
 /// A place in what is written to a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
@@ -111,9 +148,9 @@ impl ClientWriter {
         Mark { writes: self.writes, length: self.out.len(), sequence: self.sequence }
     }
 
-    /// Whether the next packet is an answer's first, and what is put is sent as it is put.
-    pub fn begins_plainly(&self) -> bool {
-        self.sequence == 1 && self.relay.aligned && !self.tells_metadata()
+    /// Whether the next packet is an answer's first.
+    pub fn begins(&self) -> bool {
+        self.sequence == 1 && self.relay.aligned
     }
 
     /// The frames that were put after a mark, and how many they are; none when some have been written
@@ -123,12 +160,24 @@ impl ClientWriter {
         (self.writes == mark.writes).then(|| (&self.out[mark.length..], frames))
     }
 
-    /// Appends frames that [`Self::put_after`] gave of another answer with the same number at its
-    /// beginning.
-    pub fn put_again(&mut self, frames: &[u8], count: u8) {
+    /// Puts the head of another answer again, which began with the same number.
+    pub fn put_head(&mut self, head: &Head) {
         self.ready();
-        self.out.extend_from_slice(frames);
-        self.sequence = self.sequence.wrapping_add(count);
+        match self.metadata.usable && self.leaves_out(&head.told) {
+            true => self.put_with(|out| {
+                out.extend_from_slice(head.count());
+                if let Some(follow) = out.last_mut() {
+                    *follow = 0;
+                }
+            }),
+            false => {
+                self.out.extend_from_slice(&head.frames);
+                self.sequence = self.sequence.wrapping_add(head.number);
+            }
+        }
+        if let Some(end) = &head.end {
+            self.put(end);
+        }
     }
 
     /// Forgets what was put after a mark; false when some of it has been written out already.
@@ -251,21 +300,28 @@ impl ClientWriter {
         if !self.metadata.usable {
             return;
         }
-        if std::mem::replace(&mut self.metadata.seen, true) {
-            // Of several results a client keeps one; which, is not ours to say.
-            self.metadata.known.clear();
-            return;
-        }
-        let Some(head) = self.out[begin..].first_chunk() else { return };
-        let end = begin + FRAME_HEADER_LEN + FrameHeader::parse(*head).payload_len;
+        let end = begin + first_end(&self.out[begin..]);
         let told = without_numbers(&self.out[end..]);
-        if told == self.metadata.known {
+        if self.leaves_out(&told) {
             self.out.truncate(end);
             self.out[end - 1] = 0;
             self.sequence = sequence.wrapping_add(1);
-        } else {
-            self.metadata.known = told;
         }
+    }
+
+    /// Whether a result's columns are left out for a client that keeps those of prepared statements;
+    /// else it knows these from now on.
+    fn leaves_out(&mut self, told: &[u8]) -> bool {
+        if std::mem::replace(&mut self.metadata.seen, true) {
+            // Of several results a client keeps one; which, is not ours to say.
+            self.metadata.known.clear();
+            return false;
+        }
+        let known = told == self.metadata.known;
+        if !known {
+            self.metadata.known = told.to_vec();
+        }
+        known
     }
 
     /// Ends the column definitions of a result; nothing for a client with DEPRECATE_EOF.

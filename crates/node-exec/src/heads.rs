@@ -3,11 +3,12 @@
 //! from what client and session are like. So a thread keeps what it came to, and an answer of one row is not
 //! taken apart packet by packet. What is kept is compared whole before it is used: it cannot be out of date.
 
-use crate::client::{ClientWriter, Mark};
+use crate::client::{self, ClientWriter, Mark};
 use crate::error::ExecError;
 use crate::pipeline::Pieces;
 use mysql_wire::capability::Capabilities;
 use mysql_wire::frame::FRAME_HEADER_LEN;
+use mysql_wire::packet::EOF_LEN;
 use mysql_wire::status::StatusFlags;
 use sql_plan::plan::PlanTable;
 use std::cell::RefCell;
@@ -57,6 +58,7 @@ struct Form {
     status: StatusFlags,
     deprecates_eof: bool,
     extended: bool,
+    tells_metadata: bool,
 }
 
 #[derive(Debug)]
@@ -66,8 +68,7 @@ struct Head {
     from: Vec<u8>,
     from_frames: u8,
     /// The client's.
-    made: Vec<u8>,
-    made_frames: u8,
+    made: client::Head,
 }
 
 /// A head that is being looked at.
@@ -78,16 +79,29 @@ pub struct Learning {
     mark: Mark,
     from: Vec<u8>,
     frames: u8,
+    /// What was put of it when its columns were through.
+    columns: Option<(Vec<u8>, u8)>,
 }
 
 impl Learning {
-    /// The data node's next frame.
-    pub fn add(&mut self, frame: &[u8]) {
+    /// The data node's next frame; `is_end` says that it is the one behind the columns.
+    pub fn add(&mut self, frame: &[u8], is_end: bool, out: &ClientWriter) {
         self.frames = self.frames.saturating_add(1);
         match self.from.len() + frame.len() <= HEAD_BYTES_MAX {
             true => self.from.extend_from_slice(frame),
             false => self.frames = TOO_LONG,
         }
+        if is_end {
+            self.columns = out.put_after(self.mark).map(|(put, frames)| (put.to_vec(), frames));
+        }
+    }
+
+    /// What the client's frames are, now that rows come.
+    fn made(&self, out: &ClientWriter) -> Option<client::Head> {
+        let (put, _) = out.put_after(self.mark)?;
+        let (columns, frames) = self.columns.as_ref()?;
+        let end = put.len().checked_sub(EOF_LEN).filter(|_| !self.to.form.deprecates_eof);
+        Some(client::Head::new(columns, *frames, end.map(|end| put[end..].to_vec())))
     }
 }
 
@@ -105,15 +119,17 @@ pub(crate) async fn repeat(
         return Ok(false);
     }
     let deprecates_eof = out.capabilities.contains(Capabilities::DEPRECATE_EOF);
-    let form = Form { status, deprecates_eof, extended: out.tells_extended() };
+    let (extended, tells_metadata) = (out.tells_extended(), out.tells_metadata());
+    let form = Form { status, deprecates_eof, extended, tells_metadata };
     match HEADS.with_borrow_mut(|heads| heads.look(front, tables, form)) {
         Look::Known(head) if answer.skip_head(head.from.len(), head.from_frames) => {
-            out.put_again(&head.made, head.made_frames);
+            out.put_head(&head.made);
             return Ok(true);
         }
         Look::SecondTime(slot) => {
             let to = For { tables: tables.to_vec(), form };
-            *learning = Some(Learning { slot, to, mark: out.mark(), from: Vec::new(), frames: 0 });
+            let (mark, from) = (out.mark(), Vec::new());
+            *learning = Some(Learning { slot, to, mark, from, frames: 0, columns: None });
         }
         _ => {}
     }
@@ -122,10 +138,11 @@ pub(crate) async fn repeat(
 
 /// Keeps a head that was put since it began to be learned: rows come now.
 pub(crate) fn keep(learning: Option<Learning>, out: &ClientWriter) {
-    let Some(Learning { slot, to, mark, from, frames }) = learning else { return };
-    let Some((made, made_frames)) = out.put_after(mark) else { return };
-    if frames < TOO_LONG && made.len() <= HEAD_BYTES_MAX {
-        let head = Head { to, from, from_frames: frames, made: made.to_vec(), made_frames };
+    let Some(learning) = learning else { return };
+    let Some(made) = learning.made(out) else { return };
+    if learning.frames < TOO_LONG && made.bytes() <= HEAD_BYTES_MAX {
+        let Learning { slot, to, from, frames, .. } = learning;
+        let head = Head { to, from, from_frames: frames, made };
         HEADS.with_borrow_mut(|heads| heads.slots[slot].head = Some(Rc::new(head)));
     }
 }
@@ -162,7 +179,8 @@ impl Heads {
 /// hint.
 fn hash(front: &[u8], tables: &[PlanTable], form: Form) -> u64 {
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-    let flags = u64::from(form.status.0) << 2
+    let flags = u64::from(form.status.0) << 3
+        | u64::from(form.tells_metadata) << 2
         | u64::from(form.deprecates_eof) << 1
         | u64::from(form.extended);
     let mut hash = (tables.as_ptr() as u64) ^ flags.wrapping_mul(FACTOR);

@@ -54,7 +54,7 @@ async fn pass(frames: &[u8], tables: &[PlanTable], status: u16) -> (Vec<u8>, boo
         match event {
             Event::ColumnCount(_) | Event::Column | Event::ColumnsEof(_) => {
                 if let Some(head) = &mut learning {
-                    head.add(piece.frames);
+                    head.add(piece.frames, matches!(event, Event::ColumnsEof(_)), &out);
                 }
             }
             _ => keep(learning.take(), &out),

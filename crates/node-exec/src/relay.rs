@@ -403,7 +403,7 @@ pub(crate) async fn relay_answer(
     let deprecates_eof = exec.out.capabilities.contains(Capabilities::DEPRECATE_EOF);
     let mut found = 0;
     let mut learning = None;
-    let mut rows_before = match names.plain_tables().filter(|_| exec.out.begins_plainly()) {
+    let mut rows_before = match names.plain_tables().filter(|_| exec.out.begins()) {
         Some(tables) => heads::repeat(exec.out, answer, tables, wanted, &mut learning).await?,
         None => false,
     };
@@ -416,9 +416,8 @@ pub(crate) async fn relay_answer(
         let last = piece.last;
         if let Some(head) = &mut learning {
             match piece.event {
-                Event::ColumnCount(_) | Event::Column | Event::ColumnsEof(_) => {
-                    head.add(piece.frames)
-                }
+                Event::ColumnCount(_) | Event::Column => head.add(piece.frames, false, exec.out),
+                Event::ColumnsEof(_) => head.add(piece.frames, true, exec.out),
                 Event::Rows | Event::ResultEnd(_) => heads::keep(learning.take(), exec.out),
                 _ => learning = None,
             }

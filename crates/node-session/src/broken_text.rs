@@ -10,6 +10,9 @@ const CHARSETS: [&str; 2] = ["names", "character_set_client"];
 impl Core {
     /// Makes bytes of text that cannot be UTF-8, where that is how the client writes text.
     pub fn bytes_for_broken_text(&self, mut params: Vec<SqlValue>) -> Vec<SqlValue> {
+        if !params.iter().any(is_broken) {
+            return params;
+        }
         let is_utf8 = |setting: &str| {
             let charset = self.exec.state.get(setting).map(|value| value.trim_start_matches('\''));
             charset.is_none_or(|charset| charset.starts_with("utf8"))
@@ -21,9 +24,13 @@ impl Core {
     }
 }
 
+fn is_broken(param: &SqlValue) -> bool {
+    matches!(param, SqlValue::Text(text) if std::str::from_utf8(text).is_err())
+}
+
 fn bytes_where_broken(param: &mut SqlValue) {
-    if let SqlValue::Text(text) = param
-        && std::str::from_utf8(text).is_err()
+    if is_broken(param)
+        && let SqlValue::Text(text) = param
     {
         *param = SqlValue::Binary(std::mem::take(text));
     }

@@ -5,7 +5,7 @@ use crate::prepared_values::limit_params;
 use mysql_wire::stmt::{LongData, ParamType};
 use sql_plan::plan::{Home, Plan, Planned, RowKind};
 use sql_syntax::{LexMode, TokenBuf};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Prepared statements of one session, as `max_prepared_stmt_count` bounds a server's.
@@ -49,7 +49,8 @@ pub struct Prepared {
 /// A session's prepared statements.
 #[derive(Debug, Default)]
 pub struct Statements {
-    all: HashMap<u32, Prepared>,
+    /// None where one is taken out.
+    all: BTreeMap<u32, Option<Box<Prepared>>>,
     last_id: u32,
     /// The one that [`LAST_PREPARED`] names.
     last_prepared: Option<u32>,
@@ -109,7 +110,7 @@ impl Statements {
                 break;
             }
         }
-        self.all.insert(self.last_id, prepared);
+        self.all.insert(self.last_id, Some(Box::new(prepared)));
         self.last_prepared = Some(self.last_id);
         Some(self.last_id)
     }
@@ -128,18 +129,20 @@ impl Statements {
     }
 
     /// A statement, taken out for its execution.
-    pub fn take(&mut self, id: u32) -> Option<Prepared> {
-        self.all.remove(&self.own(id))
+    pub fn take(&mut self, id: u32) -> Option<Box<Prepared>> {
+        self.all.get_mut(&self.own(id))?.take()
     }
 
     /// Puts it back.
-    pub fn put_back(&mut self, id: u32, prepared: Prepared) {
-        self.all.insert(self.own(id), prepared);
+    pub fn put_back(&mut self, id: u32, prepared: Box<Prepared>) {
+        if let Some(place) = self.all.get_mut(&self.own(id)) {
+            *place = Some(prepared);
+        }
     }
 
     /// A statement.
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Prepared> {
-        self.all.get_mut(&self.own(id))
+        self.all.get_mut(&self.own(id))?.as_deref_mut()
     }
 
     /// How many there are.
@@ -149,7 +152,7 @@ impl Statements {
 
     /// How many have an open cursor.
     pub fn cursors(&self) -> usize {
-        self.all.values().filter(|statement| statement.cursor.is_some()).count()
+        self.all.values().flatten().filter(|statement| statement.cursor.is_some()).count()
     }
 
     /// Forgets a statement.

@@ -190,7 +190,7 @@ impl Line {
 
     fn take_buffered(&mut self, lease: &mut Lease) -> Result<(), BackendError> {
         while lease.outstanding() > 0 {
-            match lease.try_next_piece()? {
+            match lease.try_next_pieces(can_be_shared)? {
                 Some(piece) => self.take(piece)?,
                 None => break,
             }

@@ -35,9 +35,10 @@ fn lines_and_depth_grow_with_what_waits() {
     let second = queue.open_line().unwrap();
     assert_eq!(queue.room(second), 0, "its connection is not there");
     queue.opened(second);
-    assert_eq!(send_all(&mut queue, first).len(), 5);
+    let half = (LINE_SHARE + 1).div_ceil(2);
+    assert_eq!(send_all(&mut queue, first).len(), half);
     assert_eq!(queue.idle_line(), Some(second));
-    assert_eq!(send_all(&mut queue, second).len(), 4);
+    assert_eq!(send_all(&mut queue, second).len(), LINE_SHARE + 1 - half);
     (0..1000).for_each(|one| queue.submit(one).unwrap());
     let more: Vec<_> = std::iter::from_fn(|| queue.open_line()).collect();
     assert_eq!(more.len(), LINES_MAX - 2);

@@ -249,7 +249,7 @@ pub const DEFINITIONS: &[ParameterDef] = &[
     ),
     editable(
         "pipelining_threshold",
-        "0",
+        "3",
         integer(0, 100_000),
         "Reads of one row at once on a worker and data node from which on they share connections; 0: never.",
         "同一工作线程和数据节点上并发的单行读达到该数量后共享连接，0表示不共享。",
