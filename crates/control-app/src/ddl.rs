@@ -18,8 +18,9 @@ use crate::ports::SnapshotPublisher;
 use crate::time::now_ms;
 use base::id::{InstanceId, NodeId, hex, random_bytes};
 use base::sql_error::{
-    CONTROL_PLANE_AWAY, DATA_NODE_UNREACHABLE, DDL_CONFLICT, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlErrorCode, TABLE_EXISTS,
-    TOO_MANY_DDL, UNKNOWN_DB, UNKNOWN_ERROR, UNKNOWN_TABLE, WRONG_ARGUMENTS,
+    CONTROL_PLANE_AWAY, DATA_NODE_UNREACHABLE, DDL_CONFLICT, NO_SUCH_TABLE, SCHEMA_NOT_READY,
+    SqlErrorCode, TABLE_EXISTS, TOO_MANY_DDL, UNKNOWN_DB, UNKNOWN_ERROR, UNKNOWN_TABLE,
+    WRONG_ARGUMENTS,
 };
 use control_store::record::{Record, Versioned};
 use control_store::records::ddl::{DdlRecord, TableLockRecord};

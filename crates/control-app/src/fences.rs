@@ -12,7 +12,7 @@ use control_store::record::{Record, Versioned};
 use control_store::records::data_node::DataNodeRecord;
 use control_store::records::fence::FenceRecord;
 use control_store::records::node::{NodeRecord, NodeStage};
-use control_store::typed;
+use control_store::{TxnOutcome, typed};
 use futures::future::join_all;
 use provision::{AdminError, Stop};
 use std::collections::{BTreeSet, HashMap};
@@ -101,7 +101,7 @@ impl App {
         patience: Duration,
     ) -> Result<(), FenceError> {
         let mut nodes = self.serving_nodes(live, instance).await?;
-        live.require(instance, version);
+        live.require(instance, version, 0);
         nodes.retain(|node| !self.fences.holds(live, node));
         match live.wait_nodes_at(instance, &nodes, version, patience).await {
             Ok(()) => Ok(()),
@@ -120,17 +120,20 @@ impl App {
         if nodes.is_empty() {
             return Ok(());
         }
+        let making = self.fences.rows.lock().await;
         let since = Instant::now();
-        live.require(instance, version);
+        let number = self.record_fences(instance, &nodes, version).await?;
+        live.require(instance, version, number);
         for node in &nodes {
             tracing::warn!(%node, version, "the node cannot be told of a change and is fenced");
         }
-        let written = self.write_fences(instance, &nodes, version).await?;
+        let written = self.write_fences(instance, &nodes, number).await?;
+        drop(making);
         let until = Instant::now() + FENCED_AFTER;
         let mut left = nodes;
         loop {
             left.retain(|node| !live.serves(node, version));
-            let mut obedient = self.obedient(instance, &left, version).await?;
+            let mut obedient = self.obedient(instance, &left, number).await?;
             if written.is_ok() {
                 obedient.extend(self.stopped(&left).await);
             }
@@ -146,25 +149,26 @@ impl App {
         }
         let stopped = self.stop_silent(&left).await;
         match written {
-            // It may see what was written, or not: it serves nothing when it was stopped.
-            Err(reason) if !stopped => Err(FenceError::OutOfReach { nodes: left.len(), reason }),
-            _ => {
+            Ok(()) => {
                 self.fences.in_force().extend(left.into_iter().map(|node| (node, since)));
                 Ok(())
             }
+            // One that was stopped finds such fences as were made; the next change fences it anew.
+            Err(_) if stopped => Ok(()),
+            Err(reason) => Err(FenceError::OutOfReach { nodes: left.len(), reason }),
         }
     }
 
-    /// Leaves a row for each of the nodes on every data node; what is wrong with one that takes none.
-    async fn write_fences(
+    /// Writes down who is to be fenced, and where; gives the fence's number.
+    async fn record_fences(
         &self,
         instance: &InstanceId,
         nodes: &[NodeId],
         version: u64,
-    ) -> Result<Result<(), String>, AppError> {
-        let _rows = self.fences.rows.lock().await;
+    ) -> Result<u64, AppError> {
         let data_nodes = self.bound_data_nodes(instance).await?;
         let ids: BTreeSet<_> = data_nodes.iter().map(|node| node.value.id.clone()).collect();
+        let mut writes = Vec::new();
         for node in nodes {
             let key = FenceRecord::key_of(instance, node);
             let before: Option<Versioned<FenceRecord>> = self.get(&key).await?;
@@ -176,9 +180,23 @@ impl App {
                 version,
                 data_nodes: at,
             };
-            self.write(Vec::new(), vec![typed::put(&record)]).await?;
+            writes.push(typed::put(&record));
         }
-        let puts = nodes.iter().map(|node| fence::put(instance, node, version));
+        match self.store.txn(Vec::new(), writes).await? {
+            TxnOutcome::Committed(revision) => Ok(revision),
+            TxnOutcome::Conflict { .. } => Err(AppError::Contended(1)),
+        }
+    }
+
+    /// Leaves a row for each of the nodes on every data node; what is wrong with one that takes none.
+    async fn write_fences(
+        &self,
+        instance: &InstanceId,
+        nodes: &[NodeId],
+        number: u64,
+    ) -> Result<Result<(), String>, AppError> {
+        let data_nodes = self.bound_data_nodes(instance).await?;
+        let puts = nodes.iter().map(|node| fence::put(instance, node, number));
         let statements: Vec<String> = fence::create().into_iter().chain(puts).collect();
         let writes = data_nodes.iter().map(|node| async {
             let login = self.binding_admin(&node.value).map_err(|error| error.to_string())?;
@@ -191,7 +209,8 @@ impl App {
     /// Those whose process does not run: when it does again, it finds its fence before it serves.
     async fn stopped(&self, nodes: &[NodeId]) -> Vec<NodeId> {
         let Ok(observed) = self.nodes.observe().await else { return Vec::new() };
-        let runs = |node: &NodeId| observed.iter().any(|seen| seen.node_id == *node && seen.running);
+        let runs =
+            |node: &NodeId| observed.iter().any(|seen| seen.node_id == *node && seen.running);
         nodes.iter().filter(|node| !runs(node)).cloned().collect()
     }
 
@@ -200,7 +219,7 @@ impl App {
         &self,
         instance: &InstanceId,
         nodes: &[NodeId],
-        version: u64,
+        number: u64,
     ) -> Result<Vec<NodeId>, AppError> {
         if nodes.is_empty() {
             return Ok(Vec::new());
@@ -218,7 +237,7 @@ impl App {
                 let is = |column, wanted: &str| {
                     row.and_then(|row| row.get(0, column)).is_some_and(|value| value == wanted)
                 };
-                is("version", &version.to_string()) && is("obeyed", "1")
+                is("number", &number.to_string()) && is("obeyed", "1")
             })
         };
         let obedient = nodes.iter().enumerate().filter(|(at, _)| has_obeyed(*at));

@@ -70,8 +70,9 @@ pub trait SnapshotPublisher: Send + Sync + Debug {
     /// Whether the node was heard within the heartbeat's timeout.
     fn is_heard(&self, node_id: &NodeId) -> bool;
 
-    /// From now on nobody vouches for a node of the instance that serves an older version.
-    fn require(&self, _instance_id: &InstanceId, _version: u64) {}
+    /// From now on nobody vouches for a node of the instance that serves an older version. Whom it
+    /// vouches for after that, fences up to this number are void for.
+    fn require(&self, _instance_id: &InstanceId, _version: u64, _fence: u64) {}
 
     /// Whether somebody has vouched for the node's definitions since then.
     fn is_vouched_since(&self, _node_id: &NodeId, _since: Instant) -> bool {

@@ -91,12 +91,16 @@ pub struct Assurance {
     vouched: Option<Instant>,
     /// One for each data node, while the node is cut off.
     looks: BTreeMap<DataNodeId, Look>,
+    /// Fences up to this number say nothing: the control plane has vouched since they were made.
+    void: u64,
     refused: Option<String>,
 }
 
 impl Assurance {
-    /// The control plane vouches for a heartbeat that was sent at this moment.
-    pub fn vouch(&mut self, sent: Instant) {
+    /// The control plane vouches for a heartbeat that was sent at this moment; fences up to this number
+    /// are void.
+    pub fn vouch(&mut self, sent: Instant, fences: u64) {
+        self.void = self.void.max(fences);
         self.vouched = self.vouched.max(Some(sent));
         self.looks.retain(|_, look| match look {
             Look::Free(at) | Look::Fenced(at, _) => *at > sent,
@@ -106,6 +110,10 @@ impl Assurance {
 
     /// A data node was looked at.
     pub fn look(&mut self, data_node: DataNodeId, look: Look) {
+        let look = match look {
+            Look::Fenced(at, fence) if fence.number <= self.void => Look::Free(at),
+            look => look,
+        };
         self.looks.insert(data_node, look);
     }
 

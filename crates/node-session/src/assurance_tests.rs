@@ -2,18 +2,20 @@
 
 use super::*;
 
-const FENCE: Fence = Fence { version: 9, obeyed: false };
+const FENCE: Fence = Fence { number: 9, obeyed: false };
 
 /// What happens to a node with two data nodes, at seconds since its start.
 enum Event {
     /// The control plane vouches for the heartbeat of this second.
     Vouch(u64),
+    /// The same, after the fence was made.
+    VouchVoid(u64),
     /// Data node 1 or 2 has no fence.
     Free(u8),
     Fenced(u8),
     Away(u8),
 }
-use Event::{Away, Fenced, Free, Vouch};
+use Event::{Away, Fenced, Free, Vouch, VouchVoid};
 
 fn id(number: u8) -> DataNodeId {
     DataNodeId::from_random([number; 16])
@@ -26,7 +28,8 @@ fn decided(events: &[(u64, Event)], at: u64) -> String {
     let mut assurance = Assurance::default();
     for (second, event) in events {
         match event {
-            Vouch(sent) => assurance.vouch(moment(*sent)),
+            Vouch(sent) => assurance.vouch(moment(*sent), FENCE.number - 1),
+            VouchVoid(sent) => assurance.vouch(moment(*sent), FENCE.number),
             Free(node) => assurance.look(id(*node), Look::Free(moment(*second))),
             Fenced(node) => assurance.look(id(*node), Look::Fenced(moment(*second), FENCE)),
             Away(node) => assurance.look(id(*node), Look::Away),
@@ -65,6 +68,9 @@ fn each_history_has_its_verdict() {
         (vec![(6, Vouch(6)), (7, Fenced(2))], 7, "connected changed"),
         // It is lifted.
         (vec![(5, Free(1)), (6, Fenced(2)), (8, Free(2))], 8, "alone until 11"),
+        // Its row is still there when the node is cut off again.
+        (vec![(6, VouchVoid(6)), (9, Free(1)), (9, Fenced(2))], 10, "alone until 15"),
+        (vec![(6, Vouch(6)), (9, Free(1)), (9, Fenced(2))], 10, "alone changed"),
         // The control plane has vouched since; or what it vouched for is older than the fence.
         (vec![(6, Fenced(2)), (8, Vouch(7))], 8, "connected until 13"),
         (vec![(6, Fenced(2)), (8, Vouch(5))], 8, "alone changed"),
@@ -84,7 +90,7 @@ fn a_node_without_data_nodes_serves_what_it_has() {
 fn who_is_refused_serves_nothing_until_it_is_taken_back() {
     let now = Instant::now();
     let mut assurance = Assurance::default();
-    assurance.vouch(now);
+    assurance.vouch(now, 0);
     assurance.refuse(Some("unknown".to_owned()));
     assert_eq!(assurance.decide(2, now), Verdict::Refuse(Why::Refused("unknown".to_owned())));
     assurance.refuse(None);

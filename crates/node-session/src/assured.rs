@@ -2,7 +2,9 @@
 //! which they begin, so that nothing is served too late even when whoever keeps the number is asleep,
 //! as all threads of a stopped process are.
 
-use crate::assurance::{Assurance, CUT_OFF, FENCED, FENCED_STATEMENTS, Look, Verdict, Why, nanoseconds};
+use crate::assurance::{
+    Assurance, CUT_OFF, FENCED, FENCED_STATEMENTS, Look, Verdict, Why, nanoseconds,
+};
 use crate::shared::Shared;
 use crate::watch::Question;
 use base::id::DataNodeId;
@@ -56,8 +58,9 @@ impl Shared {
     }
 
     /// The control plane vouches for a heartbeat that was sent at this moment.
-    pub fn vouched(&self, sent: Instant) {
-        self.assured.state().assurance.vouch(sent);
+    /// Fences up to this number are void.
+    pub fn vouched(&self, sent: Instant, fences: u64) {
+        self.assured.state().assurance.vouch(sent, fences);
         self.judge();
     }
 
@@ -168,6 +171,11 @@ impl Shared {
         FENCED_STATEMENTS.increment();
         let text = format!("this node does not serve now: {reason}");
         Some(SqlError::new(sql_error::NODE_FENCED, text))
+    }
+
+    /// Whether it is known why nothing is served, and waiting would not change it.
+    pub(crate) fn is_shut(&self) -> bool {
+        matches!(self.assured.state().why, Some(Why::Refused(_) | Why::Changed { .. }))
     }
 
     /// Why statements are refused now, if they are.

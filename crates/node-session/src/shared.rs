@@ -212,7 +212,8 @@ impl Shared {
                 let mut progress = pin!(self.progress.notified());
                 // Registered before looking, so that none is missed.
                 progress.as_mut().enable();
-                if self.is_serving() && self.closed_sockets.load(Ordering::Acquire) == 0 {
+                let is_open = self.is_serving() && self.closed_sockets.load(Ordering::Acquire) == 0;
+                if is_open || self.is_shut() {
                     break;
                 }
                 progress.await;

@@ -10,9 +10,9 @@ mod looks;
 
 use crate::shared::Shared;
 use asked::Asked;
-pub(crate) use looks::Question;
 use base::id::DataNodeId;
 use futures::future::{join_all, select_all};
+pub(crate) use looks::Question;
 use node_backend::lead::{Gate, Lead};
 use node_backend::primary::{Memory, Nobody, Observed, Verdict, decide};
 use node_exec::members::Login;

@@ -22,7 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use topology::model::Snapshot;
-use topology::stream::{Answer, Ask, FRAME_BYTES_MAX, FromNode, HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS, ToNode};
+use topology::stream::{
+    Answer, Ask, FRAME_BYTES_MAX, FromNode, HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS, ToNode,
+};
 
 /// Questions that may wait for the stream; more are refused at once.
 const ASKS_WAITING_MAX: usize = 256;
@@ -176,9 +178,9 @@ impl StreamTask {
                             slow_queries.kept(&self.shared.slow_log, up_to);
                             continue;
                         }
-                        Ok(ToNode::Heard { beat, vouched }) => {
+                        Ok(ToNode::Heard { beat, vouched, fences }) => {
                             if let (true, Some(sent)) = (vouched, beats.sent(beat)) {
-                                self.shared.vouched(sent);
+                                self.shared.vouched(sent, fences);
                             }
                             continue;
                         }

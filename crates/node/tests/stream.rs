@@ -96,7 +96,7 @@ impl Peer {
         loop {
             match self.receive().await {
                 FromNode::Heartbeat { beat, .. } => {
-                    self.send(&ToNode::Heard { beat, vouched: true }).await;
+                    self.send(&ToNode::Heard { beat, vouched: true, fences: 0 }).await;
                 }
                 other => return other,
             }
@@ -189,7 +189,7 @@ async fn snapshots_questions_and_reconnects() {
     // The new version is assured by the heartbeat that follows it at once.
     let heartbeat = tokio::time::timeout(Duration::from_secs(5), peer.receive()).await;
     let Ok(FromNode::Heartbeat { beat, .. }) = heartbeat else { panic!("{heartbeat:?}") };
-    peer.send(&ToNode::Heard { beat, vouched: true }).await;
+    peer.send(&ToNode::Heard { beat, vouched: true, fences: 0 }).await;
     tokio::time::timeout(Duration::from_secs(5), async {
         while shared.not_serving_reason().is_some() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -26,16 +26,16 @@ pub const MISSING: [u16; 2] = [1146, 1049];
 /// A node's fence as it finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fence {
-    /// The version without which it must not serve; a number that differs from fence to fence.
-    pub version: u64,
+    /// Later ones have greater numbers.
+    pub number: u64,
     /// Whether the node has said that it serves no more.
     pub obeyed: bool,
 }
 
 impl Fence {
     /// Reads the columns that [`look`] selects.
-    pub fn parse(version: &str, obeyed: &str) -> Option<Self> {
-        Some(Self { version: version.parse().ok()?, obeyed: obeyed == "1" })
+    pub fn parse(number: &str, obeyed: &str) -> Option<Self> {
+        Some(Self { number: number.parse().ok()?, obeyed: obeyed == "1" })
     }
 }
 
@@ -47,7 +47,7 @@ pub fn create() -> [String; 2] {
             "CREATE TABLE IF NOT EXISTS {TABLE} (\
              instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
              node_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, \
-             version BIGINT UNSIGNED NOT NULL, obeyed TINYINT NOT NULL DEFAULT 0, \
+             number BIGINT UNSIGNED NOT NULL, obeyed TINYINT NOT NULL DEFAULT 0, \
              made TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, \
              PRIMARY KEY (instance_id, node_id)) ENGINE=InnoDB"
         ),
@@ -55,21 +55,21 @@ pub fn create() -> [String; 2] {
 }
 
 /// Fences a node, or fences it anew.
-pub fn put(instance: &InstanceId, node: &NodeId, version: u64) -> String {
+pub fn put(instance: &InstanceId, node: &NodeId, number: u64) -> String {
     format!(
-        "INSERT INTO {TABLE} (instance_id, node_id, version) VALUES ('{instance}', '{node}', {version}) \
-         ON DUPLICATE KEY UPDATE version = VALUES(version), obeyed = 0"
+        "INSERT INTO {TABLE} (instance_id, node_id, number) VALUES ('{instance}', '{node}', {number}) \
+         ON DUPLICATE KEY UPDATE number = VALUES(number), obeyed = 0"
     )
 }
 
 /// Asks for a node's fence.
 pub fn look(instance: &InstanceId, node: &NodeId) -> String {
-    format!("SELECT version, obeyed FROM {TABLE} WHERE {}", of(instance, node))
+    format!("SELECT number, obeyed FROM {TABLE} WHERE {}", of(instance, node))
 }
 
 /// The node serves no more; for the fence that it has seen, not for a later one.
-pub fn obey(instance: &InstanceId, node: &NodeId, version: u64) -> String {
-    format!("UPDATE {TABLE} SET obeyed = 1 WHERE {} AND version = {version}", of(instance, node))
+pub fn obey(instance: &InstanceId, node: &NodeId, number: u64) -> String {
+    format!("UPDATE {TABLE} SET obeyed = 1 WHERE {} AND number = {number}", of(instance, node))
 }
 
 /// The node has the definitions again.
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn a_fence_comes_back() {
-        assert_eq!(Fence::parse("7", "1"), Some(Fence { version: 7, obeyed: true }));
-        assert_eq!(Fence::parse("7", "0"), Some(Fence { version: 7, obeyed: false }));
+        assert_eq!(Fence::parse("7", "1"), Some(Fence { number: 7, obeyed: true }));
+        assert_eq!(Fence::parse("7", "0"), Some(Fence { number: 7, obeyed: false }));
         assert_eq!(Fence::parse("", "0"), None);
     }
 }

@@ -100,6 +100,8 @@ pub enum ToNode {
         /// The node served the newest version then: it may serve for [`crate::fence::ASSURED_FOR`]
         /// from the moment on at which it sent it.
         vouched: bool,
+        /// Where it is vouched for, fences up to this number are void, though their rows be there yet.
+        fences: u64,
     },
     /// The node is none of the instance's and must not serve.
     Refused {

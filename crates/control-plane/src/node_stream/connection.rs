@@ -119,7 +119,12 @@ impl Peer {
                     let vouched = self.live.vouch(&self.node_id, self.number, &self.instance_id);
                     if beat > 0 {
                         // A queue that is full is no place to wait in: the next one is answered.
-                        self.out.try_send(ToNode::Heard { beat, vouched }).ok();
+                        let heard = ToNode::Heard {
+                            beat,
+                            vouched: vouched.is_some(),
+                            fences: vouched.unwrap_or_default(),
+                        };
+                        self.out.try_send(heard).ok();
                     }
                 }
                 Some(FromNode::Ask { request, ask }) => {

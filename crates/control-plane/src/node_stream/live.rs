@@ -36,8 +36,8 @@ struct State {
     nodes: HashMap<NodeId, Heard>,
     newest: HashMap<InstanceId, Newest>,
     /// Nobody vouches for a node of the instance with an older version, whether or not its snapshot
-    /// is made.
-    required: HashMap<InstanceId, u64>,
+    /// is made; with the number of the last fence that was made for it.
+    required: HashMap<InstanceId, (u64, u64)>,
     /// When somebody last vouched for a node.
     vouched: HashMap<NodeId, Instant>,
     dirty: HashSet<InstanceId>,
@@ -108,22 +108,21 @@ impl LiveNodes {
     }
 
     /// The node lives: whether the definitions that it serves are in force. They are when it has the
-    /// newest snapshot, and no change without it is under way.
-    pub fn vouch(&self, node: &NodeId, stream: u64, instance: &InstanceId) -> bool {
+    /// newest snapshot, and no change without it is under way. Gives the number of the last fence that
+    /// is void then.
+    pub fn vouch(&self, node: &NodeId, stream: u64, instance: &InstanceId) -> Option<u64> {
         let mut state = self.state();
-        let Some(heard) = state.nodes.get_mut(node).filter(|heard| heard.stream == stream) else {
-            return false;
-        };
+        let heard = state.nodes.get_mut(node).filter(|heard| heard.stream == stream)?;
         heard.at = Instant::now();
         let serves = heard.version;
         let newest = state.newest.get(instance);
-        let newest = newest.and_then(|newest| Some(newest.borrow().as_ref()?.version));
-        let required = state.required.get(instance).copied().unwrap_or_default();
-        let vouched = newest.is_some_and(|newest| serves >= newest.max(required));
-        if vouched {
-            state.vouched.insert(node.clone(), Instant::now());
+        let newest = newest.and_then(|newest| Some(newest.borrow().as_ref()?.version))?;
+        let (required, fence) = state.required.get(instance).copied().unwrap_or_default();
+        if serves < newest.max(required) {
+            return None;
         }
-        vouched
+        state.vouched.insert(node.clone(), Instant::now());
+        Some(fence)
     }
 
     /// The stream ended.
@@ -237,10 +236,10 @@ impl SnapshotPublisher for LiveNodes {
         }
     }
 
-    fn require(&self, instance_id: &InstanceId, version: u64) {
+    fn require(&self, instance_id: &InstanceId, version: u64, fence: u64) {
         let mut state = self.state();
         let required = state.required.entry(instance_id.clone()).or_default();
-        *required = version.max(*required);
+        *required = (version.max(required.0), fence.max(required.1));
     }
 
     fn is_vouched_since(&self, node_id: &NodeId, since: Instant) -> bool {

@@ -137,7 +137,8 @@ impl Asked {
     /// Lets all threads know.
     fn note(&mut self, shared: &Shared, unfit: Option<String>) {
         let fenced = shared.fenced_reason();
-        self.fenced_rounds = if fenced.is_some() { self.fenced_rounds.saturating_add(1) } else { 0 };
+        self.fenced_rounds =
+            if fenced.is_some() { self.fenced_rounds.saturating_add(1) } else { 0 };
         let down = match matches!(self.state, State::Down) {
             true => unfit.as_deref(),
             // Transactions of a node that serves nothing must not hold locks for ever.

@@ -34,7 +34,7 @@ pub(super) async fn look(
         return Err(BackendError::Unexpected("a fence that cannot be read"));
     };
     if !fence.obeyed && question.fenced {
-        let obey = fence::obey(instance, node, fence.version);
+        let obey = fence::obey(instance, node, fence.number);
         connection.execute_sql(obey.as_bytes()).await?;
     }
     Ok(Look::Fenced(sent, fence))
