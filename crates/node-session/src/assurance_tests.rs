@@ -17,6 +17,9 @@ enum Event {
 }
 use Event::{Away, Fenced, Free, Vouch, VouchVoid};
 
+/// What happened, the second at which is decided, and what.
+type Case = (Vec<(u64, Event)>, u64, &'static str);
+
 fn id(number: u8) -> DataNodeId {
     DataNodeId::from_random([number; 16])
 }
@@ -46,7 +49,7 @@ fn decided(events: &[(u64, Event)], at: u64) -> String {
 
 #[test]
 fn each_history_has_its_verdict() {
-    let cases: Vec<(Vec<(u64, Event)>, u64, &str)> = vec![
+    let cases: Vec<Case> = vec![
         // Nothing was ever heard.
         (vec![], 0, "alone unassured"),
         (vec![(10, Vouch(9))], 10, "connected until 15"),
