@@ -1,4 +1,5 @@
-"""A TCP relay whose connections can be cut in the middle of a packet, delayed and held, in a thread of its own."""
+"""A TCP relay whose connections can be cut in the middle of a packet, delayed, held and refused, in a thread
+of its own."""
 
 import asyncio
 import threading
@@ -16,6 +17,7 @@ class Relay:
         self._links = set()
         self._delay = 0.0
         self._open = asyncio.Event()
+        self._refusing = False
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
@@ -36,6 +38,9 @@ class Relay:
 
     async def _serve(self, reader, writer):
         await self._open.wait()
+        if self._refusing:
+            writer.transport.abort()
+            return
         try:
             there = await asyncio.open_connection(*self.target)
         except OSError:
@@ -81,9 +86,20 @@ class Relay:
         """Nothing passes any more, and nothing is closed."""
         self._ask(self._open.clear)
 
+    def refuse(self):
+        """Every connection is reset, and so is every new one."""
+        def end():
+            self._refusing = True
+            for link in self._links:
+                link.abort()
+        self._ask(end)
+
     def let_go(self):
         """All passes again, also what was held."""
-        self._ask(self._open.set)
+        def begin():
+            self._refusing = False
+            self._open.set()
+        self._ask(begin)
 
     def close(self):
         async def end():

@@ -4,6 +4,7 @@
 use crate::addresses::Subnet;
 use crate::ddl::flow::DdlFlow;
 use crate::error::AppError;
+use crate::fences::Fences;
 use crate::jobs;
 use crate::ports::{NodeCertificates, SnapshotPublisher};
 use crate::reconcile::mirror::NodeMirror;
@@ -87,6 +88,8 @@ pub struct App {
     pub(crate) ddl_flow: DdlFlow,
     /// The nodes that should run, for the reconciler.
     pub(crate) node_mirror: Mutex<NodeMirror>,
+    /// Nodes that certainly serve nothing.
+    pub(crate) fences: Fences,
     /// Where the search for a free address begins.
     pub(crate) next_host: AtomicU32,
 }
@@ -121,6 +124,7 @@ impl App {
             data_node_accounts: Mutex::new(()),
             ddl_flow: DdlFlow::default(),
             node_mirror: Mutex::default(),
+            fences: Fences::default(),
             next_host: AtomicU32::new(0),
         })
     }

@@ -48,7 +48,7 @@ impl App {
     }
 
     async fn wait_followed(&self, id: &InstanceId, version: Revision) -> Result<(), ApiError> {
-        let Some(late) = self.behind(id, version, PUBLISH_TIMEOUT).await? else { return Ok(()) };
+        let Err(late) = self.in_force(id, version, PUBLISH_TIMEOUT).await? else { return Ok(()) };
         tracing::warn!(instance = %id, error = %late, "new read weights are not everywhere");
         Err(ApiError::new(UNAVAILABLE).because(
             "The weights are set, but not every node has taken them yet.",

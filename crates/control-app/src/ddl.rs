@@ -13,31 +13,28 @@ mod unfinished;
 use crate::app::App;
 use crate::change::Tries;
 use crate::error::AppError;
+use crate::fences::FenceError;
 use crate::ports::SnapshotPublisher;
 use crate::time::now_ms;
 use base::id::{InstanceId, NodeId, hex, random_bytes};
 use base::sql_error::{
-    CONTROL_PLANE_AWAY, DDL_CONFLICT, NO_SUCH_TABLE, SCHEMA_NOT_READY, SqlErrorCode, TABLE_EXISTS,
-    TOO_MANY_DDL, UNKNOWN_DB, UNKNOWN_ERROR, UNKNOWN_TABLE, WRONG_ARGUMENTS,
+    CONTROL_PLANE_AWAY, DATA_NODE_UNREACHABLE, DDL_CONFLICT, NO_SUCH_TABLE, SCHEMA_NOT_READY,
+    SqlErrorCode, TABLE_EXISTS, TOO_MANY_DDL, UNKNOWN_DB, UNKNOWN_ERROR, UNKNOWN_TABLE,
+    WRONG_ARGUMENTS,
 };
 use control_store::record::{Record, Versioned};
 use control_store::records::ddl::{DdlRecord, TableLockRecord};
 use control_store::records::instance::InstanceRecord;
-use control_store::records::node::NodeRecord;
 use control_store::records::schema::{SchemaRecord, SchemaStatus};
 use control_store::records::table::TableRecord;
-use provision::Stop;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use topology::model::Table;
 use topology::stream::{Answer, Ask, DdlWork, TableChange};
 
-/// A node that does not serve a new definition within this is stopped, and started anew by the
-/// reconciler: no node may route by an old definition once the client has its OK.
+/// A node that does not serve a new definition within this is fenced: no node may route by an old
+/// definition once the client has its OK.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A node that is heard but has not taken it by then, as with a disk that stalls, has so long besides.
-const SLOW_NODE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a question is refused.
 #[derive(Debug)]
@@ -133,7 +130,15 @@ async fn begin(
             }
             change.create(&lock);
         }
-        if change.commit().await?.is_some() {
+        if let Some(committed) = change.commit().await? {
+            if let Err(error) = app.reach_nodes(live, instance, committed.revision).await {
+                // Nothing was changed yet, and nothing will be.
+                abort(app, instance, node, &record.id).await?;
+                return Err(match error {
+                    FenceError::App(error) => Refusal::App(error),
+                    out_of_reach => Refusal::Sql(DATA_NODE_UNREACHABLE, out_of_reach.to_string()),
+                });
+            }
             return Ok(Answer::DdlBegun { ddl_id: record.id });
         }
         tries.again()?;
@@ -325,42 +330,20 @@ async fn check_serves(
     snapshot.validate().map_err(wrong)
 }
 
-/// Waits until every node of the instance serves the version, and stops those that do not.
+/// Returns when every node of the instance serves the version, or serves nothing.
 async fn publish(
     app: &App,
     live: &dyn SnapshotPublisher,
     instance: &InstanceId,
     version: u64,
 ) -> Result<(), Refusal> {
-    let nodes: Vec<NodeId> = app
-        .list::<NodeRecord>(&NodeRecord::prefix_of(instance))
-        .await?
-        .into_iter()
-        // One that drains still runs transactions.
-        .filter(|node| node.value.should_run || live.is_heard(&node.value.id))
-        .map(|node| node.value.id)
-        .collect();
-    let Err(late) = live.wait_nodes_at(instance, &nodes, version, PUBLISH_TIMEOUT).await else {
-        return Ok(());
-    };
-    let (slow, lost): (Vec<NodeId>, Vec<NodeId>) =
-        late.behind.into_iter().partition(|node| live.is_heard(node));
-    stop_late(app, lost, version).await?;
-    match live.wait_nodes_at(instance, &slow, version, SLOW_NODE_TIMEOUT).await {
-        Ok(()) => Ok(()),
-        Err(late) => stop_late(app, late.behind, version).await,
-    }
-}
-
-async fn stop_late(app: &App, nodes: Vec<NodeId>, version: u64) -> Result<(), Refusal> {
-    for node in nodes {
-        tracing::warn!(%node, version, "the node does not take the new definition and is stopped");
-        app.nodes.stop_node(&node, Stop::Kill).await.map_err(|error| {
-            let text = format!("the definition is stored, but a node that does not serve it could not be stopped: {error}");
-            Refusal::Sql(UNKNOWN_ERROR, text)
-        })?;
-    }
-    Ok(())
+    app.settle_nodes(live, instance, version, PUBLISH_TIMEOUT).await.map_err(|error| match error {
+        FenceError::App(error) => Refusal::App(error),
+        out_of_reach => {
+            let text = format!("the definition is stored, but {out_of_reach}");
+            Refusal::Sql(DATA_NODE_UNREACHABLE, text)
+        }
+    })
 }
 
 async fn abort(

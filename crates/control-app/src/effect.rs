@@ -1,28 +1,28 @@
-//! When a change is in force: the nodes that are heard serve it. One that is not heard gets the
-//! newest snapshot before it serves again, so nobody waits for it.
+//! When a change is in force: every node serves it, or serves nothing until it does.
 
 use crate::app::App;
 use crate::error::AppError;
-use crate::ports::NodesBehind;
-use base::id::{InstanceId, NodeId};
+use crate::fences::FenceError;
+use base::id::InstanceId;
 use control_store::Revision;
 use std::time::Duration;
 
-/// A call that is done with its transaction waits so long until its change is in force. What is
-/// late then takes effect later, as after a lost connection.
+/// A call that is done with its transaction waits so long until every node has taken its change; then
+/// nodes that have not are fenced.
 pub(crate) const EFFECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl App {
-    /// Waits until every node that is heard serves `version`; those that do not in time.
-    pub(crate) async fn behind(
+    /// Waits until every node serves `version` or nothing; what is wrong if that cannot be had.
+    pub(crate) async fn in_force(
         &self,
         id: &InstanceId,
         version: Revision,
-        timeout: Duration,
-    ) -> Result<Option<NodesBehind>, AppError> {
-        let nodes = self.nodes_of(id).await?.into_iter().map(|node| node.value.id);
-        let heard: Vec<NodeId> = nodes.filter(|node| self.publisher.is_heard(node)).collect();
-        Ok(self.publisher.wait_nodes_at(id, &heard, version, timeout).await.err())
+        patience: Duration,
+    ) -> Result<Result<(), FenceError>, AppError> {
+        match self.settle_nodes(&*self.publisher, id, version, patience).await {
+            Err(FenceError::App(error)) => Err(error),
+            settled => Ok(settled),
+        }
     }
 
     /// The same for a change that holds whether or not every node has heard of it yet.
@@ -30,9 +30,9 @@ impl App {
         &self,
         id: &InstanceId,
         version: Revision,
-        timeout: Duration,
+        patience: Duration,
     ) -> Result<(), AppError> {
-        if let Some(late) = self.behind(id, version, timeout).await? {
+        if let Err(late) = self.in_force(id, version, patience).await? {
             tracing::warn!(instance = %id, error = %late, "a change takes effect late");
         }
         Ok(())

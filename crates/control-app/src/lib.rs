@@ -23,6 +23,7 @@ pub mod ddl;
 mod effect;
 pub mod engine;
 pub mod error;
+mod fences;
 pub mod flavor;
 mod free_addresses;
 pub mod greeting;

@@ -6,7 +6,7 @@ use base::id::{InstanceId, NodeId};
 use base::secret::Secret;
 use std::fmt::Debug;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use topology::peers::{PeerAnswer, PeerAsk};
 
 /// Certificates that a node needs: one that tells the control plane who it is (its common name is
@@ -69,6 +69,25 @@ pub trait SnapshotPublisher: Send + Sync + Debug {
 
     /// Whether the node was heard within the heartbeat's timeout.
     fn is_heard(&self, node_id: &NodeId) -> bool;
+
+    /// From now on nobody vouches for a node of the instance that serves an older version. Whom it
+    /// vouches for after that, fences up to this number are void for.
+    fn require(&self, _instance_id: &InstanceId, _version: u64, _fence: u64) {}
+
+    /// Whether somebody has vouched for the node's definitions since then.
+    fn is_vouched_since(&self, _node_id: &NodeId, _since: Instant) -> bool {
+        false
+    }
+
+    /// Whether the node is heard and serves this version or a later one.
+    fn serves(&self, node_id: &NodeId, _version: u64) -> bool {
+        self.is_heard(node_id)
+    }
+
+    /// Whether the node can be told of something at this moment: it is asked.
+    async fn reaches(&self, node_id: &NodeId) -> bool {
+        self.is_heard(node_id)
+    }
 
     /// The process of a node that is heard, if it is known: a node that was restarted is another
     /// process and knows nothing of what the one before had begun.

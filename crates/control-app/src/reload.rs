@@ -85,9 +85,7 @@ impl App {
     }
 
     async fn wait_reloaded(&self, id: &InstanceId, version: u64) -> Result<(), AppError> {
-        match self.behind(id, version, PUBLISH_TIMEOUT).await? {
-            None => Ok(()),
-            Some(late) => Err(AppError::Broken(late.to_string())),
-        }
+        let settled = self.in_force(id, version, PUBLISH_TIMEOUT).await?;
+        settled.map_err(|late| AppError::Broken(late.to_string()))
     }
 }

@@ -18,6 +18,9 @@ const NODES_EVERY: Duration = Duration::from_millis(500);
 /// After a start, nodes get so long to say hello again before one counts as lost.
 const HELLO_GRACE: Duration = Duration::from_millis(2 * HEARTBEAT_TIMEOUT_MS);
 
+/// How often it is looked whether fenced nodes have caught up.
+const FENCES_EVERY: Duration = Duration::from_secs(1);
+
 /// How often changes of definitions are looked at.
 const DDL_EVERY: Duration = Duration::from_secs(2);
 
@@ -44,6 +47,9 @@ impl Workers {
         let app = state.app.clone();
         let nodes =
             every(Duration::ZERO, NODES_EVERY, stopped.clone(), move || keep_nodes(app.clone()));
+        let app = state.app.clone();
+        let fences =
+            every(Duration::ZERO, FENCES_EVERY, stopped.clone(), move || lift_fences(app.clone()));
         let (app, live) = (state.app.clone(), live.clone());
         let ddl = every(HELLO_GRACE, DDL_EVERY, stopped.clone(), move || {
             settle_ddl(app.clone(), live.clone())
@@ -53,7 +59,7 @@ impl Workers {
             every(HELLO_GRACE, BACKUPS_EVERY, stopped.clone(), move || keep_backups(app.clone()));
         let state = state.clone();
         let purge = every(Duration::ZERO, PURGE_EVERY, stopped, move || purge(state.clone()));
-        Self { stop, loops: vec![nodes, ddl, backups, purge] }
+        Self { stop, loops: vec![nodes, fences, ddl, backups, purge] }
     }
 
     /// Stops them; a round that runs is let finish.
@@ -119,6 +125,12 @@ async fn purge(state: Arc<AppState>) {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old jobs removed"),
         Err(error) => tracing::warn!(%error, "old jobs cannot be removed"),
+    }
+}
+
+async fn lift_fences(app: Arc<App>) {
+    if let Err(error) = app.lift_fences().await {
+        tracing::warn!(%error, "fences of nodes cannot be looked at");
     }
 }
 

@@ -274,6 +274,7 @@ impl Core {
 
     /// COM_FIELD_LIST.
     pub async fn field_list(&mut self, table: &[u8], wildcard: &[u8]) -> Result<(), ExecError> {
+        crate::query::check_not_fenced(self)?;
         let query =
             [b"SELECT * FROM ", sql_plan::template::quoted(&text(table)).as_slice(), b" LIMIT 0"]
                 .concat();

@@ -144,7 +144,10 @@ impl Search<'_> {
         self.missing = heard.missing;
         let told = heard.answers.into_iter().filter_map(|answer| match answer {
             PeerAnswer::Owners { transactions } => Some(transactions),
-            PeerAnswer::Sessions { .. } | PeerAnswer::Killed { .. } | PeerAnswer::NotOwner => None,
+            PeerAnswer::Sessions { .. }
+            | PeerAnswer::Killed { .. }
+            | PeerAnswer::Present
+            | PeerAnswer::NotOwner => None,
         });
         told.flatten().collect()
     }

@@ -156,7 +156,7 @@ pub async fn login(
     refuse: Option<SqlError>,
 ) -> Result<LoggedIn, LoginError> {
     shared.wait_until_open().await;
-    if let Some(error) = refuse {
+    if let Some(error) = refuse.or_else(|| shared.refusal()) {
         return Err(refuse_with(&mut ClientWriter::new(Box::new(stream)), error).await);
     }
     let nonce = new_nonce();

@@ -4,6 +4,8 @@
 
 mod accounts;
 mod analyze;
+pub mod assurance;
+mod assured;
 mod broken_text;
 mod broken_views;
 mod bulk;

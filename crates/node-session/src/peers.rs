@@ -45,6 +45,7 @@ impl Shared {
             PeerAsk::KillUser { user } => {
                 PeerAnswer::Killed { count: self.processes.kill_all_of(user, None) }
             }
+            PeerAsk::Presence => PeerAnswer::Present,
             PeerAsk::Owners { connections } => {
                 PeerAnswer::Owners { transactions: self.spread.owners(connections) }
             }

@@ -43,6 +43,7 @@ impl Core {
     /// COM_STMT_PREPARE.
     pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
         self.statements.forget_last();
+        crate::query::check_not_fenced(self)?;
         let (prepared, params, columns) = self.make_prepared(text).await?;
         let count = prepared.param_tokens.len();
         let Some(statement_id) = self.statements.add(prepared) else {

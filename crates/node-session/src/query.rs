@@ -98,13 +98,15 @@ async fn run_once_or_again(
     }
 }
 
-/// Refuses a statement while the node is fenced.
+/// Refuses a statement while nothing assures that its definitions are in force.
 pub fn check_not_fenced(core: &Core) -> Result<(), ExecError> {
-    match core.worker.shared.fenced_reason() {
+    let begun = core.running.as_ref().map_or_else(Instant::now, |running| running.started);
+    if core.worker.shared.is_assured(begun) {
+        return Ok(());
+    }
+    match core.worker.shared.refusal() {
         None => Ok(()),
-        Some(reason) => {
-            Err(sql(sql_error::NODE_FENCED, format!("this node does not serve now: {reason}")))
-        }
+        Some(error) => Err(sql(error.code, error.message)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! the control plane, and the state of the node's life (fenced, short of memory, draining). Workers
 //! look at a version number for each statement and touch the rest only when it changed.
 
+use crate::assured::Assured;
 use crate::counts::WorkerCounts;
 use crate::deadlocks::{DEADLOCKS, LOOKS};
 use crate::processes::Processes;
@@ -108,7 +109,8 @@ pub struct Shared {
     closed_sockets: AtomicUsize,
     /// A snapshot is served, or a socket was opened.
     progress: Notify,
-    fenced: ArcSwapOption<String>,
+    /// Whether the definitions may be used.
+    pub(crate) assured: Assured,
     memory_short: AtomicBool,
     transactions: AtomicU64,
     drain: watch::Sender<bool>,
@@ -135,6 +137,7 @@ impl Shared {
             &DEADLOCKS,
             &LOOKS,
         ]);
+        telemetry::metrics::register(&crate::assurance::ALL);
         telemetry::metrics::register(&node_exec::kinds::ALL);
         telemetry::metrics::register(&node_exec::pipeline::ALL);
         telemetry::metrics::register(&node_exec::consistent_reads::ALL);
@@ -162,7 +165,7 @@ impl Shared {
             version: AtomicU64::new(0),
             closed_sockets: AtomicUsize::new(options.shared_sockets),
             progress: Notify::new(),
-            fenced: ArcSwapOption::empty(),
+            assured: Assured::default(),
             memory_short: AtomicBool::new(false),
             transactions: AtomicU64::new(0),
             drain: watch::channel(false).0,
@@ -179,7 +182,7 @@ impl Shared {
         self.snapshot.load_full()
     }
 
-    /// Serves a snapshot from now on; a fence ends.
+    /// Serves a snapshot from now on, as far as its use is assured.
     pub fn serve_snapshot(&self, snapshot: Arc<Snapshot>) {
         let version = snapshot.version;
         if let Some(number) = snapshot.node_numbers.get(&self.node_id) {
@@ -191,8 +194,8 @@ impl Shared {
         self.in_flight.marks().want(settings.consistent_reads != ConsistentReads::Off);
         self.snapshot.store(Some(snapshot));
         self.version.store(version, Ordering::Release);
-        self.progress.notify_waiters();
-        self.fenced.store(None);
+        self.assure_snapshot();
+        self.made_progress();
     }
 
     /// A socket at a shared address is open, or never will be.
@@ -209,7 +212,8 @@ impl Shared {
                 let mut progress = pin!(self.progress.notified());
                 // Registered before looking, so that none is missed.
                 progress.as_mut().enable();
-                if self.version() != 0 && self.closed_sockets.load(Ordering::Acquire) == 0 {
+                let is_open = self.is_serving() && self.closed_sockets.load(Ordering::Acquire) == 0;
+                if is_open || self.is_shut() {
                     break;
                 }
                 progress.await;
@@ -218,14 +222,14 @@ impl Shared {
         tokio::time::timeout(FIRST_SNAPSHOT_WAIT, open).await.ok();
     }
 
-    /// Refuses statements until the next snapshot.
-    pub fn fence(&self, reason: String) {
-        self.fenced.store(Some(Arc::new(reason)));
+    /// Whoever waits for the node to be open looks again.
+    pub(crate) fn made_progress(&self) {
+        self.progress.notify_waiters();
     }
 
-    /// Why statements are refused now, if they are.
-    pub fn fenced_reason(&self) -> Option<Arc<String>> {
-        self.fenced.load_full()
+    /// Whether it serves clients.
+    pub fn is_serving(&self) -> bool {
+        self.version() != 0 && self.is_assured(Instant::now())
     }
 
     /// Why the node serves no clients now, if it does not.

@@ -32,7 +32,8 @@ pub static SLOW_QUERIES_DROPPED: Counter = Counter::new(
 /// A statement that runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Running {
-    started: Instant,
+    /// When it began.
+    pub started: Instant,
     /// Where it begins in its text.
     from: u32,
 }

@@ -6,11 +6,13 @@
 //! Who is the primary is decided by `node_backend::primary`; here it is done.
 
 mod asked;
+mod looks;
 
 use crate::shared::Shared;
 use asked::Asked;
 use base::id::DataNodeId;
 use futures::future::{join_all, select_all};
+pub(crate) use looks::Question;
 use node_backend::lead::{Gate, Lead};
 use node_backend::primary::{Memory, Nobody, Observed, Verdict, decide};
 use node_exec::members::Login;
@@ -49,13 +51,14 @@ pub async fn run(shared: Arc<Shared>) {
             }
             shared.standings.forget_unused();
         }
+        shared.judge();
         sleep(LOOK_EVERY).await;
     }
 }
 
 /// Looks after one data node while it is there.
 async fn watch(shared: Arc<Shared>, id: DataNodeId) {
-    let mut watched = Watched::default();
+    let mut watched = Watched::of(id.clone());
     while let Some(snapshot) = shared.snapshot() {
         let Some(node) = snapshot.data_nodes.get(&id) else { return };
         let begun = Instant::now();
@@ -67,13 +70,16 @@ async fn watch(shared: Arc<Shared>, id: DataNodeId) {
         tokio::select! {
             () = sleep_until(begun + ASK_EVERY) => {}
             () = watched.connection_ends() => {}
+            // Whoever begins or ceases to serve does it on all data nodes at once.
+            () = shared.serving_changes() => {}
         }
     }
 }
 
 /// One data node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Watched {
+    id: DataNodeId,
     name: String,
     /// The primary that is registered first.
     members: Vec<Asked>,
@@ -84,6 +90,17 @@ struct Watched {
 }
 
 impl Watched {
+    fn of(id: DataNodeId) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            members: Vec::new(),
+            lead: None,
+            memory: Memory::default(),
+            told: String::new(),
+        }
+    }
+
     /// Follows the data node's definition.
     fn follow(&mut self, node: &DataNode, shared: &Shared) {
         let mut logins = vec![Login::of_primary(node)];
@@ -121,6 +138,11 @@ impl Watched {
     async fn round(&mut self, shared: &Shared, lag_max: Duration) {
         let in_whole = self.lead.is_some();
         join_all(self.members.iter_mut().map(|member| member.ask(shared, in_whole, lag_max))).await;
+        if shared.is_cut_off()
+            && let Some(look) = looks::of_all(self.members.iter().map(Asked::seen))
+        {
+            shared.looked(&self.id, look);
+        }
         if self.lead.is_none() {
             return;
         }

@@ -11,18 +11,20 @@ use futures::future::BoxFuture;
 use node_exec::ask::{AskError, ControlPlane};
 use node_session::shared::Shared;
 use rustls::pki_types::ServerName;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use topology::model::Snapshot;
-use topology::stream::{Answer, Ask, FRAME_BYTES_MAX, FromNode, HEARTBEAT_INTERVAL_MS, ToNode};
+use topology::stream::{
+    Answer, Ask, FRAME_BYTES_MAX, FromNode, HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS, ToNode,
+};
 
 /// Questions that may wait for the stream; more are refused at once.
 const ASKS_WAITING_MAX: usize = 256;
@@ -36,6 +38,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Waits between attempts.
 const RECONNECT: Backoff =
     Backoff { first: Duration::from_millis(100), most: Duration::from_secs(3) };
+
+/// A control plane that says nothing for so long, answers to heartbeats included, is called anew.
+const SILENCE_MAX: Duration = Duration::from_millis(HEARTBEAT_TIMEOUT_MS);
+
+/// The moments of so many heartbeats are kept until they are answered.
+const BEATS_MAX: usize = 16;
 
 /// One question on its way.
 #[derive(Debug)]
@@ -95,11 +103,15 @@ enum StreamError {
     TooLong(usize),
     #[error("the control plane closed the stream")]
     Closed,
+    #[error("the control plane is silent")]
+    Silent,
 }
 
 impl StreamTask {
-    /// Keeps the stream up until the task is dropped.
+    /// Keeps the stream up until the task is dropped. From its beginning on the node serves only what
+    /// it is assured of.
     pub async fn run(mut self) {
+        self.shared.want_assurance();
         let addresses = self.config.control_plane.clone();
         let mut failures = 0;
         for address in addresses.iter().cycle() {
@@ -145,7 +157,7 @@ impl StreamTask {
 
     async fn talk(&mut self, stream: TlsStream<TcpStream>) -> Result<(), StreamError> {
         let (reader, mut writer) = tokio::io::split(stream);
-        let mut frames = FrameReader { reader, buffer: Vec::new() };
+        let mut frames = FrameReader { reader, buffer: Vec::new(), heard: Instant::now() };
         let hello = FromNode::Hello {
             node_id: self.config.node_id.clone(),
             instance_id: self.config.instance_id.clone(),
@@ -157,22 +169,36 @@ impl StreamTask {
         let mut last_request = 0;
         let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_INTERVAL_MS));
         let mut slow_queries = SlowQueries::default();
+        let mut beats = Beats::default();
         let outcome = loop {
             tokio::select! {
                 message = frames.next() => {
-                    if let Ok(ToNode::SlowQueriesKept { up_to }) = message {
-                        slow_queries.kept(&self.shared.slow_log, up_to);
-                        continue;
+                    match message {
+                        Ok(ToNode::SlowQueriesKept { up_to }) => {
+                            slow_queries.kept(&self.shared.slow_log, up_to);
+                            continue;
+                        }
+                        Ok(ToNode::Heard { beat, vouched, fences }) => {
+                            if let (true, Some(sent)) = (vouched, beats.sent(beat)) {
+                                self.shared.vouched(sent, fences);
+                            }
+                            continue;
+                        }
+                        // Sooner than the next heartbeat would it is known that this is the newest.
+                        Ok(ToNode::Snapshot { .. }) => beat.reset_immediately(),
+                        _ => {}
                     }
                     let step = match message {
                         Ok(message) => self.receive(message, &mut writer, &mut asked).await,
                         Err(error) => Err(error),
                     };
                     if let Err(error) = step { break Err(error); }
+                    // What it took to keep a snapshot was not the control plane's silence.
+                    frames.heard = Instant::now();
                 }
                 _ = beat.tick() => {
-                    let (connections, statements) = self.shared.load();
-                    if let Err(error) = send(&mut writer, &FromNode::Heartbeat { connections, statements }).await {
+                    if frames.heard.elapsed() >= SILENCE_MAX { break Err(StreamError::Silent); }
+                    if let Err(error) = send(&mut writer, &beats.next(&self.shared)).await {
                         break Err(error);
                     }
                 }
@@ -214,13 +240,13 @@ impl StreamTask {
                     reply.send(Ok(answer)).ok();
                 }
             }
-            ToNode::SlowQueriesKept { up_to } => self.shared.slow_log.kept(up_to),
+            ToNode::SlowQueriesKept { .. } | ToNode::Heard { .. } => {}
             ToNode::PeerAsk { request, ask } => {
                 let answer = self.shared.answer_peer(&ask);
                 send(writer, &FromNode::PeerAnswer { request, answer }).await?;
             }
             ToNode::Refused { reason } => {
-                tracing::warn!(%reason, "the control plane fenced this node until it has the current snapshot");
+                tracing::warn!(%reason, "the control plane does not want this node");
                 self.shared.fence(reason);
             }
         }
@@ -257,10 +283,36 @@ async fn send(
     Ok(())
 }
 
+/// When heartbeats were sent.
+#[derive(Debug, Default)]
+struct Beats {
+    last: u64,
+    sent: VecDeque<(u64, Instant)>,
+}
+
+impl Beats {
+    fn next(&mut self, shared: &Shared) -> FromNode {
+        self.last += 1;
+        if self.sent.len() >= BEATS_MAX {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((self.last, Instant::now()));
+        let (connections, statements) = shared.load();
+        FromNode::Heartbeat { beat: self.last, connections, statements }
+    }
+
+    /// When this one was sent, if that is still known.
+    fn sent(&self, beat: u64) -> Option<Instant> {
+        self.sent.iter().find(|(number, _)| *number == beat).map(|(_, sent)| *sent)
+    }
+}
+
 /// Reads frames; keeps what it has when it is not waited for any longer.
 struct FrameReader {
     reader: ReadHalf<TlsStream<TcpStream>>,
     buffer: Vec<u8>,
+    /// When the last byte came.
+    heard: Instant,
 }
 
 impl FrameReader {
@@ -280,6 +332,7 @@ impl FrameReader {
             if self.reader.read_buf(&mut self.buffer).await? == 0 {
                 return Err(StreamError::Closed);
             }
+            self.heard = Instant::now();
         }
     }
 }

@@ -120,7 +120,7 @@ async fn open(
     worker: &Worker,
     closing: &mut watch::Receiver<bool>,
 ) -> std::io::Result<Option<tokio::net::TcpListener>> {
-    while bound.shared && worker.shared.version() == 0 {
+    while bound.shared && !worker.shared.is_serving() {
         if *closing.borrow() {
             return Ok(None);
         }

@@ -7,6 +7,7 @@ pub mod account;
 pub mod algorithm;
 pub mod column;
 pub mod definition;
+pub mod fence;
 pub mod model;
 pub mod move_names;
 pub mod parameters;

@@ -40,6 +40,8 @@ pub enum PeerAsk {
         /// The account.
         user: String,
     },
+    /// Asked by the control plane alone: can the node be told of something?
+    Presence,
     /// Whose are these connections to data nodes?
     Owners {
         /// At most [`OWNERS_MAX`].
@@ -61,6 +63,8 @@ pub enum PeerAnswer {
         /// How many.
         count: u64,
     },
+    /// The node hears.
+    Present,
     /// The session is another account's.
     NotOwner,
     /// Those of the asked connections' transactions that have connections to several data nodes.

@@ -18,7 +18,7 @@ pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How often a node says that it lives.
 pub const HEARTBEAT_INTERVAL_MS: u64 = 1_000;
 
-/// A node that was not heard for so long is taken as dead.
+/// Who was not heard for so long is taken as dead, by either side: the stream is ended.
 pub const HEARTBEAT_TIMEOUT_MS: u64 = 5_000;
 
 /// What a node says.
@@ -41,8 +41,12 @@ pub enum FromNode {
         /// The snapshot's version.
         version: u64,
     },
-    /// The node lives.
+    /// The node lives. Answered by [`ToNode::Heard`], which tells whether its
+    /// definitions are in force.
     Heartbeat {
+        /// Which, counted from 1 on this connection; 0 wants no answer.
+        #[serde(default)]
+        beat: u64,
         /// Client connections now.
         connections: u64,
         /// Statements since the start.
@@ -89,7 +93,17 @@ pub enum ToNode {
         /// What came of it.
         answer: Answer,
     },
-    /// The node was not heard in time and must not serve until it has the current snapshot.
+    /// This heartbeat came.
+    Heard {
+        /// Its number.
+        beat: u64,
+        /// The node served the newest version then: it may serve for [`crate::fence::ASSURED_FOR`]
+        /// from the moment on at which it sent it.
+        vouched: bool,
+        /// Where it is vouched for, fences up to this number are void, though their rows be there yet.
+        fences: u64,
+    },
+    /// The node is none of the instance's and must not serve.
     Refused {
         /// Why, safe to show.
         reason: String,

@@ -50,17 +50,13 @@ impl App {
         Ok(())
     }
 
-    /// Waits until every node that is heard serves `version`. One that is not heard gets the newest
-    /// snapshot before it serves again, so nobody waits for it.
+    /// Waits until every node serves `version`, or serves nothing until it does.
     pub(super) async fn wait_published(
         &self,
         id: &InstanceId,
         version: u64,
     ) -> Result<(), StepError> {
         self.publisher.publish(id);
-        match self.behind(id, version, PUBLISH_TIMEOUT).await? {
-            None => Ok(()),
-            Some(late) => Err(StepError::transient(late)),
-        }
+        self.in_force(id, version, PUBLISH_TIMEOUT).await?.map_err(StepError::transient)
     }
 }

@@ -4,6 +4,7 @@ use super::frames;
 use super::live::LiveNodes;
 use base::id::{InstanceId, NodeId};
 use control_app::App;
+use control_app::error::AppError;
 use control_app::ports::SnapshotPublisher;
 use std::io;
 use std::sync::Arc;
@@ -36,10 +37,18 @@ pub async fn serve(mut stream: TlsStream<TcpStream>, live: &Arc<LiveNodes>, app:
         tracing::info!("a peer of the node stream says no hello");
         return;
     };
-    if let Some(reason) = refusal(&stream, app, &node_id, &instance_id).await {
-        tracing::warn!(node = %node_id, instance = %instance_id, %reason, "a node is refused");
-        let _ = frames::write(&mut stream, &ToNode::Refused { reason }).await;
-        return;
+    match refusal(&stream, app, &node_id, &instance_id).await {
+        Ok(None) => {}
+        Ok(Some(reason)) => {
+            tracing::warn!(node = %node_id, instance = %instance_id, %reason, "a node is refused");
+            let _ = frames::write(&mut stream, &ToNode::Refused { reason }).await;
+            return;
+        }
+        // That is our trouble and not the node's: it comes again, and serves meanwhile.
+        Err(error) => {
+            tracing::warn!(node = %node_id, %error, "the store does not tell whose a node is");
+            return;
+        }
     }
     tracing::info!(node = %node_id, instance = %instance_id, at_version, "a node said hello");
     let (number, snapshots) = live.hello(&node_id, &instance_id, at_version, pid);
@@ -73,17 +82,14 @@ async fn refusal(
     app: &App,
     node_id: &NodeId,
     instance_id: &InstanceId,
-) -> Option<String> {
+) -> Result<Option<String>, AppError> {
     let (_, session) = stream.get_ref();
     let shown = session.peer_certificates().and_then(|chain| chain.first());
     if !shown.is_some_and(|certificate| super::is_certificate_of(certificate, node_id.as_str())) {
-        return Some("the certificate belongs to another node".into());
+        return Ok(Some("the certificate belongs to another node".into()));
     }
-    match app.is_node_of(instance_id, node_id).await {
-        Ok(true) => None,
-        Ok(false) => Some("the instance has no such node".into()),
-        Err(error) => Some(format!("the store does not answer: {error}")),
-    }
+    let is_one = app.is_node_of(instance_id, node_id).await?;
+    Ok((!is_one).then(|| "the instance has no such node".into()))
 }
 
 struct Peer {
@@ -107,10 +113,19 @@ impl Peer {
             match message {
                 None => return Ok(()),
                 Some(FromNode::AtVersion { version }) => {
-                    self.live.heard(&self.node_id, self.number, Some(version))
+                    self.live.serves_now(&self.node_id, self.number, version)
                 }
-                Some(FromNode::Heartbeat { .. }) => {
-                    self.live.heard(&self.node_id, self.number, None)
+                Some(FromNode::Heartbeat { beat, .. }) => {
+                    let vouched = self.live.vouch(&self.node_id, self.number, &self.instance_id);
+                    if beat > 0 {
+                        // A queue that is full is no place to wait in: the next one is answered.
+                        let heard = ToNode::Heard {
+                            beat,
+                            vouched: vouched.is_some(),
+                            fences: vouched.unwrap_or_default(),
+                        };
+                        self.out.try_send(heard).ok();
+                    }
                 }
                 Some(FromNode::Ask { request, ask }) => {
                     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;

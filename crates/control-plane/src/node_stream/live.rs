@@ -35,6 +35,11 @@ struct Heard {
 struct State {
     nodes: HashMap<NodeId, Heard>,
     newest: HashMap<InstanceId, Newest>,
+    /// Nobody vouches for a node of the instance with an older version, whether or not its snapshot
+    /// is made; with the number of the last fence that was made for it.
+    required: HashMap<InstanceId, (u64, u64)>,
+    /// When somebody last vouched for a node.
+    vouched: HashMap<NodeId, Instant>,
     dirty: HashSet<InstanceId>,
     next_stream: u64,
 }
@@ -91,17 +96,33 @@ impl LiveNodes {
         (stream, newest)
     }
 
-    /// The node lives, and serves this version if it says one.
-    pub fn heard(&self, node: &NodeId, stream: u64, version: Option<u64>) {
+    /// The node serves this version.
+    pub fn serves_now(&self, node: &NodeId, stream: u64, version: u64) {
         if let Some(heard) = self.state().nodes.get_mut(node)
             && heard.stream == stream
         {
             heard.at = Instant::now();
-            heard.version = version.unwrap_or(heard.version);
+            heard.version = version;
         }
-        if version.is_some() {
-            self.moved.notify_waiters();
+        self.moved.notify_waiters();
+    }
+
+    /// The node lives: whether the definitions that it serves are in force. They are when it has the
+    /// newest snapshot, and no change without it is under way. Gives the number of the last fence that
+    /// is void then.
+    pub fn vouch(&self, node: &NodeId, stream: u64, instance: &InstanceId) -> Option<u64> {
+        let mut state = self.state();
+        let heard = state.nodes.get_mut(node).filter(|heard| heard.stream == stream)?;
+        heard.at = Instant::now();
+        let serves = heard.version;
+        let newest = state.newest.get(instance);
+        let newest = newest.and_then(|newest| Some(newest.borrow().as_ref()?.version))?;
+        let (required, fence) = state.required.get(instance).copied().unwrap_or_default();
+        if serves < newest.max(required) {
+            return None;
         }
+        state.vouched.insert(node.clone(), Instant::now());
+        Some(fence)
     }
 
     /// The stream ended.
@@ -159,7 +180,9 @@ async fn build(live: Arc<LiveNodes>) {
                 Ok(None) => {
                     // Its streams end with their source; who says hello again is refused.
                     tracing::info!(%instance, "the instance is gone");
-                    live.state().newest.remove(&instance);
+                    let mut state = live.state();
+                    state.newest.remove(&instance);
+                    state.required.remove(&instance);
                 }
                 Err(error) => {
                     tracing::warn!(%instance, %error, "the snapshot could not be built and is tried again");
@@ -211,6 +234,24 @@ impl SnapshotPublisher for LiveNodes {
                 return Err(NodesBehind { behind });
             }
         }
+    }
+
+    fn require(&self, instance_id: &InstanceId, version: u64, fence: u64) {
+        let mut state = self.state();
+        let required = state.required.entry(instance_id.clone()).or_default();
+        *required = (version.max(required.0), fence.max(required.1));
+    }
+
+    fn is_vouched_since(&self, node_id: &NodeId, since: Instant) -> bool {
+        self.state().vouched.get(node_id).is_some_and(|vouched| *vouched >= since)
+    }
+
+    fn serves(&self, node_id: &NodeId, version: u64) -> bool {
+        self.version_of(node_id).is_some_and(|serves| serves >= version)
+    }
+
+    async fn reaches(&self, node_id: &NodeId) -> bool {
+        self.is_heard(node_id) && self.peers.ask(node_id, PeerAsk::Presence).await.is_some()
     }
 
     fn is_heard(&self, node_id: &NodeId) -> bool {

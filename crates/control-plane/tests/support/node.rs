@@ -258,7 +258,7 @@ impl Node {
     async fn step(&mut self) -> Option<(u64, Answer)> {
         let beat = Duration::from_millis(HEARTBEAT_INTERVAL_MS);
         let Ok(message) = tokio::time::timeout(beat, self.next()).await else {
-            self.send(&FromNode::Heartbeat { connections: 0, statements: 0 }).await;
+            self.send(&FromNode::Heartbeat { beat: 0, connections: 0, statements: 0 }).await;
             return None;
         };
         match message.expect("the stream is open") {
@@ -279,6 +279,7 @@ impl Node {
                 self.send(&FromNode::PeerAnswer { request, answer }).await;
                 None
             }
+            ToNode::Heard { .. } => None,
             ToNode::Refused { reason } => panic!("refused: {reason}"),
         }
     }
@@ -307,6 +308,6 @@ impl Node {
         while tokio::time::Instant::now() < until {
             let _ = tokio::time::timeout_at(until, self.step()).await;
         }
-        self.send(&FromNode::Heartbeat { connections: 0, statements: 0 }).await;
+        self.send(&FromNode::Heartbeat { beat: 0, connections: 0, statements: 0 }).await;
     }
 }

@@ -8,6 +8,7 @@ pub mod backup;
 pub mod configuration;
 pub mod data_node;
 pub mod ddl;
+pub mod fence;
 pub mod group;
 pub mod instance;
 pub mod node;

@@ -1,6 +1,8 @@
 //! One server of a data node with the connection by which it is asked, and what its answers, or their
 //! absence, mean.
 
+use super::looks::{self, Question};
+use crate::assurance::Look;
 use crate::shared::Shared;
 use node_backend::connection::Connection;
 use node_backend::error::BackendError;
@@ -24,6 +26,9 @@ const MISSED_DOWN: u32 = 3;
 
 /// The mark of a server that can have no other is looked at again after so many rounds.
 const MARK_EVERY_ROUNDS: u32 = 10;
+
+/// A node that is fenced ends its transactions after so many rounds: what runs may come to its end.
+const FENCED_ROUNDS: u32 = 1;
 
 /// A promoted server takes its mark within this.
 const MARK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,6 +54,10 @@ pub(super) struct Asked {
     pub(super) is_settled: bool,
     /// Why it is not read as a replica, as it was logged last; none while it is read.
     unfit: Option<String>,
+    /// What was seen of the node's own fence, when it was looked for.
+    look: Option<Look>,
+    /// How many rounds the node has been fenced for.
+    fenced_rounds: u32,
 }
 
 #[derive(Debug)]
@@ -79,12 +88,17 @@ impl Asked {
             mark_age: 0,
             is_settled: false,
             unfit: Some("it was not asked yet".to_owned()),
+            look: None,
+            fenced_rounds: 0,
         }
     }
 
     /// Asks whether it answers, or for all that it is.
     pub(super) async fn ask(&mut self, shared: &Shared, in_whole: bool, lag_max: Duration) {
-        let answer = timeout(ANSWER_TIMEOUT, self.answer(in_whole)).await;
+        self.look = None;
+        let question = shared.fence_question();
+        let cut_off = question.is_some();
+        let answer = timeout(ANSWER_TIMEOUT, self.answer(in_whole, question)).await;
         let unfit = match answer {
             Ok(Ok(told)) => {
                 self.missed = 0;
@@ -98,7 +112,7 @@ impl Asked {
                 unfit.flatten()
             }
             // It is there, and lets nobody in.
-            Ok(Err(error)) if error.server().is_some() => {
+            Ok(Err(error)) if error.server().is_some() && !cut_off => {
                 self.missed = 0;
                 self.state = State::Silent;
                 Some(error.to_string())
@@ -111,7 +125,7 @@ impl Asked {
             Ok(Err(error)) => Some(self.miss(with_cause(&error))),
             Err(_) => Some(self.miss("it does not answer".to_owned())),
         };
-        self.note(unfit);
+        self.note(shared, unfit);
     }
 
     fn miss(&mut self, why: String) -> String {
@@ -121,8 +135,15 @@ impl Asked {
     }
 
     /// Lets all threads know.
-    fn note(&mut self, unfit: Option<String>) {
-        let down = matches!(self.state, State::Down).then_some(unfit.as_deref()).flatten();
+    fn note(&mut self, shared: &Shared, unfit: Option<String>) {
+        let fenced = shared.fenced_reason();
+        self.fenced_rounds =
+            if fenced.is_some() { self.fenced_rounds.saturating_add(1) } else { 0 };
+        let down = match matches!(self.state, State::Down) {
+            true => unfit.as_deref(),
+            // Transactions of a node that serves nothing must not hold locks for ever.
+            false => fenced.as_deref().filter(|_| self.fenced_rounds > FENCED_ROUNDS),
+        };
         let (data_node, server) = (&self.data_node, self.login.address());
         if self.standing.set_down(down) {
             match down {
@@ -146,11 +167,16 @@ impl Asked {
 
     /// What it says. The connection is kept only when all was answered; one that has ended in between
     /// is replaced at once.
-    async fn answer(&mut self, in_whole: bool) -> Result<Option<Box<Told>>, BackendError> {
+    async fn answer(
+        &mut self,
+        in_whole: bool,
+        question: Option<Question>,
+    ) -> Result<Option<Box<Told>>, BackendError> {
         self.is_same = false;
         if let Some(mut connection) = self.connection.take()
             && connection.idle_socket_alive()
             && let Ok(told) = self.tell(&mut connection, in_whole, false).await
+            && self.look(&mut connection, question.as_ref()).await.is_ok()
         {
             self.connection = Some(connection);
             self.is_same = true;
@@ -159,8 +185,29 @@ impl Asked {
         self.is_settled = false;
         let mut connection = Connection::connect(&self.login.options()).await?;
         let told = self.tell(&mut connection, in_whole, true).await?;
+        self.look(&mut connection, question.as_ref()).await?;
         self.connection = Some(connection);
         Ok(told)
+    }
+
+    /// Looks for the node's fence, where that is asked for.
+    async fn look(
+        &mut self,
+        connection: &mut Connection,
+        question: Option<&Question>,
+    ) -> Result<(), BackendError> {
+        if let Some(question) = question {
+            self.look = Some(looks::look(connection, question).await?);
+        }
+        Ok(())
+    }
+
+    /// What was seen of the node's fence; that nothing can be seen of it where the server is given up.
+    pub(super) fn seen(&self) -> Option<Look> {
+        match self.state {
+            State::Down => Some(Look::Away),
+            State::Silent | State::Answers(_) => self.look,
+        }
     }
 
     /// All that it says. The mark of a server that follows another, or is the primary and was so
