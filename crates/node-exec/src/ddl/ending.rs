@@ -5,6 +5,7 @@
 use crate::ask::AskError;
 use crate::error::ExecError;
 use crate::exec::Exec;
+use base::disk_full::is_disk_full;
 use std::sync::Arc;
 use std::time::Duration;
 use topology::stream::{Answer, Ask};
@@ -30,9 +31,14 @@ impl From<ExecError> for Stopped {
     }
 }
 
-/// Whether a statement that ended so may have run, or run in part.
+/// Whether a statement that ended so may have run, or run in part, or will run when its data node is
+/// well again.
 pub(super) fn is_in_doubt(error: &ExecError) -> bool {
-    matches!(error, ExecError::Backend(_) | ExecError::BrokenOff(_))
+    match error {
+        ExecError::Backend(_) | ExecError::BrokenOff(_) => true,
+        ExecError::Server(error) => is_disk_full(error.number, &error.message),
+        ExecError::Sql(_) | ExecError::Client(_) => false,
+    }
 }
 
 /// Ends a change that stopped; what the client is told.
