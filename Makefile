@@ -17,7 +17,7 @@ test-api: ## the suite of the REST API alone; ARGS=long makes its 20,000 random 
 	@xtask/install.sh test
 	cargo run --quiet -p xtask -- test-api $(ARGS)
 
-test-faults: ## nodes and data nodes killed and stopped, connections cut, under load; ARGS="MINUTES report" writes docs/reliability.md
+test-faults: ## nodes and data nodes killed and stopped, connections cut, under five loads; ARGS="MINUTES report" writes docs/reliability.md, ARGS=500x goes on until there were 500 of each kind
 	@xtask/install.sh test
 	cargo run --quiet -p xtask -- test-faults $(ARGS)
 

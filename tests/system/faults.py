@@ -1,56 +1,73 @@
-"""Faults of real processes, by kind, under any load; what they did to it in figures. A load is an object with
-`sessions`, `work(session, number)` for one operation, and `verdict()` for the figures at the end; `Transfers` is one."""
+"""Faults of real processes, by kind, one by one and two at once, under any of the `loads`; what they did to it in figures."""
 
 import os
 import random
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pymysql
 from instances import Api
+from namespace import Namespace
 from nodes import hosts, process_of
 from relay import Relay
 from system import connect, eventually, rows
 
-# A node or data node that is stopped hangs so long at most, and a relay delays so long.
-STOPPED_SECONDS = (1.0, 8.0)
-DELAYED_SECONDS = 3.0
+# A node or data node that is stopped hangs so long, mostly, and sometimes; it is taken as dead after 5 s. So long does a relay
+# hold, and a cable is out.
+STOPPED_SECONDS = (0.3, 2.0)
+STOPPED_LONG_SECONDS = (4.0, 8.0)
+STOPPED_LONG_SHARE = 0.2
+DELAYED_SECONDS = 1.5
 DELAY = 0.15
 # Between two faults the system serves for so long.
-PAUSE_SECONDS = (0.5, 2.0)
+PAUSE_SECONDS = (0.2, 1.0)
 # All nodes serve writes to all data nodes again within this after a fault is over.
 RECOVERY_SECONDS = 60
-# A MariaDB server that found its disk full looks again after 60 s.
+# A MariaDB server that found its disk full looks again after 60 s: this takes its time, so it is done in one round of so many.
 RECOVERY_FROM_FULL_SECONDS = 150
+FULL_DISK_ROUNDS = 5
+# After the last fault a session ends its operation within this.
+LAST_OPERATION_SECONDS = 90
+
+SERVED = "CREATE TABLE served (id INT PRIMARY KEY, n INT NOT NULL) DBPARTITION BY MOD_HASH(id)"
+FILL_SERVED = "INSERT INTO served VALUES " + ", ".join(f"({id}, 0)" for id in range(16))
 
 
 class Session:
     """A client that logs in again, to any node, when its connection is lost."""
 
-    def __init__(self, faults, number):
-        self.faults = faults
-        self.number = number
+    def __init__(self, faults, load, number):
+        self.faults, self.load, self.number = faults, load, number
         self.random = random.Random(number)
         self.connection = None
 
     def open(self):
         while self.connection is None and not self.faults.over.is_set():
+            connection = None
             try:
-                self.connection = self.faults.log_in(self.random.choice(self.faults.hosts))
-            except pymysql.MySQLError:
+                connection = self.faults.log_in(self.random.choice(self.faults.hosts))
+                self.load.set_up(connection, self.number)
+                self.connection = connection
+            except Exception:  # noqa: BLE001 - a packet that broke off is no error of its own to the client library
+                self.drop(connection)
                 time.sleep(0.1)
         return self.connection
 
     def lose(self):
-        if self.connection is not None:
-            self.connection._force_close()  # noqa: SLF001 - a goodbye may hang
-            self.connection = None
+        self.drop(self.connection)
+        self.connection = None
+
+    @staticmethod
+    def drop(connection):
+        if connection is not None:
+            connection._force_close()  # noqa: SLF001 - a goodbye may hang
 
 
 class Faults:
-    """The faults of one system with a demo: its nodes, its data nodes, a relay before each data node, and the disk of all
-    of it, if it has one of its own."""
+    """The faults of one system with a demo: its nodes, its data nodes, a relay before each data node, behind a cable where
+    the user may lay one, and the disk of all of it, if it has one of its own."""
 
     def __init__(self, system, schema, seed=1, disk=None):
         self.system = system
@@ -59,25 +76,45 @@ class Faults:
         self.random = random.Random(seed)
         self.hosts = hosts(system)
         self.over = threading.Event()
-        self.counts = {kind: 0 for kind in self.kinds()}
         self.longest, self.longest_after = 0.0, None
-        self.relays = [Relay(node["host"], node["port"]) for node in system.endpoints["data_nodes"]]
-        self._register([relay.port for relay in self.relays])
+        ends = system.endpoints["data_nodes"]
+        self.cables = [Namespace() for _ in ends] if Namespace.possible() else []
+        if self.cables:
+            self.relays = [Relay(node["host"], node["port"], cable.listener()) for node, cable in zip(ends, self.cables)]
+        else:
+            self.relays = [Relay(node["host"], node["port"]) for node in ends]
+        self.counts = {kind: 0 for kind in self.kinds()}
+        self._register([cable.address for cable in self.cables] or [node["host"] for node in ends])
+        self._allow_consistent_reads()
+        with self.log_in(self.hosts[0]) as session:
+            rows(session, SERVED)
+            rows(session, FILL_SERVED)
 
-    def _register(self, ports):
-        """Nodes reach their data nodes at these ports from now on."""
+    def _register(self, addresses):
+        """Nodes reach their data nodes through the relays from now on."""
         api = Api(self.system)
-        for node, port in zip(self.system.endpoints["data_nodes"], ports):
-            status, body = api.call("PUT", f"v3/data-nodes/{node['id']}", {"host": node["host"], "port": port})
+        for node, address, relay in zip(self.system.endpoints["data_nodes"], addresses, self.relays):
+            status, body = api.call("PUT", f"v3/data-nodes/{node['id']}", {"host": address, "port": relay.port})
             assert status < 300, body
         instance = self.system.endpoints["demo"]["instance_id"]
         status, body = api.call("POST", f"v3/instances/{instance}/data-nodes/sync")
         assert status < 300, body
 
+    def _allow_consistent_reads(self):
+        self.system.ctl("parameters", "set", self.system.endpoints["demo"]["instance_id"], "consistent_reads=SESSION")
+
+        def allowed():
+            for host in self.hosts:
+                with self.log_in(host) as session:
+                    rows(session, "SET ddm_consistent_reads = ON")
+            return True
+
+        eventually("the parameter is in force", allowed)
+
     def close(self):
         self.over.set()
-        for relay in self.relays:
-            relay.close()
+        for one in [*self.relays, *self.cables]:
+            one.close()
 
     def log_in(self, host, **more):
         ends = self.system.endpoints["demo"]
@@ -88,8 +125,19 @@ class Faults:
     # The kinds. Each begins a fault and gives what ends it.
 
     def kinds(self):
-        kinds = ["kill_node", "stop_node", "kill_data_node", "stop_data_node", "cut", "delay", "partition"]
-        return kinds + ["full_disk"] * (self.disk is not None)
+        kinds = ["kill_node", "stop_node", "kill_data_node", "stop_data_node", "cut", "delay", "hold"]
+        return kinds + ["partition"] * bool(self.cables) + ["full_disk"] * (self.disk is not None)
+
+    def _for_a_while(self, end):
+        """What ends a fault that lasts."""
+        long = self.random.random() < STOPPED_LONG_SHARE
+        seconds = self.random.uniform(*(STOPPED_LONG_SECONDS if long else STOPPED_SECONDS))
+
+        def later():
+            time.sleep(seconds)
+            end()
+
+        return later
 
     def kill_node(self):
         host = self.random.choice(self.hosts)
@@ -123,35 +171,26 @@ class Faults:
 
         return end
 
-    def partition(self):
-        """Nothing passes between the nodes and one data node, and nothing is closed."""
+    def hold(self):
+        """A data node is reached, and nothing comes back from it."""
         relay = self.random.choice(self.relays)
         relay.hold()
+        return self._for_a_while(relay.let_go)
 
-        def end():
-            time.sleep(self.random.uniform(*STOPPED_SECONDS))
-            relay.let_go()
-
-        return end
+    def partition(self):
+        """Nothing passes between the nodes and one data node, not even that a packet has come."""
+        cable = self.random.choice(self.cables)
+        cable.pull()
+        return self._for_a_while(cable.plug)
 
     def full_disk(self):
         """Nobody can write: no node, no data node, not the control plane."""
         self.disk.fill()
-
-        def end():
-            time.sleep(self.random.uniform(*STOPPED_SECONDS))
-            self.disk.free()
-
-        return end
+        return self._for_a_while(self.disk.free)
 
     def _stop(self, pid):
         self._signal(pid, signal.SIGSTOP)
-
-        def end():
-            time.sleep(self.random.uniform(*STOPPED_SECONDS))
-            self._signal(pid, signal.SIGCONT)
-
-        return end
+        return self._for_a_while(lambda: self._signal(pid, signal.SIGCONT))
 
     @staticmethod
     def _signal(pid, number):
@@ -167,8 +206,12 @@ class Faults:
         return eventually("the data node runs", lambda: self._process_at(node["port"]), RECOVERY_SECONDS)
 
     @staticmethod
-    def _direct(node, sql):
-        with connect(node["host"], node["port"], node["admin_user"], node["admin_password"]) as direct:
+    def directly(node):
+        """A session on a data node, past nodes and relays."""
+        return connect(node["host"], node["port"], node["admin_user"], node["admin_password"])
+
+    def _direct(self, node, sql):
+        with self.directly(node) as direct:
             return rows(direct, sql)
 
     def _process_at(self, port):
@@ -185,55 +228,71 @@ class Faults:
 
     # The run.
 
-    def run(self, load, seconds, kinds=None):
-        """Injects faults of all kinds in turn for so long while the load runs; the figures."""
+    def run(self, load, seconds=0, each=0):
+        """Injects faults of all kinds while the load runs, for so long and until there were so many of each; the figures."""
         figures = {"operations": 0}
-        counted = threading.Lock()
+        broken = []
 
         def work(number):
-            session = Session(self, number)
-            while not self.over.is_set():
-                if session.open() is None:
-                    break
-                load.work(session)
-                with counted:
-                    figures["operations"] += 1
+            session = Session(self, load, number)
+            try:
+                while not self.over.is_set() and session.open() is not None:
+                    load.work(session)
+                    with load.lock:
+                        figures["operations"] += 1
+            except Exception as error:  # noqa: BLE001 - shown at the end
+                broken.append(repr(error))
+                self.over.set()
             session.lose()
 
+        began = time.monotonic()
         threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(load.sessions)]
         for thread in threads:
             thread.start()
-        until = time.monotonic() + seconds
-        kinds = kinds or self.kinds()
         try:
-            while time.monotonic() < until:
-                for kind in self.random.sample(kinds, len(kinds)):
-                    time.sleep(self.random.uniform(*PAUSE_SECONDS))
-                    self.inject(kind)
-                    if time.monotonic() >= until:
-                        break
+            self._inject_all(began + seconds, each, load.full_disk)
         finally:
             self.over.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(LAST_OPERATION_SECONDS)
             assert not thread.is_alive(), "a session is stuck"
+        assert not broken, broken
         eventually("no branch stays prepared", lambda: not self.prepared(), RECOVERY_SECONDS)
-        figures.update(faults=dict(self.counts), longest_recovery=round(self.longest, 1),
-                       longest_after=self.longest_after, **load.verdict(self))
+        figures.update(faults=dict(self.counts), minutes=round((time.monotonic() - began) / 60, 1),
+                       longest_recovery=round(self.longest, 1), longest_after=self.longest_after, **load.verdict(self))
         return figures
 
-    def inject(self, kind):
-        """One fault, to the end of what it does."""
-        end = getattr(self, kind)()
-        end()
+    def _inject_all(self, until, each, full_disk):
+        """Rounds of all kinds, by turns one after the other and two at once."""
+        kinds = [kind for kind in self.kinds() if kind != "full_disk"]
+        turn = 0
+        while time.monotonic() < until or min(self.counts[kind] for kind in kinds) < each:
+            chosen = self.random.sample(kinds, len(kinds))
+            together = 1 + turn % 2
+            if full_disk and self.disk and turn % FULL_DISK_ROUNDS == 1:
+                self.inject("full_disk")
+            for at in range(0, len(chosen), together):
+                time.sleep(self.random.uniform(*PAUSE_SECONDS))
+                self.inject(*chosen[at:at + together])
+                if self.over.is_set() or (time.monotonic() >= until and not each):
+                    return
+            turn += 1
+
+    def inject(self, *kinds):
+        """Faults at once, to the end of what they do."""
+        with ThreadPoolExecutor(len(kinds)) as pool:
+            # What one breaks the other may wait for, so they end beside each other.
+            for done in [pool.submit(end) for end in [getattr(self, kind)() for kind in kinds]]:
+                done.result()
         began = time.monotonic()
-        limit = RECOVERY_FROM_FULL_SECONDS if kind == "full_disk" else RECOVERY_SECONDS
-        eventually(f"all serve after {kind}", self.all_serve, limit)
+        what = " and ".join(kinds).replace("_", " ")
+        eventually(f"all serve after {what}", self.all_serve, RECOVERY_FROM_FULL_SECONDS if "full_disk" in kinds else RECOVERY_SECONDS)
         took = time.monotonic() - began
         # How long a server waits with a full disk is not ours.
-        if kind != "full_disk" and took > self.longest:
-            self.longest, self.longest_after = took, kind
-        self.counts[kind] += 1
+        if "full_disk" not in kinds and took > self.longest:
+            self.longest, self.longest_after = took, what
+        for kind in kinds:
+            self.counts[kind] += 1
 
     def all_serve(self):
         """Every node reads every data node, writes to it and commits over both."""
@@ -252,184 +311,3 @@ class Faults:
         for node in self.system.endpoints["data_nodes"]:
             found += self._direct(node, "XA RECOVER")
         return found
-
-
-UNREACHABLE = 1429
-SERVED = "CREATE TABLE served (id INT PRIMARY KEY, n INT NOT NULL) DBPARTITION BY MOD_HASH(id)"
-FILL_SERVED = "INSERT INTO served VALUES " + ", ".join(f"({id}, 0)" for id in range(16))
-SHARDED = "DBPARTITION BY MOD_HASH(id)"
-ACCOUNTS = 64
-BALANCE = 1000
-
-
-class Transfers:
-    """Money is moved between accounts on different shards, and rows with ids of their own are inserted. No table has a
-    unique key on those ids, so that what was done twice is there twice."""
-
-    sessions = 32
-
-    def __init__(self, session):
-        for sql in [
-            f"CREATE TABLE accounts (id INT PRIMARY KEY, balance BIGINT NOT NULL) {SHARDED}",
-            f"CREATE TABLE moved (id BIGINT NOT NULL, source INT NOT NULL, target INT NOT NULL, amount INT NOT NULL, KEY (id)) {SHARDED}",
-            f"CREATE TABLE single (id BIGINT NOT NULL, KEY (id)) {SHARDED}",
-            SERVED,
-            "INSERT INTO accounts VALUES " + ", ".join(f"({id}, {BALANCE})" for id in range(ACCOUNTS)),
-            FILL_SERVED,
-        ]:
-            rows(session, sql)
-        self.lock = threading.Lock()
-        self.next = 0
-        # Ids by what their clients were told.
-        self.told = {"moved": {}, "single": {}}
-
-    def new_id(self):
-        with self.lock:
-            self.next += 1
-            return self.next
-
-    def work(self, session):
-        number = self.new_id()
-        table = "single" if number % 4 == 0 else "moved"
-        told = self.told[table]
-        told[number] = "in doubt"
-        sent = table == "single"
-        try:
-            if table == "single":
-                rows(session.connection, f"INSERT INTO single VALUES ({number})")
-            else:
-                source, target = session.random.sample(range(ACCOUNTS), 2)
-                amount = session.random.randint(1, 20)
-                session.connection.begin()
-                rows(session.connection, f"INSERT INTO moved VALUES ({number}, {source}, {target}, {amount})")
-                # In one order, so that transfers do not wait for each other in a ring.
-                for one, change in sorted([(source, -amount), (target, amount)]):
-                    rows(session.connection, f"UPDATE accounts SET balance = balance + {change} WHERE id = {one}")
-                sent = True
-                session.connection.commit()
-            told[number] = "acknowledged"
-        except pymysql.MySQLError as error:
-            # A data node that cannot be reached has not got the statement.
-            if not sent or (table == "single" and error.args[0] == UNREACHABLE):
-                told[number] = "failed"
-            self.roll_back(session)
-        except Exception:
-            # A packet that broke off is no error of its own to the client library.
-            if not sent:
-                told[number] = "failed"
-            session.lose()
-
-    @staticmethod
-    def roll_back(session):
-        try:
-            session.connection.rollback()
-        except Exception:  # noqa: BLE001 - the connection is gone, and its transaction with it
-            session.lose()
-
-    def verdict(self, faults):
-        """What is there, against what clients were told."""
-        session = faults.log_in(faults.hosts[0])
-        figures = {"acknowledged": 0, "lost": 0, "duplicated": 0, "in_doubt": 0, "done_though_failed": 0}
-        balances = {id: BALANCE for id in range(ACCOUNTS)}
-        for source, target, amount in rows(session, "SELECT source, target, amount FROM moved"):
-            balances[source] -= amount
-            balances[target] += amount
-        for table, told in self.told.items():
-            counts = dict(rows(session, f"SELECT id, COUNT(*) FROM {table} GROUP BY id"))
-            assert counts.keys() <= told.keys(), "a row that nobody has written"
-            figures["duplicated"] += sum(count > 1 for count in counts.values())
-            for number, what in told.items():
-                figures["acknowledged"] += what == "acknowledged"
-                figures["lost"] += what == "acknowledged" and number not in counts
-                figures["in_doubt"] += what == "in doubt"
-                figures["done_though_failed"] += what == "failed" and number in counts
-        found = dict(rows(session, "SELECT id, balance FROM accounts"))
-        figures["wrong_balances"] = sum(found[id] != balance for id, balance in balances.items())
-        return figures
-
-
-class Definitions:
-    """Some sessions change the tables that others write to. Whatever breaks, a table is wholly what it was or wholly what
-    it was to become, in all its parts, and its rows are there once."""
-
-    sessions = 12
-    changing = 4
-
-    def __init__(self, session):
-        for sql in [SERVED, FILL_SERVED, *(self.definition(number) for number in range(self.changing))]:
-            rows(session, sql)
-        self.lock = threading.Lock()
-        self.next = 0
-        self.told = [{} for _ in range(self.changing)]
-        self.changes = {"acknowledged": 0, "failed": 0}
-
-    @staticmethod
-    def definition(number):
-        kind = [SHARDED, "BROADCAST", "", f"{SHARDED} TBPARTITION BY MOD_HASH(id) TBPARTITIONS 2"][number % 4]
-        return f"CREATE TABLE changed{number} (id BIGINT NOT NULL, KEY (id)) {kind}"
-
-    def work(self, session):
-        try:
-            if session.number < self.changing:
-                self.change(session)
-            else:
-                self.insert(session)
-        except Exception:
-            session.lose()
-
-    def change(self, session):
-        table = f"changed{session.number}"
-        name = f"c{session.random.randrange(3)}"
-        sql = session.random.choice([
-            f"ALTER TABLE {table} ADD COLUMN {name} INT NOT NULL DEFAULT 7", f"ALTER TABLE {table} DROP COLUMN {name}",
-            f"CREATE INDEX i_{name} ON {table} ({name})", f"CREATE TABLE extra{session.number} (id INT PRIMARY KEY) {SHARDED}",
-            f"DROP TABLE extra{session.number}"])
-        what = "failed"
-        try:
-            rows(session.connection, sql)
-            what = "acknowledged"
-        except pymysql.MySQLError as error:
-            if not error.args or error.args[0] in (0, 2006, 2013):
-                raise
-        finally:
-            with self.lock:
-                self.changes[what] += 1
-
-    def insert(self, session):
-        with self.lock:
-            self.next += 1
-            number = self.next
-        table = number % self.changing
-        self.told[table][number] = "in doubt"
-        try:
-            rows(session.connection, f"INSERT INTO changed{table} (id) VALUES ({number})")
-            self.told[table][number] = "acknowledged"
-        except pymysql.MySQLError as error:
-            if not error.args or error.args[0] in (0, 2006, 2013):
-                raise
-
-    @staticmethod
-    def whole(faults):
-        for host in faults.hosts:
-            with faults.log_in(host) as session:
-                wrong = [row for row in rows(session, "CHECK TABLE") if row[4] != "Y"]
-                assert not wrong, wrong
-        return True
-
-    def verdict(self, faults):
-        session = faults.log_in(faults.hosts[0])
-        figures = {"acknowledged": 0, "lost": 0, "duplicated": 0, "in_doubt": 0, "changes": self.changes}
-        for table, told in enumerate(self.told):
-            counts = dict(rows(session, f"SELECT id, COUNT(*) FROM changed{table} GROUP BY id"))
-            figures["duplicated"] += sum(count > 1 for count in counts.values())
-            for number, what in told.items():
-                figures["acknowledged"] += what == "acknowledged"
-                figures["lost"] += what == "acknowledged" and number not in counts
-                figures["in_doubt"] += what == "in doubt"
-        # What was interrupted is finished or undone by itself.
-        eventually("all parts of each table are alike", lambda: self.whole(faults), RECOVERY_SECONDS)
-        for number in range(self.changing):
-            alter = f"ALTER TABLE changed{number} ADD COLUMN last INT"
-            eventually("the next change", lambda alter=alter: rows(session, alter) == [], RECOVERY_SECONDS)
-            rows(session, f"INSERT INTO changed{number} (id, last) VALUES (-1, 1)")
-        return figures

@@ -14,28 +14,40 @@ ACTIVE, APPENDS = 6, 40
 LOCK_WAIT_SECONDS = 1
 STEPS_MAX = 4
 
+# What InnoDB's levels leave possible: a write changes the newest row whatever was read before, so read and write skews are there
+# until all reads lock. Nothing that was rolled back or replaced is ever read, and writes do not cross.
+ALLOWED = {
+    "READ COMMITTED": {"G-single", "G2"},
+    "REPEATABLE READ": {"G-single", "G2"},
+    "SERIALIZABLE": set(),
+}
+
 
 class Lists:
-    """Lists in a table `lists` with the keys `keys`. `log_in(number)` opens a session."""
+    """Lists in a table with the keys `keys`. `log_in(number)` opens a session."""
 
-    def __init__(self, log_in, keys, seed):
-        self.log_in, self.keys, self.seed = log_in, keys, seed
+    def __init__(self, log_in, keys, seed, table="lists"):
+        self.log_in, self.keys, self.seed, self.table = log_in, keys, seed, table
         self.lock = threading.Lock()
         self.counts = dict.fromkeys(keys, 0)
         self.first, self.next = 0, 0
         self.history, self.broken = [], []
 
     def make(self, session, clause):
-        rows(session, "DROP TABLE IF EXISTS lists")
-        rows(session, f"CREATE TABLE lists (k INT NOT NULL PRIMARY KEY, v VARCHAR(8000) NOT NULL) {clause}")
+        rows(session, f"DROP TABLE IF EXISTS {self.table}")
+        rows(session, f"CREATE TABLE {self.table} (k INT NOT NULL PRIMARY KEY, v VARCHAR(8000) NOT NULL) {clause}")
         for at in range(0, len(self.keys), 100):
-            rows(session, "INSERT INTO lists VALUES " + ", ".join(f"({key}, '')" for key in self.keys[at:at + 100]))
+            rows(session, f"INSERT INTO {self.table} VALUES " + ", ".join(f"({key}, '')" for key in self.keys[at:at + 100]))
 
     def key(self, rng):
         with self.lock:
             while self.counts[self.keys[self.first]] >= APPENDS and self.first + ACTIVE < len(self.keys):
                 self.first += 1
             return self.keys[self.first + rng.randrange(ACTIVE)]
+
+    def used_up(self):
+        """Whether all keys had their turn."""
+        return self.first + ACTIVE >= len(self.keys) and self.counts[self.keys[self.first]] >= APPENDS
 
     def value(self, key):
         with self.lock:
@@ -48,18 +60,19 @@ class Lists:
             value = self.value(key)
             # Noted before it is tried.
             yield ("append", key, value)
-            rows(session, f"UPDATE lists SET v = CONCAT(v, '{value},') WHERE k = {key}")
+            rows(session, f"UPDATE {self.table} SET v = CONCAT(v, '{value},') WHERE k = {key}")
         else:
-            yield ("read", key, values(rows(session, f"SELECT v FROM lists WHERE k = {key}")[0][0]))
+            yield ("read", key, values(rows(session, f"SELECT v FROM {self.table} WHERE k = {key}")[0][0]))
 
-    def run_one(self, session, begin, kinds, rng):
+    def attempt(self, session, begin, kinds, rng, refused):
+        """One transaction, noted with its outcome, which is unknown when its COMMIT fails and was not `refused`."""
         steps, outcome = [], FAILED
         try:
             rows(session, begin)
             for kind in kinds:
                 if kind == "all":
                     chosen = {self.key(rng) for _ in range(ACTIVE)}
-                    shown = rows(session, f"SELECT k, v FROM lists WHERE k IN ({', '.join(map(str, chosen))})")
+                    shown = rows(session, f"SELECT k, v FROM {self.table} WHERE k IN ({', '.join(map(str, chosen))})")
                     steps += [("read", key, values(text)) for key, text in shown]
                 else:
                     for step in self.step(session, kind, self.key(rng)):
@@ -68,16 +81,20 @@ class Lists:
             rows(session, "COMMIT")
             outcome = OK
         except pymysql.MySQLError as error:
-            code = error.args[0] if error.args else 0
-            if code in (1205, 1213):
-                outcome = FAILED
-                rows(session, "ROLLBACK")
-            else:
-                self.broken.append(repr(error))
-                return False
+            outcome = FAILED if refused(error) else outcome
+            raise
         finally:
             with self.lock:
                 self.history.append(Transaction(outcome, *steps))
+
+    def run_one(self, session, begin, kinds, rng):
+        try:
+            self.attempt(session, begin, kinds, rng, rolled_back)
+        except pymysql.MySQLError as error:
+            if not rolled_back(error):
+                self.broken.append(repr(error))
+                return False
+            rows(session, "ROLLBACK")
         return True
 
     def run(self, threads, seconds, setup, choose):
@@ -106,7 +123,12 @@ class Lists:
         assert not self.broken, self.broken[:3]
 
     def final(self, session):
-        return {key: values(text) for key, text in rows(session, "SELECT k, v FROM lists") if text}
+        return {key: values(text) for key, text in rows(session, f"SELECT k, v FROM {self.table}") if text}
+
+
+def rolled_back(error):
+    """Whether a transaction is over by this error."""
+    return error.args[:1] in ((1205,), (1213,))
 
 
 def values(text):

@@ -8,11 +8,12 @@ CHUNK = 64 * 1024
 
 
 class Relay:
-    """From a free port of this machine to an address."""
+    """From a free port of this machine, or from a listening socket, to an address."""
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, listener=None):
         self.target = (host, port)
         self.port = None
+        self._listener = listener
         self._server = None
         self._links = set()
         self._delay = 0.0
@@ -29,7 +30,8 @@ class Relay:
 
         async def listen():
             self._open.set()
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            where = {"sock": self._listener} if self._listener else {"host": "127.0.0.1", "port": 0}
+            self._server = await asyncio.start_server(self._serve, **where)
             self.port = self._server.sockets[0].getsockname()[1]
 
         self._loop.run_until_complete(listen())

@@ -7,7 +7,7 @@ import os
 
 import pytest
 from cycles import OK, find
-from list_append import Lists, apart, mixed
+from list_append import ALLOWED, Lists, apart, mixed
 from plain import Plain
 from shop import Shop
 from system import eventually, rows
@@ -18,13 +18,6 @@ SECONDS = 60 if LONG else 3
 # What is enough to be judged, however slow the machine.
 COMMITTED_MIN = 5
 
-# What InnoDB's levels leave possible: a write changes the newest row whatever was read before, so read and write skews are there
-# until all reads lock. Nothing that was rolled back or replaced is ever read, and writes do not cross.
-ALLOWED = {
-    "READ COMMITTED": {"G-single", "G2"},
-    "REPEATABLE READ": {"G-single", "G2"},
-    "SERIALIZABLE": set(),
-}
 # Where the keys lie, over eight shards on two data nodes, and through how many nodes sessions come.
 PLACES = {"one shard": (8, 1), "shards": (1, 1), "shards, two nodes": (1, 2)}
 

@@ -122,6 +122,21 @@ def fill(cursor, table, rows):
     cursor.executemany(f"INSERT INTO {table} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)
 
 
+class Wrong(Exception):
+    """Something is there that no transaction can leave, or is not."""
+
+
+def violated(connection):
+    """The conditions that do not hold."""
+    found = []
+    with connection.cursor() as cursor:
+        for condition, sql in CONDITIONS.items():
+            cursor.execute(sql)
+            if shown := cursor.fetchall():
+                found.append((condition, shown[:3]))
+    return found
+
+
 class Terminal:
     """One user: picks transactions by the specification's mix and runs each until it commits."""
 
@@ -132,13 +147,18 @@ class Terminal:
         self.done = {}
         self.again = 0
         self.lost = 0
+        self.seed, self.payments = seed, 0
+        # What the last new order or payment made: the order's key, the payment's row in the history.
+        self.made = None
+
+    def choose(self):
+        return self.chance.choice([self.new_order] * 45 + [self.payment] * 43 + [self.order_status] * 4 + [self.delivery] * 4 + [
+            self.stock_level] * 4)
 
     def run(self, until):
         """Runs until this moment of time.monotonic()."""
-        mix = [self.new_order] * 45 + [self.payment] * 43 + [self.order_status] * 4 + [self.delivery] * 4 + [
-            self.stock_level] * 4
         while time.monotonic() < until:
-            self.attempt(self.chance.choice(mix), until)
+            self.attempt(self.choose(), until)
         if self.session:
             self.session.close()
 
@@ -182,12 +202,18 @@ class Terminal:
         cursor.execute(sql, arguments)
         return cursor.fetchone()
 
+    def there(self, cursor, sql, *arguments):
+        """A row that must be there."""
+        if (row := self.one(cursor, sql, *arguments)) is None:
+            raise Wrong(sql % arguments)
+        return row
+
     def new_order(self, cursor):
         w, d = self.place()
         customer = self.chance.randint(1, CUSTOMERS)
-        tax = self.one(cursor, "SELECT w_tax, c_discount FROM warehouse JOIN customer ON c_w_id = w_id WHERE w_id = %s "
+        tax = self.there(cursor, "SELECT w_tax, c_discount FROM warehouse JOIN customer ON c_w_id = w_id WHERE w_id = %s "
                        "AND c_d_id = %s AND c_id = %s", w, d, customer)
-        number, _ = self.one(cursor, "SELECT d_next_o_id, d_tax FROM district WHERE d_w_id = %s AND d_id = %s "
+        number, _ = self.there(cursor, "SELECT d_next_o_id, d_tax FROM district WHERE d_w_id = %s AND d_id = %s "
                              "FOR UPDATE", w, d)
         cursor.execute("UPDATE district SET d_next_o_id = d_next_o_id + 1 WHERE d_w_id = %s AND d_id = %s", (w, d))
         count = self.chance.randint(5, 15)
@@ -200,11 +226,12 @@ class Terminal:
         cursor.execute("INSERT INTO orders VALUES (%s, %s, %s, %s, NOW(), NULL, %s, %s)",
                        (w, d, number, customer, count, local))
         cursor.execute("INSERT INTO new_order VALUES (%s, %s, %s)", (w, d, number))
+        self.made = (w, d, number)
         if self.chance.random() < 0.01:
             return False  # an item that is not there: the user's own rollback
         for item, supply, quantity, line in sorted(wanted):
-            price = self.one(cursor, "SELECT i_price FROM item WHERE i_id = %s", item)[0]
-            stock = self.one(cursor, "SELECT s_quantity, s_dist FROM stock WHERE s_w_id = %s AND s_i_id = %s "
+            price = self.there(cursor, "SELECT i_price FROM item WHERE i_id = %s", item)[0]
+            stock = self.there(cursor, "SELECT s_quantity, s_dist FROM stock WHERE s_w_id = %s AND s_i_id = %s "
                              "FOR UPDATE", supply, item)[0]
             left = stock - quantity if stock >= quantity + 10 else stock - quantity + 91
             cursor.execute("UPDATE stock SET s_quantity = %s, s_ytd = s_ytd + %s, s_order_cnt = s_order_cnt + 1, "
@@ -224,8 +251,10 @@ class Terminal:
         cursor.execute("UPDATE customer SET c_balance = c_balance - %s, c_ytd_payment = c_ytd_payment + %s, "
                        "c_payment_cnt = c_payment_cnt + 1 WHERE c_w_id = %s AND c_d_id = %s AND c_id = %s",
                        (amount, amount, cw, cd, customer))
-        cursor.execute("INSERT INTO history VALUES (%s, %s, %s, %s, %s, NOW(), %s, 'payment')",
-                       (customer, cd, cw, d, w, amount))
+        self.payments += 1
+        self.made = f"{self.seed} {self.payments}"
+        cursor.execute("INSERT INTO history VALUES (%s, %s, %s, %s, %s, NOW(), %s, %s)",
+                       (customer, cd, cw, d, w, amount, self.made))
         return True
 
     def customer(self, cursor, w, d):
@@ -245,7 +274,8 @@ class Terminal:
         if last:
             cursor.execute("SELECT ol_i_id, ol_amount FROM order_line WHERE ol_w_id = %s AND ol_d_id = %s AND "
                            "ol_o_id = %s", (w, d, last[0]))
-            assert cursor.fetchall(), "an order without lines"
+            if not cursor.fetchall():
+                raise Wrong(f"the order {w} {d} {last[0]} has no lines")
         return True
 
     def delivery(self, cursor):
@@ -259,14 +289,16 @@ class Terminal:
                 continue
             number = first[0]
             cursor.execute("DELETE FROM new_order WHERE no_w_id = %s AND no_d_id = %s AND no_o_id = %s", (w, d, number))
-            assert cursor.rowcount == 1, "the new order was there"
-            customer = self.one(cursor, "SELECT o_c_id FROM orders WHERE o_w_id = %s AND o_d_id = %s AND o_id = %s",
-                                w, d, number)[0]
+            if cursor.rowcount != 1:
+                raise Wrong(f"the new order {w} {d} {number} was there and is gone")
+            # The newest, as the new order was; the snapshot may be older than both.
+            customer = self.there(cursor, "SELECT o_c_id FROM orders WHERE o_w_id = %s AND o_d_id = %s AND o_id = %s "
+                                  "FOR UPDATE", w, d, number)[0]
             cursor.execute("UPDATE orders SET o_carrier_id = %s WHERE o_w_id = %s AND o_d_id = %s AND o_id = %s",
                            (self.chance.randint(1, 10), w, d, number))
             cursor.execute("UPDATE order_line SET ol_delivery_d = NOW() WHERE ol_w_id = %s AND ol_d_id = %s AND "
                            "ol_o_id = %s", (w, d, number))
-            total = self.one(cursor, "SELECT SUM(ol_amount) FROM order_line WHERE ol_w_id = %s AND ol_d_id = %s AND "
+            total = self.there(cursor, "SELECT SUM(ol_amount) FROM order_line WHERE ol_w_id = %s AND ol_d_id = %s AND "
                              "ol_o_id = %s", w, d, number)[0]
             cursor.execute("UPDATE customer SET c_balance = c_balance + %s, c_delivery_cnt = c_delivery_cnt + 1 "
                            "WHERE c_w_id = %s AND c_d_id = %s AND c_id = %s", (total, w, d, customer))
@@ -274,7 +306,7 @@ class Terminal:
 
     def stock_level(self, cursor):
         w, d = self.place()
-        following = self.one(cursor, "SELECT d_next_o_id FROM district WHERE d_w_id = %s AND d_id = %s", w, d)[0]
+        following = self.there(cursor, "SELECT d_next_o_id FROM district WHERE d_w_id = %s AND d_id = %s", w, d)[0]
         self.one(cursor, "SELECT COUNT(DISTINCT s_i_id) FROM order_line JOIN stock ON s_w_id = ol_w_id AND "
                  "s_i_id = ol_i_id WHERE ol_w_id = %s AND ol_d_id = %s AND ol_o_id >= %s AND s_quantity < %s",
                  w, d, following - 20, self.chance.randint(10, 20))

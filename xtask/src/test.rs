@@ -60,16 +60,22 @@ pub fn run_api(arguments: &[String]) -> Result<()> {
 /// Minutes that `make test-faults` injects faults for, without another wish.
 const FAULT_MINUTES: &str = "12";
 
-/// `make test-faults`: faults under load for minutes, with the figures printed, and written to the
-/// document of reliability when the second argument is `report`.
+/// `make test-faults`: faults under load for minutes, or (`500x`) until there were so many of each
+/// kind, with the figures printed, and written to the document of reliability when the second
+/// argument is `report`.
 pub fn run_faults(arguments: &[String]) -> Result<()> {
     process::run(&mut cargo(&["build", "--bin", "ddm"]))?;
+    let wanted = arguments.first().map_or(FAULT_MINUTES, String::as_str);
+    let (variable, amount) = match wanted.strip_suffix('x') {
+        Some(each) => ("DDM_TEST_FAULTS_EACH", each),
+        None => ("DDM_TEST_FAULT_MINUTES", wanted),
+    };
     let mut tests = Command::new(environment()?);
     tests
         .args(["-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider"])
         .arg("tests/system/test_faults.py")
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("DDM_TEST_FAULT_MINUTES", arguments.first().map_or(FAULT_MINUTES, String::as_str))
+        .env(variable, amount)
         .env("DDM_BINARY", target_dir().join("debug").join("ddm"));
     if arguments.get(1).is_some_and(|word| word == "report") {
         tests.env("DDM_TEST_REPORT", root().join("docs/reliability.md"));

@@ -3,6 +3,7 @@
 
 pub mod api_error;
 pub mod backoff;
+pub mod disk_full;
 pub mod error_kind;
 pub mod id;
 pub mod seal;

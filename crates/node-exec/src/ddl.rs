@@ -315,8 +315,8 @@ fn interrupted(error: &ExecError) -> ExecError {
     sql(
         sql_error::DDL_INCOMPLETE,
         format!(
-            "a data node was lost while the statement ran there: {error}. The statement is finished, \
-             or undone, as soon as the data node answers; SHOW CREATE TABLE says then which"
+            "a data node was lost, or its disk was full, while the statement ran there: {error}. The statement is finished, \
+             or undone, as soon as the data node is well again; SHOW CREATE TABLE says then which"
         ),
     )
 }

@@ -9,6 +9,7 @@ use crate::exec::{Exec, ExecSession};
 use crate::members::Member;
 use crate::transaction::{Held, Transaction};
 use base::sql_error;
+use node_backend::session_state::SessionState;
 use sql_plan::plan::{Home, Plan, Planned};
 use sql_plan::reads::Reads;
 use std::rc::Rc;
@@ -85,19 +86,24 @@ impl ExecSession {
     fn transaction_reads_primary(&self, always: bool) -> bool {
         self.transaction.as_ref().is_some_and(|transaction| {
             let serializable = transaction.isolation() == Some("SERIALIZABLE")
-                || (transaction.isolation().is_none() && self.is_serializable());
+                || (transaction.isolation().is_none() && is_serializable(&self.state));
             always || transaction.has_written() || transaction.has_snapshot() || serializable
         })
     }
 
     /// The isolation level that the session has set, as its variable has it.
     pub(crate) fn isolation(&self) -> Option<&str> {
-        ISOLATION_VARIABLES.iter().find_map(|name| self.state.get(name))
+        isolation(&self.state)
     }
+}
 
-    fn is_serializable(&self) -> bool {
-        self.isolation().is_some_and(|level| level.eq_ignore_ascii_case("'SERIALIZABLE'"))
-    }
+fn isolation(state: &SessionState) -> Option<&str> {
+    ISOLATION_VARIABLES.iter().find_map(|name| state.get(name))
+}
+
+/// Whether the session has set that what it reads is locked.
+pub(crate) fn is_serializable(state: &SessionState) -> bool {
+    isolation(state).is_some_and(|level| level.eq_ignore_ascii_case("'SERIALIZABLE'"))
 }
 
 impl Exec<'_> {

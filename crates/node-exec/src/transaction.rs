@@ -66,6 +66,8 @@ pub struct Transaction {
     under_locks: Option<bool>,
     /// The one shard, where there may be no second.
     only_shard: Option<(DataNodeId, u32)>,
+    /// What it reads is locked, as SERIALIZABLE has it.
+    reads_lock: bool,
     /// Plain branches are [`Branch::stays_open`] from their beginning.
     stay_open: bool,
     /// It is there for one read that has to see one moment of several data nodes.
@@ -214,6 +216,7 @@ impl Transaction {
             savepoints: Vec::new(),
             under_locks: None,
             only_shard: None,
+            reads_lock: false,
             stay_open: false,
             is_of_read: false,
             in_flight: guard,

@@ -232,6 +232,75 @@ async fn a_home_that_lost_its_transaction_commits_nothing() {
     assert!(!test.outcome("killed", rows).await);
 }
 
+/// One data node alone decides, and its answer to the commit is lost: the client hears that nobody knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_to_the_only_commit_is_told() {
+    let mut test = Test::start().await;
+    for (read, node, step) in
+        [(None, 0, "COMMIT"), (Some(1), 0, "COMMIT"), (Some(0), 1, "XA COMMIT")]
+    {
+        for (fault, run) in [(Fault::CutBefore, false), (Fault::CutAnswer, true)] {
+            let what = format!("{step} on {node}, {read:?} read, {fault:?}");
+            let (first, second) = test.rows();
+            let written = [first, second][node];
+            let mut app = test.system.client().await;
+            app.ok("BEGIN").await;
+            if read == Some(0) {
+                app.ok(&format!("SELECT id FROM t WHERE id = {first}")).await;
+            }
+            app.ok(&format!("INSERT INTO t VALUES ({written})")).await;
+            if read == Some(1) {
+                app.ok(&format!("SELECT id FROM t WHERE id = {second}")).await;
+            }
+            let mut met = test.relays[node].trap(step, fault);
+            let (number, message) = app.run("COMMIT").await.unwrap_err();
+            assert!(met.try_recv().is_ok(), "{what}: the step was not there");
+            assert_eq!(number, 3108, "{what}: {message}");
+            assert!(
+                message.contains("the outcome of the commit is not known"),
+                "{what}: {message}"
+            );
+            let ask = format!("SELECT COUNT(*) FROM shop_{:04}.t WHERE id = {written}", 3 * node);
+            assert_eq!(test.directs[node].ok(&ask).await == ["1"], run, "{what}");
+        }
+    }
+}
+
+/// At SERIALIZABLE a data node that lost what was read there, and its locks, lets nothing be committed elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_of_reads_that_are_lost_commit_nothing() {
+    let mut test = Test::start().await;
+    for reader in [0, 1] {
+        let rows = test.rows();
+        let ids = [rows.0, rows.1];
+        let mut app = test.system.client().await;
+        app.ok("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE").await;
+        app.ok("BEGIN").await;
+        let read = format!("SELECT id FROM t WHERE id = {}", ids[reader]);
+        let write = format!("INSERT INTO t VALUES ({})", ids[1 - reader]);
+        for statement in if reader == 0 { [&read, &write] } else { [&write, &read] } {
+            app.ok(statement).await;
+        }
+        let threads = "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx \
+                       WHERE trx_mysql_thread_id > 0";
+        let direct = &mut test.directs[reader];
+        wait_for("nothing is locked", async || {
+            // As above.
+            tokio::time::sleep(LIST_AGE).await;
+            let found = direct.ok(threads).await;
+            for thread in &found {
+                direct.ok(&format!("KILL CONNECTION {thread}")).await;
+            }
+            !found.is_empty()
+        })
+        .await;
+        let (number, message) = app.run("COMMIT").await.unwrap_err();
+        assert_eq!(number, 3108, "{message}");
+        assert!(message.contains("rolled back"), "{message}");
+        assert!(!test.outcome("locks lost", rows).await);
+    }
+}
+
 /// Decisions go when they are done with.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn decisions_are_removed() {

@@ -56,6 +56,8 @@ pub fn init(format: LogFormat, default_filter: &str) -> bool {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(default_filter))
         .with_timer(SystemTime)
+        // A line that cannot be written, to a full disk for one, is left out: to tell of it on standard error would panic there.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_ansi(false).try_init().is_ok(),

@@ -6,6 +6,7 @@ use super::orphans::{execute, login, quoted};
 use crate::app::App;
 use crate::error::AppError;
 use crate::metadata::export::SEQUENCE_TABLE;
+use base::disk_full::is_disk_full;
 use control_store::records::ddl::DdlRecord;
 use provision::{AdminError, AdminLogin};
 use topology::definition::comparable;
@@ -34,7 +35,9 @@ pub(super) async fn finish_alter(
         match run(app, &login, record, &step.statement).await {
             Ok(()) => {}
             // The rows of this shard do not take it, or it is done: looked at again by CHECK TABLE.
-            Err(AdminError::Server { number, message, .. }) => {
+            Err(AdminError::Server { number, message, .. })
+                if !is_disk_full(number, message.as_bytes()) =>
+            {
                 tracing::warn!(%schema, %table, physical = step.table, number, %message, "the change cannot be finished on a physical table; CHECK TABLE shows which differ");
             }
             Err(error) => return Err(AppError::Broken(error.to_string())),
@@ -58,7 +61,9 @@ pub(super) async fn finish_renaming_alter(
         match run(app, &login, record, &step.statement).await {
             Ok(()) => {}
             // It gets its new name all the same; CHECK TABLE shows what differs.
-            Err(AdminError::Server { number, message, .. }) => {
+            Err(AdminError::Server { number, message, .. })
+                if !is_disk_full(number, message.as_bytes()) =>
+            {
                 tracing::warn!(schema = record.schema, physical = step.table, number, %message, "the change cannot be finished on a physical table; CHECK TABLE shows which differ");
             }
             Err(error) => return Err(AppError::Broken(error.to_string())),
@@ -81,7 +86,11 @@ async fn definition(
             let create = rows.get(0, "Create Table");
             Ok(create.map(|create| comparable(create, &step.table, logical)))
         }
-        Err(AdminError::Server { .. }) => Ok(None),
+        Err(AdminError::Server { number, ref message, .. })
+            if !is_disk_full(number, message.as_bytes()) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(AppError::Broken(error.to_string())),
     }
 }

@@ -5,6 +5,8 @@
 use crate::ask::AskError;
 use crate::error::ExecError;
 use crate::exec::Exec;
+use base::disk_full::is_disk_full;
+use base::sql_error;
 use std::sync::Arc;
 use std::time::Duration;
 use topology::stream::{Answer, Ask};
@@ -30,9 +32,14 @@ impl From<ExecError> for Stopped {
     }
 }
 
-/// Whether a statement that ended so may have run, or run in part.
+/// Whether a statement that ended so may have run, or run in part, or will run when its data node is
+/// well again.
 pub(super) fn is_in_doubt(error: &ExecError) -> bool {
-    matches!(error, ExecError::Backend(_) | ExecError::BrokenOff(_))
+    match error {
+        ExecError::Backend(_) | ExecError::BrokenOff(_) => true,
+        ExecError::Server(error) => is_disk_full(error.number, &error.message),
+        ExecError::Sql(_) | ExecError::Client(_) => false,
+    }
 }
 
 /// Ends a change that stopped; what the client is told.
@@ -71,17 +78,48 @@ pub(crate) async fn tell(exec: &Exec<'_>, ask: Ask) {
     });
 }
 
-/// A refusal says that the change has ended already.
+/// Whether the control plane has it; one refusal says that the change has ended already, others that
+/// it cannot be recorded now.
 fn heard(answer: Result<Answer, AskError>) -> bool {
     match answer {
-        Ok(Answer::Refused { message, .. }) => {
-            tracing::debug!(message, "a change has ended already");
-            true
+        Ok(Answer::Refused { sql_error, message }) => {
+            tracing::debug!(sql_error, message, "the end of a change was refused");
+            sql_error == sql_error::DDL_CONFLICT.number
         }
         Ok(_) => true,
         Err(error) => {
             tracing::debug!(%error, "the control plane is told of the end of a change later");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mysql_wire::packet::ErrPacket;
+
+    #[test]
+    fn an_end_that_could_not_be_recorded_is_told_again() {
+        let refused = |code: sql_error::SqlErrorCode| {
+            Ok(Answer::Refused { sql_error: code.number, message: String::new() })
+        };
+        assert!(heard(Ok(Answer::Aborted)));
+        assert!(heard(refused(sql_error::DDL_CONFLICT)));
+        assert!(!heard(refused(sql_error::CONTROL_PLANE_AWAY)));
+        assert!(!heard(refused(sql_error::UNKNOWN_ERROR)));
+        assert!(!heard(Err(AskError::Lost)));
+    }
+
+    #[test]
+    fn a_full_disk_leaves_a_statement_in_doubt() {
+        let server = |number, message: &[u8]| {
+            let message = message.to_vec();
+            ExecError::Server(ErrPacket { number, sqlstate: *b"HY000", message })
+        };
+        let full =
+            b"Error writing file './ddl_recovery.log' (Errcode: 28 \"No space left on device\")";
+        assert!(is_in_doubt(&server(3, full)));
+        assert!(!is_in_doubt(&server(1060, b"Duplicate column name 'a'")));
     }
 }

@@ -2,6 +2,7 @@
 //! physical table has now is compared with what all had before, and changed back. What was dropped or
 //! renamed cannot be told from the definition, and stays.
 
+use super::ending::is_in_doubt;
 use crate::error::ExecError;
 use crate::exec::Exec;
 use sql_plan::plan::{DdlPlan, DdlStatement};
@@ -9,7 +10,7 @@ use sql_plan::template::quoted;
 use topology::algorithm::Target;
 use topology::definition::{Parts, comparable};
 
-/// Changes the physical tables back; false when one of them could not be.
+/// Changes the physical tables back; false when one of them cannot be, an error when it cannot be now.
 pub async fn restore(
     exec: &Exec<'_>,
     plan: &DdlPlan,
@@ -39,7 +40,8 @@ pub async fn restore(
         let alter = [b"ALTER TABLE ".as_slice(), &name, b" ", actions.as_bytes()].concat();
         if let Err(error) = lease.execute_sql(&alter).await {
             tracing::warn!(%error, table = physical, "a physical table could not be changed back");
-            return Ok(false);
+            let error = ExecError::from(error);
+            return if is_in_doubt(&error) { Err(error) } else { Ok(false) };
         }
     }
     Ok(true)

@@ -20,6 +20,9 @@ use std::rc::Rc;
 /// A savepoint that the data node does not have.
 const NO_SUCH_SAVEPOINT: u16 = 1305;
 
+/// Asks for nothing but an answer.
+const STILL_THERE: &str = "DO 0";
+
 /// A row with this key is there.
 const DUPLICATE: u16 = 1062;
 
@@ -69,15 +72,34 @@ impl Transaction {
             let statements = self.plain_end("COMMIT", &branch);
             if let Some(lease) = &mut branch.lease {
                 let done = run_all(lease, &statements).await;
-                finish(&mut branch, done)?;
+                end_alone(&mut branch, done)?;
             }
         }
         Ok(())
     }
 
+    /// Where reads lock, whether the branches that only read still do. One that was lost let others
+    /// change what was read, so nothing may be committed that came of it.
+    async fn check_readers(&mut self) -> Result<(), ExecError> {
+        let readers = self.branches.iter_mut().filter(|branch| !branch.wrote);
+        let asked = readers.map(|branch| async {
+            let Some(lease) = &mut branch.lease else { return Err(lost(&branch.node)) };
+            let done = run_all(lease, &[STILL_THERE.to_owned()]).await;
+            done.map_err(|_| lost(&branch.node))
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
     /// At most one branch wrote, so its commit alone decides; what becomes of the others is no matter
     /// of the client's.
     async fn commit_one_phase(mut self) -> Result<(), ExecError> {
+        if self.reads_lock
+            && self.branches.len() > 1
+            && let Err(error) = self.check_readers().await
+        {
+            self.rollback().await;
+            return Err(error);
+        }
         let branches = std::mem::take(&mut self.branches);
         let runs = branches.into_iter().map(|mut branch| {
             let statements = match branch.is_xa() {
@@ -94,7 +116,7 @@ impl Transaction {
                     run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
                 }
                 let wrote = branch.wrote;
-                match finish(&mut branch, done) {
+                match end_alone(&mut branch, done) {
                     Err(error) if !wrote => {
                         tracing::debug!(%error, "a branch that only read did not end well");
                         Ok(())
@@ -267,6 +289,19 @@ async fn prepare(branch: &mut Branch, marking: Option<&str>) -> Result<(), ExecE
         statements.push(format!("XA PREPARE {}", branch.xid));
     }
     Ok(run_all(lease, &statements).await?)
+}
+
+/// As [`finish`], of a branch whose commit alone decides: when its answer is lost, nobody knows.
+fn end_alone(branch: &mut Branch, done: Result<(), BackendError>) -> Result<(), ExecError> {
+    let is_lost = branch.lease.as_ref().is_some_and(|lease| lease.is_broken());
+    let is_open = branch.wrote && is_lost;
+    finish(branch, done).map_err(|error| match is_open {
+        true => sql(
+            sql_error::BACKEND_CONNECTION_LOST,
+            format!("the outcome of the commit is not known: {error}"),
+        ),
+        false => error,
+    })
 }
 
 /// Gives a connection back to its pool after the transaction's last word, or closes it when the

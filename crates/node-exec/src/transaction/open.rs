@@ -8,6 +8,7 @@ use crate::backends::BackendNode;
 use crate::decision;
 use crate::error::ExecError;
 use crate::own_connection::Seat;
+use crate::reads;
 use futures::future::join_all;
 use node_backend::pool::Lease;
 use node_backend::session_state::SessionState;
@@ -38,6 +39,10 @@ impl Transaction {
         let fresh: Vec<&Wanted> =
             wanted.iter().filter(|(node, _)| !self.has_branch(&node.definition.id)).collect();
         let Some((first, _)) = fresh.first() else { return Ok(()) };
+        self.reads_lock |= match self.options.isolation {
+            Some(level) => level == "SERIALIZABLE",
+            None => reads::is_serializable(state),
+        };
         let home = self.branches.first().map_or(first, |branch| &branch.node).definition.id.clone();
         let before = self.branches.len();
         // In order, and only then at once: sessions that wait for each other's connections never meet.
