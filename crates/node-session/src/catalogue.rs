@@ -393,6 +393,8 @@ async fn pass_rows(
         exec.out.flush_if_long().await?;
         next = match held.lease.next_row().await {
             Ok(row) => row,
+            // Rows may end in an error, as a server's do.
+            Err(error) if error.server().is_some() => return Err(error.into()),
             Err(error) => return Err(ExecError::BrokenOff(error.to_string())),
         };
     }

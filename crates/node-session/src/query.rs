@@ -62,10 +62,11 @@ async fn run_statements(
         lex(text, from, &mode, tokens);
         let rest = tokens.rest().or(tokens.comment().filter(|_| core.multi_statements));
         if rest.is_some() && !core.multi_statements {
-            return Err(sql(
+            let error = sql(
                 sql_error::SYNTAX_ERROR,
                 "You have an error in your SQL syntax; several statements in one text need the client's multi-statements option",
-            ));
+            );
+            return Err(Box::pin(core.told_by_server(error, text)).await);
         }
         core.form.more = rest.is_some();
         let source =

@@ -1,9 +1,11 @@
-//! Routines, triggers and events of schemas of mode single: such a schema is one database on one data
-//! node, so what a server keeps beside tables lives there, and statements about it go there as they
-//! are, with the logical schema's name replaced by the database's.
+//! Routines, triggers and events: they live in the database of their schema's first shard, and statements
+//! about them go there as they are, with the logical schema's name replaced by the database's. A schema
+//! of mode single is that one database. In one of mode cluster they may use what is whole there, which
+//! [`crate::programs`] looks at; events have no client that could be told, so it has none.
 
 use crate::control::text;
 use crate::permission;
+use crate::programs::{self, Against};
 use crate::query::Source;
 use crate::session::Core;
 use crate::show::{Row, field};
@@ -26,15 +28,13 @@ use topology::account::Authority;
 use topology::model::{Schema, ShardMode, physical_database};
 
 /// What is said of a schema that has no such things.
-const NOT_HERE: &str = "stored routines, triggers and events are supported in schemas of mode single only: \
-     a sharded schema has no one data node to run them on";
+const NO_EVENTS: &str = "events are supported in schemas of mode single only";
 
 impl Core {
-    /// The chosen schema, if it is one of mode single.
-    fn single_schema(&self) -> Option<Schema> {
+    /// The chosen schema.
+    fn home_schema(&self) -> Option<Schema> {
         let name = self.exec.identity.schema.as_ref()?;
-        let schema = self.snapshot.schemas.get(name)?;
-        (schema.mode == ShardMode::Single && schema.ready).then(|| schema.clone())
+        self.snapshot.schemas.get(name).filter(|schema| schema.ready).cloned()
     }
 
     /// Connections have the database of the current schema chosen while a plan runs that may call
@@ -45,9 +45,11 @@ impl Core {
         }
         let name = self.exec.identity.schema.as_ref();
         let schema = name.and_then(|name| self.snapshot.schemas.get(name));
-        let Some(schema) = schema.filter(|one| one.mode == ShardMode::Single && one.ready) else {
+        let Some(schema) = schema.filter(|one| one.ready) else { return false };
+        let cluster = schema.mode == ShardMode::Cluster;
+        if cluster && !(planned.uses.stored_functions && planned.is_at_first_shard(&schema.name)) {
             return false;
-        };
+        }
         let database = physical_database(&schema.name, 0);
         self.exec.state = Arc::new((*self.exec.state).clone().with_database(Some(database)));
         true
@@ -60,15 +62,15 @@ impl Core {
         }
     }
 
-    /// The schema that a name belongs to, if it is one of mode single.
-    pub(crate) fn single_schema_of(
+    /// The schema that a name belongs to.
+    pub(crate) fn home_schema_of(
         &self,
         named: Option<Ident>,
         source: Source<'_>,
     ) -> Option<Schema> {
-        let Some(named) = named else { return self.single_schema() };
-        let schema = self.snapshot.schemas.get(&text(&named.name(source.text)).to_lowercase())?;
-        (schema.mode == ShardMode::Single && schema.ready).then(|| schema.clone())
+        let Some(named) = named else { return self.home_schema() };
+        let name = text(&named.name(source.text)).to_lowercase();
+        self.snapshot.schemas.get(&name).filter(|schema| schema.ready).cloned()
     }
 
     /// CREATE, ALTER and DROP of routines, triggers and events; false for all other statements.
@@ -80,9 +82,12 @@ impl Core {
         if !matches!(kind, OtherKind::Routine | OtherKind::Trigger | OtherKind::Event) {
             return Ok(false);
         }
-        let Some(schema) = self.single_schema() else {
-            return self.drop_of_nothing(source);
+        let Some(schema) = self.home_schema() else {
+            return Err(sql(sql_error::NO_DB_SELECTED, "No database selected"));
         };
+        if kind == OtherKind::Event && schema.mode == ShardMode::Cluster {
+            return self.drop_of_nothing(source);
+        }
         let first = source.tokens.tokens().first().map(|token| token.span().of(source.text));
         let authority = match first.unwrap_or_default().to_ascii_uppercase().as_slice() {
             b"DROP" => Authority::Drop,
@@ -90,44 +95,51 @@ impl Core {
             _ => Authority::Create,
         };
         self.check_may(&schema, authority)?;
+        self.check_program(&schema, source)?;
         self.commit().await?;
-        self.pass_to_single(&schema, source).await?;
+        self.pass_to_home(&schema, source).await?;
         Ok(true)
     }
 
-    /// DROP in a schema that has no such things: what is dropped is not there.
+    /// Whether a routine or trigger of this text can run in the schema's first shard.
+    fn check_program(&self, schema: &Schema, source: Source<'_>) -> Result<(), ExecError> {
+        let tokens = source.tokens.tokens();
+        let refused = |why: String| Err(sql(sql_error::NOT_SUPPORTED, why));
+        match programs::against(tokens, source.text, schema, &self.snapshot.schemas) {
+            None => Ok(()),
+            Some(Against::Database(name)) => {
+                Err(permission::schema_denied(self.account()?, &self.host, &name).into())
+            }
+            Some(Against::Table(name)) => refused(format!(
+                "a routine or trigger of a sharded schema with '{name}': it can use tables that are \
+                 whole in the schema's first shard"
+            )),
+            Some(Against::Making(word)) => {
+                refused(format!("{word} inside of a routine or trigger of a sharded schema"))
+            }
+        }
+    }
+
+    /// DROP EVENT in a schema that has none: what is dropped is not there.
     fn drop_of_nothing(&mut self, source: Source<'_>) -> Result<bool, ExecError> {
         let words: Vec<&[u8]> =
             source.tokens.tokens().iter().map(|token| token.span().of(source.text)).collect();
         let is = |at: usize, word: &str| {
             words.get(at).is_some_and(|one| one.eq_ignore_ascii_case(word.as_bytes()))
         };
-        let kinds = ["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"];
-        let kind = kinds.into_iter().find(|kind| is(0, "DROP") && is(1, kind));
-        let Some(kind) = kind else { return Err(sql(sql_error::NOT_SUPPORTED, NOT_HERE)) };
+        if !is(0, "DROP") {
+            return Err(sql(sql_error::NOT_SUPPORTED, NO_EVENTS));
+        }
         let if_exists = is(2, "IF") && is(3, "EXISTS");
         let at = if if_exists { 4 } else { 2 };
-        let name = |at: usize| words.get(at).map(|word| text(&unquote_ident(word)));
-        let (schema, name) = match is(at + 1, ".") {
-            true => (name(at), name(at + 2)),
-            false => (self.exec.identity.schema.clone(), name(at)),
-        };
-        let Some(schema) = schema else {
-            return Err(sql(sql_error::NO_DB_SELECTED, "No database selected"));
-        };
-        let name = name.unwrap_or_default();
-        let (number, message) = match kind {
-            "TRIGGER" => (1360, "Trigger does not exist".to_owned()),
-            "EVENT" if if_exists => (1305, format!("Event {name} does not exist")),
-            "EVENT" => (1539, format!("Unknown event '{name}'")),
-            _ => (1305, format!("{kind} {schema}.{name} does not exist")),
-        };
+        let at = if is(at + 1, ".") { at + 2 } else { at };
+        let name = words.get(at).map(|word| text(&unquote_ident(word))).unwrap_or_default();
         if !if_exists {
-            let state = if kind == "EVENT" || kind == "TRIGGER" { "HY000" } else { "42000" };
-            return Err(ExecError::Server(ErrPacket::new(number, state, message)));
+            let message = format!("Unknown event '{name}'");
+            return Err(ExecError::Server(ErrPacket::new(1539, "HY000", message)));
         }
-        let note =
-            Warning { level: "Note".to_owned(), code: number, message: message.into_bytes() };
+        let message = format!("Event {name} does not exist");
+        let note = Warning { level: "Note".to_owned(), code: 1305, message: message.into_bytes() };
         self.exec.last.warnings = vec![note];
         self.reply_ok_packet(OkPacket { warnings: 1, ..OkPacket::default() });
         Ok(true)
@@ -135,14 +147,13 @@ impl Core {
 
     /// CALL, with the values of user variables brought back.
     pub async fn run_call(&mut self, call: &Call, source: Source<'_>) -> Result<(), ExecError> {
-        let Some(schema) = self.single_schema_of(call.name.schema, source) else {
-            // It cannot have been made.
+        let Some(schema) = self.home_schema_of(call.name.schema, source) else {
             let schema = match call.name.schema {
                 Some(schema) => text(&schema.name(source.text)),
                 None => self.schema_of(None, source)?.name.clone(),
             };
             let name = text(&call.name.name.name(source.text));
-            let text = format!("PROCEDURE {schema}.{name} does not exist ({NOT_HERE})");
+            let text = format!("PROCEDURE {schema}.{name} does not exist");
             return Err(ExecError::Server(ErrPacket::new(1305, "42000", text)));
         };
         self.check_may(&schema, Authority::Select)?;
@@ -157,7 +168,7 @@ impl Core {
             })
             .collect();
         if variables.is_empty() {
-            return self.pass_to_single(&schema, source).await;
+            return self.pass_to_home(&schema, source).await;
         }
         self.call_with_variables(&schema, source, &variables).await
     }
@@ -176,10 +187,10 @@ impl Core {
             let options = self.exec.transaction_options.clone();
             self.exec.transaction = Some(self.exec.new_transaction(false, options));
         }
-        let mut outcome = self.pass_to_single(schema, source).await;
+        let mut outcome = self.pass_to_home(schema, source).await;
         if outcome.is_ok() {
             let ask = format!("SELECT {}", names.join(", "));
-            match self.ask_single(schema, ask.as_bytes()).await {
+            match self.ask_home(schema, ask.as_bytes()).await {
                 Ok((columns, rows)) => {
                     let row = rows.first().cloned().unwrap_or_default();
                     for ((name, value), column) in variables.iter().zip(&row).zip(&columns) {
@@ -202,8 +213,8 @@ impl Core {
         outcome
     }
 
-    /// SHOW of what lives beside tables, in a schema of mode single; false elsewhere.
-    pub async fn show_of_single(
+    /// SHOW of what lives beside tables; false where it is not asked here.
+    pub async fn show_of_home(
         &mut self,
         show: &Show,
         source: Source<'_>,
@@ -214,15 +225,20 @@ impl Core {
         if !listed && show.kind != K::CreateOther {
             return Ok(false);
         }
-        let Some(schema) = self.single_schema() else { return Ok(false) };
+        let Some(schema) = self.home_schema() else { return Ok(false) };
+        // Lists of a schema of mode cluster are made of information_schema: beside its triggers are
+        // those by which tables are moved.
+        if listed && schema.mode == ShardMode::Cluster {
+            return Ok(false);
+        }
         self.check_may(&schema, Authority::Select)?;
         if !listed {
-            self.pass_to_single(&schema, source).await?;
+            self.pass_to_home(&schema, source).await?;
             return Ok(true);
         }
         let database = physical_database(&schema.name, 0);
         let statement = self.physical_text(&schema, source);
-        let (columns, mut rows) = self.ask_single(&schema, &statement).await?;
+        let (columns, mut rows) = self.ask_home(&schema, &statement).await?;
         // The status of routines is that of the whole data node.
         if let Some(at) = columns.iter().position(|column| column.name == b"Db") {
             rows.retain(|row| {
@@ -281,11 +297,7 @@ impl Core {
         out
     }
 
-    async fn pass_to_single(
-        &mut self,
-        schema: &Schema,
-        source: Source<'_>,
-    ) -> Result<(), ExecError> {
+    async fn pass_to_home(&mut self, schema: &Schema, source: Source<'_>) -> Result<(), ExecError> {
         let statement = self.physical_text(schema, source);
         let tables = [PlanTable {
             schema: schema.name.clone(),
@@ -307,7 +319,7 @@ impl Core {
         outcome
     }
 
-    async fn ask_single(
+    pub(crate) async fn ask_home(
         &mut self,
         schema: &Schema,
         statement: &[u8],
