@@ -43,6 +43,8 @@ struct Metadata {
     seen: bool,
     /// Where the present result begins, and its first frame's number.
     begin: Option<(usize, u8)>,
+    /// They were left out.
+    left_out: bool,
 }
 
 /// A place in what is written to a client.
@@ -220,6 +222,11 @@ impl ClientWriter {
         self.metadata = Metadata { known, usable: true, ..Metadata::default() };
     }
 
+    /// Whether the answer has left out columns that the client knew.
+    pub fn left_out_metadata(&self) -> bool {
+        self.metadata.left_out
+    }
+
     /// What the client knows after the answer.
     pub fn known_metadata(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.metadata).known
@@ -243,6 +250,7 @@ impl ClientWriter {
             self.out.truncate(end);
             self.out[end - 1] = 0;
             self.sequence = sequence.wrapping_add(1);
+            self.metadata.left_out = true;
         } else {
             self.metadata.known = told;
         }

@@ -67,7 +67,7 @@ impl Core {
         }
         if prepared.selects_into() {
             let message = "Cursor SELECT must not have INTO";
-            return Err(ExecError::Server(ErrPacket::new(1323, "HY000", message)));
+            return Err(ExecError::Server(ErrPacket::new(1323, "42000", message)));
         }
         if self.statements.cursors() >= CURSORS_MAX {
             return Err(sql(

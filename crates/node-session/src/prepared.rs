@@ -310,6 +310,7 @@ impl Core {
             }
             Err(error) => Err(error),
         };
+        self.count_left_out();
         prepared.metadata = self.out.known_metadata();
         self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
         prepared.long.clear();

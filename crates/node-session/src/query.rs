@@ -353,7 +353,7 @@ pub async fn run_planned(
     let before = planned.keeps_warnings.then(|| core.exec.last.warnings.clone());
     let outcome = core.exec().run(&statement).await;
     core.leave_functions(inside);
-    outcome?;
+    outcome.map_err(|error| core.error_of_functions(inside, error))?;
     if let Some(before) = before.filter(|_| core.exec.last.warnings.is_empty()) {
         core.exec.last.warnings = before;
     }
@@ -421,7 +421,7 @@ pub async fn fetch(core: &mut Core, text: &[u8]) -> Result<Fetched, ExecError> {
     let inside = core.enter_functions(&planned);
     let collected = node_exec::collect::statement(&mut core.exec(), &statement).await;
     core.leave_functions(inside);
-    let collected = collected?;
+    let collected = collected.map_err(|error| core.error_of_functions(inside, error))?;
     if planned.uses.named_locks {
         core.after_named_locks(source).await?;
     }

@@ -627,13 +627,15 @@ impl Core {
                 .await;
         let chosen = match checked {
             Err(_) => return After::Close,
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(account)) if change.database.is_empty() => Ok((account, None)),
-            Ok(Ok(account)) => {
+            Ok(checked) => checked.and_then(|account| {
+                handshake::check_collation(change.collation)?;
+                if change.database.is_empty() {
+                    return Ok((account, None));
+                }
                 let name = String::from_utf8_lossy(&change.database);
                 handshake::choose_schema(shared.snapshot().as_deref(), &account, &self.host, &name)
                     .map(|schema| (account, Some(schema)))
-            }
+            }),
         };
         match chosen {
             Ok((_, schema)) => {

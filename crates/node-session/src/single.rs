@@ -30,6 +30,53 @@ use topology::model::{Schema, ShardMode, physical_database};
 /// What is said of a schema that has no such things.
 const NO_EVENTS: &str = "events are supported in schemas of mode single only";
 
+/// What a statement makes, changes or drops.
+struct Object {
+    kind: String,
+    if_exists: bool,
+    schema: Option<String>,
+    name: String,
+}
+
+/// The object is named behind the first of these words, and behind IF EXISTS.
+const KINDS: [&str; 5] = ["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE"];
+
+fn object_of(source: Source<'_>) -> Object {
+    let words: Vec<&[u8]> =
+        source.tokens.tokens().iter().map(|token| token.span().of(source.text)).collect();
+    let is = |at: usize, word: &str| {
+        words.get(at).is_some_and(|one| one.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let kind = (0..words.len()).find(|at| KINDS.iter().any(|kind| is(*at, kind)));
+    let at = kind.unwrap_or_default() + 1;
+    let at = at + usize::from(is(at - 1, "PACKAGE") && is(at, "BODY"));
+    let conditional = is(at, "IF");
+    let at = match (conditional, is(at + 1, "NOT")) {
+        (false, _) => at,
+        (true, false) => at + 2,
+        (true, true) => at + 3,
+    };
+    let name = |at: usize| words.get(at).map(|word| text(&unquote_ident(word))).unwrap_or_default();
+    let qualified = is(at + 1, ".");
+    Object {
+        kind: kind.map(|at| text(words[at])).unwrap_or_default(),
+        if_exists: conditional,
+        schema: qualified.then(|| name(at).to_lowercase()),
+        name: name(if qualified { at + 2 } else { at }),
+    }
+}
+
+/// What gives a schema's name to what a data node says of its first database.
+fn home_tables(schema: &str) -> [PlanTable; 1] {
+    [PlanTable {
+        schema: schema.to_owned(),
+        name: String::new(),
+        alias: String::new(),
+        physical_base: None,
+        place: TablePlace::Fixed { shard: 0 },
+    }]
+}
+
 impl Core {
     /// The chosen schema.
     fn home_schema(&self) -> Option<Schema> {
@@ -62,6 +109,16 @@ impl Core {
         }
     }
 
+    /// An error with the name of the current schema instead of its database's, which a statement
+    /// without tables does not tell.
+    pub(crate) fn error_of_functions(&self, inside: bool, error: ExecError) -> ExecError {
+        let schema = self.exec.identity.schema.as_deref().filter(|_| inside);
+        match schema {
+            Some(schema) => node_exec::rows::logical(error, Names::of(&home_tables(schema))),
+            None => error,
+        }
+    }
+
     /// The schema that a name belongs to.
     pub(crate) fn home_schema_of(
         &self,
@@ -82,18 +139,33 @@ impl Core {
         if !matches!(kind, OtherKind::Routine | OtherKind::Trigger | OtherKind::Event) {
             return Ok(false);
         }
-        let Some(schema) = self.home_schema() else {
-            return Err(sql(sql_error::NO_DB_SELECTED, "No database selected"));
-        };
-        if kind == OtherKind::Event && schema.mode == ShardMode::Cluster {
-            return self.drop_of_nothing(source);
-        }
         let first = source.tokens.tokens().first().map(|token| token.span().of(source.text));
         let authority = match first.unwrap_or_default().to_ascii_uppercase().as_slice() {
             b"DROP" => Authority::Drop,
             b"ALTER" => Authority::Alter,
             _ => Authority::Create,
         };
+        let named = object_of(source).schema;
+        let schema = match &named {
+            Some(named) => self.snapshot.schemas.get(named).filter(|one| one.ready).cloned(),
+            None => self.home_schema(),
+        };
+        let drops = authority == Authority::Drop;
+        let schema = match (schema, named) {
+            (Some(schema), _) => schema,
+            (None, Some(_)) if drops => return self.drop_of_nothing(source),
+            (None, Some(named)) => {
+                let message = format!("Unknown database '{named}'");
+                return Err(sql(sql_error::UNKNOWN_DB, message));
+            }
+            (None, None) => return Err(sql(sql_error::NO_DB_SELECTED, "No database selected")),
+        };
+        if kind == OtherKind::Event && schema.mode == ShardMode::Cluster {
+            return match drops {
+                true => self.drop_of_nothing(source),
+                false => Err(sql(sql_error::NOT_SUPPORTED, NO_EVENTS)),
+            };
+        }
         self.check_may(&schema, authority)?;
         self.check_program(&schema, source)?;
         self.commit().await?;
@@ -120,26 +192,25 @@ impl Core {
         }
     }
 
-    /// DROP EVENT in a schema that has none: what is dropped is not there.
+    /// DROP of what cannot have been made: it is not there.
     fn drop_of_nothing(&mut self, source: Source<'_>) -> Result<bool, ExecError> {
-        let words: Vec<&[u8]> =
-            source.tokens.tokens().iter().map(|token| token.span().of(source.text)).collect();
-        let is = |at: usize, word: &str| {
-            words.get(at).is_some_and(|one| one.eq_ignore_ascii_case(word.as_bytes()))
+        let object = object_of(source);
+        let (schema, name) = (object.schema, object.name);
+        let kind = object.kind.to_ascii_uppercase();
+        let event = kind == "EVENT";
+        let schema = schema.or_else(|| self.exec.identity.schema.clone()).unwrap_or_default();
+        let (number, message) = match kind.as_str() {
+            "TRIGGER" => (1360, "Trigger does not exist".to_owned()),
+            "EVENT" if object.if_exists => (1305, format!("Event {name} does not exist")),
+            "EVENT" => (1539, format!("Unknown event '{name}'")),
+            _ => (1305, format!("{kind} {schema}.{name} does not exist")),
         };
-        if !is(0, "DROP") {
-            return Err(sql(sql_error::NOT_SUPPORTED, NO_EVENTS));
+        if !object.if_exists {
+            let state = if event || kind == "TRIGGER" { "HY000" } else { "42000" };
+            return Err(ExecError::Server(ErrPacket::new(number, state, message)));
         }
-        let if_exists = is(2, "IF") && is(3, "EXISTS");
-        let at = if if_exists { 4 } else { 2 };
-        let at = if is(at + 1, ".") { at + 2 } else { at };
-        let name = words.get(at).map(|word| text(&unquote_ident(word))).unwrap_or_default();
-        if !if_exists {
-            let message = format!("Unknown event '{name}'");
-            return Err(ExecError::Server(ErrPacket::new(1539, "HY000", message)));
-        }
-        let message = format!("Event {name} does not exist");
-        let note = Warning { level: "Note".to_owned(), code: 1305, message: message.into_bytes() };
+        let note =
+            Warning { level: "Note".to_owned(), code: number, message: message.into_bytes() };
         self.exec.last.warnings = vec![note];
         self.reply_ok_packet(OkPacket { warnings: 1, ..OkPacket::default() });
         Ok(true)
@@ -299,13 +370,7 @@ impl Core {
 
     async fn pass_to_home(&mut self, schema: &Schema, source: Source<'_>) -> Result<(), ExecError> {
         let statement = self.physical_text(schema, source);
-        let tables = [PlanTable {
-            schema: schema.name.clone(),
-            name: String::new(),
-            alias: String::new(),
-            physical_base: None,
-            place: TablePlace::Fixed { shard: 0 },
-        }];
+        let tables = home_tables(&schema.name);
         let state = self.enter_database(schema);
         let node = self.node_of(schema)?;
         let names = Names::of(&tables);

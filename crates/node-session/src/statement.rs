@@ -180,3 +180,23 @@ impl Statements {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_data_of_a_parameter_is_no_longer_than_a_message() {
+        let mut statements = Statements::default();
+        let prepared =
+            Prepared::new(b"", TokenBuf::new(), LexMode::default(), None, Vec::new(), None);
+        let id = statements.add(prepared).expect("there is room");
+        for param in [0, 1] {
+            statements.append_long_data(id, param, b"abcd", 6);
+            statements.append_long_data(id, param, b"ef", 6);
+        }
+        assert!(!statements.get_mut(id).expect("it is there").long_failed);
+        statements.append_long_data(id, 1, b"g", 6);
+        assert!(statements.get_mut(id).expect("it is there").long_failed);
+    }
+}
