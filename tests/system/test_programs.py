@@ -50,6 +50,15 @@ def test_procedures_over_whole_tables(session):
     assert rows(session, "SHOW WARNINGS") == [("Note", 1305, f"PROCEDURE {SCHEMA}.summed does not exist")]
 
 
+def test_a_procedure_with_a_cursor_has_its_rows(session):
+    rows(session, "CREATE PROCEDURE opens() BEGIN DECLARE texts CURSOR FOR SELECT 'text'; OPEN texts; CLOSE texts; "
+                  "SELECT 1, 2; SELECT 3; END")
+    for _ in range(2):
+        assert Prepared(session, "CALL opens()").execute_all()[:2] == [[(1, 2)], [(3,)]]
+        assert rows(session, "CALL opens()") == [(1, 2)]
+    rows(session, "DROP PROCEDURE opens")
+
+
 def test_functions_over_whole_tables(session):
     rows(session, "CREATE TABLE numbers (id INT PRIMARY KEY, n INT)")
     rows(session, "CREATE FUNCTION doubled(n INT) RETURNS INT DETERMINISTIC RETURN n * 2")
@@ -134,8 +143,10 @@ def test_a_name_in_a_program_stays_whole(session):
 def test_routines_of_another_schema(log_in, session):
     with log_in() as other:
         rows(other, "USE shop")
-        rows(other, f"CREATE PROCEDURE {SCHEMA}.elsewhere() SELECT DATABASE()")
-        assert rows(other, f"CALL {SCHEMA}.elsewhere()") == [(SCHEMA,)]
+        rows(other, f"CREATE PROCEDURE {SCHEMA}.elsewhere() SELECT id FROM of_programs")
+        rows(session, "CREATE TABLE of_programs (id INT PRIMARY KEY)")
+        rows(session, "INSERT INTO of_programs VALUES (7)")
+        assert rows(other, f"CALL {SCHEMA}.elsewhere()") == [(7,)]
         assert error(other, "CALL elsewhere()") == (1305, "PROCEDURE shop.elsewhere does not exist")
         assert error(other, "DROP PROCEDURE elsewhere")[0] == 1305
         rows(other, f"DROP PROCEDURE `{SCHEMA}`.`elsewhere`")
