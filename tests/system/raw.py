@@ -26,7 +26,7 @@ class Raw:
         self.offered |= struct.unpack_from("<H", greeting, version_end + 19)[0] << 16
         own = not self.offered & LONG_PASSWORD
         self.offered_extended = struct.unpack_from("<I", greeting, version_end + 28)[0] if own else 0
-        nonce = greeting[version_end + 5:version_end + 13] + greeting[version_end + 32:version_end + 44]
+        nonce = self.nonce = greeting[version_end + 5:version_end + 13] + greeting[version_end + 32:version_end + 44]
         flags = PROTOCOL_41 | SECURE | PLUGIN | WITH_DB | capabilities
         proof = self.proof(ends["password"], nonce)
         self.send(struct.pack("<IIB19xI", flags, 1 << 24, collation, extended) + ends["user"].encode() + b"\0" + bytes([len(proof)]) + proof

@@ -109,19 +109,6 @@ def test_what_is_not_there_in_sharded_schemas(demo):
         assert error.value.args == note
 
 
-def test_sharded_schemas_refuse_them(demo):
-    ends = demo.endpoints["demo"]
-    client = connect(ends["host"], ends["port"], ends["admin_user"], ends["admin_password"], ends["schema"])
-    for statement in ("CREATE PROCEDURE p() SELECT 1", "CREATE TRIGGER x AFTER INSERT ON t FOR EACH ROW SET @a = 1"):
-        with pytest.raises(pymysql.err.MySQLError) as error:
-            rows(client, statement)
-        assert error.value.args[0] == 1235, statement
-        assert "mode single" in str(error.value)
-    with pytest.raises(pymysql.err.MySQLError) as error:
-        rows(client, "CALL p()")
-    assert error.value.args[0] == 1305 and "mode single" in str(error.value)
-
-
 def test_check_table_names_what_differs(demo):
     ends = demo.endpoints["demo"]
     client = connect(ends["host"], ends["port"], ends["admin_user"], ends["admin_password"], ends["schema"])

@@ -407,8 +407,9 @@ impl ResponseScanner {
 
     fn on_columns_eof(&mut self, first: u8, head: &[u8]) -> Result<Event, DecodeError> {
         let end = read_eof(head)?;
-        let cursor = end.status.contains(StatusFlags::CURSOR_EXISTS);
-        self.phase = if cursor { Phase::Done } else { Phase::Rows };
+        // The flag of a cursor may be that of a procedure's own, behind which rows follow; nobody asks a
+        // data node for one to be fetched.
+        self.phase = Phase::Rows;
         eof_only(first, Event::ColumnsEof(end))
     }
 

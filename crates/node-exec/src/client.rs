@@ -43,6 +43,8 @@ struct Metadata {
     seen: bool,
     /// Where the present result begins, and its first frame's number.
     begin: Option<(usize, u8)>,
+    /// They were left out.
+    left_out: bool,
 }
 
 /// The head of a result as it was put for a client: the count of its columns and their definitions.
@@ -289,6 +291,11 @@ impl ClientWriter {
         self.metadata = Metadata { known, usable: true, ..Metadata::default() };
     }
 
+    /// Whether the answer has left out columns that the client knew.
+    pub fn left_out_metadata(&self) -> bool {
+        self.metadata.left_out
+    }
+
     /// What the client knows after the answer.
     pub fn known_metadata(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.metadata).known
@@ -318,6 +325,7 @@ impl ClientWriter {
             return false;
         }
         let known = told == self.metadata.known;
+        self.metadata.left_out = known;
         if !known {
             self.metadata.known = told.to_vec();
         }

@@ -278,7 +278,23 @@ impl Core {
         let query =
             [b"SELECT * FROM ", sql_plan::template::quoted(&text(table)).as_slice(), b" LIMIT 0"]
                 .concat();
-        let (columns, _) = fetch(self, &query).await?;
+        let columns = match self.exec.identity.schema.as_deref() {
+            Some(INFORMATION_SCHEMA) => {
+                let mode = self.lex;
+                let tokens = crate::sequence_values::lexed(&query, &mode);
+                let source = Source {
+                    text: &query,
+                    tokens: &tokens,
+                    mode: &mode,
+                    param_tokens: &[],
+                    params: &[],
+                    input: None,
+                };
+                let parsed = crate::query::parse_source(source, 0)?;
+                self.describe_catalogue(&parsed, source).await?
+            }
+            _ => fetch(self, &query).await?.0,
+        };
         let pattern = text(wildcard);
         for column in &columns {
             if !pattern.is_empty() && !like::matches(&pattern, &text(&column.name)) {
@@ -394,6 +410,8 @@ async fn pass_rows(
         exec.out.flush_if_long().await?;
         next = match held.lease.next_row().await {
             Ok(row) => row,
+            // Rows may end in an error, as a server's do.
+            Err(error) if error.server().is_some() => return Err(error.into()),
             Err(error) => return Err(ExecError::BrokenOff(error.to_string())),
         };
     }

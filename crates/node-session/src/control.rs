@@ -73,7 +73,7 @@ impl Core {
                 self.reply_ok_packet(OkPacket::default());
             }
             Statement::Show(show) => {
-                if !self.show_of_single(show, source).await? {
+                if !self.show_of_home(show, source).await? {
                     self.run_show(show, source).await?;
                 }
             }

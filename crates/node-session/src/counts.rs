@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const QUESTIONS: usize = 0;
 const BYTES_RECEIVED: usize = 1;
 const BYTES_SENT: usize = 2;
-const KINDS: usize = 3;
+const METADATA_SKIPPED: usize = 3;
+const KINDS: usize = 4;
 
 /// A worker's counts since the start.
 #[derive(Debug)]
@@ -82,6 +83,13 @@ impl Core {
     /// A statement of a text, or a command that counts as one.
     pub fn count_question(&mut self) {
         self.count(QUESTIONS, 1);
+    }
+
+    /// An execution whose columns were left out, as the client knew them.
+    pub fn count_left_out(&mut self) {
+        if self.out.left_out_metadata() {
+            self.count(METADATA_SKIPPED, 1);
+        }
     }
 
     /// A command but COM_QUERY, whose statements are counted one by one.
@@ -183,6 +191,7 @@ impl Core {
                 "queries" => (QUESTIONS, true),
                 "bytes_received" => (BYTES_RECEIVED, global),
                 "bytes_sent" => (BYTES_SENT, global),
+                "resultset_metadata_skipped" => (METADATA_SKIPPED, global),
                 _ => return None,
             },
         };

@@ -10,7 +10,7 @@ use base::sql_error;
 use mysql_wire::capability::Capabilities;
 use mysql_wire::frame::FRAME_HEADER_LEN;
 use mysql_wire::lenenc::Reader;
-use mysql_wire::packet::{EOF_HEADER, ERR_HEADER, EofPacket, OK_HEADER, OkPacket};
+use mysql_wire::packet::{EOF_HEADER, ERR_HEADER, EofPacket, ErrPacket, OK_HEADER, OkPacket};
 use mysql_wire::status::StatusFlags;
 use node_exec::error::{ExecError, sql};
 use std::io;
@@ -22,8 +22,8 @@ const CURSOR_READ_ONLY: u8 = 1;
 /// An answer's last packet is not longer.
 const LAST_BYTES_MAX: u64 = 64 * 1024;
 
-/// Open cursors of one session: each may hold a file.
-const CURSORS_MAX: usize = 256;
+/// Open cursors of one session: each has its rows in 16 KiB of memory, and the rest in a file.
+const CURSORS_MAX: usize = 2048;
 
 /// The rows that are still to be fetched.
 #[derive(Debug)]
@@ -57,9 +57,17 @@ struct Captured {
 
 impl Core {
     /// Lets the coming answer go into a spool if the client wants a cursor.
-    pub fn divert_to_cursor(&mut self, flags: u8) -> Result<Option<Diverted>, ExecError> {
+    pub fn divert_to_cursor(
+        &mut self,
+        flags: u8,
+        prepared: &Prepared,
+    ) -> Result<Option<Diverted>, ExecError> {
         if flags & CURSOR_READ_ONLY == 0 {
             return Ok(None);
+        }
+        if prepared.selects_into() {
+            let message = "Cursor SELECT must not have INTO";
+            return Err(ExecError::Server(ErrPacket::new(1323, "42000", message)));
         }
         if self.statements.cursors() >= CURSORS_MAX {
             return Err(sql(

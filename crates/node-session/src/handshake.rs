@@ -304,12 +304,7 @@ impl<'a> Login<'a> {
         .await?;
         let wanted = response.database.filter(|name| !name.is_empty());
         let outcome = checked.and_then(|account| {
-            if let Some(name) = not_for_clients(response.collation.into()) {
-                let text = format!(
-                    "Variable 'character_set_client' can't be set to the value of '{name}'"
-                );
-                return Err(SqlError::new(sql_error::WRONG_VALUE_FOR_VARIABLE, text));
-            }
+            check_collation(response.collation.into())?;
             let snapshot = shared.snapshot();
             let schema = wanted.map(|name| {
                 choose_schema(
@@ -435,6 +430,13 @@ pub async fn check(
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Some character sets are none of clients: their bytes are not those of ASCII.
+pub fn check_collation(collation: u16) -> Result<(), SqlError> {
+    let Some(name) = not_for_clients(collation) else { return Ok(()) };
+    let text = format!("Variable 'character_set_client' can't be set to the value of '{name}'");
+    Err(SqlError::new(sql_error::WRONG_VALUE_FOR_VARIABLE, text))
 }
 
 /// The schema of this name, if the account may use it; lower case.

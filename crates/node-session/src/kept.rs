@@ -10,7 +10,7 @@ use crate::temporary_tables::TemporaryTables;
 use node_exec::error::ExecError;
 use node_exec::exec::Warning;
 use node_exec::own_connection::Need;
-use sql_plan::plan::Planned;
+use sql_plan::plan::{Plan, Planned};
 
 /// What a session keeps.
 #[derive(Debug, Default)]
@@ -49,6 +49,9 @@ impl Core {
     ) -> Result<(), ExecError> {
         if let Some(locks) = &self.kept.locks {
             locks.check(planned, &self.kept.temporary)?;
+        }
+        if matches!(planned.plan, Plan::Ddl(_) | Plan::Placement(_)) {
+            Box::pin(self.check_programs(planned)).await?;
         }
         if planned.uses.named_locks {
             Box::pin(self.before_named_locks(source)).await?;

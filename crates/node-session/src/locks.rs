@@ -421,7 +421,7 @@ impl Core {
     }
 }
 
-fn reload_denied() -> ExecError {
+pub(crate) fn reload_denied() -> ExecError {
     sql(
         sql_error::SPECIFIC_ACCESS_DENIED,
         "Access denied; you need (at least one of) the RELOAD privilege(s) for this operation",

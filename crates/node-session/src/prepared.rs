@@ -12,7 +12,7 @@ use base::sql_error;
 use mysql_wire::attributes::execute_params;
 use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
 use mysql_wire::command::StmtExecute;
-use mysql_wire::packet::{EofPacket, OkPacket};
+use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
 use mysql_wire::stmt::{PrepareOk, decode_params};
 use mysql_wire::value::Value;
 use node_backend::{BackendError, Connection};
@@ -39,6 +39,12 @@ pub fn unknown(id: u32, command: &str) -> ExecError {
     )
 }
 
+/// The protocol counts parameters in 16 bits.
+fn many_placeholders() -> ExecError {
+    let message = "Prepared statement contains too many placeholders";
+    ExecError::Server(ErrPacket::new(1390, "HY000", message))
+}
+
 impl Core {
     /// COM_STMT_PREPARE.
     pub async fn prepare(&mut self, text: &[u8]) -> Result<(), ExecError> {
@@ -46,6 +52,9 @@ impl Core {
         crate::query::check_not_fenced(self)?;
         let (prepared, params, columns) = self.make_prepared(text).await?;
         let count = prepared.param_tokens.len();
+        if count > usize::from(u16::MAX) {
+            return Err(many_placeholders());
+        }
         let Some(statement_id) = self.statements.add(prepared) else {
             return Err(too_many());
         };
@@ -159,6 +168,10 @@ impl Core {
             true => None,
             false => Some(plan_parsed(self, &parsed, source)?),
         };
+        // A server forgets its warnings when a statement with tables is prepared.
+        if planned.as_ref().map_or(defines(&parsed.stmt), |planned| !planned.keeps_warnings) {
+            self.exec.last.warnings.clear();
+        }
         let planned = planned.filter(|planned| !matches!(planned.plan, Plan::Session)).map(Rc::new);
         let (params, columns) = match &planned {
             Some(planned) => self.describe(planned, source, &param_tokens).await?,
@@ -290,7 +303,7 @@ impl Core {
         if self.out.tells_metadata() {
             self.out.know_metadata(std::mem::take(&mut prepared.metadata));
         }
-        let result = match self.divert_to_cursor(execute.flags) {
+        let result = match self.divert_to_cursor(execute.flags, &prepared) {
             Ok(None) => self.execute_at_last_version(&mut prepared, execute).await,
             Ok(Some(diverted)) => {
                 let result = self.execute_at_last_version(&mut prepared, execute).await;
@@ -298,6 +311,7 @@ impl Core {
             }
             Err(error) => Err(error),
         };
+        self.count_left_out();
         prepared.metadata = self.out.known_metadata();
         self.statement_ends(&prepared.text, &prepared.tokens, result.is_err());
         prepared.long.clear();
@@ -333,8 +347,9 @@ impl Core {
     ) -> Result<(), ExecError> {
         if std::mem::take(&mut prepared.long_failed) {
             return Err(sql(
-                sql_error::PACKET_TOO_LARGE,
-                "Parameter of prepared statement is too long",
+                sql_error::UNKNOWN_ERROR,
+                "Parameter of prepared statement which is set through mysql_send_long_data() is \
+                 longer than 'max_allowed_packet' bytes",
             ));
         }
         let count = prepared.param_tokens.len();

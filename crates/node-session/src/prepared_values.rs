@@ -198,7 +198,7 @@ impl Core {
         };
         let parsed = parse_source(source, 0)?;
         if let Statement::Call(call) = &parsed.stmt
-            && self.single_schema_of(call.name.schema, source).is_none()
+            && self.home_schema_of(call.name.schema, source).is_none()
         {
             let made = self.make_prepared(&text).await?.0;
             return Ok(made);

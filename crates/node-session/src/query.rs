@@ -62,10 +62,11 @@ async fn run_statements(
         lex(text, from, &mode, tokens);
         let rest = tokens.rest().or(tokens.comment().filter(|_| core.multi_statements));
         if rest.is_some() && !core.multi_statements {
-            return Err(sql(
+            let error = sql(
                 sql_error::SYNTAX_ERROR,
                 "You have an error in your SQL syntax; several statements in one text need the client's multi-statements option",
-            ));
+            );
+            return Err(Box::pin(core.told_by_server(error, text)).await);
         }
         core.form.more = rest.is_some();
         let source =
@@ -354,7 +355,7 @@ pub async fn run_planned(
     let before = planned.keeps_warnings.then(|| core.exec.last.warnings.clone());
     let outcome = core.exec().run(&statement).await;
     core.leave_functions(inside);
-    outcome?;
+    outcome.map_err(|error| core.error_of_functions(inside, error))?;
     if let Some(before) = before.filter(|_| core.exec.last.warnings.is_empty()) {
         core.exec.last.warnings = before;
     }
@@ -422,7 +423,7 @@ pub async fn fetch(core: &mut Core, text: &[u8]) -> Result<Fetched, ExecError> {
     let inside = core.enter_functions(&planned);
     let collected = node_exec::collect::statement(&mut core.exec(), &statement).await;
     core.leave_functions(inside);
-    let collected = collected?;
+    let collected = collected.map_err(|error| core.error_of_functions(inside, error))?;
     if planned.uses.named_locks {
         core.after_named_locks(source).await?;
     }

@@ -448,7 +448,8 @@ impl Core {
             Command::StmtExecute(execute) => self.execute(execute).await,
             Command::StmtBulkExecute(bulk) => Box::pin(self.execute_bulk(bulk)).await,
             Command::StmtSendLongData { statement_id, param, data } => {
-                self.statements.append_long_data(statement_id, param, data);
+                let bytes_max = self.worker.settings().packet_bytes_max;
+                self.statements.append_long_data(statement_id, param, data, bytes_max);
                 Ok(())
             }
             Command::StmtClose(id) => {
@@ -491,7 +492,9 @@ impl Core {
             }
             Command::ProcessInfo => Box::pin(self.show_process_list(false)).await,
             Command::Quit | Command::ChangeUser(_) => Ok(()),
-            Command::Refresh(_) | Command::Shutdown | Command::Debug | Command::Unknown(_) => {
+            Command::Refresh(bits) => Box::pin(self.refresh(bits)).await,
+            Command::Debug => self.debug(),
+            Command::Shutdown | Command::Unknown(_) => {
                 Err(sql(sql_error::UNKNOWN_COMMAND, "Unknown command"))
             }
         }
@@ -624,13 +627,15 @@ impl Core {
                 .await;
         let chosen = match checked {
             Err(_) => return After::Close,
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(account)) if change.database.is_empty() => Ok((account, None)),
-            Ok(Ok(account)) => {
+            Ok(checked) => checked.and_then(|account| {
+                handshake::check_collation(change.collation)?;
+                if change.database.is_empty() {
+                    return Ok((account, None));
+                }
                 let name = String::from_utf8_lossy(&change.database);
                 handshake::choose_schema(shared.snapshot().as_deref(), &account, &self.host, &name)
                     .map(|schema| (account, Some(schema)))
-            }
+            }),
         };
         match chosen {
             Ok((_, schema)) => {

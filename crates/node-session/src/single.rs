@@ -1,9 +1,11 @@
-//! Routines, triggers and events of schemas of mode single: such a schema is one database on one data
-//! node, so what a server keeps beside tables lives there, and statements about it go there as they
-//! are, with the logical schema's name replaced by the database's.
+//! Routines, triggers and events: they live in the database of their schema's first shard, and statements
+//! about them go there as they are, with the logical schema's name replaced by the database's. A schema
+//! of mode single is that one database. In one of mode cluster they may use what is whole there, which
+//! [`crate::programs`] looks at; events have no client that could be told, so it has none.
 
 use crate::control::text;
 use crate::permission;
+use crate::programs::{self, Against};
 use crate::query::Source;
 use crate::session::Core;
 use crate::show::{Row, field};
@@ -26,15 +28,60 @@ use topology::account::Authority;
 use topology::model::{Schema, ShardMode, physical_database};
 
 /// What is said of a schema that has no such things.
-const NOT_HERE: &str = "stored routines, triggers and events are supported in schemas of mode single only: \
-     a sharded schema has no one data node to run them on";
+const NO_EVENTS: &str = "events are supported in schemas of mode single only";
+
+/// What a statement makes, changes or drops.
+struct Object {
+    kind: String,
+    if_exists: bool,
+    schema: Option<String>,
+    name: String,
+}
+
+/// The object is named behind the first of these words, and behind IF EXISTS.
+const KINDS: [&str; 5] = ["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE"];
+
+fn object_of(source: Source<'_>) -> Object {
+    let words: Vec<&[u8]> =
+        source.tokens.tokens().iter().map(|token| token.span().of(source.text)).collect();
+    let is = |at: usize, word: &str| {
+        words.get(at).is_some_and(|one| one.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let kind = (0..words.len()).find(|at| KINDS.iter().any(|kind| is(*at, kind)));
+    let at = kind.unwrap_or_default() + 1;
+    let at = at + usize::from(is(at - 1, "PACKAGE") && is(at, "BODY"));
+    let conditional = is(at, "IF");
+    let at = match (conditional, is(at + 1, "NOT")) {
+        (false, _) => at,
+        (true, false) => at + 2,
+        (true, true) => at + 3,
+    };
+    let name = |at: usize| words.get(at).map(|word| text(&unquote_ident(word))).unwrap_or_default();
+    let qualified = is(at + 1, ".");
+    Object {
+        kind: kind.map(|at| text(words[at])).unwrap_or_default(),
+        if_exists: conditional,
+        schema: qualified.then(|| name(at).to_lowercase()),
+        name: name(if qualified { at + 2 } else { at }),
+    }
+}
+
+/// What gives a schema's name to what a data node says of its first database.
+fn home_tables(schema: &str) -> [PlanTable; 1] {
+    [PlanTable {
+        schema: schema.to_owned(),
+        name: String::new(),
+        alias: String::new(),
+        physical_base: None,
+        place: TablePlace::Fixed { shard: 0 },
+    }]
+}
 
 impl Core {
-    /// The chosen schema, if it is one of mode single.
-    fn single_schema(&self) -> Option<Schema> {
+    /// The chosen schema.
+    fn home_schema(&self) -> Option<Schema> {
         let name = self.exec.identity.schema.as_ref()?;
-        let schema = self.snapshot.schemas.get(name)?;
-        (schema.mode == ShardMode::Single && schema.ready).then(|| schema.clone())
+        self.snapshot.schemas.get(name).filter(|schema| schema.ready).cloned()
     }
 
     /// Connections have the database of the current schema chosen while a plan runs that may call
@@ -45,9 +92,11 @@ impl Core {
         }
         let name = self.exec.identity.schema.as_ref();
         let schema = name.and_then(|name| self.snapshot.schemas.get(name));
-        let Some(schema) = schema.filter(|one| one.mode == ShardMode::Single && one.ready) else {
+        let Some(schema) = schema.filter(|one| one.ready) else { return false };
+        let cluster = schema.mode == ShardMode::Cluster;
+        if cluster && !(planned.uses.stored_functions && planned.is_at_first_shard(&schema.name)) {
             return false;
-        };
+        }
         let database = physical_database(&schema.name, 0);
         self.exec.state = Arc::new((*self.exec.state).clone().with_database(Some(database)));
         true
@@ -60,15 +109,25 @@ impl Core {
         }
     }
 
-    /// The schema that a name belongs to, if it is one of mode single.
-    pub(crate) fn single_schema_of(
+    /// An error with the name of the current schema instead of its database's, which a statement
+    /// without tables does not tell.
+    pub(crate) fn error_of_functions(&self, inside: bool, error: ExecError) -> ExecError {
+        let schema = self.exec.identity.schema.as_deref().filter(|_| inside);
+        match schema {
+            Some(schema) => node_exec::rows::logical(error, Names::of(&home_tables(schema))),
+            None => error,
+        }
+    }
+
+    /// The schema that a name belongs to.
+    pub(crate) fn home_schema_of(
         &self,
         named: Option<Ident>,
         source: Source<'_>,
     ) -> Option<Schema> {
-        let Some(named) = named else { return self.single_schema() };
-        let schema = self.snapshot.schemas.get(&text(&named.name(source.text)).to_lowercase())?;
-        (schema.mode == ShardMode::Single && schema.ready).then(|| schema.clone())
+        let Some(named) = named else { return self.home_schema() };
+        let name = text(&named.name(source.text)).to_lowercase();
+        self.snapshot.schemas.get(&name).filter(|schema| schema.ready).cloned()
     }
 
     /// CREATE, ALTER and DROP of routines, triggers and events; false for all other statements.
@@ -80,50 +139,74 @@ impl Core {
         if !matches!(kind, OtherKind::Routine | OtherKind::Trigger | OtherKind::Event) {
             return Ok(false);
         }
-        let Some(schema) = self.single_schema() else {
-            return self.drop_of_nothing(source);
-        };
         let first = source.tokens.tokens().first().map(|token| token.span().of(source.text));
         let authority = match first.unwrap_or_default().to_ascii_uppercase().as_slice() {
             b"DROP" => Authority::Drop,
             b"ALTER" => Authority::Alter,
             _ => Authority::Create,
         };
+        let named = object_of(source).schema;
+        let schema = match &named {
+            Some(named) => self.snapshot.schemas.get(named).filter(|one| one.ready).cloned(),
+            None => self.home_schema(),
+        };
+        let drops = authority == Authority::Drop;
+        let schema = match (schema, named) {
+            (Some(schema), _) => schema,
+            (None, Some(_)) if drops => return self.drop_of_nothing(source),
+            (None, Some(named)) => {
+                let message = format!("Unknown database '{named}'");
+                return Err(sql(sql_error::UNKNOWN_DB, message));
+            }
+            (None, None) => return Err(sql(sql_error::NO_DB_SELECTED, "No database selected")),
+        };
+        if kind == OtherKind::Event && schema.mode == ShardMode::Cluster {
+            return match drops {
+                true => self.drop_of_nothing(source),
+                false => Err(sql(sql_error::NOT_SUPPORTED, NO_EVENTS)),
+            };
+        }
         self.check_may(&schema, authority)?;
+        self.check_program(&schema, source)?;
         self.commit().await?;
-        self.pass_to_single(&schema, source).await?;
+        self.pass_to_home(&schema, source).await?;
         Ok(true)
     }
 
-    /// DROP in a schema that has no such things: what is dropped is not there.
+    /// Whether a routine or trigger of this text can run in the schema's first shard.
+    fn check_program(&self, schema: &Schema, source: Source<'_>) -> Result<(), ExecError> {
+        let tokens = source.tokens.tokens();
+        let refused = |why: String| Err(sql(sql_error::NOT_SUPPORTED, why));
+        match programs::against(tokens, source.text, schema, &self.snapshot.schemas) {
+            None => Ok(()),
+            Some(Against::Database(name)) => {
+                Err(permission::schema_denied(self.account()?, &self.host, &name).into())
+            }
+            Some(Against::Table(name)) => refused(format!(
+                "a routine or trigger of a sharded schema with '{name}': it can use tables that are \
+                 whole in the schema's first shard"
+            )),
+            Some(Against::Making(word)) => {
+                refused(format!("{word} inside of a routine or trigger of a sharded schema"))
+            }
+        }
+    }
+
+    /// DROP of what cannot have been made: it is not there.
     fn drop_of_nothing(&mut self, source: Source<'_>) -> Result<bool, ExecError> {
-        let words: Vec<&[u8]> =
-            source.tokens.tokens().iter().map(|token| token.span().of(source.text)).collect();
-        let is = |at: usize, word: &str| {
-            words.get(at).is_some_and(|one| one.eq_ignore_ascii_case(word.as_bytes()))
-        };
-        let kinds = ["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"];
-        let kind = kinds.into_iter().find(|kind| is(0, "DROP") && is(1, kind));
-        let Some(kind) = kind else { return Err(sql(sql_error::NOT_SUPPORTED, NOT_HERE)) };
-        let if_exists = is(2, "IF") && is(3, "EXISTS");
-        let at = if if_exists { 4 } else { 2 };
-        let name = |at: usize| words.get(at).map(|word| text(&unquote_ident(word)));
-        let (schema, name) = match is(at + 1, ".") {
-            true => (name(at), name(at + 2)),
-            false => (self.exec.identity.schema.clone(), name(at)),
-        };
-        let Some(schema) = schema else {
-            return Err(sql(sql_error::NO_DB_SELECTED, "No database selected"));
-        };
-        let name = name.unwrap_or_default();
-        let (number, message) = match kind {
+        let object = object_of(source);
+        let (schema, name) = (object.schema, object.name);
+        let kind = object.kind.to_ascii_uppercase();
+        let event = kind == "EVENT";
+        let schema = schema.or_else(|| self.exec.identity.schema.clone()).unwrap_or_default();
+        let (number, message) = match kind.as_str() {
             "TRIGGER" => (1360, "Trigger does not exist".to_owned()),
-            "EVENT" if if_exists => (1305, format!("Event {name} does not exist")),
+            "EVENT" if object.if_exists => (1305, format!("Event {name} does not exist")),
             "EVENT" => (1539, format!("Unknown event '{name}'")),
             _ => (1305, format!("{kind} {schema}.{name} does not exist")),
         };
-        if !if_exists {
-            let state = if kind == "EVENT" || kind == "TRIGGER" { "HY000" } else { "42000" };
+        if !object.if_exists {
+            let state = if event || kind == "TRIGGER" { "HY000" } else { "42000" };
             return Err(ExecError::Server(ErrPacket::new(number, state, message)));
         }
         let note =
@@ -135,14 +218,13 @@ impl Core {
 
     /// CALL, with the values of user variables brought back.
     pub async fn run_call(&mut self, call: &Call, source: Source<'_>) -> Result<(), ExecError> {
-        let Some(schema) = self.single_schema_of(call.name.schema, source) else {
-            // It cannot have been made.
+        let Some(schema) = self.home_schema_of(call.name.schema, source) else {
             let schema = match call.name.schema {
                 Some(schema) => text(&schema.name(source.text)),
                 None => self.schema_of(None, source)?.name.clone(),
             };
             let name = text(&call.name.name.name(source.text));
-            let text = format!("PROCEDURE {schema}.{name} does not exist ({NOT_HERE})");
+            let text = format!("PROCEDURE {schema}.{name} does not exist");
             return Err(ExecError::Server(ErrPacket::new(1305, "42000", text)));
         };
         self.check_may(&schema, Authority::Select)?;
@@ -157,7 +239,7 @@ impl Core {
             })
             .collect();
         if variables.is_empty() {
-            return self.pass_to_single(&schema, source).await;
+            return self.pass_to_home(&schema, source).await;
         }
         self.call_with_variables(&schema, source, &variables).await
     }
@@ -176,10 +258,10 @@ impl Core {
             let options = self.exec.transaction_options.clone();
             self.exec.transaction = Some(self.exec.new_transaction(false, options));
         }
-        let mut outcome = self.pass_to_single(schema, source).await;
+        let mut outcome = self.pass_to_home(schema, source).await;
         if outcome.is_ok() {
             let ask = format!("SELECT {}", names.join(", "));
-            match self.ask_single(schema, ask.as_bytes()).await {
+            match self.ask_home(schema, ask.as_bytes()).await {
                 Ok((columns, rows)) => {
                     let row = rows.first().cloned().unwrap_or_default();
                     for ((name, value), column) in variables.iter().zip(&row).zip(&columns) {
@@ -202,8 +284,8 @@ impl Core {
         outcome
     }
 
-    /// SHOW of what lives beside tables, in a schema of mode single; false elsewhere.
-    pub async fn show_of_single(
+    /// SHOW of what lives beside tables; false where it is not asked here.
+    pub async fn show_of_home(
         &mut self,
         show: &Show,
         source: Source<'_>,
@@ -214,15 +296,20 @@ impl Core {
         if !listed && show.kind != K::CreateOther {
             return Ok(false);
         }
-        let Some(schema) = self.single_schema() else { return Ok(false) };
+        let Some(schema) = self.home_schema() else { return Ok(false) };
+        // Lists of a schema of mode cluster are made of information_schema: beside its triggers are
+        // those by which tables are moved.
+        if listed && schema.mode == ShardMode::Cluster {
+            return Ok(false);
+        }
         self.check_may(&schema, Authority::Select)?;
         if !listed {
-            self.pass_to_single(&schema, source).await?;
+            self.pass_to_home(&schema, source).await?;
             return Ok(true);
         }
         let database = physical_database(&schema.name, 0);
         let statement = self.physical_text(&schema, source);
-        let (columns, mut rows) = self.ask_single(&schema, &statement).await?;
+        let (columns, mut rows) = self.ask_home(&schema, &statement).await?;
         // The status of routines is that of the whole data node.
         if let Some(at) = columns.iter().position(|column| column.name == b"Db") {
             rows.retain(|row| {
@@ -281,19 +368,9 @@ impl Core {
         out
     }
 
-    async fn pass_to_single(
-        &mut self,
-        schema: &Schema,
-        source: Source<'_>,
-    ) -> Result<(), ExecError> {
+    async fn pass_to_home(&mut self, schema: &Schema, source: Source<'_>) -> Result<(), ExecError> {
         let statement = self.physical_text(schema, source);
-        let tables = [PlanTable {
-            schema: schema.name.clone(),
-            name: String::new(),
-            alias: String::new(),
-            physical_base: None,
-            place: TablePlace::Fixed { shard: 0 },
-        }];
+        let tables = home_tables(&schema.name);
         let state = self.enter_database(schema);
         let node = self.node_of(schema)?;
         let names = Names::of(&tables);
@@ -307,7 +384,7 @@ impl Core {
         outcome
     }
 
-    async fn ask_single(
+    pub(crate) async fn ask_home(
         &mut self,
         schema: &Schema,
         statement: &[u8],

@@ -4,7 +4,7 @@ use crate::cursor::Cursor;
 use crate::prepared_values::limit_params;
 use mysql_wire::stmt::{LongData, ParamType};
 use sql_plan::plan::{Home, Plan, Planned, RowKind};
-use sql_syntax::{LexMode, TokenBuf};
+use sql_syntax::{LexMode, Token, TokenBuf, TokenKind};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -96,6 +96,17 @@ impl Prepared {
         let Plan::Routed(routed) = &planned.plan else { return false };
         routed.kind == RowKind::Read && routed.home != Home::Apart
     }
+
+    /// Whether it is SELECT … INTO: no other query has that word.
+    pub fn selects_into(&self) -> bool {
+        let is = |token: &Token, word: &[u8]| {
+            token.kind == TokenKind::Keyword
+                && token.span().of(&self.text).eq_ignore_ascii_case(word)
+        };
+        let tokens = self.tokens.tokens();
+        tokens.first().is_some_and(|first| is(first, b"SELECT"))
+            && tokens.iter().any(|token| is(token, b"INTO"))
+    }
 }
 
 impl Statements {
@@ -162,12 +173,33 @@ impl Statements {
         self.last_prepared = self.last_prepared.filter(|last| *last != id);
     }
 
-    /// Data for a parameter. There is no answer, so an error waits for the execution.
-    pub fn append_long_data(&mut self, id: u32, param: u16, data: &[u8]) {
-        if let Some(statement) = self.get_mut(id)
-            && statement.long.append(param, data).is_err()
-        {
+    /// Data for a parameter, of which one may have `bytes_max`, as a message. There is no answer, so an
+    /// error waits for the execution.
+    pub fn append_long_data(&mut self, id: u32, param: u16, data: &[u8], bytes_max: usize) {
+        let Some(statement) = self.get_mut(id) else { return };
+        let bytes = statement.long.get(param).map_or(0, <[u8]>::len) + data.len();
+        if bytes > bytes_max || statement.long.append(param, data).is_err() {
             statement.long_failed = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_data_of_a_parameter_is_no_longer_than_a_message() {
+        let mut statements = Statements::default();
+        let prepared =
+            Prepared::new(b"", TokenBuf::new(), LexMode::default(), None, Vec::new(), None);
+        let id = statements.add(prepared).expect("there is room");
+        for param in [0, 1] {
+            statements.append_long_data(id, param, b"abcd", 6);
+            statements.append_long_data(id, param, b"ef", 6);
+        }
+        assert!(!statements.get_mut(id).expect("it is there").long_failed);
+        statements.append_long_data(id, 1, b"g", 6);
+        assert!(statements.get_mut(id).expect("it is there").long_failed);
     }
 }

@@ -80,6 +80,8 @@ pub struct Uses {
     /// Calls a function of which it is not known that it gives the same on every server of a data
     /// node and changes nothing.
     pub other_functions: bool,
+    /// Of these, one that no server has of itself: a stored function.
+    pub stored_functions: bool,
 }
 
 /// How to run a statement.
@@ -236,6 +238,26 @@ pub enum TablePlace {
         /// The name ends in the target's number.
         suffixed: bool,
     },
+}
+
+impl Planned {
+    /// Whether all of it runs at the first shard of this schema, where its stored functions are.
+    pub fn is_at_first_shard(&self, schema: &str) -> bool {
+        let tables = match &self.plan {
+            Plan::Routed(plan) => match &plan.home {
+                Home::Shard { schema: own, shard: 0 } if own == schema => &plan.tables,
+                _ => return false,
+            },
+            Plan::Insert(plan) => &plan.tables,
+            Plan::InsertSelect(plan) => match &plan.source.home {
+                Home::Shard { schema: own, shard: 0 } if own == schema => &plan.tables,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        let first = TablePlace::Fixed { shard: 0 };
+        tables.iter().all(|table| table.schema == schema && table.place == first)
+    }
 }
 
 impl PlanTable {

@@ -18,6 +18,7 @@ use crate::template::{Template, TokenRange};
 use base::sql_error::{SHARDING_KEY_MISSING, SqlError, UNKNOWN_TABLE};
 use places::Places;
 use sql_syntax::ast::{IntoKind, LockStrength, Query, SelectItem, SetExpr, Statement};
+use topology::model::ShardMode;
 
 /// Plans a query statement.
 pub(crate) fn plan(subject: &Subject<'_>, query: &Query) -> Result<Made, SqlError> {
@@ -144,13 +145,15 @@ fn check_stars(bound: &Bound<'_>) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// Whether functions are called that may be stored ones of the current schema, of mode single.
+/// Whether functions are called that may be stored ones of the current schema.
 fn calls_stored(subject: &Subject<'_>, bound: &Bound<'_>) -> bool {
     let uses = &bound.facts.uses;
     let schema = subject.context.current_schema.and_then(|name| subject.snapshot.schema(name));
-    uses.other_functions
-        && !uses.named_locks
-        && schema.is_some_and(|schema| schema.mode == topology::model::ShardMode::Single)
+    let may_be = schema.is_some_and(|schema| match schema.mode {
+        ShardMode::Single => uses.other_functions,
+        ShardMode::Cluster => uses.stored_functions,
+    });
+    may_be && !uses.named_locks
 }
 
 type ManyPlan = (Vec<Route>, Many, bool);

@@ -65,6 +65,42 @@ pub(crate) fn is_pure_function(name: &str) -> bool {
         || PURE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether a function may be a stored one: no server has it of itself.
+pub(crate) fn may_be_stored(name: &str) -> bool {
+    !is_pure_function(name) && OTHERS.binary_search(&name).is_err()
+}
+
+/// What servers have of themselves besides, sorted; what is missing here goes to the first shard
+/// without need.
+const OTHERS: &[&str] = &[
+    "BENCHMARK",
+    "DECODE",
+    "ENCODE",
+    "ENCRYPT",
+    "GEOMETRYCOLLECTION",
+    "GET_LOCK",
+    "IS_FREE_LOCK",
+    "IS_USED_LOCK",
+    "LASTVAL",
+    "LAST_INSERT_ID",
+    "LINESTRING",
+    "LOAD_FILE",
+    "MASTER_GTID_WAIT",
+    "MASTER_POS_WAIT",
+    "NAME_CONST",
+    "NEXTVAL",
+    "OLD_PASSWORD",
+    "PASSWORD",
+    "POINT",
+    "POLYGON",
+    "RANDOM_BYTES",
+    "RELEASE_ALL_LOCKS",
+    "RELEASE_LOCK",
+    "SETVAL",
+    "SYS_GUID",
+    "UUID_SHORT",
+];
+
 /// Families of functions on values.
 const PURE_PREFIXES: [&str; 2] = ["JSON_", "ST_"];
 
@@ -294,7 +330,8 @@ mod tests {
 
     #[test]
     fn the_list_is_sorted() {
-        assert!(PURE.is_sorted());
+        assert!(PURE.is_sorted() && OTHERS.is_sorted());
+        assert!(may_be_stored("OWN") && !may_be_stored("LAST_INSERT_ID"));
         assert!(is_pure_function("CONCAT") && is_pure_function("COUNT"));
         assert!(is_pure_function("JSON_EXTRACT"));
         for name in ["GET_LOCK", "LAST_INSERT_ID", "NEXTVAL", "SETVAL", "MASTER_POS_WAIT", ""] {

@@ -218,15 +218,22 @@ fn prepared_statements() {
 }
 
 #[test]
-fn a_cursor_ends_the_answer_behind_the_columns() {
+fn a_cursor_of_a_procedure_ends_no_answer() {
     let status = PLAIN | StatusFlags::CURSOR_EXISTS;
     let mut payload = Vec::new();
     put_int(&mut payload, 1);
-    let begin = |deprecate_eof| Answer::new(deprecate_eof).packet(&payload).definitions(1);
-    let want = [Event::ColumnCount(1), Event::Column, Event::ColumnsEof(head(0, status))];
-    check(ResponseKind::Execute, begin(false).eof(status), &want, 0);
-    let want = [Event::ColumnCount(1), Event::Column, Event::ResultEnd(head(0, status))];
-    check(ResponseKind::Execute, begin(true).end(status), &want, 0);
+    let columns = || Answer::new(false).packet(&payload).definitions(1).eof(status);
+    let end = Event::ResultEnd(head(0, PLAIN));
+    let want = [
+        Event::ColumnCount(1),
+        Event::Column,
+        Event::ColumnsEof(head(0, status)),
+        Event::Rows,
+        end,
+    ];
+    for kind in [ResponseKind::Query, ResponseKind::Execute] {
+        check(kind, columns().rows(&[b"a".to_vec()]).end(PLAIN), &want, 1);
+    }
     let want = [Event::Rows, Event::ResultEnd(head(0, PLAIN))];
     check(ResponseKind::Fetch, Answer::new(false).rows(&[b"a".to_vec()]).end(PLAIN), &want, 1);
 }

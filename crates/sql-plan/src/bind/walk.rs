@@ -12,7 +12,7 @@ use sql_syntax::ast::{
     SelectItem, SetExpr, Span, TableExpr, TableName, TableRef, VarScope, With,
 };
 use std::collections::HashMap;
-use topology::model::{Placement, Schema, ShardMode, Snapshot};
+use topology::model::{Placement, Schema, Snapshot};
 
 /// Schemas of the servers themselves.
 const SYSTEM_SCHEMAS: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
@@ -584,12 +584,13 @@ impl<'s> Binder<'s> {
         Some(SessionValue::IdleTimeout { which, instance: own.0.parse().ok()? })
     }
 
-    /// A stored function of a schema of mode single, by its full name: it is in the one database.
+    /// A stored function by its full name: it is in the database of its schema's first shard.
     fn note_stored_function(&mut self, name: sql_syntax::ast::Ident) {
         self.bound.facts.uses.other_functions = true;
+        self.bound.facts.uses.stored_functions = true;
         let name_text = String::from_utf8_lossy(&name.name(self.bound.src)).into_owned();
         let schema = self.bound.snapshot.schema(&name_text);
-        if let Some(schema) = schema.filter(|schema| schema.mode == ShardMode::Single) {
+        if let Some(schema) = schema {
             let database = topology::model::physical_database(&schema.name, 0);
             let range = TokenRange { first: name.tok, last: name.tok };
             self.bound.own_variables.push((range, crate::template::quoted(&database)));
@@ -616,6 +617,7 @@ impl<'s> Binder<'s> {
         if !crate::reads::is_pure_function(&name) {
             self.bound.facts.uses.other_functions = true;
         }
+        self.bound.facts.uses.stored_functions |= crate::reads::may_be_stored(&name);
         if let [schema] = call.qualifiers.as_slice() {
             self.note_stored_function(*schema);
         }
