@@ -1,3 +1,4 @@
+//! Heads that are put again are the same as those that are made, and only where they would be.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::names::Names;
