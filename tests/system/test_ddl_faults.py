@@ -88,6 +88,29 @@ def test_alter_is_finished_everywhere(faulty):
             rows(connection, statement)
 
 
+def test_a_client_that_goes_away_leaves_its_change_to_others(faulty):
+    """Its node lives, and nobody but the session knew of the change."""
+    rng = random.Random(SEED + 3)
+    connection = open_schema(faulty)
+    make(connection)
+    started = time.monotonic()
+    rows(connection, "ALTER TABLE big ADD COLUMN c0 INT, ALGORITHM = COPY")
+    whole = time.monotonic() - started
+    for number in range(1, ROUNDS + 1):
+        for statement in (f"ALTER TABLE big ADD COLUMN c{number} INT, ALGORITHM = COPY",
+                          f"ALTER TABLE big DBPARTITION BY MOD_HASH(id) TBPARTITION BY MOD_HASH(id) TBPARTITIONS {number + 1}"):
+            leave_in(open_schema(faulty), statement, whole * rng.uniform(0.0, 1.0))
+            connection = settled(faulty, "ALTER TABLE big COMMENT = 'free'")
+            assert rows(connection, "SELECT COUNT(*) FROM big") == [(ROWS,)]
+
+
+def leave_in(connection, statement, after):
+    """Sends a statement and closes the connection a moment later."""
+    connection._execute_command(pymysql.constants.COMMAND.COM_QUERY, statement)  # noqa: SLF001 - without waiting
+    time.sleep(after)
+    connection._force_close()  # noqa: SLF001 - without a goodbye
+
+
 def test_a_swap_is_whole(faulty):
     rng = random.Random(SEED + 1)
     connection = open_schema(faulty)

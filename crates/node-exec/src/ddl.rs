@@ -18,7 +18,7 @@ use crate::names::Names;
 use crate::rows::logical;
 use base::id::DataNodeId;
 use base::sql_error::{self, SqlErrorCode};
-use ending::{Stopped, is_in_doubt};
+use ending::{Stopped, Underway, is_in_doubt};
 use futures::future::join_all;
 use mysql_wire::packet::OkPacket;
 use node_backend::error::BackendError;
@@ -91,42 +91,39 @@ async fn change(
     let work = work::of(exec, plan, statement).await?;
     let before = work.before.clone();
     let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone(), work };
-    let ddl_id = match ask(exec, begin).await? {
-        Answer::DdlBegun { ddl_id } => ddl_id,
-        other => return Err(unexpected(&other)),
-    };
+    let underway = Underway::begin(exec, begin).await?;
     if let Err(error) = precheck::check(exec, plan, statement).await {
-        ending::abort(exec, ddl_id).await;
+        underway.abort().await;
         return Err(error);
     }
     let numbering = match number::of(exec, plan).await {
         Ok(numbering) => numbering,
         Err(error) => {
-            ending::abort(exec, ddl_id).await;
+            underway.abort().await;
             return Err(error);
         }
     };
     let copied = match run_statements(exec, plan, statement, (numbering, before)).await {
         Ok(copied) => copied,
-        Err(stopped) => return Err(ending::stop(exec, ddl_id, stopped).await),
+        Err(stopped) => return Err(underway.stop(stopped).await),
     };
     let changes = match finish_changes(exec, plan).await {
         Ok(changes) => changes,
         Err(error) => {
             let half = is_in_doubt(&error) || !undo_all(exec, plan, statement).await;
-            return Err(ending::stop(exec, ddl_id, Stopped { error, half }).await);
+            return Err(underway.stop(Stopped { error, half }).await);
         }
     };
     if let Err(error) = follow_sequences(exec, plan, statement).await {
         tracing::warn!(%error, schema = plan.schema, "a sequence could not follow a change of its table");
     }
-    match ask(exec, Ask::DdlCommit { ddl_id: ddl_id.clone(), changes }).await {
-        Ok(Answer::Published { .. }) => {}
+    match ask(exec, Ask::DdlCommit { ddl_id: underway.id(), changes }).await {
+        Ok(Answer::Published { .. }) => underway.committed(),
         Ok(other) => return Err(unexpected(&other)),
         Err(error) => {
             // One that is stored all the same is no longer there to be given up.
             let half = !is_definition_refused(&error) || !undo_all(exec, plan, statement).await;
-            return Err(ending::stop(exec, ddl_id, Stopped { error, half }).await);
+            return Err(underway.stop(Stopped { error, half }).await);
         }
     }
     for one in &plan.afterwards {
@@ -153,12 +150,22 @@ fn counts_one_copy(plan: &DdlPlan) -> bool {
 
 /// Asks the control plane; a refusal is an error.
 pub(crate) async fn ask(exec: &Exec<'_>, ask: Ask) -> Result<Answer, ExecError> {
-    match exec.control.ask(ask).await {
-        Ok(Answer::Refused { sql_error, message }) => Err(sql(refusal(sql_error), message)),
-        Ok(answer) => Ok(answer),
-        Err(error @ AskError::Away) => Err(sql(sql_error::CONTROL_PLANE_AWAY, error.to_string())),
-        Err(error @ AskError::Lost) => Err(sql(sql_error::DDL_INCOMPLETE, error.to_string())),
+    answered(exec.control.ask(ask).await.map_err(not_answered)?)
+}
+
+fn answered(answer: Answer) -> Result<Answer, ExecError> {
+    match answer {
+        Answer::Refused { sql_error, message } => Err(sql(refusal(sql_error), message)),
+        answer => Ok(answer),
     }
+}
+
+fn not_answered(error: AskError) -> ExecError {
+    let code = match error {
+        AskError::Away => sql_error::CONTROL_PLANE_AWAY,
+        AskError::Lost => sql_error::DDL_INCOMPLETE,
+    };
+    sql(code, error.to_string())
 }
 
 fn refusal(number: u16) -> SqlErrorCode {

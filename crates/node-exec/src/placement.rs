@@ -10,14 +10,13 @@ mod create_text;
 mod cutover;
 mod places;
 
-use crate::ddl::ending::{abandon, abort, tell};
-use crate::ddl::{ask, unexpected};
+use crate::ddl::ending::Underway;
 use crate::error::ExecError;
 use crate::exec::{Exec, Statement};
 use mysql_wire::packet::OkPacket;
 use places::Places;
 use sql_plan::ddl::placement::PlacementPlan;
-use topology::stream::{Answer, Ask, TableChange};
+use topology::stream::{Ask, TableChange};
 
 /// Runs a change of placement and answers the client.
 pub async fn run(
@@ -44,32 +43,29 @@ async fn change(exec: &mut Exec<'_>, plan: &PlacementPlan) -> Result<(), ExecErr
         changes: changes.clone(),
         work: Default::default(),
     };
-    let ddl_id = match ask(exec, begin).await? {
-        Answer::DdlBegun { ddl_id } => ddl_id,
-        other => return Err(unexpected(&other)),
-    };
+    let underway = Underway::begin(exec, begin).await?;
     let prepared = prepare(exec, plan, &places).await;
     let cut = match prepared {
-        Ok(()) => cutover::run(exec, plan, &places, &ddl_id, changes).await,
+        Ok(()) => cutover::run(exec, plan, &places, &underway.id(), changes).await,
         Err(error) => Err(cutover::Failed::Before(error)),
     };
     match cut {
         Ok(()) => {
-            tell(exec, Ask::DdlEnd { ddl_id }).await;
+            underway.clear().await;
             Ok(())
         }
         Err(cutover::Failed::Before(error)) => {
             match places.undo(exec).await {
-                Ok(()) => abort(exec, ddl_id).await,
+                Ok(()) => underway.abort().await,
                 Err(error) => {
                     tracing::warn!(%error, "a change of placement could not be undone now");
-                    abandon(exec, ddl_id).await;
+                    underway.abandon().await;
                 }
             }
             Err(error)
         }
         Err(cutover::Failed::Unknown(error)) => {
-            abandon(exec, ddl_id).await;
+            underway.abandon().await;
             Err(error)
         }
     }
