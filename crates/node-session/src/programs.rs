@@ -1,7 +1,8 @@
 //! What routines and triggers may name. They run whole on the data node of their schema's first shard,
 //! where nobody looks at their statements: so a text is let in only when each of its words that is the
-//! name of a table means the same there as here. In a schema of mode cluster these are tables that are
-//! whole in the first shard; nor may the text be made at run time, or make tables that no node knows of.
+//! name of a table means the same there as here, and nor may it make text at run time, by which a data node's
+//! account could be led into any database. In a schema of mode cluster the tables are those that are whole in
+//! the first shard, and none may be made that no node knows of.
 //!
 //! A word counts as a table's name wherever it stands: too much is refused, never too little.
 
@@ -18,8 +19,11 @@ use topology::model::{Placement, Schema, ShardMode, Table};
 use topology::rule::RESERVED_TABLE_PREFIX;
 use topology::stream::TableChange;
 
-/// Words that make a statement's text, or tables, while a program runs.
-const MAKING: [&str; 6] = ["ALTER", "CREATE", "DROP", "EXECUTE", "PREPARE", "RENAME"];
+/// Words that make a statement's text while a program runs.
+const MAKING_TEXT: [&str; 2] = ["EXECUTE", "PREPARE"];
+
+/// Words that make tables.
+const MAKING_TABLES: [&str; 4] = ["ALTER", "CREATE", "DROP", "RENAME"];
 
 /// All schemas, by their names.
 type Schemas = BTreeMap<String, Schema>;
@@ -31,7 +35,7 @@ pub enum Against {
     Database(String),
     /// It names a table, or a table of another schema, that is not whole in the schema's first shard.
     Table(String),
-    /// It has one of [`MAKING`].
+    /// It has one of [`MAKING_TEXT`] or [`MAKING_TABLES`].
     Making(String),
 }
 
@@ -69,6 +73,14 @@ pub fn against(tokens: &[Token], src: &[u8], home: &Schema, all: &Schemas) -> Op
         if qualifies && (CLOSED_SCHEMAS.contains(&name.as_str()) || physical(&name)) {
             return Some(Against::Database(name));
         }
+        let is = |words: &[&str]| {
+            at > 0
+                && tokens[at].kind == TokenKind::Keyword
+                && words.iter().any(|word| word.eq_ignore_ascii_case(&name))
+        };
+        if is(&MAKING_TEXT) {
+            return Some(Against::Making(name.to_uppercase()));
+        }
         if !cluster {
             return None;
         }
@@ -76,10 +88,7 @@ pub fn against(tokens: &[Token], src: &[u8], home: &Schema, all: &Schemas) -> Op
         if is_other || home.tables.get(&name).is_some_and(|table| !is_whole(table)) {
             return Some(Against::Table(name));
         }
-        let makes = at > 0
-            && tokens[at].kind == TokenKind::Keyword
-            && MAKING.iter().any(|word| word.eq_ignore_ascii_case(&name))
-            && !is_temporary(&tokens[at + 1..], src);
+        let makes = is(&MAKING_TABLES) && !is_temporary(&tokens[at + 1..], src);
         makes.then(|| Against::Making(name.to_uppercase()))
     })
 }
@@ -232,7 +241,15 @@ mod tests {
     fn a_program_makes_no_text_and_no_tables() {
         let cluster = |src: &str| against_in(ShardMode::Cluster, src);
         let making = |word: &str| Some(Against::Making(word.to_owned()));
-        assert_eq!(cluster("CREATE PROCEDURE p() PREPARE s FROM @text"), making("PREPARE"));
+        for mode in [ShardMode::Cluster, ShardMode::Single] {
+            for (src, word) in [
+                ("CREATE PROCEDURE p() PREPARE s FROM @text", "PREPARE"),
+                ("CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO EXECUTE IMMEDIATE @text", "EXECUTE"),
+            ] {
+                assert_eq!(against_in(mode, src), making(word), "{src}");
+            }
+        }
+        assert_eq!(against_in(ShardMode::Single, "CREATE PROCEDURE p() DROP TABLE t"), None);
         assert_eq!(cluster("CREATE PROCEDURE p() CREATE TABLE t (a INT)"), making("CREATE"));
         assert_eq!(
             cluster("CREATE PROCEDURE p() CREATE OR REPLACE TEMPORARY TABLE t (a INT)"),

@@ -187,7 +187,7 @@ impl Core {
                  whole in the schema's first shard"
             )),
             Some(Against::Making(word)) => {
-                refused(format!("{word} inside of a routine or trigger of a sharded schema"))
+                refused(format!("{word} inside of a routine, trigger or event of this schema"))
             }
         }
     }
