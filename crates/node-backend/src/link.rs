@@ -122,7 +122,7 @@ impl Link {
                 ready = self.stream.readable() => {
                     ready?;
                     self.inbox.reserve(READ_CHUNK);
-                    match read_now(&self.stream, &mut self.inbox) {
+                    match read_now(&self.stream, &mut self.inbox, READ_CHUNK) {
                         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
                         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
                         _ => Ok(()),
@@ -146,11 +146,11 @@ impl Link {
         // what is read is passed on soon.
         let room = need.clamp(self.chunk, self.chunk_max);
         self.inbox.reserve(room);
-        let mut target = (&mut self.inbox).limit(room);
-        let read = match read_now(&self.stream, &mut target) {
+        let target = &mut self.inbox;
+        let read = match read_now(&self.stream, target, room) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.read_idle {
-                None => read_some(&self.stream, &mut target).await,
-                Some(limit) => match timeout(limit, read_some(&self.stream, &mut target)).await {
+                None => read_some(&self.stream, target, room).await,
+                Some(limit) => match timeout(limit, read_some(&self.stream, target, room)).await {
                     Ok(read) => read,
                     Err(_) => return Err(self.timed_out("answer", limit)),
                 },
@@ -222,12 +222,14 @@ impl Link {
     }
 }
 
-/// Reads what there is. A read that leaves room has taken everything: the socket counts as empty from
-/// then on, so that the next statement waits for its answer instead of asking the system in vain first.
-fn read_now(stream: &TcpStream, target: &mut impl BufMut) -> io::Result<usize> {
+/// Reads what there is, at most `room` bytes, for which there is place. A read that leaves room has taken
+/// everything: the socket counts as empty from then on, so that the next statement waits for its answer
+/// instead of asking the system in vain first.
+fn read_now(stream: &TcpStream, inbox: &mut BytesMut, room: usize) -> io::Result<usize> {
+    let mut target = inbox.limit(room);
     let mut read = 0;
     let looked = stream.try_io(Interest::READABLE, || {
-        read = stream.try_read_buf(target)?;
+        read = stream.try_read_buf(&mut target)?;
         let is_empty = read > 0 && target.has_remaining_mut();
         if is_empty { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
@@ -237,10 +239,10 @@ fn read_now(stream: &TcpStream, target: &mut impl BufMut) -> io::Result<usize> {
     }
 }
 
-async fn read_some(stream: &TcpStream, target: &mut impl BufMut) -> io::Result<usize> {
+async fn read_some(stream: &TcpStream, inbox: &mut BytesMut, room: usize) -> io::Result<usize> {
     loop {
         stream.readable().await?;
-        match read_now(stream, target) {
+        match read_now(stream, inbox, room) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             read => return read,
         }
@@ -263,5 +265,45 @@ impl Cutter {
             // One that is closed already needs no more.
             let _ = SockRef::from(&*stream).shutdown(Shutdown::Both);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use base::secret::Secret;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    const FULL_READS: usize = 3;
+    const REST: usize = 5;
+
+    /// A socket counts as empty when a read left room, and not before: no news would come of what is
+    /// still in it.
+    #[tokio::test]
+    async fn what_has_come_is_read_to_its_end_without_news() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let options = ConnectOptions::new("127.0.0.1", port, "", Secret::new(""));
+        let (link, accepted) = tokio::join!(Link::connect(&options), listener.accept());
+        let (link, mut peer) = (link.unwrap(), accepted.unwrap().0);
+        peer.write_all(&vec![7; FULL_READS * READ_CHUNK + REST]).await.unwrap();
+        link.heard().await;
+        let mut waiting = vec![MaybeUninit::uninit(); FULL_READS * READ_CHUNK + REST];
+        while SockRef::from(&*link.stream).peek(&mut waiting).unwrap() < waiting.len() {
+            tokio::task::yield_now().await;
+        }
+        let mut inbox = BytesMut::new();
+        // A long row has left much more place than one read takes.
+        inbox.reserve(2 * READ_CHUNK);
+        for wanted in [READ_CHUNK; FULL_READS].into_iter().chain([REST]) {
+            inbox.reserve(READ_CHUNK);
+            assert_eq!(read_now(&link.stream, &mut inbox, READ_CHUNK).unwrap(), wanted);
+        }
+        let empty = read_now(&link.stream, &mut inbox, READ_CHUNK).unwrap_err();
+        assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+        peer.write_all(&[7; REST]).await.unwrap();
+        assert_eq!(read_some(&link.stream, &mut inbox, READ_CHUNK).await.unwrap(), REST);
     }
 }
