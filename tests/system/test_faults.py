@@ -76,6 +76,8 @@ def faults():
         system.start()
         instance = system.endpoints["demo"]["instance_id"]
         system.ctl("schemas", "create", instance, "bank", "--mode", "cluster", "--shards", "8")
+        # More definitions change in these minutes than operators change in an hour.
+        system.ctl("parameters", "set", instance, "ddl_flowcontrol_threshold=100000")
         broken = Faults(system, "bank", SEED, disk)
         yield broken
     finally:

@@ -18,6 +18,7 @@ def lost(error):
 class Definitions(Load):
     sessions = 12
     changing = 4
+    full_disk = True
 
     def __init__(self, session):
         super().__init__()
