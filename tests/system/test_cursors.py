@@ -169,7 +169,7 @@ def test_an_error_is_told_in_place_of_a_cursor(servers):
 def test_no_more_cursors_than_a_session_may_have(servers):
     _, ends = servers
     session = Raw(ends)
-    for _ in range(256):
+    for _ in range(2048):
         open_cursor(session, b"SELECT id FROM items WHERE id < 10")
     number = prepare(session, b"SELECT 1")
     session.send(b"\x17" + number + bytes([READ_ONLY]) + struct.pack("<I", 1))
