@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import page
@@ -212,6 +213,21 @@ def endpoints(root):
     return json.loads((root / "data" / "endpoints.json").read_text())
 
 
+@contextmanager
+def running(binary, pipelining=None):
+    """Everything that is measured, in a directory of its own: the directory, the roads by name and the data node's processes."""
+    root = Path(tempfile.mkdtemp(prefix="ddm-bench-"))
+    started = []
+    try:
+        roads, servers = start_roads(binary, root, started, pipelining)
+        yield root, roads, servers
+    finally:
+        for process in reversed(started):
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        shutil.rmtree(root, ignore_errors=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ddm", required=True, help="the built program")
@@ -222,20 +238,12 @@ def main():
     parser.add_argument("--write", type=Path, help="the page that gets the figures, docs/performance.md")
     options = parser.parse_args()
     before = page.machine()
-    root = Path(tempfile.mkdtemp(prefix="ddm-bench-"))
-    started = []
-    try:
-        roads, servers = start_roads(options.ddm, root, started, options.pipelining)
+    with running(options.ddm, options.pipelining) as (_, roads, servers):
         lines = report(run(list(roads.values()), servers, options))
         print("\n".join(lines))
         if options.write:
             how = f"medians of {options.rounds} rounds of {options.seconds} s in turn"
             page.write(options.write, "bench", before, how, lines)
-    finally:
-        for process in reversed(started):
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def prepare(root, demo, node):

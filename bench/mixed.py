@@ -6,11 +6,9 @@ of rows, rows of half a megabyte by their key, and change rows; with shared conn
 Everything runs on loopback, in a directory of its own, and is stopped by process id at the end."""
 
 import argparse
-import shutil
 import signal
 import statistics
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -87,21 +85,13 @@ def main():
     parser.add_argument("--write", type=Path, help="the page that gets the figures, docs/performance.md")
     options = parser.parse_args()
     before = page.machine()
-    root = Path(tempfile.mkdtemp(prefix="ddm-mixed-"))
-    started = []
-    try:
-        roads, _ = bench.start_roads(options.ddm, root, started)
+    with bench.running(options.ddm) as (root, roads, _):
         demo = bench.endpoints(root)["demo"]
         ctl = [options.ddm, "ctl", "--data-dir", str(root / "data"), "--output", "json"]
         prepare_large(ctl, demo)
         lines = measure(roads["ddm"], ctl, demo["instance_id"], options.threshold, options)
         if options.write:
             page.write(options.write, "bench-mixed", before, f"medians of {options.rounds} rounds of {options.seconds} s", lines)
-    finally:
-        for process in reversed(started):
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        shutil.rmtree(root, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,8 @@ Everything runs on loopback, in directories of its own, and is stopped by proces
 import argparse
 import re
 import resource
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -141,19 +137,11 @@ def main():
     before = page.machine()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    root = Path(tempfile.mkdtemp(prefix="ddm-scale-"))
-    started = []
-    try:
-        roads, _ = bench.start_roads(options.ddm, root, started)
+    with bench.running(options.ddm) as (_, roads, _):
         lines = measure(roads, options)
         if options.write:
             how = f"medians of {options.rounds} rounds of {options.seconds} s"
             page.write(options.write, "bench-scale", before, how, lines)
-    finally:
-        for process in reversed(started):
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        shutil.rmtree(root, ignore_errors=True)
 
 
 if __name__ == "__main__":
