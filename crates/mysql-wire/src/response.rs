@@ -135,6 +135,8 @@ pub struct ResponseScanner {
     frame_left: usize,
     sequence: u8,
     rows: u64,
+    /// Of the last burst of rows, see [`ResponseScanner::whole_frames`].
+    whole_frames: Option<u64>,
 }
 
 impl ResponseScanner {
@@ -145,7 +147,16 @@ impl ResponseScanner {
             ResponseKind::FieldList => Phase::Fields,
             _ => Phase::Start,
         };
-        Self { kind, deprecate_eof, phase, continued: false, frame_left: 0, sequence: 1, rows: 0 }
+        Self {
+            kind,
+            deprecate_eof,
+            phase,
+            continued: false,
+            frame_left: 0,
+            sequence: 1,
+            rows: 0,
+            whole_frames: None,
+        }
     }
 
     /// The number that the answer's next frame must carry: 1, but more after a command that took
@@ -189,6 +200,12 @@ impl ResponseScanner {
         self.rows
     }
 
+    /// How many frames the burst of rows has that [`ResponseScanner::scan`] gave last, if it begins and ends with
+    /// whole ones.
+    pub fn whole_frames(&self) -> Option<u64> {
+        self.whole_frames
+    }
+
     /// The head of a result, the count of its columns to the last frame before its rows, is known to be
     /// at the front of the read buffer, in so many frames, and is taken off unlooked at. False where no
     /// such head can be.
@@ -229,8 +246,13 @@ impl ResponseScanner {
     /// How many bytes at the front of `buf` are rows that can be passed on.
     #[inline]
     fn scan_rows(&mut self, buf: &[u8]) -> Result<usize, DecodeError> {
+        let begins_whole = self.frame_left == 0;
         let mut at = self.frame_left.min(buf.len());
         self.frame_left -= at;
+        let mut frames = 0;
+        if !self.continued {
+            (at, frames) = self.scan_plain_rows(buf, at);
+        }
         while let Some(head) = buf[at..].first_chunk::<FRAME_HEADER_LEN>() {
             let header = FrameHeader::parse(*head);
             let len = FRAME_HEADER_LEN + header.payload_len;
@@ -255,8 +277,36 @@ impl ResponseScanner {
             let now = len.min(left);
             self.frame_left = len - now;
             at += now;
+            frames += 1;
         }
+        let whole = begins_whole && self.frame_left == 0 && frames > 0;
+        self.whole_frames = whole.then_some(frames);
         Ok(at)
+    }
+
+    /// The many rows of which nothing has to be known but where they end: whole, of one frame, in order. Up to
+    /// where they are, and how many.
+    #[inline]
+    fn scan_plain_rows(&mut self, buf: &[u8], from: usize) -> (usize, u64) {
+        let (mut at, mut frames) = (from, 0);
+        while let Some(&[a, b, c, sequence, first]) =
+            buf.get(at..).and_then(|rest| rest.first_chunk())
+        {
+            let header = FrameHeader::parse([a, b, c, sequence]);
+            let end = at + FRAME_HEADER_LEN + header.payload_len;
+            let plain = (1..MAX_FRAME_PAYLOAD).contains(&header.payload_len)
+                && first < EOF_HEADER
+                && header.sequence == self.sequence
+                && end <= buf.len();
+            if !plain {
+                break;
+            }
+            self.sequence = self.sequence.wrapping_add(1);
+            frames += 1;
+            at = end;
+        }
+        self.rows += frames;
+        (at, frames)
     }
 
     /// Whether a packet in the place of a row is the end of the rows.

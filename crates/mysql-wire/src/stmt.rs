@@ -6,6 +6,7 @@ use crate::column::ColumnType;
 use crate::command::CommandCode;
 use crate::lenenc::Reader;
 use crate::value::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The bit that marks an unsigned type.
@@ -18,6 +19,12 @@ pub struct ParamType {
     pub column_type: ColumnType,
     /// Whether a whole number has no sign.
     pub unsigned: bool,
+}
+
+impl ParamType {
+    fn packed(self) -> [u8; 2] {
+        [self.column_type as u8, if self.unsigned { UNSIGNED } else { 0 }]
+    }
 }
 
 /// Parameters sent ahead by COM_STMT_SEND_LONG_DATA, kept until the statement is executed or reset.
@@ -93,6 +100,19 @@ pub fn decode_params(
         });
     }
     Ok(values)
+}
+
+/// Parameters that [`decode_params`] has read, with their types where they came without: for a server that has
+/// not seen them.
+pub fn with_types<'a>(params: &'a [u8], types: &[ParamType]) -> Cow<'a, [u8]> {
+    let (nulls, rest) = params.split_at(types.len().div_ceil(8).min(params.len()));
+    let Some((0, values)) = rest.split_first() else { return params.into() };
+    let mut typed = Vec::with_capacity(params.len() + 2 * types.len());
+    typed.extend_from_slice(nulls);
+    typed.push(1);
+    typed.extend(types.iter().flat_map(|kind| kind.packed()));
+    typed.extend_from_slice(values);
+    typed.into()
 }
 
 /// Reads the types of all parameters.
@@ -181,7 +201,7 @@ pub fn encode_params(out: &mut Vec<u8>, params: &[Value]) {
             out[bitmap + index / 8] |= 1 << (index % 8);
         }
         let (column_type, unsigned) = value.param_type();
-        out.extend_from_slice(&[column_type as u8, if unsigned { UNSIGNED } else { 0 }]);
+        out.extend_from_slice(&ParamType { column_type, unsigned }.packed());
     }
     for value in params {
         value.put_param(out);
@@ -273,6 +293,10 @@ mod tests {
         let values = decode_params(again, 2, &mut types, &long).unwrap();
         assert_eq!(values, [Value::Int(7), Value::Null]);
         assert!(decode_params(again, 2, &mut Vec::new(), &long).is_err());
+        let typed = with_types(again, &types);
+        assert_eq!(decode_params(&typed, 2, &mut Vec::new(), &long).unwrap(), values);
+        assert!(matches!(with_types(&typed, &types), Cow::Borrowed(same) if same == &*typed));
+        assert!(with_types(b"", &[]).is_empty());
     }
 
     #[test]

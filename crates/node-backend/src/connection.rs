@@ -14,7 +14,7 @@ use crate::options::ConnectOptions;
 use crate::query::StreamState;
 use crate::session_state::{BASE_NAMES, SessionState};
 use crate::statement::StatementCache;
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use mysql_wire::command::CommandCode;
 use mysql_wire::frame::{FRAME_HEADER_LEN, put_packet_parts};
 use mysql_wire::packet::ErrPacket;
@@ -66,6 +66,8 @@ pub struct Piece<'a> {
     pub frames: &'a [u8],
     /// Whether the answer to the oldest command is over with them.
     pub last: bool,
+    /// Of rows: how many frames they are, if none is cut off.
+    pub whole_frames: Option<u64>,
 }
 
 impl<'a> Piece<'a> {
@@ -220,7 +222,13 @@ impl Connection {
                 Scan::NeedMore { need } => self.link.fill(need).await?,
             }
         };
-        Ok(Piece { event, frames: &self.link.inbox[..self.given], last })
+        let whole_frames = self.expected.front().and_then(ResponseScanner::whole_frames);
+        Ok(Piece { event, frames: &self.link.inbox[..self.given], last, whole_frames })
+    }
+
+    /// The bytes of the piece that was given out last, to be kept beyond the next call.
+    pub fn keep_given(&mut self) -> Bytes {
+        self.link.inbox.split_to(std::mem::take(&mut self.given)).freeze()
     }
 
     /// What has come of the oldest answer that is due and was not given out; waits until that is
@@ -266,7 +274,8 @@ impl Connection {
             }
         };
         self.given = taken;
-        Ok(Some(Piece { event, frames: &self.link.inbox[..taken], last }))
+        let frames = &self.link.inbox[..taken];
+        Ok(Some(Piece { event, frames, last, whole_frames: None }))
     }
 
     /// Takes off the piece that was given out last.

@@ -1,23 +1,34 @@
 //! The writing side of a client's connection. Packets gather in one buffer and leave in one write
 //! for each burst; a data node's frames are appended as they are when their numbers fit, and only
-//! renumbered when something of ours was sent before them in the same answer.
+//! renumbered when something of ours was sent before them in the same answer. Long bursts of rows are
+//! not even copied: they are written from where they were read.
 
 use crate::buffers;
 use crate::error::ExecError;
+use bytes::Bytes;
 use mysql_wire::capability::Capabilities;
 use mysql_wire::column::ColumnDefinition;
 use mysql_wire::frame::{FRAME_HEADER_LEN, FrameHeader, begin_packet, end_packet, put_packet};
 use mysql_wire::lenenc::put_int;
 use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
+use std::io::{self, IoSlice};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// The buffer is written out when it holds this much, whether the burst is over or not.
+/// What is put is written out when it is this much, whether the burst is over or not.
 const FLUSH_BYTES: usize = 64 * 1024;
+
+/// Bursts of rows from this length on are written from where they are.
+const INSERTED_BYTES_MIN: usize = 4 * 1024;
+
+/// So many of them at most go into one write.
+const INSERTED_MAX: usize = 7;
 
 /// The writing side of one client.
 pub struct ClientWriter {
     io: Box<dyn AsyncWrite + Unpin>,
     out: Vec<u8>,
+    /// Rows that are written where they are, each with its place in `out`; up to [`INSERTED_MAX`].
+    inserted: Vec<(usize, Bytes)>,
     /// The number of the next frame.
     sequence: u8,
     /// What the client can do.
@@ -89,6 +100,7 @@ fn first_end(frames: &[u8]) -> usize {
 pub struct Mark {
     writes: u64,
     length: usize,
+    inserted: usize,
     sequence: u8,
 }
 
@@ -119,6 +131,7 @@ impl ClientWriter {
         Self {
             io,
             out: Vec::new(),
+            inserted: Vec::new(),
             sequence: 0,
             capabilities: Capabilities(0),
             relay: Relay::default(),
@@ -147,7 +160,8 @@ impl ClientWriter {
 
     /// The present place, to come back to.
     pub fn mark(&self) -> Mark {
-        Mark { writes: self.writes, length: self.out.len(), sequence: self.sequence }
+        let (length, inserted) = (self.out.len(), self.inserted.len());
+        Mark { writes: self.writes, length, inserted, sequence: self.sequence }
     }
 
     /// Whether the next packet is an answer's first.
@@ -156,10 +170,11 @@ impl ClientWriter {
     }
 
     /// The frames that were put after a mark, and how many they are; none when some have been written
-    /// out.
+    /// out, or are in somebody else's memory.
     pub fn put_after(&self, mark: Mark) -> Option<(&[u8], u8)> {
         let frames = self.sequence.wrapping_sub(mark.sequence);
-        (self.writes == mark.writes).then(|| (&self.out[mark.length..], frames))
+        let here = self.writes == mark.writes && self.inserted.len() == mark.inserted;
+        here.then(|| (&self.out[mark.length..], frames))
     }
 
     /// Puts the head of another answer again, which began with the same number.
@@ -187,6 +202,7 @@ impl ClientWriter {
         let can = self.writes == mark.writes;
         if can {
             self.out.truncate(mark.length);
+            self.inserted.truncate(mark.inserted);
             self.begin_answer(mark.sequence);
         }
         can
@@ -195,11 +211,12 @@ impl ClientWriter {
     /// Forgets everything that was put and not written out.
     pub fn forget(&mut self) {
         self.out.clear();
+        self.inserted.clear();
     }
 
     /// Whether anything was put since the writer was flushed last.
     pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
+        self.out.is_empty() && self.inserted.is_empty()
     }
 
     /// The number of the next frame.
@@ -385,15 +402,41 @@ impl ClientWriter {
             self.sequence = self.sequence.wrapping_add(count as u8);
             return;
         }
-        self.relay_rows(frames);
+        self.relay_rows(frames, None);
     }
 
-    /// Appends a burst of a data node's frames, of which the first and the last may be parts, and
-    /// answers how many frames begin in it.
-    pub fn relay_rows(&mut self, burst: &[u8]) -> u64 {
+    /// Whether frames can go out as they are: the first has the next number.
+    fn fits(&self, burst: &[u8]) -> bool {
+        let begins = self.relay.left == 0 && self.relay.have == 0;
+        begins && burst.get(FRAME_HEADER_LEN - 1) == Some(&self.sequence)
+    }
+
+    /// How many frames a burst is that need not be copied: as long as it is, of so many whole frames, it can be
+    /// [inserted](Self::insert).
+    pub fn inserts(&self, burst: &[u8], whole_frames: Option<u64>) -> Option<u64> {
+        let long = burst.len() >= INSERTED_BYTES_MIN && self.inserted.len() < INSERTED_MAX;
+        whole_frames.filter(|_| long && self.fits(burst))
+    }
+
+    /// As [`Self::relay_rows`], of a burst that stays where it is until it is written.
+    pub fn insert(&mut self, burst: Bytes, frames: u64) -> u64 {
+        self.inserted.push((self.out.len(), burst));
+        self.sequence = self.sequence.wrapping_add(frames as u8);
+        frames
+    }
+
+    /// Appends a burst of a data node's frames, of which the first and the last may be parts where it is not
+    /// known how many whole ones they are, and answers how many frames begin in it.
+    pub fn relay_rows(&mut self, burst: &[u8], whole_frames: Option<u64>) -> u64 {
         self.ready();
         let from = self.out.len();
         self.out.extend_from_slice(burst);
+        if let Some(frames) = whole_frames
+            && self.fits(burst)
+        {
+            self.sequence = self.sequence.wrapping_add(frames as u8);
+            return frames;
+        }
         let out = &mut self.out[from..];
         let relay = &mut self.relay;
         let mut begun = 0;
@@ -429,10 +472,15 @@ impl ClientWriter {
         begun
     }
 
-    /// Writes the buffer out when it has become long, and lets the other sessions of this thread come
+    /// How much was put and not written out.
+    fn len(&self) -> usize {
+        self.out.len() + self.inserted.iter().map(|(_, burst)| burst.len()).sum::<usize>()
+    }
+
+    /// Writes out what was put when it has become long, and lets the other sessions of this thread come
     /// first then: a long answer that never waits would keep them waiting.
     pub async fn flush_if_long(&mut self) -> Result<(), ExecError> {
-        if self.out.len() < FLUSH_BYTES {
+        if self.len() < FLUSH_BYTES {
             return Ok(());
         }
         // More follows, into the same buffer.
@@ -444,9 +492,14 @@ impl ClientWriter {
 
     async fn write_out(&mut self) -> Result<(), ExecError> {
         self.writes += 1;
-        self.written += self.out.len() as u64;
-        self.io.write_all(&self.out).await.map_err(ExecError::Client)?;
+        self.written += self.len() as u64;
+        match self.inserted.is_empty() {
+            true => self.io.write_all(&self.out).await,
+            false => write_parts(&mut *self.io, &self.out, &self.inserted).await,
+        }
+        .map_err(ExecError::Client)?;
         self.out.clear();
+        self.inserted.clear();
         Ok(())
     }
 
@@ -457,7 +510,7 @@ impl ClientWriter {
 
     /// Writes the buffer out.
     pub async fn flush(&mut self) -> Result<(), ExecError> {
-        if !self.out.is_empty() {
+        if !self.is_empty() {
             self.write_out().await?;
         }
         buffers::give(std::mem::take(&mut self.out));
@@ -468,6 +521,31 @@ impl ClientWriter {
     pub async fn shutdown(&mut self) {
         self.io.shutdown().await.ok();
     }
+}
+
+/// Writes `out` with what is inserted in its places, in one go where the stream takes several parts.
+async fn write_parts(
+    io: &mut (dyn AsyncWrite + Unpin),
+    out: &[u8],
+    inserted: &[(usize, Bytes)],
+) -> io::Result<()> {
+    let mut parts = [IoSlice::new(&[]); 2 * INSERTED_MAX + 1];
+    let mut from = 0;
+    for (pair, (place, burst)) in parts.as_chunks_mut::<2>().0.iter_mut().zip(inserted) {
+        *pair = [IoSlice::new(&out[from..*place]), IoSlice::new(burst)];
+        from = *place;
+    }
+    parts[2 * inserted.len()] = IoSlice::new(&out[from..]);
+    let mut left = &mut parts[..=2 * inserted.len()];
+    // Takes off empty parts at the front.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match io.write_vectored(left).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut left, written),
+        }
+    }
+    Ok(())
 }
 
 /// Frames without their numbers, which differ from answer to answer.
@@ -483,42 +561,5 @@ fn without_numbers(frames: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn frames(from: u8, payloads: &[&[u8]]) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut sequence = from;
-        for payload in payloads {
-            put_packet(&mut out, &mut sequence, payload);
-        }
-        out
-    }
-
-    #[test]
-    fn every_cut_of_relayed_rows_is_renumbered() {
-        let source = frames(3, &[b"one", b"", b"three", &[7; 300]]);
-        let wanted = frames(254, &[b"one", b"", b"three", &[7; 300]]);
-        for cut in 0..source.len() {
-            let mut writer = ClientWriter::new(Box::new(tokio::io::sink()));
-            writer.begin_answer(254);
-            writer.relay_rows(&source[..cut]);
-            writer.relay_rows(&source[cut..]);
-            assert_eq!(writer.out, wanted, "cut at {cut}");
-            assert_eq!(writer.sequence(), 2);
-        }
-    }
-
-    #[test]
-    fn messages_keep_their_numbers_when_they_fit() {
-        let source = frames(1, &[b"one"]);
-        let mut writer = ClientWriter::new(Box::new(tokio::io::sink()));
-        writer.begin_answer(1);
-        writer.relay_message(&source);
-        writer.relay_message(&frames(9, &[b"two"]));
-        let mut wanted = source;
-        wanted.extend(frames(2, &[b"two"]));
-        assert_eq!(writer.out, wanted);
-    }
-}
+#[path = "client_tests.rs"]
+mod tests;

@@ -66,7 +66,7 @@ async fn pass(frames: &[u8], tables: &[PlanTable], status: u16) -> (Vec<u8>, boo
                 out.put_with(|to| names.rewrite_column(piece.payload(), false, to)).unwrap();
             }
             Event::ColumnsEof(_) => out.put(&[0xFE, 0, 0, status as u8, 0]),
-            Event::Rows => drop(out.relay_rows(piece.frames)),
+            Event::Rows => drop(out.relay_rows(piece.frames, piece.whole_frames)),
             _ => out.relay_message(piece.frames),
         }
         if last {

@@ -424,7 +424,10 @@ pub(crate) async fn relay_answer(
         }
         match piece.event {
             Event::Rows => {
-                found += exec.out.relay_rows(piece.frames);
+                found += match exec.out.inserts(piece.frames, piece.whole_frames) {
+                    Some(frames) => exec.out.insert(answer.keep_given(), frames),
+                    None => exec.out.relay_rows(piece.frames, piece.whole_frames),
+                };
                 exec.out.flush_if_long().await?;
                 continue;
             }

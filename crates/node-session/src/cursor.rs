@@ -150,7 +150,7 @@ impl Core {
                 return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
             }
             let (passed, still) = messages.pass(piece, wanted);
-            self.out.relay_rows(&piece[..passed]);
+            self.out.relay_rows(&piece[..passed], None);
             (cursor.at, wanted) = (cursor.at + passed as u64, still);
             self.out.flush_if_long().await?;
         }
@@ -222,7 +222,7 @@ impl Core {
             if piece.is_empty() {
                 return Err(lost(&io::ErrorKind::UnexpectedEof.into()));
             }
-            self.out.relay_rows(piece);
+            self.out.relay_rows(piece, None);
             at += piece.len() as u64;
             self.out.flush_if_long().await?;
         }

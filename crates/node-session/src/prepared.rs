@@ -13,7 +13,7 @@ use mysql_wire::attributes::execute_params;
 use mysql_wire::column::{BINARY_COLLATION, ColumnDefinition, ColumnType};
 use mysql_wire::command::StmtExecute;
 use mysql_wire::packet::{EofPacket, ErrPacket, OkPacket};
-use mysql_wire::stmt::{PrepareOk, decode_params};
+use mysql_wire::stmt::{PrepareOk, decode_params, with_types};
 use mysql_wire::value::Value;
 use node_backend::{BackendError, Connection};
 use node_exec::error::{ExecError, sql};
@@ -363,15 +363,15 @@ impl Core {
             .map_err(|_| {
                 sql(sql_error::WRONG_ARGUMENTS, "Incorrect arguments to mysqld_stmt_execute")
             })?;
-        let with_types = count == 0 || packed.get(count.div_ceil(8)) == Some(&1);
         let converted = self.exec.state.converts() && {
             self.show_charset(&prepared.text);
             self.utf8_values(&mut values).await?
         };
-        let raw = (with_types && prepared.long.is_empty() && !converted).then_some(packed.as_ref());
+        let whole = prepared.long.is_empty() && !converted;
+        let raw = whole.then(|| with_types(&packed, &prepared.types));
         let params = self.bytes_for_broken_text(values.iter().map(sql_value).collect());
         crate::query::check_not_fenced(self)?;
-        let input = PreparedInput { raw, values: &values };
+        let input = PreparedInput { raw: raw.as_deref(), values: &values };
         self.run_prepared(prepared, &params, Some(input)).await
     }
 

@@ -93,6 +93,7 @@ fn follow(
     step: usize,
 ) -> (Vec<Event>, usize, u64) {
     let mut scanner = ResponseScanner::new(kind, deprecate_eof);
+    let bounds = bounds(bytes);
     let (mut start, mut end) = (0, 0);
     let mut events = Vec::new();
     let mut rows = 0;
@@ -104,6 +105,11 @@ fn follow(
             }
             Scan::Piece { len, event, last } => {
                 assert!(len > 0);
+                if event == Event::Rows {
+                    let [from, to] = [start, start + len].map(|at| bounds.binary_search(&at).ok());
+                    let whole = from.zip(to).map(|(from, to)| (to - from) as u64);
+                    assert_eq!(scanner.whole_frames(), whole);
+                }
                 start += len;
                 if let Event::ResultEnd(_) = event {
                     rows += scanner.rows();
@@ -118,6 +124,17 @@ fn follow(
             }
         }
     }
+}
+
+/// Where frames begin, and where the last ends.
+fn bounds(bytes: &[u8]) -> Vec<usize> {
+    let mut bounds = vec![0];
+    let mut at = 0;
+    while let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        at += FRAME_HEADER_LEN + FrameHeader::parse(*head).payload_len;
+        bounds.push(at);
+    }
+    bounds
 }
 
 fn check(kind: ResponseKind, answer: Answer, want: &[Event], want_rows: u64) {
