@@ -1,9 +1,13 @@
 # Thin: the logic is in xtask.
-.PHONY: run test test-long test-api bench bench-mixed bench-scale bench-speed instructions bench-api fuzz test-faults lint bless
+.PHONY: run release test test-long test-api bench bench-mixed bench-scale bench-speed instructions bench-api fuzz test-faults lint bless
 
 run: ## the whole system on this machine, with a demo schema
 	@xtask/install.sh run
 	cargo run --quiet --release --bin ddm -- up --demo $(ARGS)
+
+release: ## the fastest program, in target/optimised/release: built, set to work, and built again by what it did
+	@xtask/install.sh bench
+	cargo run --quiet -p xtask -- release
 
 test: ## every test
 	@xtask/install.sh test
@@ -21,7 +25,7 @@ test-faults: ## nodes and data nodes killed and stopped, connections cut, under 
 	@xtask/install.sh test
 	cargo run --quiet -p xtask -- test-faults $(ARGS)
 
-bench: ## ratios against direct access and a TCP relay
+bench: ## ratios against direct access and a TCP relay; DDM_BENCH_RELEASE=1 measures what make release built
 	@xtask/install.sh bench
 	cargo run --quiet -p xtask -- bench $(ARGS)
 

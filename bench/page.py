@@ -9,12 +9,13 @@ from pathlib import Path
 
 
 def machine():
-    """What the figures were measured on."""
+    """What the figures were measured on, and how the program was built."""
     cpu = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
     memory = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1)) >> 20
     server = subprocess.run(["mariadbd", "--version"], capture_output=True, text=True).stdout
     version = re.search(r"Ver (\S+)", server)
-    return (f"{os.cpu_count()} cores ({cpu.group(1).strip() if cpu else os.uname().machine}), {memory} GiB, "
+    build = "make release" if "DDM_BENCH_RELEASE" in os.environ else "cargo build --release"
+    return (f"{build}; {os.cpu_count()} cores ({cpu.group(1).strip() if cpu else os.uname().machine}), {memory} GiB, "
             f"Linux {os.uname().release.split('-')[0]}, MariaDB {version.group(1).split('-')[0] if version else '?'}, "
             f"load {os.getloadavg()[0]:.1f} before")
 

@@ -2,7 +2,8 @@
 //! access, a TCP relay and DDM in turn; `bench-api` measures the REST API.
 
 use crate::process::{self, cargo, root, target_dir};
-use anyhow::Result;
+use crate::release;
+use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -47,16 +48,23 @@ pub fn run_api(arguments: &[String]) -> Result<()> {
     harness("api.py", "python3".into(), &[&with_seed, arguments].concat())
 }
 
-/// Builds the program and runs a harness on it. Arguments go to the harness.
+/// Runs a harness on the program, which is built now, or with DDM_BENCH_RELEASE=1 is what `make release` built.
+/// Arguments go to the harness.
 fn harness(file: &str, python: PathBuf, arguments: &[String]) -> Result<()> {
-    process::run(&mut cargo(&["build", "--release", "--bin", "ddm"]))?;
+    let released = std::env::var_os("DDM_BENCH_RELEASE").is_some();
+    let program = if released { release::optimised() } else { built("ddm") };
+    if !released {
+        process::run(&mut cargo(&["build", "--release", "--bin", "ddm"]))?;
+    } else if !program.exists() {
+        bail!("there is no {}: run `make release` first", program.display());
+    }
     process::run(
         Command::new(python)
             .arg(root().join("bench").join(file))
             .arg("--ddm")
-            .arg(built("ddm"))
+            .arg(&program)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("DDM_BINARY", built("ddm"))
+            .env("DDM_BINARY", &program)
             .args(arguments),
     )
 }

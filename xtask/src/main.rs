@@ -1,4 +1,4 @@
-//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-mixed|bench-scale|bench-speed|bench-api|instructions|fuzz|bless`.
+//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-mixed|bench-scale|bench-speed|bench-api|release|instructions|fuzz|bless`.
 //! The Makefile only calls it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -9,6 +9,7 @@ mod instructions;
 mod lint;
 mod process;
 mod purity;
+mod release;
 mod test;
 mod tidy;
 
@@ -29,12 +30,13 @@ fn main() -> Result<()> {
         "bench-scale" => bench::run_scale(&rest),
         "bench-speed" => bench::run_speed(&rest),
         "bench-api" => bench::run_api(&rest),
+        "release" => release::run(),
         "instructions" => instructions::run(),
         "fuzz" => fuzz::run(&rest),
         "bless" => test::bless(),
         _ => {
             bail!(
-                "usage: cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-mixed|bench-scale|bench-speed|bench-api|instructions|fuzz|bless"
+                "usage: cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-mixed|bench-scale|bench-speed|bench-api|release|instructions|fuzz|bless"
             )
         }
     }
