@@ -1,5 +1,5 @@
 # Thin: the logic is in xtask.
-.PHONY: run release test test-long test-api bench bench-mixed bench-scale bench-speed instructions bench-api fuzz test-faults lint bless
+.PHONY: run release test test-long test-api bench bench-mixed bench-consistent bench-scale bench-speed instructions bench-api fuzz test-faults lint bless
 
 run: ## the whole system on this machine, with a demo schema
 	@xtask/install.sh run
@@ -32,6 +32,10 @@ bench: ## ratios against direct access and a TCP relay; DDM_BENCH_RELEASE=1 meas
 bench-mixed: ## the part of bench about short statements among long ones alone
 	@xtask/install.sh bench
 	cargo run --quiet -p xtask -- bench-mixed $(ARGS)
+
+bench-consistent: ## the part of bench about transactions and consistent reads over data nodes alone
+	@xtask/install.sh bench
+	cargo run --quiet -p xtask -- bench-consistent $(ARGS)
 
 bench-scale: ## the part of bench about many connections alone
 	@xtask/install.sh bench

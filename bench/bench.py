@@ -95,12 +95,13 @@ class Road:
                           f"--mysql-password={password}", f"--mysql-db={database}"]
 
 
-def sysbench(path, arguments, form, connections, seconds, command="run"):
-    """One sysbench run: queries, queries a second, average and 99th percentile in milliseconds."""
+def sysbench(path, arguments, form, connections, seconds, command="run", ignored="none"):
+    """One sysbench run: queries, queries a second, average and 99th percentile in milliseconds. Errors with the `ignored` numbers
+    are tried again."""
     done = subprocess.run(
         ["sysbench", *arguments, *path.arguments, "--db-driver=mysql", f"--db-ps-mode={form}", "--tables=1",
          f"--table-size={TABLE_ROWS}", f"--threads={connections}", f"--time={seconds}", "--percentile=99",
-         "--rand-type=uniform", "--mysql-ignore-errors=none", command],
+         "--rand-type=uniform", f"--mysql-ignore-errors={ignored}", command],
         capture_output=True, text=True, timeout=seconds + 120)
     if done.returncode != 0:
         sys.exit(f"sysbench failed on {path.name}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
@@ -216,11 +217,18 @@ def endpoints(root):
 @contextmanager
 def running(binary, pipelining=None):
     """Everything that is measured, in a directory of its own: the directory, the roads by name and the data node's processes."""
+    with directory() as (root, started):
+        roads, servers = start_roads(binary, root, started, pipelining)
+        yield root, roads, servers
+
+
+@contextmanager
+def directory():
+    """A directory, and the processes that are started in it: both are gone at the end."""
     root = Path(tempfile.mkdtemp(prefix="ddm-bench-"))
     started = []
     try:
-        roads, servers = start_roads(binary, root, started, pipelining)
-        yield root, roads, servers
+        yield root, started
     finally:
         for process in reversed(started):
             process.send_signal(signal.SIGTERM)

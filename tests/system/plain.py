@@ -16,16 +16,20 @@ START_SECONDS = 60
 USER = "tester"
 
 
+def free_port():
+    """A port on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Plain:
     """A running server; the account has all rights and no password, and it listens on loopback alone. `options` are more of
     the server's own."""
 
     def __init__(self, *options):
         self.root = Path(tempfile.mkdtemp(prefix="ddm-plain-"))
-        self.host = "127.0.0.1"
-        with socket.socket() as free:
-            free.bind((self.host, 0))
-            self.port = free.getsockname()[1]
+        self.host, self.port = "127.0.0.1", free_port()
         environment = {**os.environ, "TMPDIR": str(self.root)}
         subprocess.run(
             ["mariadb-install-db", "--no-defaults", f"--datadir={self.root}/data", "--skip-test-db",

@@ -17,6 +17,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let write = ["--write".to_owned(), page];
     harness("bench.py", "python3".into(), &write)?;
     run_mixed(&write)?;
+    run_consistent(&write)?;
     run_scale(&write)?;
     run_speed(&write)
 }
@@ -24,6 +25,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
 /// `make bench-mixed`: the part of `make bench` about short statements among long ones.
 pub fn run_mixed(arguments: &[String]) -> Result<()> {
     harness("mixed.py", "python3".into(), arguments)
+}
+
+/// `make bench-consistent`: the part of `make bench` about transactions and reads over data nodes.
+pub fn run_consistent(arguments: &[String]) -> Result<()> {
+    harness("consistent.py", "python3".into(), arguments)
 }
 
 /// `make bench-scale`: the part of `make bench` about many connections.

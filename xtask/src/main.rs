@@ -1,4 +1,4 @@
-//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-mixed|bench-scale|bench-speed|bench-api|release|instructions|fuzz|bless`.
+//! Every automation of the repository: `cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-mixed|bench-consistent|bench-scale|bench-speed|bench-api|release|instructions|fuzz|bless`.
 //! The Makefile only calls it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -27,6 +27,7 @@ fn main() -> Result<()> {
         "test-faults" => test::run_faults(&rest),
         "bench" => bench::run(&rest),
         "bench-mixed" => bench::run_mixed(&rest),
+        "bench-consistent" => bench::run_consistent(&rest),
         "bench-scale" => bench::run_scale(&rest),
         "bench-speed" => bench::run_speed(&rest),
         "bench-api" => bench::run_api(&rest),
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
         "bless" => test::bless(),
         _ => {
             bail!(
-                "usage: cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-mixed|bench-scale|bench-speed|bench-api|release|instructions|fuzz|bless"
+                "usage: cargo run -p xtask -- lint|test|test-long|test-api|test-faults|bench|bench-mixed|bench-consistent|bench-scale|bench-speed|bench-api|release|instructions|fuzz|bless"
             )
         }
     }

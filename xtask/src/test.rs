@@ -73,7 +73,7 @@ pub fn run_faults(arguments: &[String]) -> Result<()> {
     let mut tests = Command::new(environment()?);
     tests
         .args(["-m", "pytest", "-q", "-x", "-s", "-p", "no:cacheprovider"])
-        .arg("tests/system/test_faults.py")
+        .args(["tests/system/test_faults.py", "tests/system/test_promotion_faults.py"])
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env(variable, amount)
         .env("DDM_BINARY", target_dir().join("debug").join("ddm"));
