@@ -2,8 +2,9 @@
 """The part of `make bench` about many connections: memory and CPU time of idle ones, the throughput of
 many active ones against that of few, and what a storm of logins costs, beside direct access and HAProxy,
 and beside ProxySQL when DDM_BENCH_PROXYSQL names its binary. One node is measured, so that one process
-stands beside one process. What cannot be had is left out: a data node takes some hundreds of connections,
-so only what shares them (DDM, ProxySQL) can have thousands.
+stands beside one process. A data node takes some hundreds of connections, so only what shares them (DDM,
+ProxySQL) can have thousands; for the active ones it is given more at the end, to tell what the machine itself
+makes of the few and the many, without sharing.
 
 Everything runs on loopback, in directories of its own, and is stopped by process id at the end."""
 
@@ -19,12 +20,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "system"))
 import bench  # noqa: E402
+import crowd  # noqa: E402
 import page  # noqa: E402
 from raw import Raw  # noqa: E402
 
 QUIT = b"\x01"
-# Few connections, and many; sysbench has a thread for each.
+# Few connections, and many.
 FEW, MANY = 64, 2_000
+# What a data node must take beside the many.
+SPARE = 400
 # Logins a second that must be served.
 STORM = 1_000
 STORM_THREADS = 16
@@ -70,6 +74,34 @@ def idle_cpu(road, seconds):
     return (bench.cpu_seconds(road.proxies) - cpu) / seconds
 
 
+def active(road, connections, seconds):
+    """Point selects of so many sessions, after all have logged in."""
+    sessions = [log_in(road) for _ in range(connections)]
+    result = crowd.run(sessions, bench.TABLE_ROWS, seconds, lambda: bench.cpu_seconds(road.proxies))
+    for session in sessions:
+        session.socket.close()
+    return result
+
+
+def many_to_few(roads, options):
+    """A line for each road: the many ÷ the few, both of the same round."""
+    for road in roads:
+        rounds = []
+        for _ in range(options.rounds):
+            few, many = (active(road, count, options.seconds) for count in (FEW, MANY))
+            rounds.append({key: many[key] / few[key] for key in few if few[key]} | {"fewest": many["fewest"]})
+        of = lambda key: statistics.median(one[key] for one in rounds)  # noqa: E731
+        cpu = f"CPU a query {of('cpu_us'):.2f}, " if road.proxies else ""
+        yield (f"{road.name}: {MANY} active connections ÷ {FEW}: throughput {of('qps'):.2f}, {cpu}the client's own {of('client_us'):.2f}; "
+               f"fewest answers of a session ÷ mean {of('fewest'):.2f}")
+
+
+def give_room(road):
+    """The data node, which is measured last so, takes as many connections as there are clients."""
+    bench.client(road.host, road.port, road.user, road.password, road.database,
+                 f"SET @@GLOBAL.max_connections = {MANY + SPARE}")
+
+
 def storm(road, seconds):
     """Logins one after the other by several threads: how many a second, the proxy's CPU time of one, and the
     longest that one took."""
@@ -107,14 +139,8 @@ def measure(roads, options):
         kib, cpu = idle(road, options.idle, options.seconds)
         tell(f"{road.name}: {options.idle} idle connections: {kib:.1f} KiB each; CPU {100 * cpu:.2f} % of a core "
              f"(without any {100 * rest:.2f} %)")
-    for road in shared:
-        ratios, cpus = [], []
-        for _ in range(options.rounds):
-            few, many = (bench.measure(road, ("", bench.POINT, "disable", count), options.seconds, []) for count in (FEW, MANY))
-            ratios.append(many["qps"] / few["qps"])
-            cpus.append(many["proxy_cpu_us"] / few["proxy_cpu_us"])
-        tell(f"{road.name}: {MANY} active connections ÷ {FEW}: throughput {statistics.median(ratios):.2f}, "
-             f"CPU a query {statistics.median(cpus):.2f}")
+    for line in many_to_few(shared, options):
+        tell(line)
     storms = {name: [] for name in roads}
     for _ in range(options.rounds):
         for name, road in roads.items():
@@ -123,6 +149,9 @@ def measure(roads, options):
         of = lambda key: statistics.median(run[key] for run in runs)  # noqa: E731
         tell(f"{name}: {of('rate'):.0f} logins a second ({STORM} wanted), proxy's CPU {of('cpu'):.0f} µs a login, "
              f"longest {1e3 * of('longest'):.0f} ms")
+    give_room(roads["direct"])
+    for line in many_to_few([roads["direct"], roads["haproxy"]], options):
+        tell(line)
     return lines
 
 

@@ -79,6 +79,13 @@ pub struct Group {
 #[derive(Debug)]
 pub(crate) struct Counted(Rc<Member>);
 
+impl Counted {
+    /// How many there are.
+    pub(crate) fn under_way(&self) -> usize {
+        self.0.pipes().running.get()
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         let running = &self.0.pipes().running;

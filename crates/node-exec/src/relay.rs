@@ -91,7 +91,7 @@ async fn send_and_relay(
 ) -> Result<(), ExecError> {
     let mut may_retry = !writes && exec.session.transaction.is_none();
     let mut alone = None;
-    let _counted = match &statement.planned.point {
+    let counted = match &statement.planned.point {
         Some(cost) if exec.settings.pipelining_from > 0 => {
             let member = exec.reader(node).await?;
             let (counted, shared) =
@@ -99,7 +99,11 @@ async fn send_and_relay(
             if let Some(result) = shared {
                 return result;
             }
-            alone = (cost.microseconds() > 0).then(|| (cost, Instant::now()));
+            if cost.microseconds() > 0 {
+                // At once, not when it ends: of many sessions few go alone for what one has met.
+                cost.fade();
+                alone = Some(cost);
+            }
             Some(counted)
         }
         _ => None,
@@ -110,6 +114,7 @@ async fn send_and_relay(
             false => exec.acquire_read(node).await?,
         };
         let fresh = held.lease.is_fresh();
+        let began = alone.map(|_| Instant::now());
         let active = exec.enter(&held);
         let sent = if prepared {
             queue_prepared(&mut held.lease, rendered, statement).await
@@ -123,8 +128,8 @@ async fn send_and_relay(
             Err(error) => Err(error),
         };
         drop(active);
-        if let Some((cost, began)) = alone {
-            crate::pipeline::note_alone(cost, began.elapsed());
+        if let (Some(cost), Some(began), Some(counted)) = (alone, began, &counted) {
+            crate::pipeline::note_alone(cost, began.elapsed(), counted.under_way());
         }
         let lost = matches!(&outcome, Err(ExecError::Backend(_))) && held.lease.is_broken();
         if lost && may_retry && !fresh && exec.out.sequence() == before {

@@ -32,6 +32,11 @@ impl Cost {
         self.0.store(after, Ordering::Relaxed);
     }
 
+    /// An execution begins of which nothing is known: what was before counts for less.
+    pub fn fade(&self) {
+        self.note(0);
+    }
+
     /// An execution was so long that the next ones are expected to be, whatever was before.
     pub fn set(&self, microseconds: u32) {
         self.0.store(microseconds, Ordering::Relaxed);

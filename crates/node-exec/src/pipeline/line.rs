@@ -35,7 +35,7 @@ const WEIGHT: u32 = 8;
 /// met a server, or a machine, that was busy for a moment.
 const SLOW_FACTOR: u32 = 4;
 /// What a plan counts as having cost, in microseconds, that must go alone for some time.
-const ALONE: u32 = 100_000;
+pub(super) const ALONE: u32 = 100_000;
 /// Errors that say something of the connection, not of the statement: shutdown, unknown prepared
 /// statement, interrupted (by whom is not known), prepare again, killed connection.
 const OF_CONNECTION: [u16; 5] = [1053, 1243, 1317, 1615, 1927];
@@ -43,11 +43,26 @@ const OF_CONNECTION: [u16; 5] = [1053, 1243, 1317, 1615, 1927];
 /// Sets a line to work.
 pub(super) fn spawn(member: Rc<Member>, group: Rc<Group>, id: LineId, wake: Rc<Notify>) {
     LINES.add(1);
-    let line = Line { member, group, id, wake, usual: 0, passed_over: 0, depth: 0 };
+    let line = Line {
+        member,
+        group,
+        id,
+        wake,
+        usual: 0,
+        passed_over: 0,
+        depth: 0,
+        turn: None,
+        has_sent: false,
+    };
     tokio::task::spawn_local(async move {
         let mut line = line;
-        if let Err(error) = line.run().await {
+        let ended = line.run().await;
+        if let Err(error) = &ended {
             tracing::debug!(%error, "a shared connection was given up");
+        }
+        // One that was of no use at all is not followed by the next: what waits goes alone.
+        if ended.is_ok() || line.has_sent {
+            line.hand_over();
         }
     });
 }
@@ -63,6 +78,11 @@ struct Line {
     passed_over: usize,
     /// What is told in [`DEPTH`].
     depth: i64,
+    /// How many statements it sends yet before its connection is somebody else's; none: nobody wants
+    /// one.
+    turn: Option<usize>,
+    /// It has sent something.
+    has_sent: bool,
 }
 
 impl Drop for Line {
@@ -81,9 +101,9 @@ impl Line {
         group.queue.borrow_mut().opened(self.id);
         let pool = self.member.pool(group.found_rows).clone();
         loop {
-            if pool.is_wanted() {
+            if self.is_turn_over(pool.is_wanted()) {
                 // Its next user is who waits longest, a writer perhaps.
-                group.queue.borrow_mut().retire(self.id);
+                self.hand_over();
             }
             self.take_buffered(&mut lease)?;
             self.send(&mut lease).await?;
@@ -101,6 +121,27 @@ impl Line {
                 Err(_) => return self.leave_to_oldest(lease, began).await,
             }
             self.note_wait(began.elapsed());
+        }
+    }
+
+    /// Where connections are scarce a line has turns, as everybody has: it serves those that waited for
+    /// it when it began, who would otherwise have had a turn each.
+    fn is_turn_over(&mut self, is_wanted: bool) -> bool {
+        self.turn = match self.turn {
+            _ if !is_wanted => None,
+            None => Some(self.group.queue.borrow().waiting()),
+            turn => turn,
+        };
+        self.turn == Some(0)
+    }
+
+    /// Takes nothing new; the next line for what waits stands in line for a connection.
+    fn hand_over(&self) {
+        let mut queue = self.group.queue.borrow_mut();
+        if !queue.is_retired(self.id) {
+            queue.retire(self.id);
+            drop(queue);
+            self.group.feed(&self.member);
         }
     }
 
@@ -125,8 +166,12 @@ impl Line {
     /// Waits until there is something to send; false when the line is of no use any more.
     async fn wait_for_work(&self) -> bool {
         loop {
-            if self.group.queue.borrow().room(self.id) > 0 {
-                return true;
+            let (room, retired) = {
+                let queue = self.group.queue.borrow();
+                (queue.room(self.id), queue.is_retired(self.id))
+            };
+            if room > 0 || retired {
+                return room > 0;
             }
             if timeout(IDLE, self.wake.notified()).await.is_err() {
                 return self.group.queue.borrow().room(self.id) > 0;
@@ -157,6 +202,8 @@ impl Line {
         }
         if sent > 0 {
             BURSTS.increment();
+            self.has_sent = true;
+            self.turn = self.turn.map(|turn| turn.saturating_sub(sent));
             self.group.feed(&self.member);
             lease.flush().await?;
         }
@@ -166,14 +213,15 @@ impl Line {
     /// Prepares the first statement, on a line where nothing is due.
     async fn prepare(&self, lease: &mut Lease, ticket: &Rc<Ticket>) -> Result<(), BackendError> {
         let text = ticket.text.borrow().clone();
-        match timeout(STALL_MAX, lease.prepare(&text)).await {
-            Ok(Err(BackendError::Server(_))) => {
-                // Told on its own connection.
-                self.group.cancel(ticket);
-                ticket.finish(Outcome::Again);
-                Ok(())
-            }
-            Ok(prepared) => prepared.map(|_| ()),
+        let prepared = timeout(STALL_MAX, lease.prepare(&text)).await;
+        if !matches!(prepared, Ok(Ok(_))) {
+            // What is wrong is told on its own connection, and this is not tried here again.
+            self.group.cancel(ticket);
+            ticket.finish(Outcome::Again);
+        }
+        match prepared {
+            Ok(Ok(_) | Err(BackendError::Server(_))) => Ok(()),
+            Ok(Err(lost)) => Err(lost),
             Err(_) => Err(BackendError::Timeout {
                 address: lease.address().to_owned(),
                 doing: "prepare a statement",

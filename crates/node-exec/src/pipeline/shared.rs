@@ -25,13 +25,19 @@ pub(super) const SLOW: u32 = 2_000;
 /// for a processor more than for its data.
 pub(super) const SLOW_ALONE: Duration = Duration::from_millis(20);
 
+/// Where more reads of one row are under way than this, each takes its share of the data node longer, and
+/// of a statement that takes long nobody can say whether it is slow or the others are many.
+const CROWD: usize = 16;
+
 /// A longer statement goes alone.
 const STATEMENT_BYTES_MAX: usize = 4096;
 
-/// A statement that goes alone has taken so long.
-pub(crate) fn note_alone(cost: &Cost, took: Duration) {
-    let took = if took < SLOW_ALONE { Duration::ZERO } else { took };
-    cost.note(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+/// A statement that goes alone has taken so long on its connection, beside so many others.
+pub(crate) fn note_alone(cost: &Cost, took: Duration, under_way: usize) {
+    let crowds = u32::try_from(under_way / CROWD).unwrap_or(u32::MAX).max(1);
+    if took >= SLOW_ALONE.saturating_mul(crowds) {
+        cost.note(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+    }
 }
 
 /// Runs a read on a shared connection, if it may and if enough others are under way; `None`: it has
@@ -109,4 +115,36 @@ async fn share(
     ticket.rest();
     exec.session.ticket = Some(ticket);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::line::ALONE;
+
+    #[test]
+    fn what_takes_long_among_many_is_not_slow() {
+        let cost = Cost::default();
+        note_alone(&cost, SLOW_ALONE - Duration::from_millis(1), 1);
+        note_alone(&cost, SLOW_ALONE * 5, 6 * CROWD);
+        assert_eq!(cost.microseconds(), 0);
+        note_alone(&cost, SLOW_ALONE, CROWD);
+        assert!(cost.microseconds() >= SLOW);
+        let others = Cost::default();
+        note_alone(&others, SLOW_ALONE * 6, 6 * CROWD);
+        assert!(others.microseconds() >= SLOW);
+    }
+
+    /// Were it those that end, all sessions that come until then would go alone too.
+    #[test]
+    fn some_thirty_that_begin_go_alone_for_what_one_has_met() {
+        let cost = Cost::default();
+        cost.set(ALONE);
+        let alone = (0..100).take_while(|_| {
+            let is_slow = cost.microseconds() >= SLOW;
+            cost.fade();
+            is_slow
+        });
+        assert!((20..40).contains(&alone.count()));
+    }
 }
