@@ -1,8 +1,12 @@
 """What SHOW STATUS counts of clients: Com_…, Questions, prepared statements are the node's own, and grow by what a plain server's
 grow by, of the session and of all of them."""
 
+import os
+import signal
+import socket
 import struct
 
+import pymysql
 import pytest
 from plain import Plain
 from raw import COMPRESS, Raw
@@ -45,8 +49,7 @@ def sides():
         with Shop() as shop:
             rows(plain.log_in(), f"CREATE DATABASE {shop.ends['schema']} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
             ends = {"host": plain.host, "port": plain.port, "user": "tester", "password": "", "schema": shop.ends["schema"]}
-            # Each node counts what is its own.
-            yield ends, {**shop.ends, "host": shop.hosts[0]}
+            yield ends, {**shop.ends, "host": shop.hosts[0], "hosts": shop.hosts}
     finally:
         plain.stop()
 
@@ -85,7 +88,7 @@ def test_statements_count_as_on_a_plain_server(sides):
                     run(session, text)
                 own = grown(before, counts(session))
                 all_grown = grown(of_all, counts(watcher, "GLOBAL"))
-                # A node's sessions are all of these two; a plain server's threads tell theirs at the end of a statement.
+                # Nobody else is there; a plain server's threads tell theirs at the end of a statement.
                 mine.append((step, own, {name: all_grown.get(name, 0) >= count for name, count in own.items()}))
         seen.append(mine)
     for wanted, found in zip(*seen):
@@ -184,3 +187,76 @@ def test_bytes_and_compression_are_the_clients_own(sides):
         assert 150_000 < int(shown(session, "Bytes_sent")) - sent < 152_000, ends
         assert 50_000 < int(shown(session, "Bytes_received")) - received < 51_000, ends
         assert shown(Raw(ends, COMPRESS), "Compression") == "ON", ends
+
+
+SUMS = ["Threads_connected", "Threads_running", "Connections", "Queries", "Questions", "Bytes_sent", "Com_do", "Com_insert"]
+
+
+def test_global_values_are_of_all_nodes(sides):
+    ends = sides[1]
+    here, there = ({**ends, "host": host} for host in ends["hosts"])
+
+    def shown(session, text):
+        return {name.capitalize(): int(value) for name, value in rows(session, text) if name.capitalize() in SUMS}
+    with log_in(here) as watcher, log_in(there) as other:
+        for text in ("SHOW GLOBAL STATUS", "SELECT * FROM information_schema.GLOBAL_STATUS"):
+            before = shown(watcher, text)
+            assert set(before) == set(SUMS)
+            with log_in(there) as more:
+                for _ in range(3):
+                    run(other, "DO 1")
+                    run(more, "DO 2")
+                after = shown(watcher, text)
+                assert rows(watcher, "SHOW WARNINGS") == [], text
+            assert after["Threads_connected"] == before["Threads_connected"] + 1, text
+            assert after["Connections"] == before["Connections"] + 1, text
+            assert after["Com_do"] == before["Com_do"] + 6, text
+            # This session's own, besides: one or two more.
+            for name in ("Queries", "Questions"):
+                assert 6 <= after[name] - before[name] <= 10, (text, name)
+            assert after["Bytes_sent"] > before["Bytes_sent"], text
+            assert shown(other, text)["Com_do"] == after["Com_do"], text
+        # Without GLOBAL, what a session has no count of is the instance's, too.
+        assert shown(watcher, "SHOW STATUS")["Threads_connected"] == 2
+        assert shown(watcher, "SHOW STATUS")["Com_do"] == 0
+
+
+def test_variables_name_the_node(sides):
+    ends = sides[1]
+    seen = []
+    for host in ends["hosts"]:
+        with log_in({**ends, "host": host}) as session:
+            (name, number), = rows(session, "SELECT @@hostname, @@server_id")
+            assert name == socket.gethostname()
+            assert rows(session, "SELECT @@global.hostname, @@global.server_id") == [(name, number)]
+            rows(session, "PREPARE asked FROM 'SELECT @@hostname, @@server_id'")
+            assert rows(session, "EXECUTE asked") == [(name, number)]
+            wanted = [("hostname", name), ("server_id", str(number))]
+            for text in ("SHOW VARIABLES WHERE variable_name IN ('hostname', 'server_id')",
+                         "SHOW GLOBAL VARIABLES WHERE variable_name IN ('hostname', 'server_id')",
+                         "SELECT LOWER(variable_name), variable_value FROM information_schema.GLOBAL_VARIABLES "
+                         "WHERE variable_name IN ('hostname', 'server_id')"):
+                assert sorted(rows(session, text)) == wanted, text
+            with pytest.raises(pymysql.err.OperationalError) as refused:
+                rows(session, "SELECT @@session.hostname")
+            assert refused.value.args[0] == 1238
+            seen.append(number)
+    assert sorted(seen) == [1, 2]
+
+
+def test_a_node_that_does_not_answer_is_told():
+    with Shop() as shop, shop.log_in(shop.hosts[0]) as session:
+        silent = shop.node_of(shop.hosts[1])
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            for text in ("SHOW GLOBAL STATUS LIKE 'Threads_connected'",
+                         "SELECT * FROM information_schema.GLOBAL_STATUS WHERE variable_name = 'Threads_connected'"):
+                (_, connected), = rows(session, text)
+                assert int(connected) == 1, text
+                (level, _, told), = rows(session, "SHOW WARNINGS")
+                assert level == "Warning" and told.startswith("counts of other nodes are missing"), text
+            # What is not a sum asks nobody.
+            rows(session, "SHOW GLOBAL STATUS LIKE 'Uptime'")
+            assert rows(session, "SHOW WARNINGS") == []
+        finally:
+            os.kill(silent, signal.SIGCONT)

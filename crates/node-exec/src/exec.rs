@@ -123,6 +123,10 @@ pub struct Identity {
     pub version: String,
     /// The port that the client came to.
     pub port: u16,
+    /// The name of the machine that the node runs on.
+    pub machine: Rc<str>,
+    /// The node's number within the instance, from 1.
+    pub node_number: u32,
 }
 
 /// What the last statement came to.
@@ -286,6 +290,10 @@ impl ExecSession {
             }
             SessionValue::Port => {
                 out.extend_from_slice(format!("({}|0)", self.identity.port).as_bytes())
+            }
+            SessionValue::Hostname => quote(&self.identity.machine, out),
+            SessionValue::ServerId => {
+                out.extend_from_slice(format!("({}|0)", self.identity.node_number).as_bytes())
             }
             SessionValue::Version => quote(&self.identity.version, out),
             SessionValue::WarningCount => {

@@ -70,6 +70,9 @@ impl Core {
             held.lease.mark_dirty();
         }
         held.let_go();
+        if let Some(missing) = self.uncounted_nodes.take() {
+            self.warn_of_missing_counts(missing);
+        }
         outcome
     }
 

@@ -2,6 +2,7 @@
 //! variables with the instance's own values.
 
 use crate::catalogue_rows::{Needed, ask_for, of, set};
+use crate::own_status::OthersStatus;
 use crate::permission;
 use crate::session::Core;
 use crate::show::{Row, field};
@@ -138,22 +139,29 @@ impl Core {
         let rows = lease.query(ask.as_bytes()).await?.into_rows();
         let global = table.name.starts_with("GLOBAL");
         let of_status = table.name.ends_with("STATUS");
-        Ok(rows
+        let mut rows: Vec<Row> = rows
             .iter()
-            .map(|row| {
-                let mut row: Row =
-                    row.fields().map(|field| field.ok().flatten().map(<[u8]>::to_vec)).collect();
-                let name = of(&row, needed.at("VARIABLE_NAME")).unwrap_or_default();
-                let own = match of_status {
-                    true => self.own_status(&name, global),
-                    false => self.own_variable(&name, global),
-                };
-                if let Some(own) = own {
-                    set(&mut row, needed.at("VARIABLE_VALUE"), &own);
-                }
-                row
-            })
-            .collect())
+            .map(|row| row.fields().map(|field| field.ok().flatten().map(<[u8]>::to_vec)).collect())
+            .collect();
+        let names: Vec<String> = rows
+            .iter()
+            .map(|row| of(row, needed.at("VARIABLE_NAME")).unwrap_or_default())
+            .collect();
+        let others = match of_status {
+            true => self.others_status(names.iter().map(String::as_str), global).await,
+            false => OthersStatus::default(),
+        };
+        for (row, name) in rows.iter_mut().zip(&names) {
+            let own = match of_status {
+                true => self.own_status(name, global, &others),
+                false => self.own_variable(name, global),
+            };
+            if let Some(own) = own {
+                set(row, needed.at("VARIABLE_VALUE"), &own);
+            }
+        }
+        self.uncounted_nodes = others.missing;
+        Ok(rows)
     }
 }
 

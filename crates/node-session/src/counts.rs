@@ -3,7 +3,7 @@
 //! nothing is shared on a statement's road, and whoever asks adds the threads' up.
 
 use crate::session::Core;
-use crate::shared::STATEMENTS;
+use crate::shared::{STATEMENTS, Shared};
 use mysql_wire::command::Command;
 use mysql_wire::frame::FRAME_HEADER_LEN;
 use sql_syntax::ast::{PreparedStmt, Statement};
@@ -178,28 +178,57 @@ impl Core {
         self.worker.shared.status_flushed();
     }
 
-    /// The value of a status variable that is one of these counts, named in lower case.
-    pub fn counted_status(&self, name: &str, global: bool) -> Option<u64> {
-        let (at, global) = match name.strip_prefix("com_") {
-            // What cannot be told apart here never ran.
-            Some(kind) => match Counted::ALL.iter().find(|one| one.name() == kind) {
-                Some(kind) => (KINDS + *kind as usize, global),
-                None => return Some(0),
-            },
-            None => match name {
-                "questions" => (QUESTIONS, global),
-                "queries" => (QUESTIONS, true),
-                "bytes_received" => (BYTES_RECEIVED, global),
-                "bytes_sent" => (BYTES_SENT, global),
-                "resultset_metadata_skipped" => (METADATA_SKIPPED, global),
-                _ => return None,
-            },
-        };
-        Some(match global {
-            true => self.worker.shared.counts_of_workers(|worker| worker.get(at)),
-            false => self.counts.get(at),
-        })
+    /// The session's value of a status variable that is one of these counts, named in lower case.
+    pub fn session_count(&self, name: &str) -> Option<u64> {
+        match place_of(name)? {
+            Place::Both(at) => Some(self.counts.get(at)),
+            Place::Never => Some(0),
+            Place::OfAll(_) => None,
+        }
     }
+}
+
+impl Shared {
+    /// The node's value of a status variable that is one of these counts, named in lower case.
+    pub fn node_count(&self, name: &str) -> Option<u64> {
+        match place_of(name)? {
+            Place::Both(at) | Place::OfAll(at) => Some(self.counts_of_workers(|one| one.get(at))),
+            Place::Never => Some(0),
+        }
+    }
+}
+
+/// Where a status variable is counted.
+enum Place {
+    /// Of the session and of the node.
+    Both(usize),
+    /// Of the node alone.
+    OfAll(usize),
+    /// What cannot be told apart here never ran.
+    Never,
+}
+
+fn place_of(name: &str) -> Option<Place> {
+    if let Some(kind) = name.strip_prefix("com_") {
+        let kind = Counted::ALL.iter().find(|one| one.name() == kind);
+        return Some(kind.map_or(Place::Never, |kind| Place::Both(KINDS + *kind as usize)));
+    }
+    Some(match name {
+        "questions" => Place::Both(QUESTIONS),
+        "queries" => Place::OfAll(QUESTIONS),
+        "bytes_received" => Place::Both(BYTES_RECEIVED),
+        "bytes_sent" => Place::Both(BYTES_SENT),
+        "resultset_metadata_skipped" => Place::Both(METADATA_SKIPPED),
+        _ => return None,
+    })
+}
+
+/// The names of all these counts, in lower case.
+pub fn counted_names() -> impl Iterator<Item = String> {
+    let numbers =
+        ["questions", "queries", "bytes_received", "bytes_sent", "resultset_metadata_skipped"];
+    let kinds = Counted::ALL.iter().map(|kind| format!("com_{}", kind.name()));
+    numbers.into_iter().map(str::to_owned).chain(kinds)
 }
 
 #[cfg(test)]

@@ -146,6 +146,7 @@ impl Search<'_> {
             PeerAnswer::Owners { transactions } => Some(transactions),
             PeerAnswer::Sessions { .. }
             | PeerAnswer::Killed { .. }
+            | PeerAnswer::Status { .. }
             | PeerAnswer::Present
             | PeerAnswer::NotOwner => None,
         });

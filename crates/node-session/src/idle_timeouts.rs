@@ -45,6 +45,8 @@ impl Core {
         let of_schema = || sql_plan::variables::of_schema(&self.snapshot, schema, &name);
         match name.as_str() {
             "port" => Some(self.exec.identity.port.to_string()),
+            "hostname" => Some(self.exec.identity.machine.to_string()),
+            "server_id" => Some(self.exec.identity.node_number.to_string()),
             // Places on a data node's machine are of no use to a client.
             "socket" | "datadir" => Some(String::new()),
             _ => session

@@ -46,6 +46,7 @@ impl Shared {
                 PeerAnswer::Killed { count: self.processes.kill_all_of(user, None) }
             }
             PeerAsk::Presence => PeerAnswer::Present,
+            PeerAsk::Status => PeerAnswer::Status { counts: self.status_counts() },
             PeerAsk::Owners { connections } => {
                 PeerAnswer::Owners { transactions: self.spread.owners(connections) }
             }

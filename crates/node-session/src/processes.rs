@@ -125,6 +125,11 @@ impl Processes {
         self.number.store(number.wrapping_sub(1), Ordering::Relaxed);
     }
 
+    /// The node's number, counted from 1.
+    pub fn number(&self) -> u32 {
+        self.number.load(Ordering::Relaxed).wrapping_add(1)
+    }
+
     /// How many have come since the start.
     pub fn entered(&self) -> u32 {
         self.last_id.load(Ordering::Relaxed)

@@ -117,6 +117,8 @@ pub struct Core {
     pub last_values: crate::sequence_values::LastValues,
     /// What SHOW STATUS counts.
     pub counts: SessionCounts,
+    /// The nodes whose counts the present statement could not get, as a warning says it.
+    pub uncounted_nodes: Option<String>,
     /// What changed of the session that the client is to be told.
     pub tracking: Tracking,
     /// The nonce with which COM_CHANGE_USER is answered at once; none where the client is asked.
@@ -153,6 +155,8 @@ impl Session {
             schema: client.schema,
             version: handshake::data_node_version(Some(&snapshot)).to_owned(),
             port: worker.port_of(handle.id),
+            machine: worker.machine.clone(),
+            node_number: shared.processes.number(),
         };
         let exec = ExecSession {
             state: worker
@@ -214,6 +218,7 @@ impl Session {
             kept: Kept::default(),
             last_values: Default::default(),
             counts: SessionCounts::default(),
+            uncounted_nodes: None,
             tracking: Tracking::default(),
             nonce: client.nonce,
         };

@@ -69,6 +69,8 @@ pub struct SharedOptions {
     pub dialler: Dialler,
     /// The time of day: ids of transactions begin with it, so that no process has those of one before.
     pub clock: SystemTime,
+    /// The name of the machine, as @@hostname says it.
+    pub machine: String,
 }
 
 /// What all workers share.
@@ -102,6 +104,8 @@ pub struct Shared {
     counts: Mutex<Vec<Arc<WorkerCounts>>>,
     /// Who opens streams to data nodes.
     pub dialler: Dialler,
+    /// The name of the machine.
+    pub machine: String,
     started_unix_ms: u64,
     snapshot: ArcSwapOption<Snapshot>,
     version: AtomicU64,
@@ -160,6 +164,7 @@ impl Shared {
             flushed_after: AtomicU64::new(0),
             counts: Mutex::default(),
             dialler: options.dialler,
+            machine: options.machine,
             started_unix_ms,
             snapshot: ArcSwapOption::empty(),
             version: AtomicU64::new(0),

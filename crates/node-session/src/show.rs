@@ -8,7 +8,7 @@ use crate::query::Source;
 use crate::session::Core;
 use base::sql_error;
 use mysql_wire::column::{ColumnDefinition, ColumnFlags, ColumnType};
-use node_backend::query::QueryResult;
+use node_backend::query::{QueryResult, ResultSet};
 use node_exec::error::{ExecError, sql};
 use node_exec::names::Names;
 use node_exec::relay;
@@ -75,8 +75,8 @@ impl Core {
             K::Topology => self.show_topology(show, source).await,
             K::DataNode => self.show_data_node().await,
             K::Grants => self.show_grants(show, source).await,
-            K::Variables => self.show_with_own(source, show.scope, Core::own_variable).await,
-            K::Status => self.show_with_own(source, show.scope, Core::own_status).await,
+            K::Variables => self.show_variables(source, show.scope).await,
+            K::Status => self.show_status(source, show.scope).await,
             K::Engines
             | K::Charset
             | K::Collation
@@ -117,14 +117,33 @@ impl Core {
             .await
     }
 
-    /// A data node's names and values, with our own values where they are ours.
-    async fn show_with_own(
+    async fn show_variables(
         &mut self,
         source: Source<'_>,
         scope: VarScope,
-        own: fn(&Self, &str, bool) -> Option<String>,
     ) -> Result<(), ExecError> {
+        let set = self.names_and_values(source).await?;
+        let own = |name: &str| self.own_variable(name, scope == VarScope::Global);
+        let rows = with_own(&set, own);
+        self.reply(&set.columns, &rows).await
+    }
+
+    async fn show_status(&mut self, source: Source<'_>, scope: VarScope) -> Result<(), ExecError> {
         let global = scope == VarScope::Global;
+        let set = self.names_and_values(source).await?;
+        let names: Vec<String> = set.rows.iter().filter_map(|row| row.text(0)).collect();
+        let others = self.others_status(names.iter().map(String::as_str), global).await;
+        let rows = with_own(&set, |name| self.own_status(name, global, &others));
+        self.reply(&set.columns, &rows).await?;
+        self.exec.last.warnings.clear();
+        if let Some(missing) = others.missing {
+            self.warn_of_missing_counts(missing);
+        }
+        Ok(())
+    }
+
+    /// What a data node answers.
+    async fn names_and_values(&mut self, source: Source<'_>) -> Result<ResultSet, ExecError> {
         let span = source.tokens.text_span();
         let node = self.worker.backends.any()?;
         let mut exec = self.exec();
@@ -133,19 +152,12 @@ impl Core {
         let result = held.lease.query(span.of(source.text)).await;
         drop(active);
         exec.release(held);
-        let QueryResult::Rows(set) = result? else {
-            return Err(sql(sql_error::UNKNOWN_ERROR, "a data node answered SHOW without rows"));
-        };
-        let rows: Vec<Row> = set
-            .rows
-            .iter()
-            .map(|row| {
-                let name = row.text(0).unwrap_or_default();
-                let value = own(self, &name, global).map(String::into_bytes);
-                vec![field(name), value.or_else(|| row.get(1).map(<[u8]>::to_vec))]
-            })
-            .collect();
-        self.reply(&set.columns, &rows).await
+        match result? {
+            QueryResult::Rows(set) => Ok(set),
+            QueryResult::Ok(_) => {
+                Err(sql(sql_error::UNKNOWN_ERROR, "a data node answered SHOW without rows"))
+            }
+        }
     }
 
     /// Rows of our own for the client.
@@ -326,6 +338,16 @@ impl Core {
         };
         Ok((read(limit.offset.as_ref(), 0)?, read(limit.count.as_ref(), usize::MAX)?))
     }
+}
+
+/// A data node's names and values, with our own values where they are ours.
+fn with_own(set: &ResultSet, own: impl Fn(&str) -> Option<String>) -> Vec<Row> {
+    let row = |row: &node_backend::query::Row| {
+        let name = row.text(0).unwrap_or_default();
+        let value = own(&name).map(String::into_bytes);
+        vec![field(name), value.or_else(|| row.get(1).map(<[u8]>::to_vec))]
+    };
+    set.rows.iter().map(row).collect()
 }
 
 /// A text column that says it is of a table of information_schema, as one server's SHOW does.

@@ -12,6 +12,7 @@ use base::sql_error;
 use mysql_wire::column::ColumnDefinition;
 use node_backend::query::QueryResult;
 use node_exec::error::{ExecError, sql};
+use sql_plan::number_tables::{is_number_table, number_table};
 use sql_plan::template::quoted;
 use sql_syntax::ast::{Describe, Show, ShowKind, TableName};
 use topology::account::Authority;
@@ -52,10 +53,16 @@ impl Core {
                 permission::table_denied(account, &self.host, Authority::Select, &shown).into()
             );
         }
-        let table = schema.table(&shown).ok_or_else(|| {
+        let numbers = || {
+            let are_numbers = self.lex.mariadb && is_number_table(&shown);
+            // Its definition has no clause.
+            are_numbers
+                .then(|| Table { placement: Placement::Single, ..number_table(shown.clone()) })
+        };
+        let table = schema.table(&shown).cloned().or_else(numbers).ok_or_else(|| {
             sql(sql_error::NO_SUCH_TABLE, format!("Table '{}.{shown}' doesn't exist", schema.name))
         })?;
-        let first = sql_plan::plan::table_targets(table, schema.shard_count())
+        let first = sql_plan::plan::table_targets(&table, schema.shard_count())
             .first()
             .copied()
             .unwrap_or(Target { shard: 0, suffix: 0 });
@@ -64,10 +71,10 @@ impl Core {
         })?;
         Ok(Place {
             schema: schema.clone(),
-            table: table.clone(),
+            physical: table.physical_name(first.suffix),
+            table,
             data_node: shard.data_node.clone(),
             database: shard.database.clone(),
-            physical: table.physical_name(first.suffix),
         })
     }
 

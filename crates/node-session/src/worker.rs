@@ -53,6 +53,8 @@ pub struct Worker {
     settings: Cell<Settings>,
     maintaining: Cell<bool>,
     sessions: RefCell<HashMap<u32, Arc<SessionHandle>>>,
+    /// The name of the machine, for all sessions.
+    pub machine: Rc<str>,
     /// Each session's client, and the port that it came to.
     clients: RefCell<HashMap<u32, (IpAddr, u16)>>,
     /// The snapshot's version whose access rules all sessions were checked by.
@@ -69,6 +71,7 @@ impl Worker {
             backends: Rc::new(
                 Backends::with_quotas(&shared.quotas, &shared.standings).dialling(&shared.dialler),
             ),
+            machine: shared.machine.as_str().into(),
             shared,
             plans: RefCell::default(),
             snapshot: RefCell::default(),

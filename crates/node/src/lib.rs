@@ -217,6 +217,7 @@ fn shared_options(
         shared_sockets,
         dialler: None,
         clock: SystemTime::now(),
+        machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
     })
 }
 

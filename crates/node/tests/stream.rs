@@ -135,6 +135,7 @@ async fn snapshots_questions_and_reconnects() {
         shared_sockets: 0,
         dialler: None,
         clock: std::time::SystemTime::now(),
+        machine: "m".into(),
     });
     let (control, receiver) = questions();
     let client =

@@ -63,6 +63,7 @@ impl Node {
             shared_sockets: 0,
             dialler: Some(Arc::new(world.network().clone())),
             clock: UNIX_EPOCH + Duration::from_secs(BEGAN_UNIX) + since,
+            machine: "simulated".to_owned(),
         });
         shared.serve_snapshot(snapshot.clone());
         let worker = Rc::new(Worker::new(shared.clone()));

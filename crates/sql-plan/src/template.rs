@@ -127,6 +127,10 @@ pub enum SessionValue {
     Version,
     /// @@port
     Port,
+    /// @@hostname
+    Hostname,
+    /// @@server_id
+    ServerId,
     /// @@warning_count
     WarningCount,
     /// @@error_count

@@ -3,6 +3,7 @@
 
 use base::id::{DataNodeId, NodeId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Connection ids of a node begin with its number, so no two nodes give the same one: so many low bits
 /// are counted by the node itself.
@@ -42,6 +43,8 @@ pub enum PeerAsk {
     },
     /// Asked by the control plane alone: can the node be told of something?
     Presence,
+    /// What does the node count, that the instance's SHOW GLOBAL STATUS is the sum of?
+    Status,
     /// Whose are these connections to data nodes?
     Owners {
         /// At most [`OWNERS_MAX`].
@@ -62,6 +65,11 @@ pub enum PeerAnswer {
     Killed {
         /// How many.
         count: u64,
+    },
+    /// What the node counts.
+    Status {
+        /// By the names of SHOW STATUS in lower case; what is not named is 0.
+        counts: BTreeMap<String, u64>,
     },
     /// The node hears.
     Present,

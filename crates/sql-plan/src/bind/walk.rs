@@ -553,6 +553,9 @@ impl<'s> Binder<'s> {
                 Some(SessionValue::ConsistentReads { instance: parameter == "ON" })
             }
             "port" => Some(SessionValue::Port),
+            // What a server refuses, it refuses by itself.
+            "hostname" if variable.scope != VarScope::Session => Some(SessionValue::Hostname),
+            "server_id" => Some(SessionValue::ServerId),
             _ => None,
         };
         if let Some(value) = session.filter(|_| variable.base.is_none()) {
