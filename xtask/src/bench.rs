@@ -4,7 +4,8 @@
 use crate::process::{self, cargo, root, target_dir};
 use crate::release;
 use anyhow::{Result, bail};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Arguments go to the first harness alone; without any, all parts are measured and written into
@@ -64,13 +65,23 @@ fn harness(file: &str, python: PathBuf, arguments: &[String]) -> Result<()> {
     } else if !program.exists() {
         bail!("there is no {}: run `make release` first", program.display());
     }
+    set_to_work(&program, file, python, arguments)
+}
+
+/// Runs a harness on a program.
+pub fn set_to_work(
+    program: &Path,
+    file: &str,
+    python: PathBuf,
+    arguments: &[impl AsRef<OsStr>],
+) -> Result<()> {
     process::run(
         Command::new(python)
             .arg(root().join("bench").join(file))
             .arg("--ddm")
-            .arg(&program)
+            .arg(program)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("DDM_BINARY", &program)
+            .env("DDM_BINARY", program)
             .args(arguments),
     )
 }

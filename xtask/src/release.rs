@@ -3,7 +3,8 @@
 //! often side by side and makes the rest small. A statement touches some hundred functions, so how many lines of
 //! code it brings into the caches matters more than how many instructions it takes.
 
-use crate::process::{self, cargo, output, root, target_dir};
+use crate::bench::set_to_work;
+use crate::process::{self, cargo, output, target_dir};
 use crate::test::environment;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -38,16 +39,7 @@ pub fn run() -> Result<()> {
     // The build's own programs have counted, too.
     std::fs::remove_dir_all(&counts).context("the build left no counts")?;
     for (harness, arguments) in WORK {
-        let python = environment()?;
-        let file = root().join("bench").join(harness);
-        let ddm: &[&str] = &["--ddm", shown(&counting)?];
-        process::run(
-            Command::new(python)
-                .arg(file)
-                .args(ddm)
-                .args(*arguments)
-                .env("PYTHONDONTWRITEBYTECODE", "1"),
-        )?;
+        set_to_work(&counting, harness, environment()?, arguments)?;
     }
     process::run(Command::new(merge).arg("merge").arg("-o").arg(&profile).arg(&counts))?;
     let built = build("optimised", &format!("-Cprofile-use={}", shown(&profile)?))?;
