@@ -12,7 +12,7 @@ use base::id::DataNodeId;
 use node_backend::connection::Connection;
 use node_backend::error::BackendError;
 use node_backend::query::QueryResult;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -216,7 +216,8 @@ pub(crate) async fn read_view(connection: &mut Connection) -> Result<View, Backe
 /// Which of the snapshots are behind others. None is when the list is empty: then each commit is
 /// shown by all of them that it has a part on, or by none.
 pub(crate) fn behind(views: &[(&DataNodeId, &View)]) -> Vec<Behind> {
-    let mut last: HashMap<&str, &Seen> = HashMap::new();
+    // In order, so that what follows is the same whenever it is asked.
+    let mut last: BTreeMap<&str, &Seen> = BTreeMap::new();
     for (slot, seen) in views.iter().flat_map(|(_, view)| view.iter()) {
         let known = last.entry(slot).or_insert(seen);
         if known.number < seen.number {
