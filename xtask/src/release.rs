@@ -36,8 +36,10 @@ pub fn run() -> Result<()> {
     let place = target_dir().join("profile");
     let (counts, profile) = (place.join("counts"), place.join("ddm.profdata"));
     let counting = build("profile", &format!("-Cprofile-generate={}", shown(&counts)?))?;
-    // The build's own programs have counted, too.
-    std::fs::remove_dir_all(&counts).context("the build left no counts")?;
+    // The build's own programs have counted, too; and so has the program, if this was done before.
+    if counts.exists() {
+        std::fs::remove_dir_all(&counts).context("old counts are in the way")?;
+    }
     for (harness, arguments) in WORK {
         set_to_work(&counting, harness, environment()?, arguments)?;
     }
