@@ -1,5 +1,7 @@
 """What a schema of mode single keeps beside tables lives on its data node: routines, triggers, events."""
 
+from decimal import Decimal
+
 import pymysql
 import pytest
 from prepared import Prepared
@@ -91,6 +93,42 @@ def test_prepared_calls(solo):
         while cursor.nextset():
             pass
     assert rows(solo, "SELECT id, v FROM called WHERE id = 4") == [(4, "it's")]
+
+
+def test_variables_that_routines_assign_are_the_sessions(demo, solo):
+    ends = demo.endpoints["demo"]
+    other = connect(ends["host"], ends["port"], ends["admin_user"], ends["admin_password"], "solo_objects")
+    rows(solo, "CREATE TABLE noted (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+    rows(solo, "CREATE PROCEDURE note(n INT) BEGIN SET @Noted = CONCAT('n', n), @gone = NULL; "
+               "INSERT INTO noted (v) VALUES (n); IF n < 0 THEN SIGNAL SQLSTATE '45000'; END IF; END")
+    rows(solo, "CREATE FUNCTION counted(n INT) RETURNS INT DETERMINISTIC BEGIN SET @counted = n + 0.5; RETURN n; END")
+    rows(solo, "CREATE PROCEDURE outer_note(n INT) BEGIN CALL note(n); SELECT @noted, counted(n); END")
+
+    def both(session):
+        return rows(session, "SELECT @noted, @counted, @gone")
+
+    def taken_over():
+        """The other session takes the connection that was used last, and has nothing of it."""
+        rows(other, "BEGIN")
+        rows(other, "INSERT INTO noted (v) VALUES (0)")
+        assert rows(other, "SELECT @noted, @counted FROM noted LIMIT 1") == [(None, None)]
+        now = both(solo)
+        rows(other, "ROLLBACK")
+        return now
+
+    rows(solo, "SET @gone = 5")
+    rows(solo, "CALL note(1)")
+    assert taken_over() == [("n1", None, None)]
+    assert rows(solo, "SELECT LAST_INSERT_ID() = MAX(id) FROM noted") == [(1,)]
+    rows(solo, "SELECT counted(2) FROM noted")
+    assert taken_over() == [("n1", Decimal("2.5"), None)]
+    rows(solo, "CALL outer_note(3)")
+    assert taken_over() == [("n3", Decimal("3.5"), None)]
+    with pytest.raises(pymysql.err.MySQLError):
+        rows(solo, "CALL note(-4)")
+    assert taken_over() == [("n-4", Decimal("3.5"), None)]
+    assert Prepared(solo, "CALL note(?)").execute(6) == 1
+    assert taken_over() == [("n6", Decimal("3.5"), None)]
 
 
 def test_what_is_not_there_in_sharded_schemas(demo):

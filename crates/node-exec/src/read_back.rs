@@ -1,14 +1,17 @@
 //! After a statement that assigns user variables or sets LAST_INSERT_ID(): what the connection has of
 //! them now becomes the session's, with types and collations, so that any other connection gets the
-//! same by the session's state.
+//! same by the session's state. After one that runs a routine the data node is asked which there are:
+//! what is not brought back would be the next session's.
 
 use crate::error::ExecError;
 use crate::exec::ExecSession;
 use base::sql_error;
 use mysql_wire::column::{ColumnDefinition, ColumnFlags, ColumnType};
+use node_backend::BackendError;
 use node_backend::connection::Connection;
 use node_backend::query::{QueryResult, Row};
 use node_backend::session_state::SessionState;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use sql_plan::read_back::ReadBack;
@@ -22,6 +25,9 @@ const USER_VARIABLE_BYTES_MAX: usize = 1024 * 1024;
 /// Fields that are asked of each variable: its value, its bytes, its collation.
 const FIELDS: usize = 3;
 
+/// A data node without the table [`variables_of`] asks.
+const UNKNOWN_TABLE: u16 = 1109;
+
 /// Reads back what the present statement changed, after it ran on this connection. Of a statement
 /// that failed too: a server keeps what was assigned before the error.
 pub async fn run(session: &mut ExecSession, connection: &mut Connection) -> Result<(), ExecError> {
@@ -29,8 +35,15 @@ pub async fn run(session: &mut ExecSession, connection: &mut Connection) -> Resu
     if connection.is_broken() {
         return Ok(());
     }
+    let variables = match read_back.of_routine {
+        true => variables_of(&session.state, &read_back, connection).await?,
+        false => read_back.variables.clone(),
+    };
+    if variables.is_empty() && !read_back.insert_id {
+        return Ok(());
+    }
     let mut items = vec!["LAST_INSERT_ID()".to_owned()];
-    for name in &read_back.variables {
+    for name in &variables {
         let name = quoted(name);
         items.push(format!("{name},HEX({name}),COLLATION({name})"));
     }
@@ -40,11 +53,11 @@ pub async fn run(session: &mut ExecSession, connection: &mut Connection) -> Resu
     if read_back.insert_id {
         session.last.insert_id = number(row, 0);
     }
-    if read_back.variables.is_empty() {
+    if variables.is_empty() {
         return Ok(());
     }
     let mut state = (*session.state).clone();
-    for (at, name) in read_back.variables.iter().enumerate() {
+    for (at, name) in variables.iter().enumerate() {
         let first = 1 + FIELDS * at;
         let Some(column) = set.columns.get(first) else { break };
         let value = literal(row, first, column);
@@ -57,6 +70,30 @@ pub async fn run(session: &mut ExecSession, connection: &mut Connection) -> Resu
     }
     session.state = state;
     Ok(())
+}
+
+/// Variables that a routine may have assigned: those that have a value now, and those that had one.
+/// A connection also has those of sessions before, which were made NULL for this one.
+async fn variables_of(
+    state: &SessionState,
+    read_back: &ReadBack,
+    connection: &mut Connection,
+) -> Result<Vec<String>, ExecError> {
+    let ask = format!(
+        "SELECT LOWER(VARIABLE_NAME) FROM information_schema.USER_VARIABLES \
+         WHERE VARIABLE_VALUE IS NOT NULL LIMIT {}",
+        USER_VARIABLES_MAX + 1
+    );
+    let had = state.settings().filter_map(|(name, _)| unquoted(name));
+    let mut names: BTreeSet<String> = had.chain(read_back.variables.iter().cloned()).collect();
+    match connection.query(ask.as_bytes()).await {
+        Ok(answer) => names.extend(answer.into_rows().iter().filter_map(|row| row.text(0))),
+        Err(BackendError::Server(error)) if error.number == UNKNOWN_TABLE => {
+            tracing::warn!("a data node does not tell user variables: a routine's are not kept");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(names.into_iter().collect())
 }
 
 /// At the end of a statement: what it assigned is the session's, whatever settings it ran under.
@@ -78,6 +115,12 @@ fn number(row: &Row, at: usize) -> u64 {
 
 fn quoted(name: &str) -> String {
     format!("@`{}`", name.replace('`', "``"))
+}
+
+/// The variable's name, of a setting that is one.
+fn unquoted(setting: &str) -> Option<String> {
+    let inner = setting.strip_prefix("@`")?.strip_suffix('`')?;
+    Some(inner.replace("``", "`"))
 }
 
 /// The session's state with a user variable.

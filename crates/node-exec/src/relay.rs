@@ -151,6 +151,9 @@ pub async fn pass_through(
     names: Names<'_>,
 ) -> Result<(), ExecError> {
     let mut held = exec.acquire(node, writes).await?;
+    if let Err(error) = give_insert_id(exec, &mut held).await {
+        return finish(exec, held, Err(error), names, Asked::NOTHING).await;
+    }
     let active = exec.enter(&held);
     if exec.form.binary {
         let outcome = answer_binary(exec, &mut held, text, names).await;
@@ -173,6 +176,9 @@ pub async fn pass_prepared(
     names: Names<'_>,
 ) -> Result<(), ExecError> {
     let mut held = exec.acquire(node, true).await?;
+    if let Err(error) = give_insert_id(exec, &mut held).await {
+        return finish(exec, held, Err(error), names, Asked::NOTHING).await;
+    }
     let active = exec.enter(&held);
     let outcome = match held.lease.prepare(text).await {
         Ok(prepared) => {
@@ -190,6 +196,16 @@ pub async fn pass_prepared(
     };
     drop(active);
     finish(exec, held, outcome, names, Asked::NOTHING).await
+}
+
+/// A procedure may read the session's LAST_INSERT_ID(), and it is read back whether or not it was set.
+async fn give_insert_id(exec: &Exec<'_>, held: &mut Held) -> Result<(), ExecError> {
+    let session = &exec.session;
+    if session.read_back.as_ref().is_some_and(|back| back.of_routine && back.insert_id) {
+        let give = format!("SET last_insert_id={}", session.last.insert_id);
+        held.lease.query(give.as_bytes()).await?;
+    }
+    Ok(())
 }
 
 /// What a data node is asked after a statement.

@@ -15,7 +15,7 @@ use node_backend::query::QueryResult;
 use node_exec::error::{ExecError, sql};
 use node_exec::exec::Warning;
 use node_exec::names::Names;
-use node_exec::read_back::with_user_variable;
+use node_exec::read_back::ReadBack;
 use node_exec::relay;
 use sql_plan::plan::{PlanTable, Planned, TablePlace};
 use sql_plan::template::quoted;
@@ -238,50 +238,11 @@ impl Core {
                 _ => None,
             })
             .collect();
-        if variables.is_empty() {
-            return self.pass_to_home(&schema, source).await;
-        }
-        self.call_with_variables(&schema, source, &variables).await
-    }
-
-    /// A transaction's connection keeps the variables until they are read.
-    async fn call_with_variables(
-        &mut self,
-        schema: &Schema,
-        source: Source<'_>,
-        variables: &[String],
-    ) -> Result<(), ExecError> {
-        let names: Vec<String> =
-            variables.iter().map(|name| format!("@`{}`", name.replace('`', "``"))).collect();
-        let alone = self.exec.transaction.is_none();
-        if alone {
-            let options = self.exec.transaction_options.clone();
-            self.exec.transaction = Some(self.exec.new_transaction(false, options));
-        }
-        let mut outcome = self.pass_to_home(schema, source).await;
-        if outcome.is_ok() {
-            let ask = format!("SELECT {}", names.join(", "));
-            match self.ask_home(schema, ask.as_bytes()).await {
-                Ok((columns, rows)) => {
-                    let row = rows.first().cloned().unwrap_or_default();
-                    for ((name, value), column) in variables.iter().zip(&row).zip(&columns) {
-                        let value = crate::variables::literal(value.as_deref(), column);
-                        match with_user_variable((*self.exec.state).clone(), name, value) {
-                            Ok(state) => self.exec.state = Arc::new(state),
-                            Err(error) => outcome = Err(error),
-                        }
-                    }
-                }
-                Err(error) => outcome = Err(error),
-            }
-        }
-        if alone && let Some(transaction) = self.exec.transaction.take() {
-            match &outcome {
-                Ok(()) => transaction.commit().await?,
-                Err(_) => transaction.rollback().await,
-            }
-        }
-        outcome
+        let read_back = ReadBack { variables, insert_id: true, of_routine: true };
+        self.exec.read_back = Some(Arc::new(read_back));
+        let outcome = self.pass_to_home(&schema, source).await;
+        let kept = node_exec::read_back::keep(&mut self.exec);
+        outcome.and(kept)
     }
 
     /// SHOW of what lives beside tables; false where it is not asked here.

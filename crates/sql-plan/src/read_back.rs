@@ -16,6 +16,8 @@ pub struct ReadBack {
     pub variables: Vec<String>,
     /// LAST_INSERT_ID(): it calls the function with an argument.
     pub insert_id: bool,
+    /// A routine runs, whose text is not looked at: whatever variables the connection has.
+    pub of_routine: bool,
 }
 
 /// What a statement changes; `None` for nearly all.
@@ -25,12 +27,13 @@ pub(crate) fn of(
     tokens: &TokenBuf,
     uses: Uses,
 ) -> Option<Arc<ReadBack>> {
-    if !uses.user_variables && !uses.connection_state {
+    if !uses.user_variables && !uses.connection_state && !uses.stored_functions {
         return None;
     }
     let read_back = ReadBack {
         variables: assigned(&parsed.stmt, src, tokens),
         insert_id: uses.connection_state && sets_insert_id(src, tokens),
+        of_routine: uses.stored_functions,
     };
     (read_back != ReadBack::default()).then(|| Arc::new(read_back))
 }
