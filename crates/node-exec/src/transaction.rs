@@ -19,6 +19,7 @@ use crate::spread::{Spread, SpreadGuard};
 use base::id::DataNodeId;
 use base::sql_error;
 use futures::future::join_all;
+use mysql_wire::packet::ErrPacket;
 use node_backend::connection::Connection;
 use node_backend::error::BackendError;
 use node_backend::pool::Lease;
@@ -163,22 +164,33 @@ pub async fn run_all(
     connection: &mut Connection,
     statements: &[String],
 ) -> Result<(), BackendError> {
+    let answers = run_each(connection, statements).await?;
+    let first_error = answers.into_iter().find_map(Result::err);
+    first_error.map_or(Ok(()), |error| Err(BackendError::Server(error)))
+}
+
+/// As [`run_all`], with each statement's own answer.
+async fn run_each(
+    connection: &mut Connection,
+    statements: &[String],
+) -> Result<Vec<Result<(), ErrPacket>>, BackendError> {
     for statement in statements {
         queue_sql(connection, statement.as_bytes());
     }
     connection.flush().await?;
-    let mut first_error = None;
+    let mut answers = Vec::with_capacity(statements.len());
     for _ in statements {
-        match connection.open_stream().await {
-            Ok(StreamHead::Ok { .. }) => {}
-            Ok(_) => while connection.next_row().await?.is_some() {},
-            Err(BackendError::Server(error)) => {
-                first_error.get_or_insert(error);
+        answers.push(match connection.open_stream().await {
+            Ok(StreamHead::Ok { .. }) => Ok(()),
+            Ok(_) => {
+                while connection.next_row().await?.is_some() {}
+                Ok(())
             }
+            Err(BackendError::Server(error)) => Err(error),
             Err(other) => return Err(other),
-        }
+        });
     }
-    first_error.map_or(Ok(()), |error| Err(BackendError::Server(error)))
+    Ok(answers)
 }
 
 impl Drop for Transaction {

@@ -195,6 +195,15 @@ impl Run {
         (number, ids)
     }
 
+    /// Another account of the same data node, or the next one where there is none.
+    fn beside(&self, account: u64) -> u64 {
+        let accounts = self.system.form.accounts;
+        let others = (1..accounts).map(|step| (account + step) % accounts);
+        let here = self.system.data_node_of(account);
+        let beside = others.clone().find(|other| self.system.data_node_of(*other) == here);
+        beside.or_else(|| others.clone().next()).unwrap_or(account)
+    }
+
     fn is_one_phase(&self, ids: &[u64]) -> bool {
         ids.iter().all(|id| self.system.data_node_of(*id) == self.system.data_node_of(ids[0]))
     }
@@ -209,11 +218,17 @@ impl Run {
         let numbers = self.world.numbers();
         let accounts = self.system.form.accounts;
         let from = numbers.below(accounts);
-        let to = (from + numbers.between(1, accounts)) % accounts;
+        let mut to = (from + numbers.between(1, accounts)) % accounts;
+        let mut statements = vec!["BEGIN".to_owned()];
+        // Often a single data node decides, and it is not the one that the transaction begins on.
+        if numbers.one_in(3) {
+            to = self.beside(from);
+            let looked_at = numbers.below(accounts);
+            statements.push(format!("SELECT id, balance FROM accounts WHERE id = {looked_at}"));
+        }
         let amount = numbers.between(1, 50) as i64;
         let (number, moves) = self.new_operation(&[from, to]);
         let amounts = vec![(from, -amount), (to, amount)];
-        let mut statements = vec!["BEGIN".to_owned()];
         statements.extend(amounts.iter().map(|(account, amount)| {
             format!(
                 "UPDATE accounts SET balance = balance + {amount}, operation = {number} WHERE id = {account}"

@@ -6,7 +6,7 @@
 //! each branch writes a mark before that (see `commit_marks`).
 
 use super::open::HOME_SAVEPOINT;
-use super::{Branch, Transaction, lost, run_all};
+use super::{Branch, Transaction, lost, run_all, run_each};
 use crate::backends::BackendNode;
 use crate::commit_marks::{self, CommitMark};
 use crate::decision::{self, Verdict};
@@ -19,6 +19,9 @@ use std::rc::Rc;
 
 /// A savepoint that the data node does not have.
 const NO_SUCH_SAVEPOINT: u16 = 1305;
+
+/// Writes the storage engine's log to its disk, see [`commit_branch`].
+const WRITE_LOG: &str = "FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS";
 
 /// Asks for nothing but an answer.
 const STILL_THERE: &str = "DO 0";
@@ -102,22 +105,18 @@ impl Transaction {
         }
         let branches = std::mem::take(&mut self.branches);
         let runs = branches.into_iter().map(|mut branch| {
-            let statements = match branch.is_xa() {
-                true => vec![
-                    format!("XA END {}", branch.xid),
-                    format!("XA COMMIT {} ONE PHASE", branch.xid),
-                ],
-                false => self.plain_end("COMMIT", &branch),
-            };
+            let plain = self.plain_end("COMMIT", &branch);
             async move {
-                let Some(lease) = &mut branch.lease else { return Ok(()) };
-                let done = run_all(lease, &statements).await;
-                if done.is_err() && !branch.xid.is_empty() && !lease.is_broken() {
-                    run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
-                }
-                let wrote = branch.wrote;
-                match end_alone(&mut branch, done) {
-                    Err(error) if !wrote => {
+                let done = match branch.is_xa() {
+                    true => commit_branch(&mut branch).await,
+                    false => {
+                        let Some(lease) = &mut branch.lease else { return Ok(()) };
+                        let done = run_all(lease, &plain).await;
+                        end_alone(&mut branch, done)
+                    }
+                };
+                match done {
+                    Err(error) if !branch.wrote => {
                         tracing::debug!(%error, "a branch that only read did not end well");
                         Ok(())
                     }
@@ -232,6 +231,38 @@ impl Transaction {
         });
         join_all(runs).await;
     }
+}
+
+/// Commits the only branch that wrote, or one that only read, in one phase. A MariaDB server with its
+/// binary log on answers before that is in its storage engine's log, and after a crash finds such a
+/// branch prepared, although it was committed; nobody would know what was decided. So it is told to
+/// write that log too.
+async fn commit_branch(branch: &mut Branch) -> Result<(), ExecError> {
+    let Some(lease) = &mut branch.lease else { return Ok(()) };
+    let commit = [format!("XA END {}", branch.xid), format!("XA COMMIT {} ONE PHASE", branch.xid)];
+    let write_log = branch.wrote.then(|| WRITE_LOG.to_owned());
+    let statements: Vec<String> = commit.into_iter().chain(write_log).collect();
+    let (done, written) = match run_each(lease, &statements).await {
+        Ok(answers) => {
+            let mut answers = answers.into_iter().map(|one| one.map_err(BackendError::Server));
+            let done = answers.by_ref().take(2).collect::<Result<(), _>>();
+            (done, answers.next().unwrap_or(Ok(())))
+        }
+        Err(error) => (Err(error), Ok(())),
+    };
+    if done.is_err() && !lease.is_broken() {
+        run_all(lease, &[format!("XA ROLLBACK {}", branch.xid)]).await.ok();
+    }
+    let name = branch.node.definition.name.clone();
+    end_alone(branch, done)?;
+    written.map_err(|error| {
+        sql(
+            sql_error::BACKEND_CONNECTION_LOST,
+            format!(
+                "the outcome of the commit is not known: data node {name} did not write its log: {error}"
+            ),
+        )
+    })
 }
 
 /// The decision becomes a part of the home's transaction. Its savepoint is asked for first: without

@@ -91,6 +91,7 @@ impl DataNode {
             listener.abort();
         }
         self.cut_all();
+        self.with(Store::crash);
     }
 
     /// Ends all its connections.

@@ -3,7 +3,7 @@
 use super::DataNode;
 use super::connection::Answer;
 use super::statement::{Row, Statement, columns};
-use super::store::{Key, Locked, TransactionId};
+use super::store::{Key, Locked, Store, TransactionId};
 use mysql_wire::StatusFlags;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -118,6 +118,10 @@ impl Session {
             | Statement::XaRollback(_)
             | Statement::XaRecover => self.run_xa(statement),
             _ if self.is_prepared() => wrong_state(),
+            Statement::WriteLog => {
+                self.node.with(Store::write_log);
+                Answer::ok()
+            }
             Statement::Insert { table, rows, ignore, replace } => {
                 self.writing(&table, async |session, transaction| {
                     session.insert(transaction, &table, &rows, ignore, replace).await
@@ -403,14 +407,14 @@ impl Session {
             },
             Statement::XaCommit { xid, one_phase: true } => {
                 match own(&xid).map(|branch| branch.state) {
-                    Some(State::Idle) if self.transaction.is_some() => {
-                        self.branch = None;
-                        self.end(true);
-                        Answer::ok()
-                    }
                     Some(State::Idle) => {
                         self.branch = None;
-                        rolled_back()
+                        let Some(transaction) = self.transaction.take() else {
+                            return rolled_back();
+                        };
+                        self.node.with(|store| store.commit_one_phase(transaction, &xid));
+                        self.node.0.changed.notify_waiters();
+                        Answer::ok()
                     }
                     Some(_) => wrong_state(),
                     None => unknown_xid(),

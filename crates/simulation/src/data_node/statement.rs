@@ -29,6 +29,8 @@ pub enum Statement {
     },
     XaRollback(String),
     XaRecover,
+    /// Writes the storage engine's log.
+    WriteLog,
     /// Makes a table; a database is nothing.
     Create(Option<String>),
     Insert {
@@ -103,6 +105,7 @@ pub fn parse(text: &str, now: u64) -> Option<Statement> {
         "SAVEPOINT" => Statement::Savepoint(rest.to_owned()),
         "RELEASE" => Statement::Release(rest.strip_prefix("SAVEPOINT ")?.to_owned()),
         "XA" => xa(rest)?,
+        "FLUSH" if rest.ends_with("ENGINE LOGS") => Statement::WriteLog,
         "CREATE" => create(rest),
         "INSERT" => insert(rest, now)?,
         "UPDATE" => update(rest)?,
