@@ -100,7 +100,8 @@ def test_triggers_of_whole_tables(session):
 
 @pytest.mark.parametrize("body", [
     "SELECT * FROM parted", "SELECT * FROM `Parted` p", "INSERT INTO copied VALUES (1)", "SELECT * FROM shop.orders",
-    "SELECT * FROM over_parted", "EXECUTE IMMEDIATE 'SELECT 1'", "CREATE TABLE made (id INT)", "DROP TABLE whole_one"])
+    "SELECT * FROM over_parted", "EXECUTE IMMEDIATE 'SELECT 1'", "CREATE TABLE made (id INT)", "DROP TABLE whole_one",
+    "FLUSH TABLES", "KILL 1"])
 def test_what_is_not_whole_is_refused(log_in, body):
     with log_in() as session:
         rows(session, "CREATE TABLE IF NOT EXISTS parted (id INT PRIMARY KEY) DBPARTITION BY MOD_HASH(id)")

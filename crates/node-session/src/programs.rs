@@ -1,7 +1,7 @@
 //! What routines and triggers may name. They run whole on the data node of their schema's first shard,
 //! where nobody looks at their statements: so a text is let in only when each of its words that is the
 //! name of a table means the same there as here, and nor may it make text at run time, by which a data node's
-//! account could be led into any database. In a schema of mode cluster the tables are those that are whole in
+//! account could be led into any database, or use what that account may do beyond its databases. In a schema of mode cluster the tables are those that are whole in
 //! the first shard, and none may be made that no node knows of.
 //!
 //! A word counts as a table's name wherever it stands: too much is refused, never too little.
@@ -19,8 +19,9 @@ use topology::model::{Placement, Schema, ShardMode, Table};
 use topology::rule::RESERVED_TABLE_PREFIX;
 use topology::stream::TableChange;
 
-/// Words that make a statement's text while a program runs.
-const MAKING_TEXT: [&str; 2] = ["EXECUTE", "PREPARE"];
+/// Words that make a statement's text while a program runs, and those of statements for which the data
+/// node's account has rights that no account of an instance has.
+const NEVER: [&str; 4] = ["EXECUTE", "FLUSH", "KILL", "PREPARE"];
 
 /// Words that make tables.
 const MAKING_TABLES: [&str; 4] = ["ALTER", "CREATE", "DROP", "RENAME"];
@@ -35,7 +36,7 @@ pub enum Against {
     Database(String),
     /// It names a table, or a table of another schema, that is not whole in the schema's first shard.
     Table(String),
-    /// It has one of [`MAKING_TEXT`] or [`MAKING_TABLES`].
+    /// It has one of [`NEVER`] or [`MAKING_TABLES`].
     Making(String),
 }
 
@@ -78,7 +79,7 @@ pub fn against(tokens: &[Token], src: &[u8], home: &Schema, all: &Schemas) -> Op
                 && tokens[at].kind == TokenKind::Keyword
                 && words.iter().any(|word| word.eq_ignore_ascii_case(&name))
         };
-        if is(&MAKING_TEXT) {
+        if is(&NEVER) {
             return Some(Against::Making(name.to_uppercase()));
         }
         if !cluster {
@@ -238,13 +239,15 @@ mod tests {
     }
 
     #[test]
-    fn a_program_makes_no_text_and_no_tables() {
+    fn a_program_makes_no_text_and_no_tables_and_uses_no_rights() {
         let cluster = |src: &str| against_in(ShardMode::Cluster, src);
         let making = |word: &str| Some(Against::Making(word.to_owned()));
         for mode in [ShardMode::Cluster, ShardMode::Single] {
             for (src, word) in [
                 ("CREATE PROCEDURE p() PREPARE s FROM @text", "PREPARE"),
                 ("CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO EXECUTE IMMEDIATE @text", "EXECUTE"),
+                ("CREATE PROCEDURE p() FLUSH TABLES", "FLUSH"),
+                ("CREATE PROCEDURE p(n INT) KILL n", "KILL"),
             ] {
                 assert_eq!(against_in(mode, src), making(word), "{src}");
             }
