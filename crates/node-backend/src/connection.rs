@@ -330,7 +330,12 @@ impl Connection {
     /// come in time, is an error and the connection is lost.
     pub async fn drain(&mut self) -> Result<(), BackendError> {
         match timeout(DRAIN_TIMEOUT, self.drain_bytes(DRAIN_BYTES_MAX)).await {
-            Ok(drained) => drained,
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => {
+                self.link.set_broken();
+                Err(BackendError::ResultTooLarge { limit: DRAIN_BYTES_MAX })
+            }
+            Ok(Err(error)) => Err(error),
             Err(_) => {
                 self.link.set_broken();
                 let address = self.address().to_owned();
@@ -343,19 +348,29 @@ impl Connection {
         }
     }
 
-    async fn drain_bytes(&mut self, limit: usize) -> Result<(), BackendError> {
+    /// As [`Connection::drain`], of answers that are thrown away only if they are short: after so many
+    /// bytes or so long the rest is left to come, and the answer is false.
+    pub async fn drain_short(
+        &mut self,
+        limit: usize,
+        within: Duration,
+    ) -> Result<bool, BackendError> {
+        timeout(within, self.drain_bytes(limit)).await.unwrap_or(Ok(false))
+    }
+
+    /// False when there are more bytes than these.
+    async fn drain_bytes(&mut self, limit: usize) -> Result<bool, BackendError> {
         let mut bytes = 0;
         while let Some(oldest) = self.expected.front() {
+            if bytes > limit {
+                return Ok(false);
+            }
             if oldest.needs_file() {
                 self.queue_file_end();
             }
             bytes += self.next_piece().await?.frames.len();
-            if bytes > limit {
-                self.link.set_broken();
-                return Err(BackendError::ResultTooLarge { limit });
-            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the connection has this session state, so that applying it costs nothing.

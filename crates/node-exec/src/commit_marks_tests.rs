@@ -2,18 +2,22 @@
 //! exactly when they show the same number in each slot.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use mysql_wire::row::put_text_field;
 
 fn id(number: u8) -> DataNodeId {
     DataNodeId::from_random([number; 16])
 }
 
 fn view(slots: &[(&str, u64, &[u8])]) -> View {
-    let seen = |number: u64, parts: &[u8]| Seen {
-        number,
-        gtrid: format!("g{number}"),
-        parts: parts.iter().map(|part| id(*part).to_string()).collect::<Vec<_>>().join(","),
+    let row = |(slot, number, parts): &(&str, u64, &[u8])| {
+        let parts: Vec<String> = parts.iter().map(|part| id(*part).to_string()).collect();
+        let mut row = Vec::new();
+        for field in [*slot, &number.to_string(), &format!("g{number}"), &parts.join(",")] {
+            put_text_field(&mut row, Some(field.as_bytes()));
+        }
+        Row::new(row.into())
     };
-    slots.iter().map(|(slot, number, parts)| ((*slot).to_owned(), seen(*number, parts))).collect()
+    View(slots.iter().map(row).collect())
 }
 
 fn found(views: &[(u8, View)]) -> Vec<(usize, u64)> {

@@ -12,7 +12,7 @@ use crate::exec::{Exec, ExecSession, Statement};
 use crate::recovery::prepared_on;
 use crate::streams::Job;
 use crate::transaction::Transaction;
-use crate::transaction::view::{Opening, REPEATS};
+use crate::transaction::view::{Ahead, Opening, REPEATS};
 use base::id::DataNodeId;
 use base::sql_error;
 use sql_plan::plan::{Action, LoadSource, Place, RoutedPlan, ScratchPlan};
@@ -143,7 +143,7 @@ impl Exec<'_> {
             // For its later reads too.
             ids.extend(self.schema(schema)?.shards.iter().map(|shard| shard.data_node.clone()));
         }
-        Box::pin(self.begin_view(ids)).await
+        Box::pin(self.begin_view(ids, jobs)).await
     }
 
     /// The same for a statement over temporary tables: all data nodes of the schemas that it reads.
@@ -160,10 +160,15 @@ impl Exec<'_> {
         let schemas = schemas.iter().filter_map(|name| self.snapshot.schemas.get(name));
         let shards = schemas.flat_map(|schema| &schema.shards);
         let ids = shards.map(|shard| shard.data_node.clone()).collect();
-        Box::pin(self.begin_view(ids)).await
+        Box::pin(self.begin_view(ids, &[])).await
     }
 
-    async fn begin_view(&mut self, ids: BTreeSet<DataNodeId>) -> Result<bool, ExecError> {
+    /// With the jobs of the read where they are known: they are sent ahead.
+    async fn begin_view(
+        &mut self,
+        ids: BTreeSet<DataNodeId>,
+        jobs: &[Job],
+    ) -> Result<bool, ExecError> {
         if ids.len() < 2 || !self.session.wants_view(self.settings.consistent_reads)? {
             return Ok(false);
         }
@@ -178,7 +183,10 @@ impl Exec<'_> {
             // The level is the data nodes' own, and none at which a transaction keeps what it sees.
             return Ok(false);
         }
-        let opened = self.open_view(&nodes).await;
+        // A transaction of the client's would go on after answers that were for nothing.
+        let goes_ahead = own && !jobs.is_empty() && self.session.marks.will_agree();
+        let ahead = goes_ahead.then(|| Ahead { jobs, asks_warnings: self.session.keeps_warnings });
+        let opened = self.open_view(&nodes, ahead).await;
         if own && opened.is_err() {
             self.session.transaction = None;
         }
@@ -212,7 +220,7 @@ impl Exec<'_> {
             // As on such a server, which says so and takes none.
             return Ok(());
         }
-        let opened = self.open_view(&nodes).await;
+        let opened = self.open_view(&nodes, None).await;
         if opened.is_err() {
             self.session.transaction = None;
         }
@@ -233,13 +241,18 @@ impl Exec<'_> {
     }
 
     /// Gives the present transaction, which has no parts yet, parts that see one moment.
-    async fn open_view(&mut self, nodes: &[Rc<BackendNode>]) -> Result<(), ExecError> {
+    async fn open_view(
+        &mut self,
+        nodes: &[Rc<BackendNode>],
+        ahead: Option<Ahead<'_>>,
+    ) -> Result<(), ExecError> {
         VIEWS.increment();
         let own = &self.session.own;
         let wanted: Vec<_> =
             nodes.iter().map(|node| (node.clone(), own.seat(&node.definition.id))).collect();
         let Some(transaction) = &self.session.transaction else { return Ok(()) };
-        let mut opening = transaction.prepare_view(&wanted, &self.session.state).await?;
+        let mut opening =
+            transaction.prepare_view(&wanted, &self.session.state, ahead.as_ref()).await?;
         match (self.level(&mut opening).await, &mut self.session.transaction) {
             (Ok(()), Some(transaction)) => {
                 transaction.adopt_view(opening);
@@ -259,6 +272,11 @@ impl Exec<'_> {
         let marks = self.session.marks.clone();
         let until = Instant::now() + WAIT_MAX;
         opening.take(|_| true).await?;
+        let agreed = opening.behind(&marks).is_empty();
+        marks.note_agreed(agreed);
+        if agreed {
+            return Ok(());
+        }
         let mut stuck = Stuck::default();
         let gate = marks.gates().of(opening.nodes().map(|node| &node.definition.id));
         loop {

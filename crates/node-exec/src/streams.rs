@@ -52,6 +52,8 @@ struct Lane {
     warned: bool,
     /// SHOW WARNINGS stands between its statements, see [`Streams::warning_texts`].
     asks_warnings: bool,
+    /// The last word of a read's own transaction comes behind its statements.
+    ends: bool,
 }
 
 /// One shard's answer.
@@ -98,6 +100,18 @@ fn groups(level: ExecutionLevel, numbers: &[usize], jobs: &[Job]) -> Vec<Vec<usi
         }
     }
     groups
+}
+
+/// What is said on one connection, of which all is read: the texts of jobs, and what asks for the
+/// warnings of each but the last, see [`Streams::warning_texts`].
+pub(crate) fn burst<'j>(
+    texts: impl Iterator<Item = &'j [u8]>,
+    asks_warnings: bool,
+) -> impl Iterator<Item = &'j [u8]> {
+    texts.enumerate().flat_map(move |(at, text)| {
+        let asks = (asks_warnings && at > 0).then_some(SHOW_WARNINGS);
+        asks.into_iter().chain([text])
+    })
 }
 
 impl Streams {
@@ -185,13 +199,14 @@ impl Streams {
             let mine: VecDeque<usize> =
                 groups.iter().skip(lane).step_by(lanes).flatten().copied().collect();
             let asks_warnings = exec.session.keeps_warnings;
-            for (at, number) in mine.iter().enumerate() {
-                if asks_warnings && at > 0 {
-                    held.lease.queue_query(SHOW_WARNINGS);
-                }
-                held.lease.queue_query(&jobs[*number].text);
-                self.streams[*number].lane = self.lanes.len();
+            mine.iter().for_each(|number| self.streams[*number].lane = self.lanes.len());
+            let transaction = exec.session.transaction.as_mut();
+            let is_sent = transaction.is_some_and(|one| one.take_ahead(data_node));
+            if !is_sent {
+                let texts = mine.iter().map(|number| jobs[*number].text.as_slice());
+                burst(texts, asks_warnings).for_each(|text| held.lease.queue_query(text));
             }
+            let ends = is_sent && held.lease.is_mariadb();
             let active = exec.enter(&held);
             let flushed = held.lease.flush().await;
             self.lanes.push(Lane {
@@ -201,6 +216,7 @@ impl Streams {
                 open: false,
                 warned: false,
                 asks_warnings,
+                ends,
             });
             flushed?;
         }
@@ -236,7 +252,8 @@ impl Streams {
             warning.message = names.rewrite_message(&warning.message);
         }
         for lane in self.lanes.iter_mut().filter(|lane| lane.warned && lane.order.is_empty()) {
-            if lane.held.lease.is_idle() {
+            // The last word of a read's own transaction may be left, which forgets no warnings.
+            if lane.held.lease.is_idle() || lane.held.lease.drain().await.is_ok() {
                 all.extend(warnings_of(&mut lane.held.lease, names).await);
             }
         }
@@ -353,18 +370,19 @@ impl Streams {
             if held.lease.is_broken() {
                 held.member.note_lost();
             } else if !held.lease.is_idle() {
-                end_quickly(&mut held, exec.session.found_rows).await;
+                let due = 1 + usize::from(lane.ends);
+                end_quickly(&mut held, due, exec.session.found_rows).await;
             }
             exec.release(held);
         }
     }
 }
 
-/// Ends what runs on a connection, so that it can be used again.
-async fn end_quickly(held: &mut Held, found_rows: bool) {
+/// Ends what runs on a connection, so that it can be used again. No more than `due` answers are read away.
+async fn end_quickly(held: &mut Held, due: usize, found_rows: bool) {
     let pool = held.member.pool(found_rows).clone();
     let connection: &mut Connection = &mut held.lease;
-    if connection.outstanding() > 1 {
+    if connection.outstanding() > due {
         pool.kill_query(connection.thread_id()).await.ok();
     }
     if let Err(error) = connection.drain().await {

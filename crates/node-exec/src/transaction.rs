@@ -89,6 +89,8 @@ struct Branch {
     /// Empty where it is a plain transaction.
     xid: String,
     wrote: bool,
+    /// The statements of its read are sent on it already, see [`view::Ahead`].
+    ahead: bool,
     /// Its connection is without autocommit, see [`Transaction::stay_open`].
     stays_open: bool,
     /// Where the connection goes back to when it is one that the session keeps.
@@ -101,7 +103,16 @@ impl Branch {
         let (node, seat) = (node.clone(), seat.clone());
         let (xid, connection_id) = (String::new(), lease.thread_id());
         let lease = Some(lease);
-        Self { node, lease, connection_id, xid, wrote: false, stays_open: false, seat }
+        Self {
+            node,
+            lease,
+            connection_id,
+            xid,
+            wrote: false,
+            ahead: false,
+            stays_open: false,
+            seat,
+        }
     }
 }
 

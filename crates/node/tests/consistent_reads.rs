@@ -188,6 +188,72 @@ async fn reads_do_not_wait_for_what_is_not_decided() {
     }
 }
 
+/// Snapshot, marks, rows and end of a read go to a data node in one piece, whatever comes of it, and
+/// the next statement finds a connection in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_sends_all_at_once() {
+    let test = Test::start("ON").await;
+    let mut reader = test.reader().await;
+    let all = "SELECT SUM(v) FROM t";
+    // Connections are open, and marks known.
+    for _ in 0..3 {
+        assert_eq!(reader.ok(all).await, ["2"]);
+    }
+    let before: Vec<usize> = test.relays.iter().map(Relay::pieces).collect();
+    for _ in 0..100 {
+        assert_eq!(reader.ok(all).await, ["2"]);
+    }
+    for (relay, before) in test.relays.iter().zip(before) {
+        // Beside them the node looks after its data nodes.
+        let pieces = relay.pieces() - before;
+        assert!((100..200).contains(&pieces), "{pieces} pieces for 100 reads");
+    }
+    reader.ok("SELECT SUM(v + 'x') FROM t").await;
+    let warnings = reader.ok("SHOW WARNINGS").await;
+    assert!(!warnings.is_empty() && warnings[0].contains("1292"), "{warnings:?}");
+    for _ in 0..3 {
+        reader.fails("SELECT v FROM t WHERE v = (SELECT 1 UNION SELECT 2)", 1242).await;
+        assert_eq!(reader.ok("SELECT id FROM t LIMIT 1").await.len(), 1);
+        assert_eq!(reader.ok(all).await, ["2"]);
+    }
+    let open = "SELECT COUNT(*) FROM information_schema.innodb_trx";
+    for node in 0..2 {
+        let mut direct = test.system.direct(node).await;
+        wait_for("no snapshot stays", async || direct.ok(open).await == ["0"]).await;
+    }
+}
+
+/// Rows that were asked for ahead by a snapshot that turned out to be behind: many of them, and slow
+/// ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_for_in_vain_is_asked_for_again() {
+    let test = Test::start("ON").await;
+    let mut app = test.system.client().await;
+    let rows: Vec<String> = (0..96).map(|id| format!("({id}, 1)")).collect();
+    app.ok("DELETE FROM t").await;
+    app.ok(&format!("INSERT INTO t VALUES {}", rows.join(","))).await;
+    for (sql, count) in [
+        ("SELECT id, REPEAT('x', 100000) FROM t WHERE id < 96 OR v = 5", 98),
+        ("SELECT id, SLEEP(0.03) FROM t WHERE id < 16 OR v = 5", 18),
+    ] {
+        let mut reader = test.system.client().await;
+        assert_eq!(reader.ok("SELECT COUNT(*) FROM t").await, ["96"]);
+        let mut met = test.relays[1].trap("XA COMMIT", Fault::Stop);
+        let writing = tokio::spawn(async move {
+            write(&mut app).await;
+            app
+        });
+        let go_on = met.recv().await.expect("the commit comes");
+        let reading = tokio::spawn(async move { reader.ok(sql).await.len() });
+        tokio::time::sleep(STILL_WAITS).await;
+        go_on.send(()).unwrap();
+        assert_eq!(reading.await.unwrap(), count, "{sql}");
+        app = writing.await.unwrap();
+        clear(&mut app).await;
+        app.ok("INSERT INTO t VALUES (0, 1) ON DUPLICATE KEY UPDATE v = 1").await;
+    }
+}
+
 /// All reads of START TRANSACTION WITH CONSISTENT SNAPSHOT see the moment of its beginning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_is_of_all_data_nodes() {

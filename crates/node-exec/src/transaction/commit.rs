@@ -219,6 +219,8 @@ impl Transaction {
             async move {
                 let Some(lease) = &mut branch.lease else { return };
                 let done = match branch.xid.is_empty() {
+                    // A read's, which failed before its answers were read.
+                    _ if !lease.is_idle() => Err(BackendError::Unexpected("answers are left")),
                     true => run_all(lease, &plain).await,
                     false => {
                         // It may be active, idle or prepared; END fails harmlessly in the last two.

@@ -67,6 +67,8 @@ struct State {
     abandoned: Vec<TcpStream>,
     /// Nobody is listened to.
     silent: bool,
+    /// What clients have sent in one piece.
+    pieces: usize,
 }
 
 /// A relay.
@@ -112,6 +114,11 @@ impl Relay {
         Self { port, shared }
     }
 
+    /// How often something came from the data node's clients.
+    pub fn pieces(&self) -> usize {
+        self.shared.0.lock().unwrap().pieces
+    }
+
     /// Sets a trap. What comes back tells that it was met, and lets a stopped statement go on.
     pub fn trap(
         &self,
@@ -139,7 +146,10 @@ impl Shared {
             tokio::select! {
                 read = client.read(&mut from_client) => match read {
                     Ok(0) | Err(_) => return,
-                    Ok(length) => waiting.extend_from_slice(&from_client[..length]),
+                    Ok(length) => {
+                        waiting.extend_from_slice(&from_client[..length]);
+                        self.0.lock().unwrap().pieces += 1;
+                    }
                 },
                 read = server.read(&mut from_server) => match read {
                     Ok(0) | Err(_) => return,
