@@ -185,7 +185,8 @@ impl Exec<'_> {
         }
         // A transaction of the client's would go on after answers that were for nothing.
         let goes_ahead = own && !jobs.is_empty() && self.session.marks.will_agree();
-        let ahead = goes_ahead.then(|| Ahead { jobs, asks_warnings: self.session.keeps_warnings });
+        let ahead =
+            goes_ahead.then_some(Ahead { jobs, asks_warnings: self.session.keeps_warnings });
         let opened = self.open_view(&nodes, ahead).await;
         if own && opened.is_err() {
             self.session.transaction = None;
