@@ -5,6 +5,7 @@
 
 use super::{Branch, STAY_OPEN, Transaction, lost, run_all};
 use crate::backends::BackendNode;
+use crate::commit_marks;
 use crate::decision;
 use crate::error::ExecError;
 use crate::own_connection::Seat;
@@ -43,6 +44,13 @@ impl Transaction {
             Some(level) => level == "SERIALIZABLE",
             None => reads::is_serializable(state),
         };
+        // A table that is made after a snapshot cannot be written in its transaction. Where it cannot be
+        // made, the commit says so.
+        if self.in_flight.as_ref().is_some_and(|guard| guard.marks().are_wanted()) {
+            for (node, _) in &fresh {
+                commit_marks::ensure_table(node).await.ok();
+            }
+        }
         let home = self.branches.first().map_or(first, |branch| &branch.node).definition.id.clone();
         let before = self.branches.len();
         // In order, and only then at once: sessions that wait for each other's connections never meet.
