@@ -4,11 +4,11 @@ is full. `make test-faults` runs it for minutes and prints the figures, a column
 DDM_TEST_REPORT they are written there."""
 
 import os
-from pathlib import Path
 
 import pytest
 from disk import Disk
 from faults import RECOVERY_SECONDS, Faults
+from figures import write
 from loads.definitions import Definitions
 from loads.lists import Appends
 from loads.numbers import Numbers
@@ -63,7 +63,7 @@ def figures():
     print("\n" + "\n".join(lines))
     report = os.environ.get("DDM_TEST_REPORT")
     if report and len(found) == len(LOADS):
-        write(Path(report), lines)
+        write(report, "figures", lines)
 
 
 @pytest.fixture
@@ -122,10 +122,3 @@ def table(figures):
 
 def line(name, values):
     return f"| {name} | " + " | ".join(map(str, values)) + " |"
-
-
-def write(file, lines):
-    """Puts the figures between the marks of the document."""
-    before, rest = file.read_text().split("<!-- figures -->\n", 1)
-    after = rest.split("<!-- end -->\n", 1)[1]
-    file.write_text(before + "<!-- figures -->\n" + "\n".join(lines) + "\n<!-- end -->\n" + after)

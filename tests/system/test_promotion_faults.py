@@ -8,11 +8,11 @@ import random
 import signal
 import threading
 import time
-from pathlib import Path
 
 import pymysql
 import pytest
 from faults import FILL_SERVED, RECOVERY_SECONDS, SERVED, Faults
+from figures import write
 from instances import ADMIN, ADMIN_PASSWORD, Api, buy, make_schema
 from loads.transfers import ACCOUNTS, Transfers
 from replicated import PASSWORD, USER, Pairs
@@ -292,17 +292,10 @@ def test_promotions_lose_nothing(promotions):
     assert found["followed_after"] < PROMISED_SECONDS + LATE_SECONDS, found
     report = os.environ.get("DDM_TEST_REPORT")
     if report:
-        write(Path(report), lines)
+        write(report, "promotions", lines)
 
 
 def table(found):
     lines = ["| figure | |", "|---|---|", f"| minutes | {found['minutes']} |"]
     lines += [f"| faults: {kind.replace('_', ' ')} | {count} |" for kind, count in found["faults"].items()]
     return [f"Seed {SEED}.", "", *lines, *[f"| {name} | {found[key]} |" for key, name in FIGURES.items()]]
-
-
-def write(file, lines):
-    """Puts the figures between the marks of the document."""
-    before, rest = file.read_text().split("<!-- promotions -->\n", 1)
-    after = rest.split("<!-- end of promotions -->\n", 1)[1]
-    file.write_text(before + "<!-- promotions -->\n" + "\n".join(lines) + "\n<!-- end of promotions -->\n" + after)
