@@ -43,7 +43,7 @@ const RESTART_BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) };
 
 /// A server that ran for so long ended for a new reason.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_secs(10);
 
 /// A running local server.
 #[derive(Debug)]

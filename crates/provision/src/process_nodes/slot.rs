@@ -9,7 +9,7 @@ use base::id::NodeId;
 use std::time::{Duration, Instant};
 
 /// A process that ran for less has failed to start.
-const QUICK_EXIT: Duration = Duration::from_secs(20);
+const QUICK_EXIT: Duration = Duration::from_secs(10);
 
 /// Waits between starts of a node that keeps ending.
 const RESTART_BACKOFF: Backoff =
