@@ -5,7 +5,7 @@ import time
 
 import pymysql
 from cycles import FAILED, OK, UNKNOWN, find
-from list_append import ALLOWED, LOCK_WAIT_SECONDS, Lists, apart, mixed, values
+from list_append import ALLOWED, ALLOWED_IN_SNAPSHOTS, LOCK_WAIT_SECONDS, Lists, apart, mixed, values
 from loads import Load, refused, roll_back
 from system import rows
 
@@ -37,7 +37,7 @@ class Histories:
 
     def verdict(self, session, figures, show):
         final = {key: values(text) for key, text in rows(session, f"SELECT k, v FROM {self.table} WHERE v <> ''")}
-        allowed = ALLOWED.get(self.level, set())
+        allowed = ALLOWED.get(self.level, ALLOWED_IN_SNAPSHOTS)
         for lists in self.all:
             there = {key: final[key] for key in lists.keys if key in final}
             for kind, example in find(lists.history, there).items():
