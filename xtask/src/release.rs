@@ -54,11 +54,11 @@ pub fn optimised() -> PathBuf {
     target_dir().join("optimised/release/ddm")
 }
 
-/// Builds the program with a flag of rustc, in a directory of its own.
+/// Builds the program with a flag of rustc, which may have spaces in it, in a directory of its own.
 fn build(directory: &str, flag: &str) -> Result<PathBuf> {
     let target = target_dir().join(directory);
     let build = ["build", "--release", "--bin", "ddm"];
-    process::run(cargo(&build).env("RUSTFLAGS", flag).env("CARGO_TARGET_DIR", &target))?;
+    process::run(cargo(&build).env("CARGO_ENCODED_RUSTFLAGS", flag).env("CARGO_TARGET_DIR", &target))?;
     Ok(target.join("release/ddm"))
 }
 
