@@ -58,7 +58,9 @@ pub fn optimised() -> PathBuf {
 fn build(directory: &str, flag: &str) -> Result<PathBuf> {
     let target = target_dir().join(directory);
     let build = ["build", "--release", "--bin", "ddm"];
-    process::run(cargo(&build).env("CARGO_ENCODED_RUSTFLAGS", flag).env("CARGO_TARGET_DIR", &target))?;
+    process::run(
+        cargo(&build).env("CARGO_ENCODED_RUSTFLAGS", flag).env("CARGO_TARGET_DIR", &target),
+    )?;
     Ok(target.join("release/ddm"))
 }
 

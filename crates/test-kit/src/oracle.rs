@@ -130,7 +130,13 @@ pub async fn run_file(
             other => (other, protocol),
         };
         let seen = observe(&mut many, used, &sql).await;
-        let verdict = judge(&sql, &expected, &seen);
+        let mut verdict = judge(&sql, &expected, &seen);
+        if let Verdict::Wrong(how) = &mut verdict
+            && how.starts_with("warnings")
+        {
+            let warnings = observe(&mut many, Protocol::Text, "SHOW WARNINGS").await;
+            *how = format!("{how}: {warnings:?}");
+        }
         if matches!(verdict, Verdict::Crashed(_)) {
             many = Connection::connect(&ddm.options).await?;
         }
