@@ -221,6 +221,18 @@ impl ResponseScanner {
         begins
     }
 
+    /// Rows in so many whole frames are known to be at the front of the read buffer, and are taken off
+    /// unlooked at. False where they cannot be.
+    pub fn skip_rows(&mut self, frames: u64) -> bool {
+        let whole = self.phase == Phase::Rows && self.frame_left == 0 && !self.continued;
+        if whole {
+            self.sequence = self.sequence.wrapping_add(frames as u8);
+            self.rows += frames;
+            self.whole_frames = Some(frames);
+        }
+        whole
+    }
+
     /// Looks at the front of a read buffer. The caller must take a piece off its buffer before it
     /// calls again.
     pub fn scan(&mut self, buf: &[u8]) -> Result<Scan, DecodeError> {

@@ -7,6 +7,7 @@
 //! `flush` and `next_piece` can be dropped at any await without harm: what is half done is kept
 //! here, [`Connection::is_idle`] says so, and a pool does not take such a connection back.
 
+use crate::answer::Seen;
 use crate::error::BackendError;
 use crate::link::Link;
 use crate::login;
@@ -42,7 +43,9 @@ pub struct Connection {
     /// The answers that are due, the oldest first.
     pub(crate) expected: VecDeque<ResponseScanner>,
     /// Length of the piece that was given out last and is taken off before the next.
-    given: usize,
+    pub(crate) given: usize,
+    /// What was looked at of an answer that is awaited whole.
+    pub(crate) seen: Seen,
     status: StatusFlags,
     session: Arc<SessionState>,
     database: Option<String>,
@@ -105,6 +108,7 @@ impl Connection {
             server_version: welcome.server_version,
             expected: VecDeque::new(),
             given: 0,
+            seen: Seen::default(),
             status: welcome.ok.status,
             session: Arc::default(),
             database: options.database.clone(),
@@ -226,6 +230,11 @@ impl Connection {
         Ok(Piece { event, frames: &self.link.inbox[..self.given], last, whole_frames })
     }
 
+    /// The bytes that were given out last.
+    pub fn given(&self) -> &[u8] {
+        &self.link.inbox[..self.given]
+    }
+
     /// The bytes of the piece that was given out last, to be kept beyond the next call.
     pub fn keep_given(&mut self) -> Bytes {
         self.link.inbox.split_to(std::mem::take(&mut self.given)).freeze()
@@ -254,43 +263,26 @@ impl Connection {
         skipped
     }
 
-    /// What is in the buffer already of the oldest answer that is due, in one piece: up to the first
-    /// packet that is not `plain`, or to the answer's end. The piece's event is its last packet's.
-    pub fn try_next_pieces(
-        &mut self,
-        plain: impl Fn(Event) -> bool,
-    ) -> Result<Option<Piece<'_>>, BackendError> {
-        let mut piece = self.scan()?;
-        let mut taken = 0;
-        let (event, last) = loop {
-            let Scan::Piece { len, event, last } = piece else { return Ok(None) };
-            taken += len;
-            if last || !plain(event) {
-                break (event, last);
-            }
-            piece = self.scan_behind(taken)?;
-            if let Scan::NeedMore { .. } = piece {
-                break (event, false);
-            }
-        };
-        self.given = taken;
-        let frames = &self.link.inbox[..taken];
-        Ok(Some(Piece { event, frames, last, whole_frames: None }))
-    }
-
     /// Takes off the piece that was given out last.
     pub(crate) fn take_given(&mut self) {
+        if self.seen.bytes > 0 {
+            self.given = std::mem::take(&mut self.seen).bytes;
+        }
         self.link.inbox.advance(self.given);
         self.given = 0;
     }
 
     fn scan(&mut self) -> Result<Scan, BackendError> {
         self.take_given();
-        self.scan_behind(0)
+        let scan = self.scan_behind(0)?;
+        if let Scan::Piece { len, .. } = scan {
+            self.given = len;
+        }
+        Ok(scan)
     }
 
-    /// Looks at what is behind so many bytes, which are given out with it.
-    fn scan_behind(&mut self, bytes: usize) -> Result<Scan, BackendError> {
+    /// Looks at what is behind so many bytes.
+    pub(crate) fn scan_behind(&mut self, bytes: usize) -> Result<Scan, BackendError> {
         let scanner =
             self.expected.front_mut().ok_or(BackendError::Unexpected("no answer is due"))?;
         if scanner.needs_file() {
@@ -300,11 +292,10 @@ impl Connection {
             Ok(scan) => scan,
             Err(error) => return Err(self.garbled(error)),
         };
-        if let Scan::Piece { len, event, last } = scan {
+        if let Scan::Piece { event, last, .. } = scan {
             if event == Event::LocalInfile && !self.offers_file {
                 return Err(self.garbled(DecodeError::Malformed("a file was asked for unbidden")));
             }
-            self.given = len;
             self.note(event, last);
         }
         Ok(scan)

@@ -6,6 +6,7 @@
 //! single-threaded runtime, so that taking a connection costs neither a lock nor a hand-over
 //! between threads.
 
+pub mod answer;
 pub mod connection;
 pub mod dial;
 pub mod error;

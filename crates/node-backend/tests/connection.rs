@@ -9,6 +9,7 @@ use mysql_wire::row::decode_binary_row;
 use mysql_wire::temporal::{DateValue, TimeValue};
 use mysql_wire::text_to_binary::text_row_to_binary;
 use mysql_wire::value::Value;
+use node_backend::answer::Taken;
 use node_backend::local_data::{load_statement, put_row};
 use node_backend::{
     BackendError, ConnectOptions, Connection, KillTarget, QueryResult, SessionState, StreamHead,
@@ -31,6 +32,7 @@ async fn everything_on_one_server() {
         assert_eq!(connection.deprecates_eof(), deprecate_eof);
         queries(&mut connection).await;
         pipeline(&mut connection).await;
+        whole_answers(&mut connection).await;
         long_rows(&mut connection).await;
         prepared(&mut connection).await;
         files(&mut connection).await;
@@ -180,6 +182,81 @@ async fn pipeline(connection: &mut Connection) {
 }
 
 /// A row of more than one frame, between short ones, on both roads.
+/// An answer as it comes in pieces: its bytes, and those of its rows.
+async fn in_pieces(connection: &mut Connection, sql: &str) -> (Vec<u8>, Vec<u8>) {
+    connection.queue_query(sql.as_bytes());
+    let (mut bytes, mut rows) = (Vec::new(), Vec::new());
+    loop {
+        let piece = connection.next_piece().await.unwrap();
+        bytes.extend_from_slice(piece.frames);
+        if piece.event == Event::Rows {
+            rows.extend_from_slice(piece.frames);
+        }
+        if piece.last {
+            return (bytes, rows);
+        }
+    }
+}
+
+/// So long an answer is awaited whole.
+const MAX: usize = 64 * 1024;
+
+async fn next_answer(connection: &mut Connection, plain: impl Fn(Event) -> bool) -> Taken {
+    loop {
+        match connection.try_answer(MAX, &plain).unwrap() {
+            Some(taken) => return taken,
+            None => connection.read_more().await.unwrap(),
+        }
+    }
+}
+
+/// Answers that are awaited whole, many of them sent at once: they end up where reads do not.
+async fn whole_answers(connection: &mut Connection) {
+    let texts = [
+        "SELECT 1",
+        "SELECT seq, REPEAT('x', 100) FROM seq_1_to_100",
+        "SELECT nothing",
+        "SELECT seq, REPEAT('x', seq) FROM seq_1_to_300",
+        "SELECT 1 WHERE FALSE",
+        "DO 1",
+    ];
+    let mut expected = Vec::new();
+    for text in texts {
+        expected.push(in_pieces(connection, text).await);
+    }
+    let turns: Vec<usize> = (0..60).map(|turn| turn % texts.len()).collect();
+    turns.iter().for_each(|at| connection.queue_query(texts[*at].as_bytes()));
+    for at in turns {
+        let taken = next_answer(connection, |_| true).await;
+        let (bytes, rows) = &expected[at];
+        assert!(taken.last && connection.given() == bytes, "{}", texts[at]);
+        let found = taken.rows.map(|at| (&bytes[at.from..at.from + at.bytes], at.frames));
+        let count = [1, 100, 0, 300, 0, 0][at];
+        assert_eq!(found, (count > 0).then_some((rows.as_slice(), count)));
+        assert_eq!(connection.keep_given(), *bytes);
+    }
+    assert!(connection.is_idle());
+    // Of a long one there is a part, and what is left of it is thrown away as of any other.
+    connection.queue_query(b"SELECT seq FROM seq_1_to_100000");
+    connection.queue_query(b"SELECT 2");
+    let taken = next_answer(connection, |_| true).await;
+    assert!(!taken.last && connection.given().len() > MAX);
+    connection.drain().await.unwrap();
+    // So is one that was looked at and not given out.
+    connection.queue_query(
+        b"SELECT seq, REPEAT('x', 1000) FROM seq_1_to_40 WHERE SLEEP(seq / 1000) = 0",
+    );
+    connection.read_more().await.unwrap();
+    assert_eq!(connection.try_answer(MAX, |_| true).unwrap(), None);
+    connection.drain().await.unwrap();
+    assert_eq!(second(connection, "SELECT 1, 2").await, "2");
+    // A packet that is not plain ends what is given out.
+    connection.queue_query(b"SELECT 3");
+    let taken = next_answer(connection, |event| event != Event::Column).await;
+    assert!(!taken.last && taken.event == Event::Column);
+    connection.drain().await.unwrap();
+}
+
 async fn long_rows(connection: &mut Connection) {
     let sql = b"SELECT 'a' UNION ALL SELECT REPEAT('b', 20000000) UNION ALL SELECT REPEAT('c', 16777211) UNION ALL SELECT 'd'";
     let QueryResult::Rows(set) = connection.query(sql).await.unwrap() else { panic!("no rows") };

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::names::Names;
-use crate::pipeline::Buffered;
+use crate::pipeline::{Answer, Buffered};
 use mysql_wire::column::{ColumnDefinition, ColumnType};
 use mysql_wire::frame::put_packet;
 use mysql_wire::response::{Event, ResponseKind};
@@ -45,7 +45,8 @@ async fn pass(frames: &[u8], tables: &[PlanTable], status: u16) -> (Vec<u8>, boo
     let mut out = ClientWriter::new(Box::new(tokio::io::sink()));
     out.begin_answer(1);
     let begin = out.mark();
-    let mut answer = Buffered::new(frames, ResponseKind::Query, false);
+    let whole = Answer::of(frames);
+    let mut answer = Buffered::new(&whole, ResponseKind::Query, false);
     let mut learning = None;
     let again =
         repeat(&mut out, &mut answer, tables, StatusFlags(status), &mut learning).await.unwrap();

@@ -1,4 +1,4 @@
-//! Statements of many sessions on few connections. Reads of one row (see [`sql_plan::point`]) that
+//! Statements of many sessions on few connections. Short reads (see [`sql_plan::short_reads`]) that
 //! come while others are under way do not take a connection each: those of sessions with equal state
 //! go out in bursts over shared ones, and their answers come back in order. So a data node that is
 //! busy finds its next statement already there, and neither side sleeps and wakes for each.
@@ -13,9 +13,9 @@ pub mod queue;
 mod shared;
 pub mod ticket;
 
-#[cfg(test)]
-pub(crate) use answer::Buffered;
 pub(crate) use answer::Pieces;
+#[cfg(test)]
+pub(crate) use answer::{Answer, Buffered};
 pub(crate) use shared::{note_alone, run};
 
 use crate::members::Member;

@@ -91,14 +91,17 @@ async fn send_and_relay(
 ) -> Result<(), ExecError> {
     let mut may_retry = !writes && exec.session.transaction.is_none();
     let mut alone = None;
-    let counted = match &statement.planned.point {
-        Some(cost) if exec.settings.pipelining_from > 0 => {
+    let short = statement.planned.short.as_ref();
+    let counted = match short.and_then(|short| Some((short, short.rows(&statement.values)?))) {
+        Some((short, rows)) if exec.settings.pipelining_from > 0 => {
             let member = exec.reader(node).await?;
             let (counted, shared) =
-                crate::pipeline::run(exec, &member, rendered, statement, prepared, tables).await;
+                crate::pipeline::run(exec, &member, rows, rendered, statement, prepared, tables)
+                    .await;
             if let Some(result) = shared {
                 return result;
             }
+            let cost = &short.cost;
             if cost.microseconds() > 0 {
                 // At once, not when it ends: of many sessions few go alone for what one has met.
                 cost.fade();

@@ -17,6 +17,11 @@ use support::{Client, Server, System, wait_for};
 use tokio::task::JoinHandle;
 
 const ROWS: u32 = 500;
+/// Rows of a range, at most.
+const SOME: u32 = 120;
+const PAD: &str = "q";
+/// As long as a padded row is, at least.
+const PADDED: usize = 100;
 const SESSIONS: u32 = 24;
 /// What a statement that waits for nothing takes at most here, on a busy machine.
 const SOON: Duration = Duration::from_secs(3);
@@ -31,16 +36,17 @@ async fn start() -> System {
     let mut app = system.client().await;
     for table in ["t", "locked"] {
         app.ok(&format!(
-            "CREATE TABLE {table} (id INT PRIMARY KEY, v VARCHAR(20), b LONGTEXT) DBPARTITION BY MOD_HASH(id)"
+            "CREATE TABLE {table} (id INT PRIMARY KEY, v VARCHAR(20), b LONGTEXT, pad VARCHAR(100)) DBPARTITION BY MOD_HASH(id)"
         ))
         .await;
-        let rows: Vec<String> = (1..=ROWS).map(|id| format!("({id}, 'v{id}', 'x')")).collect();
+        let rows: Vec<String> =
+            (1..=ROWS).map(|id| format!("({id}, 'v{id}', 'x', '{PAD:p>100}')")).collect();
         app.ok(&format!("INSERT INTO {table} VALUES {}", rows.join(", "))).await;
     }
     system
 }
 
-/// Sessions that read one row after the other until they are told to stop; each answer is checked.
+/// Sessions that read rows, one or some, until they are told to stop; each answer is checked.
 struct Readers {
     stop: Arc<AtomicBool>,
     /// The longest that one of them waited, in milliseconds.
@@ -61,8 +67,12 @@ impl Readers {
                 while !stop.load(Ordering::Relaxed) {
                     id = (id * 7 + 13) % (ROWS + 20);
                     let began = Instant::now();
-                    let rows = client.ok(&format!("SELECT v FROM t WHERE id = {id}")).await;
-                    assert_eq!(rows, row(id));
+                    if number % 3 == 0 {
+                        read_some(&mut client, id).await;
+                    } else {
+                        let rows = client.ok(&format!("SELECT v FROM t WHERE id = {id}")).await;
+                        assert_eq!(rows, row(id));
+                    }
                     longest.fetch_max(began.elapsed().as_millis() as u64, Ordering::Relaxed);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
@@ -87,12 +97,28 @@ impl Readers {
     }
 }
 
+/// Reads a range of rows, long and short answers, or some of a list.
+async fn read_some(client: &mut Client, id: u32) {
+    let (last, columns) = (id + id % SOME, if id.is_multiple_of(2) { "v, pad" } else { "v" });
+    let padded = |v: String| if columns == "v" { v } else { format!("{v}|{PAD:p>100}") };
+    let text = match id % 5 {
+        0 => {
+            let ids: Vec<_> = (id..=last).map(|id| id.to_string()).collect();
+            format!("SELECT {columns} FROM t WHERE id IN ({})", ids.join(", "))
+        }
+        _ => format!("SELECT {columns} FROM t WHERE id BETWEEN {id} AND {last}"),
+    };
+    let expected: Vec<_> = (id..=last).flat_map(row).map(padded).collect();
+    assert!(client.ok(&text).await == expected, "{text}");
+}
+
 fn row(id: u32) -> Vec<String> {
     if (1..=ROWS).contains(&id) { vec![format!("v{id}")] } else { Vec::new() }
 }
 
 async fn prepared_reader(mut client: Connection, number: u32) {
     let text = b"SELECT v, id FROM t WHERE id = ?";
+    let range = b"SELECT v, pad FROM t WHERE id BETWEEN ? AND ?";
     for turn in 0..100 {
         let id = (number * 31 + turn * 7) % (ROWS + 20);
         let prepared = client.prepare(text).await.unwrap();
@@ -105,6 +131,17 @@ async fn prepared_reader(mut client: Connection, number: u32) {
             assert!(row.payload().windows(text.len()).any(|part| part == text.as_bytes()));
         }
         assert_eq!(rows, row(id).len());
+        let prepared = client.prepare(range).await.unwrap();
+        let bounds = [id, id + SOME].map(|id| Value::Int(i64::from(id)));
+        let head = client.execute(&prepared, &bounds).await.unwrap();
+        assert!(matches!(head, StreamHead::Rows(_)));
+        let expected = (id..=id + SOME).flat_map(row).count();
+        let mut rows = 0;
+        while let Some(row) = client.next_row().await.unwrap() {
+            rows += 1;
+            assert!(row.payload().len() > PADDED);
+        }
+        assert_eq!(rows, expected);
     }
 }
 

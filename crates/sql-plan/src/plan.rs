@@ -7,11 +7,11 @@ use crate::ddl::placement::PlacementPlan;
 use crate::insert::{InsertPlan, InsertSelectPlan};
 use crate::load::LoadPlan;
 use crate::merge::Merge;
-use crate::point::Cost;
 use crate::read_back::ReadBack;
 use crate::reads::Reads;
 use crate::route::Route;
 use crate::scratch_write::{ScratchInsertPlan, ScratchWritePlan};
+use crate::short_reads::ShortRead;
 use crate::template::Template;
 use crate::value::{ValueRef, Values};
 use base::sql_error::SqlError;
@@ -51,8 +51,8 @@ pub struct Planned {
     pub keeps_warnings: bool,
     /// What SHOW STATUS counts it as.
     pub counted: Option<Counted>,
-    /// It reads one row by a unique key; what that has cost so far.
-    pub point: Option<Arc<Cost>>,
+    /// It reads one row by a unique key, or a few; what that has cost so far.
+    pub short: Option<Arc<ShortRead>>,
 }
 
 /// A table that the statement touches, with what it does there.

@@ -123,8 +123,8 @@ pub fn plan(
     let (made, hinted) = crate::hint::apply(&subject, made)?;
     let access = [access::access(&parsed.stmt, text, context.current_schema), hinted].concat();
     let frozen = access.iter().any(|access| is_frozen(snapshot, access));
-    let point = match read_back.is_none() && !frozen {
-        true => crate::point::of(&made, &parsed.stmt, &access, snapshot, text),
+    let short = match read_back.is_none() && !frozen {
+        true => crate::short_reads::of(&made, &parsed.stmt, &access, snapshot, text),
         false => None,
     };
     let keeps_warnings = keeps_warnings(&parsed.stmt, &access, tokens);
@@ -132,7 +132,7 @@ pub fn plan(
         keeps_warnings,
         reads,
         read_back,
-        point,
+        short,
         counted: counted(&parsed.stmt, parsed.span.of(text)),
         plan: made.plan,
         cacheable: made.cacheable && !frozen,

@@ -1,7 +1,9 @@
 //! An answer in pieces: as it comes on a connection, or whole in memory.
 
+use crate::buffers;
 use bytes::Bytes;
-use mysql_wire::response::{ResponseKind, ResponseScanner, Scan};
+use mysql_wire::response::{Event, ResponseKind, ResponseScanner, Scan};
+use node_backend::answer::RowsAt;
 use node_backend::connection::{Connection, Piece};
 use node_backend::error::BackendError;
 
@@ -38,46 +40,107 @@ impl Pieces for Connection {
     }
 }
 
+/// An answer shorter than this is copied: that is cheaper than to keep the buffer into which it came.
+const KEPT_BYTES_MIN: usize = 4 * 1024;
+
 /// An answer that is in memory, whole.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// A short one.
+    copied: Vec<u8>,
+    /// A long one.
+    kept: Bytes,
+    rows: Option<RowsAt>,
+}
+
+impl Answer {
+    /// An answer of these frames.
+    #[cfg(test)]
+    pub fn of(frames: &[u8]) -> Self {
+        Self { copied: frames.to_vec(), ..Self::default() }
+    }
+
+    /// Takes what a connection has given out.
+    pub fn take(&mut self, connection: &mut Connection, rows: Option<RowsAt>) {
+        self.rows = rows;
+        if connection.given().len() >= KEPT_BYTES_MIN {
+            self.kept = connection.keep_given();
+            return;
+        }
+        self.copied = buffers::take();
+        self.copied.extend_from_slice(connection.given());
+    }
+
+    fn frames(&self) -> &[u8] {
+        if self.kept.is_empty() { &self.copied } else { &self.kept }
+    }
+
+    /// Gives its memory back.
+    pub fn forget(&mut self) {
+        self.kept = Bytes::new();
+        buffers::give(std::mem::take(&mut self.copied));
+    }
+}
+
+/// An [`Answer`] in pieces.
 #[derive(Debug)]
 pub(crate) struct Buffered<'a> {
-    /// The piece that was given last.
-    given: &'a [u8],
-    rest: &'a [u8],
+    answer: &'a Answer,
+    /// Where the piece is that was given last; what is before it is gone.
+    given: std::ops::Range<usize>,
     scanner: ResponseScanner,
 }
 
 impl<'a> Buffered<'a> {
-    /// The frames of an answer.
-    pub fn new(frames: &'a [u8], kind: ResponseKind, deprecates_eof: bool) -> Self {
-        Self { given: &[], rest: frames, scanner: ResponseScanner::new(kind, deprecates_eof) }
+    /// Reads an answer.
+    pub fn new(answer: &'a Answer, kind: ResponseKind, deprecates_eof: bool) -> Self {
+        Self { answer, given: 0..0, scanner: ResponseScanner::new(kind, deprecates_eof) }
+    }
+
+    fn give(&mut self, bytes: usize) -> &'a [u8] {
+        self.given = self.given.end..self.given.end + bytes;
+        &self.answer.frames()[self.given.clone()]
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        &self.answer.frames()[self.given.end..]
     }
 }
 
 impl Pieces for Buffered<'_> {
     async fn next_piece(&mut self) -> Result<Piece<'_>, BackendError> {
-        match self.scanner.scan(self.rest).map_err(BackendError::Protocol)? {
+        let rows = self.answer.rows.filter(|rows| rows.from == self.given.end);
+        if let Some(RowsAt { bytes, frames, .. }) = rows
+            && self.scanner.skip_rows(frames)
+        {
+            let whole_frames = Some(frames);
+            let frames = self.give(bytes);
+            return Ok(Piece { event: Event::Rows, frames, last: false, whole_frames });
+        }
+        match self.scanner.scan(self.rest()).map_err(BackendError::Protocol)? {
             Scan::Piece { len, event, last } => {
-                (self.given, self.rest) = self.rest.split_at(len);
-                let whole_frames = self.scanner.whole_frames();
-                Ok(Piece { event, frames: self.given, last, whole_frames })
+                let frames = self.give(len);
+                Ok(Piece { event, frames, last, whole_frames: self.scanner.whole_frames() })
             }
             Scan::NeedMore { .. } => Err(BackendError::Unexpected("an answer that is not whole")),
         }
     }
 
     fn keep_given(&mut self) -> Bytes {
-        Bytes::copy_from_slice(self.given)
+        match self.answer.kept.is_empty() {
+            false => self.answer.kept.slice(self.given.clone()),
+            true => Bytes::copy_from_slice(&self.answer.copied[self.given.clone()]),
+        }
     }
 
     async fn front(&mut self) -> Result<&[u8], BackendError> {
-        Ok(self.rest)
+        Ok(self.rest())
     }
 
     fn skip_head(&mut self, bytes: usize, frames: u8) -> bool {
         let skipped = self.scanner.skip_head(frames);
         if skipped {
-            self.rest = &self.rest[bytes..];
+            self.give(bytes);
         }
         skipped
     }

@@ -8,7 +8,8 @@ use super::{BURSTS, DEPTH, Group, LINES, STATEMENTS, send_again};
 use crate::error::ExecError;
 use crate::members::Member;
 use mysql_wire::response::Event;
-use node_backend::connection::{Connection, Piece};
+use node_backend::answer::Taken;
+use node_backend::connection::Connection;
 use node_backend::error::BackendError;
 use node_backend::pool::Lease;
 use std::pin::pin;
@@ -232,45 +233,45 @@ impl Line {
 
     /// Reads what comes next.
     async fn read(&mut self, lease: &mut Lease) -> Result<(), BackendError> {
-        let piece = lease.next_piece().await?;
-        self.take(piece)
+        lease.read_more().await?;
+        self.take_buffered(lease)
     }
 
     fn take_buffered(&mut self, lease: &mut Lease) -> Result<(), BackendError> {
         while lease.outstanding() > 0 {
-            match lease.try_next_pieces(can_be_shared)? {
-                Some(piece) => self.take(piece)?,
+            match lease.try_answer(ANSWER_BYTES_MAX, can_be_shared)? {
+                Some(taken) => self.take(lease, taken)?,
                 None => break,
             }
         }
         Ok(())
     }
 
-    /// Puts a piece into the memory of whoever waits for it.
-    fn take(&mut self, piece: Piece<'_>) -> Result<(), BackendError> {
+    /// Gives an answer to whoever waits for it.
+    fn take(&mut self, lease: &mut Lease, taken: Taken) -> Result<(), BackendError> {
         let mut queue = self.group.queue.borrow_mut();
         match queue.head(self.id).flatten() {
+            Some(ticket)
+                if taken.last
+                    && lease.given().len() <= ANSWER_BYTES_MAX
+                    && can_be_shared(taken.event) =>
+            {
+                ticket.answer.borrow_mut().take(lease, taken.rows);
+                self.passed_over = 0;
+            }
             Some(ticket) => {
-                let mut answer = ticket.answer.borrow_mut();
-                let is_long = answer.len() + piece.frames.len() > ANSWER_BYTES_MAX;
-                if is_long || !can_be_shared(piece.event) {
-                    drop(answer);
-                    ticket.note_slow(ALONE);
-                    let alone = queue.pass_over(self.id);
-                    send_again(alone.as_slice());
-                } else {
-                    answer.extend_from_slice(piece.frames);
-                    self.passed_over = 0;
-                }
+                ticket.note_slow(ALONE);
+                let alone = queue.pass_over(self.id);
+                send_again(alone.as_slice());
             }
             None => {
-                self.passed_over += piece.frames.len();
+                self.passed_over += lease.given().len();
                 if self.passed_over > PASSED_OVER_BYTES_MAX {
                     return Err(BackendError::ResultTooLarge { limit: PASSED_OVER_BYTES_MAX });
                 }
             }
         }
-        if piece.last
+        if taken.last
             && let Some(ticket) = queue.answered(self.id)
         {
             ticket.finish(Outcome::Answered);

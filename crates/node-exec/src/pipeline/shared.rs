@@ -13,7 +13,7 @@ use base::sql_error::QUERY_INTERRUPTED;
 use mysql_wire::packet::ErrPacket;
 use mysql_wire::response::ResponseKind;
 use sql_plan::plan::PlanTable;
-use sql_plan::point::Cost;
+use sql_plan::short_reads::Cost;
 use sql_plan::template::Rendered;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,6 +29,10 @@ pub(super) const SLOW_ALONE: Duration = Duration::from_millis(20);
 /// of a statement that takes long nobody can say whether it is slow or the others are many.
 const CROWD: usize = 16;
 
+/// A statement of so many rows more must have so many times more others beside it: what a data node works
+/// at for long is worth a wake-up.
+const ROWS_SHARE: u16 = 32;
+
 /// A longer statement goes alone.
 const STATEMENT_BYTES_MAX: usize = 4096;
 
@@ -40,18 +44,19 @@ pub(crate) fn note_alone(cost: &Cost, took: Duration, under_way: usize) {
     }
 }
 
-/// Runs a read on a shared connection, if it may and if enough others are under way; `None`: it has
+/// Runs a read of so many rows on a shared connection, if it may and if enough others are under way; `None`: it has
 /// to go alone. It counts as under way while the first half of what is given back lives.
 pub(crate) async fn run(
     exec: &mut Exec<'_>,
     member: &Rc<Member>,
+    rows: u16,
     rendered: &Rendered,
     statement: &Statement<'_>,
     prepared: bool,
     tables: &[PlanTable],
 ) -> (Counted, Option<Result<(), ExecError>>) {
     let (counted, running) = Pipes::enter(member);
-    let enough = running >= exec.settings.pipelining_from;
+    let enough = running >= exec.settings.pipelining_from * usize::from(1 + rows / ROWS_SHARE);
     let result = match enough && may_share(exec, rendered, statement) {
         true => share(exec, member, rendered, statement, prepared, tables).await,
         false => None,
@@ -70,7 +75,7 @@ fn may_share(exec: &Exec<'_>, rendered: &Rendered, statement: &Statement<'_>) ->
         && !session.keeps_warnings
         && !session.wants_database
         && rendered.text.len() <= STATEMENT_BYTES_MAX
-        && statement.planned.point.as_ref().is_some_and(|cost| cost.microseconds() < SLOW)
+        && statement.planned.short.as_ref().is_some_and(|short| short.cost.microseconds() < SLOW)
 }
 
 async fn share(
@@ -81,25 +86,25 @@ async fn share(
     prepared: bool,
     tables: &[PlanTable],
 ) -> Option<Result<(), ExecError>> {
-    let cost = statement.planned.point.as_ref()?;
+    let short = statement.planned.short.as_ref()?;
     let params = if prepared { Some(packed_params(rendered, statement)) } else { None };
     if params.as_ref().is_some_and(|params| params.len() > STATEMENT_BYTES_MAX) {
         return None;
     }
     // One that was dropped in the middle does not come back: its line may still know it.
     let ticket = exec.session.ticket.take().unwrap_or_default();
-    ticket.begin(&rendered.text, params.as_deref(), cost);
+    ticket.begin(&rendered.text, params.as_deref(), short);
     let submitted = Pipes::submit(member, exec.session.found_rows, &exec.session.state, &ticket)?;
     let active = exec.session.active.enter_shared(&submitted.group, &ticket);
     let outcome = ticket.wait().await;
     drop((active, submitted));
     let result = match outcome {
         Outcome::Answered => {
-            let frames = ticket.answer.take();
+            let whole = ticket.answer.take();
             let kind = if prepared { ResponseKind::Execute } else { ResponseKind::Query };
-            let mut answer = Buffered::new(&frames, kind, ticket.deprecates_eof());
+            let mut answer = Buffered::new(&whole, kind, ticket.deprecates_eof());
             let relayed = relay_answer(exec, &mut answer, Names::of(tables)).await;
-            ticket.answer.replace(frames);
+            ticket.answer.replace(whole);
             Some(relayed.map(|head| {
                 exec.session.last.warnings.clear();
                 exec.session.last.told_id = head.last_insert_id;

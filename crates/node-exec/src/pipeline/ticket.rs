@@ -2,7 +2,8 @@
 //! became of it. A session uses the same ticket again and again, so that a statement costs no
 //! allocation.
 
-use sql_plan::point::Cost;
+use super::answer::Answer;
+use sql_plan::short_reads::ShortRead;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -34,19 +35,18 @@ pub struct Ticket {
     pub text: RefCell<Vec<u8>>,
     /// Packed parameters, when it is executed as a prepared statement.
     pub params: RefCell<Option<Vec<u8>>>,
-    /// The answer's frames.
-    pub answer: RefCell<Vec<u8>>,
-    /// What its plan has cost.
-    pub cost: RefCell<Option<Arc<Cost>>>,
+    /// The answer.
+    pub answer: RefCell<Answer>,
+    /// What is kept of its plan.
+    short: RefCell<Option<Arc<ShortRead>>>,
     /// How the answer's rows end.
     deprecates_eof: Cell<bool>,
 }
 
 impl Ticket {
     /// Begins a statement.
-    pub fn begin(&self, text: &[u8], params: Option<&[u8]>, cost: &Arc<Cost>) {
+    pub fn begin(&self, text: &[u8], params: Option<&[u8]>, short: &Arc<ShortRead>) {
         self.outcome.set(Outcome::Pending);
-        self.answer.borrow_mut().clear();
         let mut own = self.text.borrow_mut();
         own.clear();
         own.extend_from_slice(text);
@@ -59,7 +59,7 @@ impl Ticket {
             }
             None => *packed = None,
         }
-        *self.cost.borrow_mut() = Some(cost.clone());
+        *self.short.borrow_mut() = Some(short.clone());
     }
 
     /// It is over; the first word counts.
@@ -89,8 +89,8 @@ impl Ticket {
 
     /// Its plan took so long.
     pub fn note_slow(&self, microseconds: u32) {
-        if let Some(cost) = &*self.cost.borrow() {
-            cost.set(microseconds);
+        if let Some(short) = &*self.short.borrow() {
+            short.cost.set(microseconds);
         }
     }
 
@@ -111,9 +111,7 @@ impl Ticket {
 
     /// Gives back large buffers before it is put aside.
     pub fn rest(&self) {
-        let mut answer = self.answer.borrow_mut();
-        answer.clear();
-        answer.shrink_to(KEEP_BYTES);
+        self.answer.borrow_mut().forget();
         self.text.borrow_mut().shrink_to(KEEP_BYTES);
         if let Some(params) = &mut *self.params.borrow_mut() {
             params.shrink_to(KEEP_BYTES);

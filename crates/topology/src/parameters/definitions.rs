@@ -251,8 +251,8 @@ pub const DEFINITIONS: &[ParameterDef] = &[
         "pipelining_threshold",
         "3",
         integer(0, 100_000),
-        "Reads of one row at once on a worker and data node from which on they share connections; 0: never.",
-        "同一工作线程和数据节点上并发的单行读达到该数量后共享连接，0表示不共享。",
+        "Reads of one row at once on a worker and data node from which on they share connections, of more rows in proportion; 0: never.",
+        "同一工作线程和数据节点上并发的单行读达到该数量后共享连接，多行读按行数成比例提高，0表示不共享。",
     ),
     editable(
         "read_own_writes",

@@ -38,7 +38,7 @@ pub struct Settings {
     pub replica_lag_max: Duration,
     /// `force_read_master_in_transaction`
     pub transactions_read_primary: bool,
-    /// `pipelining_threshold`: so many reads of one row at once on a worker and data node share
+    /// `pipelining_threshold`: so many short reads at once on a worker and data node share
     /// connections; 0: none does.
     pub pipelining_from: usize,
     /// `read_own_writes`: reads of replicas wait for what their session has written.
