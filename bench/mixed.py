@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The part of `make bench` about short statements among long ones: what a point select takes while other sessions read thousands
-of rows, rows of half a megabyte by their key, and change rows; with shared connections (`pipelining_threshold` at its default)
-÷ without them (0), in turn. The median must not suffer, and the 99th percentile no more than by half.
+"""The part of `make bench` about short statements among long ones: what a point select takes while other sessions read
+ranges of 100 rows, thousands of rows, rows of half a megabyte by their key, and change rows; with shared connections
+(`pipelining_threshold` at its default) ÷ without them (0), in turn. The median must not suffer, and the 99th percentile no more
+than by half.
 
 Everything runs on loopback, in a directory of its own, and is stopped by process id at the end."""
 
@@ -20,6 +21,7 @@ CONNECTIONS = [16, 64, 256]
 LONG_READS = ["oltp_read_only", "--point-selects=0", "--range-size=2000", "--skip-trx=on"]
 BESIDE = [
     ("alone", []),
+    ("100-row ranges, 32", [(bench.RANGE, 32)]),
     ("long reads, 8", [(LONG_READS, 8)]),
     ("large rows, 2", [(["oltp_point_select"], 2)]),
     ("updates, 16", [(bench.UPDATE, 16)]),

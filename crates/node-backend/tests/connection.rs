@@ -243,9 +243,8 @@ async fn whole_answers(connection: &mut Connection) {
     assert!(!taken.last && connection.given().len() > MAX);
     connection.drain().await.unwrap();
     // So is one that was looked at and not given out.
-    connection.queue_query(
-        b"SELECT seq, REPEAT('x', 1000) FROM seq_1_to_40 WHERE SLEEP(seq / 1000) = 0",
-    );
+    connection
+        .queue_query(b"SELECT seq, REPEAT('x', 1000) FROM seq_1_to_40 WHERE SLEEP(seq / 1000) = 0");
     connection.read_more().await.unwrap();
     assert_eq!(connection.try_answer(MAX, |_| true).unwrap(), None);
     connection.drain().await.unwrap();
