@@ -299,6 +299,21 @@ def test_no_physical_name_shows(shop, client):
         assert f"{shop.schema}_00" not in str(rows(client, statement))
 
 
+def test_the_counter_of_a_single_table(client):
+    rows(client, "CREATE TABLE counted (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY)")
+    rows(client, "INSERT INTO counted VALUES (7)")
+    rows(client, "DELETE FROM counted")
+    create = rows(client, "SHOW CREATE TABLE counted")[0][1]
+    assert " AUTO_INCREMENT=8 " in create
+    # A dump goes on where the table was, a table that is alike begins anew.
+    rows(client, create.replace("`counted`", "`counted_again`"))
+    rows(client, "INSERT INTO counted_again VALUES ()")
+    assert rows(client, "SELECT id FROM counted_again") == [(8,)]
+    rows(client, "CREATE TABLE counted_like LIKE counted")
+    assert " AUTO_INCREMENT=" not in rows(client, "SHOW CREATE TABLE counted_like")[0][1]
+    rows(client, "DROP TABLE counted, counted_again, counted_like")
+
+
 def test_what_an_account_does_not_see(shop, admin, reader):
     shop.system.ctl("schemas", "create", shop.ends["instance_id"], "hidden", "--mode", "cluster", "--shards", "2")
     eventually("the schema", lambda: ("hidden",) in rows(admin, "SHOW DATABASES"))

@@ -17,6 +17,7 @@ use sql_plan::template::quoted;
 use sql_syntax::ast::{Describe, Show, ShowKind, TableName};
 use topology::account::Authority;
 use topology::algorithm::Target;
+use topology::definition;
 use topology::model::{Placement, Schema, Table};
 
 /// A physical table that stands for a logical one.
@@ -269,7 +270,8 @@ impl Core {
         self.reply(&columns, &rows).await
     }
 
-    /// What follows the name in a table's CREATE statement, from its bracket on.
+    /// What follows the name in a table's CREATE statement, from its bracket on, without the counter of
+    /// AUTO_INCREMENT.
     pub async fn definition_of(
         &mut self,
         name: TableName,
@@ -285,7 +287,7 @@ impl Core {
         ask.extend(place.qualified());
         let (_, rows) = self.ask_place(&place, &ask).await?;
         let create = rows.first().and_then(|row| row.get(1).cloned().flatten()).unwrap_or_default();
-        let create = logical_create(&place, &text(&create));
+        let create = definition::without_counter(&logical_create(&place, &text(&create)));
         Ok(create.find(" (").map(|at| create[at + 1..].to_owned()).unwrap_or_default())
     }
 
@@ -346,13 +348,15 @@ fn make_logical(place: &Place, columns: &[ColumnDefinition], rows: &mut [Row]) {
     }
 }
 
-/// The data node's CREATE statement with the logical name, without the data node's own counter, and
-/// with the sharding clause.
+/// The data node's CREATE statement with the logical name and the sharding clause. The data node's
+/// counter of AUTO_INCREMENT is the table's where the table is nowhere else.
 fn logical_create(place: &Place, create: &str) -> String {
-    let mut statement =
-        topology::definition::comparable(create, &place.physical, &place.table.name);
+    let mut statement = definition::renamed(create, &place.physical, &place.table.name);
+    if place.table.placement != Placement::Single {
+        statement = definition::without_counter(&statement);
+    }
     if let Some(sequence) = &place.table.sequence_column {
-        statement = topology::definition::with_auto_increment(&statement, sequence);
+        statement = definition::with_auto_increment(&statement, sequence);
     }
     statement + &sharding_clause(&place.schema, &place.table)
 }

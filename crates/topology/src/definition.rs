@@ -1,9 +1,14 @@
 //! A physical table's definition as SHOW CREATE TABLE gives it, told of the logical table, so that
 //! the physical tables of one logical table can be compared with each other and with what they were.
 
-/// What of a definition is not the logical table's own: the physical name, the data node's counter,
-/// and the endings that make constraint names differ inside one database.
+/// The definition as every physical table of the logical one has it: without the data node's counter.
 pub fn comparable(create: &str, physical: &str, logical: &str) -> String {
+    without_counter(&renamed(create, physical, logical))
+}
+
+/// The definition without what is not the logical table's own: the physical name, and the endings
+/// that make constraint names differ inside one database.
+pub fn renamed(create: &str, physical: &str, logical: &str) -> String {
     let number = physical.rfind('_').map(|at| &physical[at..]).unwrap_or_default();
     let is_number = number.len() > 1 && number[1..].bytes().all(|byte| byte.is_ascii_digit());
     let ending = if is_number && physical != logical { number } else { "" };
@@ -11,7 +16,7 @@ pub fn comparable(create: &str, physical: &str, logical: &str) -> String {
     let named = create.replacen(&head, &format!("CREATE TABLE `{logical}`"), 1);
     let lines: Vec<String> =
         named.split('\n').map(|line| own_names(line, physical, logical, ending)).collect();
-    without_counter(&lines.join("\n"))
+    lines.join("\n")
 }
 
 /// A FOREIGN KEY's line without the endings of physical names.
