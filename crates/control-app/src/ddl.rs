@@ -98,8 +98,10 @@ async fn begin(
     schema: &str,
     (changes, work): (Vec<TableChange>, DdlWork),
 ) -> Result<Answer, Refusal> {
-    check_flow(app, instance).await?;
     let schema = schema.to_lowercase();
+    // One that waits for another statement asks again and again, and counts once.
+    check_free(app, instance, &schema, &changes).await?;
+    check_flow(app, instance).await?;
     let record = DdlRecord {
         id: hex(&random_bytes::<16>()),
         instance_id: instance.clone(),
@@ -119,16 +121,10 @@ async fn begin(
         }
         check_presence(app, instance, &schema, &record.changes).await?;
         let mut change = app.change(instance).await?;
+        check_free(app, instance, &schema, &record.changes).await?;
         change.create(&record);
         for (schema, table) in touched(&schema, &record.changes) {
-            let lock = lock(instance, &schema, &table, &record.id);
-            if app.get::<TableLockRecord>(&lock.key()).await?.is_some() {
-                let text = format!(
-                    "Another statement is changing the definition of table '{schema}.{table}'"
-                );
-                return Err(Refusal::Sql(DDL_CONFLICT, text));
-            }
-            change.create(&lock);
+            change.create(&lock(instance, &schema, &table, &record.id));
         }
         if let Some(committed) = change.commit().await? {
             if let Err(error) = app.reach_nodes(live, instance, committed.revision).await {
@@ -143,6 +139,24 @@ async fn begin(
         }
         tries.again()?;
     }
+}
+
+/// Refuses what changes a table whose definition is just being changed.
+async fn check_free(
+    app: &App,
+    instance: &InstanceId,
+    schema: &str,
+    changes: &[TableChange],
+) -> Result<(), Refusal> {
+    for (schema, table) in touched(schema, changes) {
+        let lock = lock(instance, &schema, &table, "");
+        if app.get::<TableLockRecord>(&lock.key()).await?.is_some() {
+            let text =
+                format!("Another statement is changing the definition of table '{schema}.{table}'");
+            return Err(Refusal::Sql(DDL_CONFLICT, text));
+        }
+    }
+    Ok(())
 }
 
 /// The other schema that a table goes into.

@@ -4,6 +4,7 @@
 
 pub(crate) mod ending;
 mod number;
+mod outrun;
 mod patience;
 pub mod precheck;
 mod recycle;
@@ -41,13 +42,17 @@ pub async fn run(
         transaction.commit().await?;
     }
     exec.session.last.warnings.clear();
-    let mut copied = Copied::default();
+    let (mut copied, mut is_first) = (Copied::default(), true);
     let mut notes = Vec::new();
     let mut next = Some(plan);
     while let Some(one) = next {
         let (settled, warning) = recycle::settle(exec, one).await?;
         if !settled.changes.is_empty() || !settled.statements.is_empty() {
-            copied = change(exec, settled, statement).await?;
+            let changed = change(exec, settled, statement).await;
+            if !is_first {
+                exec.session.outrun = None;
+            }
+            (copied, is_first) = (changed?, false);
         }
         exec.session.last.warnings.extend(warning);
         notes.extend(&one.notes);
@@ -91,7 +96,13 @@ async fn change(
     let work = work::of(exec, plan, statement).await?;
     let before = work.before.clone();
     let begin = Ask::DdlBegin { schema: plan.schema.clone(), changes: plan.changes.clone(), work };
-    let underway = Underway::begin(exec, begin).await?;
+    let underway = match Underway::begin(exec, begin).await {
+        Ok(underway) => underway,
+        Err(error) => {
+            exec.session.outrun = outrun::patience(exec, statement, &error);
+            return Err(error);
+        }
+    };
     if let Err(error) = precheck::check(exec, plan, statement).await {
         underway.abort().await;
         return Err(error);

@@ -7,7 +7,8 @@ use base::sql_error;
 use node_backend::connection::Connection;
 use node_backend::query::Row;
 use sql_plan::plan::PlanTable;
-use sql_syntax::{Edits, LexMode, TokenBuf, TokenKind, lex};
+use sql_syntax::ast::Span;
+use sql_syntax::{Edits, LexMode, Token, TokenBuf, TokenKind, lex};
 use std::collections::BTreeMap;
 use topology::algorithm::Target;
 use topology::column::lower_type;
@@ -139,7 +140,31 @@ async fn read_view(
     let create = rows.first().and_then(|row| row.text(1)).unwrap_or_default();
     let head = create.split_once(" VIEW ").map(|(head, _)| head).unwrap_or_default();
     view.head = without_definer(head);
+    view.query = with_strings_of(&view.query, &create);
     Ok(())
+}
+
+/// A view's query with the strings that SHOW CREATE VIEW has: information_schema keeps no characters
+/// beyond three bytes, and SHOW CREATE VIEW not always the schemas of tables.
+fn with_strings_of(query: &str, create: &str) -> String {
+    let [mut ours, mut whole] = [TokenBuf::new(), TokenBuf::new()];
+    lex(query.as_bytes(), 0, &LexMode::default(), &mut ours);
+    lex(create.as_bytes(), 0, &LexMode::default(), &mut whole);
+    let strings = |tokens: &TokenBuf| -> Vec<Span> {
+        let is_string = |token: &&Token| token.kind == TokenKind::String;
+        tokens.tokens().iter().filter(is_string).map(|token| token.span()).collect()
+    };
+    let (ours, whole) = (strings(&ours), strings(&whole));
+    if ours.len() != whole.len() {
+        return query.to_owned();
+    }
+    let mut edits = Edits::new();
+    for (place, string) in ours.iter().zip(&whole) {
+        edits.replace(*place, string.of(create.as_bytes()));
+    }
+    let mut out = Vec::new();
+    edits.apply(query.as_bytes(), &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// The words without DEFINER, which is the product's own account.
@@ -166,7 +191,7 @@ pub fn logical_query(query: &str, tables: &[PlanTable], target: Target) -> Strin
         if dot.kind != TokenKind::Dot || database.kind != TokenKind::QuotedIdent {
             continue;
         }
-        let text_of = |token: &sql_syntax::Token| {
+        let text_of = |token: &Token| {
             String::from_utf8_lossy(&sql_syntax::text::unquote_ident(token.span().of(text)))
                 .into_owned()
         };
@@ -182,4 +207,18 @@ pub fn logical_query(query: &str, tables: &[PlanTable], target: Target) -> Strin
     let mut out = Vec::new();
     edits.apply(text, &mut out);
     String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_strings_of;
+
+    #[test]
+    fn a_views_strings_are_whole() {
+        let query = "select concat('????','it\\'s',`d_0000`.`t`.`a`) AS `x` from `d_0000`.`t`";
+        let create = "CREATE VIEW `v` AS select concat('😎','it\\'s',`t`.`a`) AS `x` from `t`";
+        let whole = "select concat('😎','it\\'s',`d_0000`.`t`.`a`) AS `x` from `d_0000`.`t`";
+        assert_eq!(with_strings_of(query, create), whole);
+        assert_eq!(with_strings_of(query, "CREATE VIEW `v` AS select 1"), query);
+    }
 }

@@ -16,6 +16,9 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How often the definitions are looked at meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
+/// Until a change of a definition is tried again that another one was ahead of.
+const BEGIN_AGAIN: Duration = Duration::from_millis(50);
+
 /// A data node's error for a table that is not there.
 const NO_SUCH_TABLE: u16 = 1146;
 
@@ -39,6 +42,18 @@ impl Core {
             self.follow_snapshot();
         }
         Ok(())
+    }
+
+    /// Whether a statement that could not begin, for another one changes what it changes, is to be
+    /// planned anew; after a moment.
+    pub async fn comes_again(&mut self, since: Instant) -> bool {
+        let Some(patience) = self.exec.outrun.take() else { return false };
+        if since.elapsed() >= patience {
+            return false;
+        }
+        tokio::time::sleep(BEGIN_AGAIN).await;
+        self.follow_snapshot();
+        true
     }
 
     /// What to do with a statement that failed after it was planned by the definitions of `version`:

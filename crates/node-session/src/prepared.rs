@@ -26,6 +26,7 @@ use sql_syntax::{TokenBuf, TokenKind, ast, lex};
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 use topology::algorithm::{SqlValue, Target};
 
 /// A prepared statement with its parameters and columns, as far as a data node told them.
@@ -327,6 +328,12 @@ impl Core {
     ) -> Result<(), ExecError> {
         let (version, mark) = (self.snapshot.version, self.out.mark());
         let mut result = self.execute_taken(prepared, execute).await;
+        let since = self.exec.outrun.map(|_| Instant::now());
+        while let Some(since) = since
+            && self.comes_again(since).await
+        {
+            result = self.execute_taken(prepared, execute).await;
+        }
         if let Err(error) = result {
             result = match self.outdated(error, version) {
                 None if self.out.take_back(mark) => self.execute_taken(prepared, execute).await,

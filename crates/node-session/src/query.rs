@@ -91,7 +91,14 @@ async fn run_once_or_again(
     from: u32,
 ) -> Result<(), ExecError> {
     let (version, mark) = (core.snapshot.version, core.out.mark());
-    let Err(error) = run_one(core, source, from).await else { return Ok(()) };
+    let Err(mut error) = run_one(core, source, from).await else { return Ok(()) };
+    let since = Instant::now();
+    while core.comes_again(since).await {
+        match run_one(core, source, from).await {
+            Ok(()) => return Ok(()),
+            Err(again) => error = again,
+        }
+    }
     match core.outdated(error, version) {
         None if core.out.take_back(mark) => run_one(core, source, from).await,
         None => Err(sql(sql_error::UNKNOWN_ERROR, "a table's placement changed during the answer")),

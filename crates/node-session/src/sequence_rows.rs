@@ -287,7 +287,10 @@ fn written(
         let Some(site) = places.iter().find(inside) else { continue };
         let name = match site.dotted && span(site) == item {
             true => title(site),
-            false => String::from_utf8_lossy(item.of(source.text)).into_owned(),
+            false => {
+                let name = sql_plan::column_name(item.of(source.text));
+                String::from_utf8_lossy(&name).into_owned()
+            }
         };
         edits.insert(item.end, format!(" AS `{}`", name.replace('`', "``")).as_bytes());
     }

@@ -170,6 +170,7 @@ impl Session {
             active: Active::default(),
             ticket: None,
             last: Last::default(),
+            outrun: None,
             identity,
             spread: shared.spread.clone(),
             gtrids: Rc::new(move || {

@@ -100,6 +100,7 @@ impl Core {
         self.running = Some(Running { started, from });
         self.counts.begin();
         self.exec.touched.begin();
+        self.exec.outrun = None;
     }
 
     /// The statement is over; says when.

@@ -34,5 +34,6 @@ pub mod view;
 mod write;
 
 pub use access::access;
+pub use names::column_name;
 pub use plan::{Action, Place, Plan, Planned};
 pub use planner::{PlanContext, is_frozen, plan};

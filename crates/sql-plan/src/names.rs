@@ -6,6 +6,7 @@ use crate::bind::{Bound, Reference};
 use crate::template::{Edit, Piece, TokenRange, push_quoted, quoted};
 use sql_syntax::TokenKind;
 use sql_syntax::ast::{Expr, Query, SelectItem, SetExpr, TableExpr};
+use std::borrow::Cow;
 
 /// What tables become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,21 +245,35 @@ fn keep_value_names(bound: &Bound<'_>, query: &Query, edits: &mut Vec<Edit>) -> 
     edits.push(Edit::replace(TokenRange { first: range.last, last: range.last }, Vec::new()));
     for expr in changed {
         let mut alias = b" AS ".to_vec();
-        push_quoted(cut_name(bound.text(expr.span)), &mut alias);
+        push_quoted(&column_name(bound.text(expr.span)), &mut alias);
         edits.push(Edit::after(bound.range(expr.span).last, vec![Piece::Text(alias)]));
     }
     let inside = tokens.get(range.first as usize..=range.last as usize).unwrap_or_default();
     !inside.iter().any(|token| token.kind.is_literal())
 }
 
-/// An expression's text as servers name a column by it: cut in front of a character.
-fn cut_name(text: &[u8]) -> &[u8] {
-    let is_inside = |at: usize| text.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
-    let mut end = text.len().min(ALIAS_BYTES_MAX);
+/// An expression's text as servers name a column by it: names are of characters of three bytes at
+/// most, and cut in front of one.
+pub fn column_name(text: &[u8]) -> Cow<'_, [u8]> {
+    const WIDE: u8 = 0xf0;
+    let mut name = Cow::Borrowed(text);
+    if text.iter().any(|byte| *byte >= WIDE) {
+        let text = String::from_utf8_lossy(text);
+        let narrow = text.chars().map(|c| if c.len_utf8() > 3 { '?' } else { c });
+        name = Cow::Owned(narrow.collect::<String>().into_bytes());
+    }
+    let is_inside = |at: usize| name.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let mut end = name.len().min(ALIAS_BYTES_MAX);
     while end > 0 && is_inside(end) {
         end -= 1;
     }
-    &text[..end]
+    match name {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
 }
 
 /// The same for the items of a select list, or of RETURNING.
@@ -285,10 +300,10 @@ pub(crate) fn keep_item_names(
         if !changed {
             continue;
         }
-        let text = cut_name(bound.text(expr.span));
+        let text = column_name(bound.text(expr.span));
         same_for_all &= !any_token(TokenKind::is_literal);
         let mut alias = b" AS ".to_vec();
-        push_quoted(text, &mut alias);
+        push_quoted(&text, &mut alias);
         edits.push(Edit::after(bound.range(*span).last, vec![Piece::Text(alias)]));
     }
     same_for_all

@@ -312,7 +312,7 @@ fn keep_names(
             if sites.iter().any(holds) && text.len() <= NAME_BYTES_MAX && !named.contains(&span.end)
             {
                 let mut alias = b" AS ".to_vec();
-                crate::template::push_quoted(text, &mut alias);
+                crate::template::push_quoted(&crate::names::column_name(text), &mut alias);
                 edits.insert(span.end, &alias);
             }
         }

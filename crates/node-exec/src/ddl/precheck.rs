@@ -30,15 +30,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How long a statement waits for metadata locks.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+pub(super) struct Patience {
     /// A lock that is older is an error (`ddl_precheck_mdl_threshold_time`).
     held_max: Duration,
     /// What the statement or its session asks for.
-    asked: Option<Duration>,
+    pub asked: Option<Duration>,
 }
 
 impl Patience {
-    fn of(exec: &Exec<'_>, statement: &Statement<'_>) -> Self {
+    pub fn of(exec: &Exec<'_>, statement: &Statement<'_>) -> Self {
         let said = statement.planned.lock_wait;
         let set = || exec.session.state.get("lock_wait_timeout")?.parse().ok();
         let asked = said.or_else(set).map(Duration::from_secs);

@@ -15,6 +15,7 @@ use node_backend::session_state::SessionState;
 use sql_plan::template::{IdleTimeout, Rendered, SessionValue};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Warnings kept of one statement.
 pub const WARNINGS_MAX: usize = 64;
@@ -41,6 +42,9 @@ pub struct ExecSession {
     pub ticket: Option<Rc<crate::pipeline::ticket::Ticket>>,
     /// What the last statement came to.
     pub last: Last,
+    /// The present statement changed nothing yet, for its definitions are just being changed or have
+    /// been: how long it waits until it is planned anew.
+    pub outrun: Option<Duration>,
     /// Who the session is, for functions that ask.
     pub identity: Identity,
     /// Where transactions over several data nodes are seen by others.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 pub const DEPTH_MAX: usize = 32;
 
 /// A further line is used when each has this many statements.
-const LINE_SHARE: usize = 32;
+const LINE_SHARE: usize = 16;
 
 /// Lines of one queue.
 pub const LINES_MAX: usize = 4;
