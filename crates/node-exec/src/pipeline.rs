@@ -62,7 +62,7 @@ pub static ALL: [&dyn Metric; 5] = [&STATEMENTS, &BURSTS, &SENT_AGAIN, &LINES, &
 #[derive(Debug, Default)]
 pub struct Pipes {
     groups: RefCell<Vec<Rc<Group>>>,
-    /// Reads of one row that are under way on this server, shared or not.
+    /// Short reads that are under way on this server, shared or not.
     running: Cell<usize>,
 }
 
@@ -75,7 +75,7 @@ pub struct Group {
     wakes: RefCell<Vec<(LineId, Rc<Notify>)>>,
 }
 
-/// A read of one row that is under way.
+/// A short read that is under way.
 #[derive(Debug)]
 pub(crate) struct Counted(Rc<Member>);
 
@@ -109,7 +109,7 @@ impl Drop for Submitted {
 }
 
 impl Pipes {
-    /// Counts a read of one row; how many are under way, this one included.
+    /// Counts a short read; how many are under way, this one included.
     pub(crate) fn enter(member: &Rc<Member>) -> (Counted, usize) {
         let running = &member.pipes().running;
         running.set(running.get() + 1);

@@ -25,12 +25,12 @@ pub(super) const SLOW: u32 = 2_000;
 /// for a processor more than for its data.
 pub(super) const SLOW_ALONE: Duration = Duration::from_millis(20);
 
-/// Where more reads of one row are under way than this, each takes its share of the data node longer, and
+/// Where more short reads are under way than this, each takes its share of the data node longer, and
 /// of a statement that takes long nobody can say whether it is slow or the others are many.
 const CROWD: usize = 16;
 
-/// A statement of so many rows more must have so many times more others beside it: what a data node works
-/// at for long is worth a wake-up.
+/// For each so many rows that a read may find as many reads more have to be under way: a data node works
+/// at it for so long that its answer wakes this node by itself, unless there is much else to do.
 const ROWS_SHARE: u16 = 32;
 
 /// A longer statement goes alone.
