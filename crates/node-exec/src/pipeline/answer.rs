@@ -1,6 +1,5 @@
 //! An answer in pieces: as it comes on a connection, or whole in memory.
 
-use crate::buffers;
 use bytes::Bytes;
 use mysql_wire::response::{Event, ResponseKind, ResponseScanner, Scan};
 use node_backend::answer::RowsAt;
@@ -62,12 +61,12 @@ impl Answer {
 
     /// Takes what a connection has given out.
     pub fn take(&mut self, connection: &mut Connection, rows: Option<RowsAt>) {
+        self.forget();
         self.rows = rows;
         if connection.given().len() >= KEPT_BYTES_MIN {
             self.kept = connection.keep_given();
             return;
         }
-        self.copied = buffers::take();
         self.copied.extend_from_slice(connection.given());
     }
 
@@ -75,10 +74,12 @@ impl Answer {
         if self.kept.is_empty() { &self.copied } else { &self.kept }
     }
 
-    /// Gives its memory back.
+    /// Makes room for the next one. A short one's memory stays: of thousands of sessions each has a few
+    /// hundred bytes.
     pub fn forget(&mut self) {
         self.kept = Bytes::new();
-        buffers::give(std::mem::take(&mut self.copied));
+        self.copied.clear();
+        self.copied.shrink_to(KEPT_BYTES_MIN);
     }
 }
 
