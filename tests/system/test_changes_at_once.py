@@ -2,6 +2,7 @@
 refused for another one, on whichever nodes they are."""
 
 import threading
+import time
 
 import pymysql
 import pytest
@@ -12,6 +13,8 @@ CLIENTS = 6
 ROUNDS = 3
 # Long enough for a slow machine: the clients take turns.
 END_SECONDS = 120
+# Errors of a table that another statement changes, and of a lock that could not be had in time.
+BEING_CHANGED, LOCK_WAIT_TIMEOUT = 3103, 1205
 SHARDED = "DBPARTITION BY MOD_HASH(id)"
 
 
@@ -72,3 +75,38 @@ def test_each_one_sees_what_the_others_have_changed(shop):
     assert at_once(shop, [f"ALTER TABLE grown ADD COLUMN {name} INT" for name in added]) == [None] * CLIENTS
     assert {row[0] for row in rows(session, "SHOW COLUMNS FROM grown")} == {"id", *added}
     rows(session, "DROP TABLE grown")
+
+
+def number_of(session, statement):
+    try:
+        rows(session, statement)
+    except pymysql.MySQLError as error:
+        return error.args[0]
+    return None
+
+
+def test_nobody_waits_longer_than_asked(shop):
+    """One change waits for a reader, and others for it: as long as they say, and then they have changed nothing."""
+    reader, changer, other = (shop.log_in() for _ in range(3))
+    rows(reader, f"CREATE TABLE held (id INT NOT NULL PRIMARY KEY) {SHARDED}")
+    rows(reader, "BEGIN")
+    rows(reader, "SELECT id FROM held")
+    ended = []
+    waiting = threading.Thread(target=lambda: ended.append(number_of(changer, "ALTER TABLE held ADD COLUMN a INT")))
+    waiting.start()
+    try:
+        # Until the change has begun it is the reader that is waited for, and that in vain.
+        end = time.monotonic() + END_SECONDS
+        while (number := number_of(other, "ALTER TABLE held NOWAIT ADD COLUMN b INT")) != BEING_CHANGED:
+            assert number == LOCK_WAIT_TIMEOUT and time.monotonic() < end
+        rows(other, "SET lock_wait_timeout = 1")
+        began = time.monotonic()
+        assert number_of(other, "ALTER TABLE held ADD COLUMN c INT") == BEING_CHANGED
+        assert time.monotonic() - began >= 1
+        assert ended == []
+    finally:
+        rows(reader, "COMMIT")
+        waiting.join(END_SECONDS)
+    assert ended == [None]
+    assert [row[0] for row in rows(reader, "SHOW COLUMNS FROM held")] == ["id", "a"]
+    rows(reader, "DROP TABLE held")
